@@ -1,0 +1,1 @@
+//! C types of the CUDA driver, runtime and NVML interfaces.

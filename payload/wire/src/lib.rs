@@ -1,0 +1,1 @@
+//! What payload, supervisor and engine say to each other.

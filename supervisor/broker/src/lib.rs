@@ -1,0 +1,1 @@
+//! Control calls of the payload: sessions, memory grants, engines.

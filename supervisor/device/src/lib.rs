@@ -1,0 +1,1 @@
+//! The device model: profiles and the ledger.

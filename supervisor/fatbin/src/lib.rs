@@ -1,0 +1,1 @@
+//! Fat binary containers.

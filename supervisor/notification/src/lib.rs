@@ -1,0 +1,1 @@
+//! The seccomp listener and its closed set of replies.

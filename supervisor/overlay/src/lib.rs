@@ -1,0 +1,1 @@
+//! What the tree sees of a driver installation.

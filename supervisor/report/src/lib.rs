@@ -1,0 +1,1 @@
+//! What happened in the tree and why.
