@@ -1,0 +1,323 @@
+//! Commands: what a client's ring carries to its engine.
+//!
+//! A record is a [`Header`], the command's fixed part, then its variable part, padded to [`ALIGNMENT`]. Records are
+//! executed as CUDA orders them: one stream is a queue, the legacy stream waits for and holds back every blocking stream.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Every record starts at a multiple of this many bytes.
+pub const ALIGNMENT: usize = 64;
+
+/// Head of a record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Header {
+    /// A command's number ([`Command::NUMBER`]); [`PADDING`]: skip to the ring's start.
+    pub number: u16,
+    /// Depends on the command.
+    pub flags: u16,
+    /// Bytes of the record, this head and the padding included.
+    pub length: u32,
+    /// Stream slot. Slot 0 is the legacy default stream.
+    pub stream: u32,
+    /// The engine must have mapped at least this grant ([`Allocation::map_sequence`](crate::control::Allocation)).
+    pub map_sequence: u32,
+    /// The stream's sequence number that is completed when this command is.
+    pub sequence: u64,
+    /// Zero.
+    pub reserved: u64,
+}
+
+/// [`Header::number`] of a record that only fills the ring up to its end.
+pub const PADDING: u16 = 0xffff;
+
+/// A command's fixed part.
+pub trait Command: Pod {
+    /// [`Header::number`].
+    const NUMBER: u16;
+    /// For traces.
+    const NAME: &'static str;
+}
+
+macro_rules! commands {
+    ($($number:literal $name:ident;)*) => {
+        $(impl Command for $name { const NUMBER: u16 = $number; const NAME: &'static str = stringify!($name); })*
+        /// Name of the command with this number, for traces.
+        pub fn command_name(number: u16) -> Option<&'static str> {
+            match number { $($number => Some(stringify!($name)),)* _ => None }
+        }
+    };
+}
+
+commands! {
+    1 CreateStream;
+    2 DestroyStream;
+    3 LoadModule;
+    4 UnloadModule;
+    5 Launch;
+    6 Copy;
+    7 CopyRectangle;
+    8 Fill;
+    9 RecordEvent;
+    10 WaitEvent;
+    11 HostCallback;
+    12 WriteValue;
+    13 WaitValue;
+    14 Gemm;
+    15 DescribeFunction;
+    16 LibraryOperation;
+}
+
+/// Make a stream slot usable.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct CreateStream {
+    /// 1: non-blocking, i.e. does not wait for the legacy stream.
+    pub non_blocking: u32,
+    /// CUDA's priority: lower runs first.
+    pub priority: i32,
+    /// Device index.
+    pub device: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The slot may be used again once its work is done.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct DestroyStream {
+    /// Zero.
+    pub reserved: u64,
+}
+
+/// Load code. Executed at once, in ring order, outside all streams; the answer is a [`Reply`](crate::shared::Reply).
+/// The image is memory that the engine sees (the bounce buffer of the shared area, or an allocation).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct LoadModule {
+    /// Address of the image in the engine's view, or offset from the area's start if `in_area` is 1.
+    pub image: u64,
+    /// Bytes of the image: PTX text, a fat binary, or a cubin.
+    pub length: u64,
+    /// 1: `image` is an offset into the shared area.
+    pub in_area: u32,
+    /// Device index.
+    pub device: u32,
+    /// Compute capability that the device announces, 10 × major + minor.
+    pub capability: u32,
+    /// Reply slot to answer in.
+    pub reply: u32,
+    /// Name of the module from now on, chosen by the client.
+    pub module: u64,
+}
+
+/// Forget a module.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct UnloadModule {
+    /// As in [`LoadModule`].
+    pub module: u64,
+}
+
+/// Decode one function of a module (the answer says whether it can run, and its attributes). Executed at once.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct DescribeFunction {
+    /// As in [`LoadModule`].
+    pub module: u64,
+    /// Index in the function table that [`LoadModule`] answered with.
+    pub function: u32,
+    /// Reply slot to answer in.
+    pub reply: u32,
+}
+
+/// Run a kernel. The parameter block (laid out as PTX lays it out) follows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Launch {
+    /// As in [`LoadModule`].
+    pub module: u64,
+    /// Index in the function table that [`LoadModule`] answered with.
+    pub function: u32,
+    /// Bytes of parameters that follow.
+    pub parameter_length: u32,
+    /// Blocks.
+    pub grid: [u32; 3],
+    /// Threads per block.
+    pub block: [u32; 3],
+    /// Bytes of dynamic shared memory.
+    pub dynamic_shared: u32,
+    /// 1: cooperative, every block must be able to wait for every other.
+    pub cooperative: u32,
+}
+
+/// Copy bytes between addresses that the engine sees.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Copy {
+    /// Target address.
+    pub target: u64,
+    /// Source address, or offset from the area's start if `in_area` is 1.
+    pub source: u64,
+    /// Bytes.
+    pub length: u64,
+    /// 1: `source` is an offset into the shared area; 2: `target` is.
+    pub in_area: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Copy a box of bytes: `depth` slices of `height` rows of `width` bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct CopyRectangle {
+    /// Target address.
+    pub target: u64,
+    /// Source address.
+    pub source: u64,
+    /// Bytes from row to row, target and source.
+    pub row_pitch: [u64; 2],
+    /// Bytes from slice to slice, target and source.
+    pub slice_pitch: [u64; 2],
+    /// Bytes in a row, rows, slices.
+    pub extent: [u64; 3],
+}
+
+/// Fill a rectangle with a 1-, 2- or 4-byte value.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Fill {
+    /// Target address.
+    pub target: u64,
+    /// Bytes from row to row.
+    pub pitch: u64,
+    /// Elements in a row.
+    pub width: u64,
+    /// Rows.
+    pub height: u64,
+    /// The value.
+    pub value: u32,
+    /// Bytes of an element: 1, 2 or 4.
+    pub element: u32,
+}
+
+/// Write an event slot: sequence and, if wanted, time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct RecordEvent {
+    /// Event slot.
+    pub event: u32,
+    /// 1: also write the time.
+    pub timing: u32,
+    /// Number to write; grows with every record of this slot.
+    pub value: u64,
+}
+
+/// Hold the stream until an event slot reaches a number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct WaitEvent {
+    /// Event slot.
+    pub event: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Number to wait for.
+    pub value: u64,
+}
+
+/// Hold the stream until the client has run a function of its own: the engine raises
+/// [`Area::callbacks_due`](crate::shared::Area) to `ticket`, the client answers in `callbacks_done`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct HostCallback {
+    /// Event slot that the engine sets to `value` when the function may run.
+    pub ready_event: u32,
+    /// Event slot that the client sets to `value` when it has run.
+    pub done_event: u32,
+    /// Number for both.
+    pub value: u64,
+}
+
+/// `cuStreamWriteValue32/64`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct WriteValue {
+    /// Address.
+    pub address: u64,
+    /// The value.
+    pub value: u64,
+    /// Bytes: 4 or 8.
+    pub width: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// `cuStreamWaitValue32/64`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct WaitValue {
+    /// Address.
+    pub address: u64,
+    /// The value.
+    pub value: u64,
+    /// Bytes: 4 or 8.
+    pub width: u32,
+    /// `CUstreamWaitValue_flags`: 0 ≥ (cyclic), 1 =, 2 and, 3 nor.
+    pub comparison: u32,
+}
+
+/// Element types of [`Gemm`], numbered like `cudaDataType_t`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 32-bit float.
+    F32 = 0,
+    /// 64-bit float.
+    F64 = 1,
+    /// 16-bit float.
+    F16 = 2,
+    /// Signed byte.
+    I8 = 3,
+    /// 32-bit integer.
+    I32 = 10,
+    /// bfloat16.
+    Bf16 = 14,
+}
+
+/// A batch of column-major matrix products C = alpha · op(A) · op(B) + beta · C.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Gemm {
+    /// Rows of C, columns of C, inner extent.
+    pub extent: [u64; 3],
+    /// Leading dimension of A, B, C, in elements.
+    pub leading: [u64; 3],
+    /// Addresses of A, B, C; with `pointer_arrays` the addresses of arrays of `batch` addresses.
+    pub matrices: [u64; 3],
+    /// Elements from one matrix of the batch to the next, for A, B, C.
+    pub stride: [i64; 3],
+    /// Matrices.
+    pub batch: u64,
+    /// [`Element`] of A, B, C and of the arithmetic.
+    pub elements: [u32; 4],
+    /// 1: transposed, 2: conjugated too; for A, B.
+    pub transpose: [u32; 2],
+    /// 1: `matrices` are arrays of addresses in device memory.
+    pub pointer_arrays: u32,
+    /// 1: `alpha` and `beta` are addresses in device memory of values of the arithmetic's type; else they are f64 bits.
+    pub scalars_on_device: u32,
+    /// f64 bits or address.
+    pub alpha: u64,
+    /// f64 bits or address.
+    pub beta: u64,
+}
+
+/// Another operation that a library of ours asks for (triangular solve, norm …), named by `kind`; its operands follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct LibraryOperation {
+    /// Number of the operation; see the engine's table.
+    pub kind: u32,
+    /// Bytes of operands that follow.
+    pub length: u32,
+}

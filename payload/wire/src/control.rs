@@ -1,0 +1,370 @@
+//! Control calls: the payload asks the supervisor's broker through one trapped `ioctl`.
+//!
+//! The request number is ours alone, so the seccomp filter traps exactly it, and the block carries a cookie, so the
+//! broker need not look up which file the descriptor names (that look-up costs more than the call).
+
+use bytemuck::{Pod, Zeroable};
+
+/// `_IOWR('V', 0x90, 64)`: no driver in the kernel uses type 'V' with this number and size.
+pub const REQUEST: u32 = 0xC040_5690;
+
+/// First word of every [`Call`]; a program that uses the same request number on a file of its own lacks it.
+pub const COOKIE: u64 = 0x7667_7075_2d72_756e;
+
+/// The path whose open is the rendezvous.
+pub const NODE: &str = "/dev/nvidiactl";
+
+/// The 64 bytes that the `ioctl` argument points to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Call {
+    /// [`COOKIE`].
+    pub cookie: u64,
+    /// [`PROTOCOL`](crate::PROTOCOL) of the caller.
+    pub protocol: u32,
+    /// An [`Operation`] as a number.
+    pub operation: u32,
+    /// Address of the operation's input in the caller.
+    pub input: u64,
+    /// Bytes at `input`.
+    pub input_length: u32,
+    /// Bytes that fit at `output`.
+    pub output_capacity: u32,
+    /// Address for the operation's output in the caller.
+    pub output: u64,
+    /// Written by the broker: bytes that it put at `output`.
+    pub output_length: u32,
+    /// Written by the broker: a [`Status`] as a number.
+    pub status: u32,
+    /// Zero.
+    pub reserved: [u64; 2],
+}
+
+/// What a control call can end with. The payload translates it to `CUresult` or `nvmlReturn_t`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Done.
+    Success = 0,
+    /// The operation, its length or a field is not one that this supervisor knows.
+    Invalid = 1,
+    /// No such device, allocation or engine.
+    NotFound = 2,
+    /// The card's memory, or what backs it, does not suffice.
+    OutOfMemory = 3,
+    /// The engine could not be started; the report says why.
+    EngineFailed = 4,
+    /// Known, and not done by this engine.
+    NotSupported = 5,
+    /// The caller may not do this.
+    Denied = 6,
+    /// Payload and supervisor speak different protocols.
+    ProtocolMismatch = 7,
+}
+
+impl Status {
+    /// The status with this number; an unknown number is `Invalid`.
+    pub fn from_number(number: u32) -> Status {
+        use Status::*;
+        [Success, Invalid, NotFound, OutOfMemory, EngineFailed, NotSupported, Denied, ProtocolMismatch]
+            .into_iter()
+            .find(|status| *status as u32 == number)
+            .unwrap_or(Invalid)
+    }
+}
+
+/// A control operation: its number, what goes in and what comes out.
+pub trait Operation {
+    /// The number in [`Call::operation`].
+    const NUMBER: u32;
+    /// For messages and traces.
+    const NAME: &'static str;
+    /// Fixed-size output; variable output follows it (see the operation's text).
+    type Output: Pod;
+}
+
+/// One row per operation. The row gives the number, the input struct and the output struct.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $number:literal $input:ident -> $output:ty;)*) => {
+        $(impl Operation for $input {
+            const NUMBER: u32 = $number;
+            const NAME: &'static str = stringify!($input);
+            type Output = $output;
+        })*
+        /// Name of the operation with this number, for messages.
+        pub fn operation_name(number: u32) -> Option<&'static str> {
+            match number { $($number => Some(stringify!($input)),)* _ => None }
+        }
+    };
+}
+
+operations! {
+    1 Hello -> Welcome;
+    2 DescribeDevice -> crate::device::Description;
+    3 DeviceUsage -> crate::device::Usage;
+    4 ListProcesses -> ProcessListHeader;
+    5 Connect -> Connection;
+    6 Allocate -> Allocation;
+    7 Free -> Nothing;
+    8 ExportMemory -> ExportedMemory;
+    9 ImportMemory -> Allocation;
+    10 Note -> Nothing;
+    11 Disconnect -> Nothing;
+}
+
+/// No output.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Nothing {}
+
+/// First call on a fresh descriptor: is there a supervisor, and what does it announce?
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Hello {
+    /// Who asks: a [`Caller`] as a number.
+    pub caller: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Which of our programs sits behind a control call.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// `libcuda.so.1`.
+    Driver = 1,
+    /// `libnvidia-ml.so.1`.
+    Nvml = 2,
+    /// `libcudart.so.*`.
+    Runtime = 3,
+    /// `libcublas.so.*` and `libcublasLt.so.*`.
+    Blas = 4,
+    /// A `vgpu-run` inside a `vgpu-run`.
+    NestedSupervisor = 5,
+}
+
+/// Answer to [`Hello`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Welcome {
+    /// Protocol of the supervisor.
+    pub protocol: u32,
+    /// Number of announced devices.
+    pub device_count: u32,
+    /// `cuDriverGetVersion`: 1000 × major + 10 × minor.
+    pub cuda_version: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The driver's version string, NUL padded, like `580.159.04`.
+    pub driver_version: [u8; 32],
+}
+
+/// The facts of one device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct DescribeDevice {
+    /// Index among the announced devices.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The moving figures of one device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct DeviceUsage {
+    /// Index among the announced devices.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The processes that hold memory on one device. The output is a [`ProcessListHeader`] followed by `count` entries.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ListProcesses {
+    /// Index among the announced devices.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Head of the answer to [`ListProcesses`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ProcessListHeader {
+    /// Entries that follow, as many as fitted.
+    pub count: u32,
+    /// Entries that there are.
+    pub total: u32,
+}
+
+/// One process with memory on a device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ProcessEntry {
+    /// Thread-group id, in the supervisor's pid namespace.
+    pub pid: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Bytes it holds.
+    pub bytes: u64,
+}
+
+/// Start an engine for the calling process (its thread group), if it has none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Connect {
+    /// Zero.
+    pub reserved: u64,
+}
+
+/// Answer to [`Connect`]. The descriptors are already in the caller, close-on-exec; it maps them and closes them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Connection {
+    /// The shared area ([`shared::Area`](crate::shared::Area)); map it whole, read-write, shared.
+    pub area: i32,
+    /// Zero.
+    pub reserved: i32,
+    /// Bytes of the shared area.
+    pub area_length: u64,
+    /// Where device memory will lie, to be reserved by the client if it can (`PROT_NONE`); 0: do not reserve.
+    pub window: u64,
+    /// Bytes of the window.
+    pub window_length: u64,
+}
+
+/// What an allocation is for.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// Counted against the device.
+    Device = 1,
+    /// Page-locked host memory; not counted against the device.
+    Host = 2,
+    /// Managed memory; counted against the device.
+    Managed = 3,
+}
+
+/// A piece of memory at an address of the broker's choice, equal in client and engine.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Allocate {
+    /// Device index.
+    pub device: u32,
+    /// A [`MemoryKind`] as a number.
+    pub kind: u32,
+    /// Bytes; the broker rounds up to its granularity.
+    pub length: u64,
+    /// Address wanted (0: any), for mapping at a reserved place.
+    pub address: u64,
+}
+
+/// Answer to [`Allocate`] and [`ImportMemory`]. Map `memory` shared, read-write, `MAP_FIXED` inside the window and
+/// `MAP_FIXED_NOREPLACE` outside, then close it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Allocation {
+    /// Where to map.
+    pub address: u64,
+    /// Bytes to map.
+    pub length: u64,
+    /// The engine has mapped the memory once [`Area::mapped`](crate::shared::Area::mapped) reaches this number; every
+    /// command submitted later must carry it or a larger one.
+    pub map_sequence: u32,
+    /// The memory, a descriptor in the caller.
+    pub memory: i32,
+}
+
+/// Give an allocation back. The caller has already waited for the work that uses it and unmapped it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Free {
+    /// As given by [`Allocation::address`].
+    pub address: u64,
+}
+
+/// Make an allocation known to other processes of this session (`cuIpcGetMemHandle`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ExportMemory {
+    /// As given by [`Allocation::address`].
+    pub address: u64,
+}
+
+/// An unguessable name for an exported allocation; fits in `CUipcMemHandle`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ExportedMemory {
+    /// Random bytes.
+    pub token: [u8; 32],
+}
+
+/// Map memory that another process exported.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ImportMemory {
+    /// From [`ExportedMemory`].
+    pub token: [u8; 32],
+}
+
+/// Something for the report. `input` is this head followed by the text (UTF-8, at most 4,000 bytes).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Note {
+    /// A [`NoteKind`] as a number.
+    pub kind: u32,
+    /// Who says it: a [`Caller`] as a number.
+    pub caller: u32,
+    /// Depends on the kind: a `CUresult`, a count; else 0.
+    pub value: i64,
+}
+
+/// What a [`Note`] is about. The text names the thing.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoteKind {
+    /// An entry point was called that we lack; text = its name.
+    Unsupported = 1,
+    /// A name was asked for (`cuGetProcAddress`, `dlsym`-like) that we do not know; text = the name.
+    UnknownName = 2,
+    /// `cuInit`, `nvmlInit` or `cudaGetDeviceCount` answered; value = the result, text = the function.
+    Initialised = 3,
+    /// A module or kernel can't run; text = why.
+    CodeRefused = 4,
+    /// A kernel faulted; text = where.
+    Fault = 5,
+    /// An allocation was refused; value = bytes.
+    AllocationFailed = 6,
+    /// A private driver table was asked for; text = its UUID.
+    ExportTable = 7,
+    /// What the engine did for this process, at its end; text = one line.
+    Summary = 8,
+}
+
+/// Give the engine and all memory of this process back (`cuDevicePrimaryCtxReset` of the last context, exit).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Disconnect {
+    /// Zero.
+    pub reserved: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_fits_the_size_in_its_request_number() {
+        assert_eq!((REQUEST >> 16) & 0x3fff, size_of::<Call>() as u32);
+    }
+
+    #[test]
+    fn every_status_survives_its_number() {
+        for number in 0..8 {
+            assert_eq!(Status::from_number(number) as u32, number);
+        }
+        assert_eq!(Status::from_number(77), Status::Invalid);
+    }
+}

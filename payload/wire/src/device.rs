@@ -1,0 +1,78 @@
+//! The announced card, as plain data: what `cuDeviceGetAttribute`, `cudaGetDeviceProperties` and NVML are answered from.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Room for every `CUdevice_attribute` up to CUDA 13.x; the index is the attribute's number.
+pub const ATTRIBUTES: usize = 192;
+
+/// Constant facts of one device. One profile feeds it, so the driver, the runtime and NVML can't disagree.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Description {
+    /// Marketing name, NUL padded: `NVIDIA GeForce GTX 1080`.
+    pub name: [u8; 96],
+    /// `GPU-…` as bytes.
+    pub uuid: [u8; 16],
+    /// PCI domain, bus, device.
+    pub pci: [u32; 3],
+    /// PCI device id << 16 | vendor id, and the subsystem's, as NVML reports them.
+    pub pci_device_id: u32,
+    /// See `pci_device_id`.
+    pub pci_subsystem_id: u32,
+    /// NVML brand, architecture as `nvmlDeviceArchitecture_t`.
+    pub brand: u32,
+    /// See `brand`.
+    pub architecture: u32,
+    /// Compute capability.
+    pub capability: [u32; 2],
+    /// Width of the memory bus in bits.
+    pub memory_bus_width: u32,
+    /// Memory of the card, bytes (`cuDeviceTotalMem`).
+    pub total_memory: u64,
+    /// Memory that NVML v2 reports as reserved by the driver, bytes; not part of `total_memory`'s free figure.
+    pub reserved_memory: u64,
+    /// Maximum clocks in MHz: graphics, SM, memory, video.
+    pub clocks_max: [u32; 4],
+    /// Idle clocks in MHz: graphics, SM, memory, video.
+    pub clocks_idle: [u32; 4],
+    /// Power in mW: idle, default limit, minimum limit, maximum limit.
+    pub power: [u32; 4],
+    /// Temperature in °C: idle, slowdown, shutdown, maximum operating.
+    pub temperature: [u32; 4],
+    /// PCIe: maximum generation, maximum width.
+    pub pcie: [u32; 2],
+    /// Number of fans.
+    pub fans: u32,
+    /// Bit mask of NVML features that the card lacks or has; see the NVML crate.
+    pub features: u32,
+    /// Serial number, VBIOS version, board part number, NUL padded.
+    pub serial: [u8; 32],
+    /// See `serial`.
+    pub vbios: [u8; 32],
+    /// See `serial`.
+    pub part_number: [u8; 32],
+    /// Value by `CUdevice_attribute` number.
+    pub attributes: [i32; ATTRIBUTES],
+}
+
+/// Moving figures of one device, all from one ledger.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Usage {
+    /// Bytes of the card.
+    pub total: u64,
+    /// Bytes granted to processes, contexts' own included.
+    pub used: u64,
+    /// Bytes that can still be granted.
+    pub free: u64,
+    /// Bytes that the calling process holds.
+    pub own: u64,
+    /// Per cent of the last sample period in which a kernel ran.
+    pub utilisation: u32,
+    /// Per cent of the last sample period in which memory was copied.
+    pub memory_utilisation: u32,
+    /// Processes with a context.
+    pub processes: u32,
+    /// Zero.
+    pub reserved: u32,
+}

@@ -1,0 +1,117 @@
+//! The shared area: one mapping that client and engine have in common.
+//!
+//! ```text
+//!   offset 0        Area           state, ring positions, doorbells, fault
+//!   STREAMS         [StreamSlot]   completed sequence per stream
+//!   EVENTS          [EventSlot]    value and time per event
+//!   REPLIES         [Reply]        answers to commands that have one
+//!   RING            bytes          records, see `command`
+//!   BOUNCE          bytes          images and staged copies, managed by the client
+//! ```
+//!
+//! Client and engine do not trust each other more than they must: the engine copies a record out of the ring before
+//! it looks at it, and the client reads only counters and replies.
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// Streams that a process can have at a time.
+pub const STREAM_SLOTS: usize = 4096;
+/// Events that a process can have at a time.
+pub const EVENT_SLOTS: usize = 65536;
+/// Answers under way at a time.
+pub const REPLY_SLOTS: usize = 64;
+/// Bytes of the ring; a power of two.
+pub const RING_LENGTH: usize = 1 << 20;
+/// Bytes of the bounce buffer.
+pub const BOUNCE_LENGTH: usize = 64 << 20;
+
+/// Offset of the stream slots.
+pub const STREAMS: usize = 4096;
+/// Offset of the event slots.
+pub const EVENTS: usize = STREAMS + STREAM_SLOTS * size_of::<StreamSlot>();
+/// Offset of the replies.
+pub const REPLIES: usize = EVENTS + EVENT_SLOTS * size_of::<EventSlot>();
+/// Offset of the ring.
+pub const RING: usize = (REPLIES + REPLY_SLOTS * size_of::<Reply>()).next_multiple_of(4096);
+/// Offset of the bounce buffer.
+pub const BOUNCE: usize = RING + RING_LENGTH;
+/// Bytes of the whole area.
+pub const AREA_LENGTH: usize = BOUNCE + BOUNCE_LENGTH;
+
+/// A word on a cache line of its own.
+#[repr(C, align(64))]
+pub struct Line<T>(pub T);
+
+/// Head of the shared area.
+#[repr(C)]
+pub struct Area {
+    /// Bytes written into the ring since the start (the producer's position).
+    pub head: Line<AtomicU64>,
+    /// Bytes consumed since the start.
+    pub tail: Line<AtomicU64>,
+    /// An [`EngineState`] as a number; a futex.
+    pub state: Line<AtomicU32>,
+    /// TID of the engine's ring thread, with the robust-futex flags: the kernel sets FUTEX_OWNER_DIED when it dies.
+    pub robust: Line<AtomicU32>,
+    /// 1 while the engine sleeps; a futex, rung by the client.
+    pub engine_sleeps: Line<AtomicU32>,
+    /// Raised by the engine with every completion that somebody may sleep for; a futex.
+    pub completions: Line<AtomicU32>,
+    /// Number of client threads that sleep on `completions`.
+    pub sleepers: Line<AtomicU32>,
+    /// Newest grant that the engine has mapped ([`Allocation::map_sequence`](crate::control::Allocation)); a futex.
+    pub mapped: Line<AtomicU32>,
+    /// Sticky error of the context: a `CUresult`, 0 while all is well. Set once.
+    pub error: Line<AtomicU32>,
+    /// Nanoseconds that the engine spent in kernels, and number of kernels run: for utilisation and the report.
+    pub kernel_nanoseconds: Line<AtomicU64>,
+    /// See `kernel_nanoseconds`.
+    pub kernels: AtomicU64,
+    /// Microseconds that an idle engine spins before it sleeps; 0 on one core.
+    pub spin: AtomicU32,
+    /// Length of `fault`.
+    pub fault_length: AtomicU32,
+    /// What went wrong, UTF-8: kernel, block, thread, address.
+    pub fault: [AtomicU32; 256],
+}
+
+/// Where an engine is in its life.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineState {
+    /// Forked, not serving yet.
+    Starting = 0,
+    /// Serving.
+    Ready = 1,
+    /// Gone; `error` says what the client is to be told.
+    Dead = 2,
+}
+
+/// One stream.
+#[repr(C, align(64))]
+pub struct StreamSlot {
+    /// Sequence number of the newest command of this stream that is done, all before it too.
+    pub completed: AtomicU64,
+}
+
+/// One event.
+#[repr(C)]
+pub struct EventSlot {
+    /// Number of the newest completed record.
+    pub value: AtomicU64,
+    /// CLOCK_MONOTONIC nanoseconds of that record.
+    pub time: AtomicU64,
+}
+
+/// Answer to a command that has one.
+#[repr(C, align(64))]
+pub struct Reply {
+    /// 0: pending, 1: here; a futex.
+    pub done: AtomicU32,
+    /// A `CUresult`.
+    pub result: AtomicU32,
+    /// Bytes of the answer, at the start of the bounce region that the client named, or inline below.
+    pub length: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
+}
