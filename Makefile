@@ -1,0 +1,44 @@
+# Everything a newcomer types. `make demo` and `make test` install what is missing (Debian 12; root or sudo).
+
+CARGO ?= cargo
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt
+
+.PHONY: help build demo test bench clients lint clean
+
+help:
+	@echo "make demo     run a real language model on the virtual GPU"
+	@echo "make test     install what the tests need, build, run all tests"
+	@echo "make bench    print the ratios of the design, write target/bench.json"
+	@echo "make clients  run the large real clients"
+	@echo "make build    vgpu-run, its engine and its payload in $(RELEASE)"
+	@echo "make lint     formatting, clippy and documentation, warnings denied"
+
+build:
+	scripts/setup build
+	$(CARGO) build --release --locked -p vgpu-run -p engine $(addprefix -p ,$(PAYLOAD_CRATES)) -p link-payload
+	$(RELEASE)/link-payload
+
+demo: build
+	scripts/setup demo
+	scripts/demo
+
+test: build
+	scripts/setup test
+	scripts/run-tests
+
+bench: build
+	scripts/setup test
+	scripts/bench
+
+clients: build
+	scripts/setup test
+	scripts/clients
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+
+clean:
+	$(CARGO) clean
