@@ -1,0 +1,125 @@
+//! From the policy to a program for the kernel.
+//!
+//! seccompiler writes the comparisons. It knows no user notification, so we let it write `RET TRACE|MARK`
+//! and replace that by `RET USER_NOTIF`. It also kills a process that makes a call of another architecture
+//! (every i386 program, and `int $0x80` in a 64-bit one); that becomes `RET ALLOW`: such programs are
+//! followed, get no payload and are told so, and nobody's program ends silently. A call in x32 numbering
+//! (bit 30 set) matches no row, so it is allowed as well.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+use crate::policy::{Argument, Coverage, POLICY, Row, Test};
+
+/// One instruction of the program, laid out as the kernel's `struct sock_filter`.
+pub type Instruction = libc::sock_filter;
+
+/// A program, ready to be installed.
+#[derive(Clone)]
+pub struct Program(Vec<Instruction>);
+
+/// Why a policy could not be compiled: always a mistake in the table.
+#[derive(Debug)]
+pub struct CompileError(seccompiler::BackendError);
+
+impl std::fmt::Display for CompileError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "cannot compile the system call filter: {}", self.0)
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+impl Program {
+    /// The instructions.
+    pub fn instructions(&self) -> &[Instruction] {
+        &self.0
+    }
+}
+
+/// What we make seccompiler return where a row matches; any value that it has no use for itself.
+const MARK: u16 = 77;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// Compiles the rows of `coverage`. `requests` are the ioctl numbers of the payload.
+pub fn compile(coverage: Coverage, requests: &[u32]) -> Result<Program, CompileError> {
+    let rows = POLICY.iter().filter(|row| row.coverage <= coverage);
+    let rules = rules(rows, requests).map_err(CompileError)?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Trace(MARK.into()),
+        TargetArch::x86_64,
+    );
+    let compiled: BpfProgram = filter.and_then(TryInto::try_into).map_err(CompileError)?;
+    Ok(Program(compiled.into_iter().map(rewrite).collect()))
+}
+
+fn rewrite(instruction: seccompiler::sock_filter) -> Instruction {
+    let seccompiler::sock_filter { code, jt, jf, k } = instruction;
+    let k = match k {
+        _ if code != RETURN => k,
+        _ if k == libc::SECCOMP_RET_TRACE | u32::from(MARK) => libc::SECCOMP_RET_USER_NOTIF,
+        libc::SECCOMP_RET_KILL_PROCESS | libc::SECCOMP_RET_KILL_THREAD => libc::SECCOMP_RET_ALLOW,
+        _ => k,
+    };
+    Instruction { code, jt, jf, k }
+}
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn rules<'a>(
+    rows: impl Iterator<Item = &'a Row>,
+    requests: &[u32],
+) -> Result<Rules, seccompiler::BackendError> {
+    let mut rules = Rules::new();
+    for row in rows {
+        let alternatives = rules.entry(row.number).or_default();
+        for conditions in conditions(row.when, requests)? {
+            // An empty list is seccompiler's way of saying "always".
+            if !conditions.is_empty() {
+                alternatives.push(SeccompRule::new(conditions)?);
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// The conjunctions that a row stands for: one, or one for each of our requests.
+fn conditions(
+    arguments: &[Argument],
+    requests: &[u32],
+) -> Result<Vec<Vec<SeccompCondition>>, seccompiler::BackendError> {
+    let mut conjunctions = vec![vec![]];
+    for Argument { index, test } in arguments {
+        let (operator, values) = match test {
+            Test::Equals(value) => (SeccompCmpOp::Eq, vec![*value]),
+            Test::NoneOf(bits) => (SeccompCmpOp::MaskedEq(u64::from(*bits)), vec![0]),
+            Test::Masked(bits, value) => (SeccompCmpOp::MaskedEq(u64::from(*bits)), vec![*value]),
+            Test::OurRequest => (SeccompCmpOp::Eq, requests.to_vec()),
+        };
+        let mut extended = Vec::new();
+        for conjunction in &conjunctions {
+            for value in &values {
+                let condition = SeccompCondition::new(
+                    *index,
+                    SeccompCmpArgLen::Dword,
+                    operator.clone(),
+                    u64::from(*value),
+                )?;
+                let mut conjunction: Vec<SeccompCondition> = conjunction.clone();
+                conjunction.push(condition);
+                extended.push(conjunction);
+            }
+        }
+        conjunctions = extended;
+    }
+    Ok(conjunctions)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! The program is run here by a small interpreter of the few instructions that it consists of.
+
+use super::*;
+use libc::{AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
+
+const X86_64: u32 = 0xC000_003E;
+const I386: u32 = 0x4000_0003;
+const REQUEST: u32 = 0xC040_7601;
+const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+struct Call {
+    architecture: u32,
+    number: i64,
+    arguments: [u64; 6],
+}
+
+fn call(number: i64, arguments: &[i64]) -> Call {
+    let mut all = [0; 6];
+    for (slot, argument) in all.iter_mut().zip(arguments) {
+        *slot = *argument as u64;
+    }
+    Call { architecture: X86_64, number, arguments: all }
+}
+
+impl Call {
+    /// A word of the kernel's `struct seccomp_data`.
+    fn word(&self, offset: u32) -> u32 {
+        match offset {
+            0 => self.number as u32,
+            4 => self.architecture,
+            16.. => {
+                let argument = self.arguments[(offset as usize - 16) / 8];
+                (argument >> (8 * (offset % 8))) as u32
+            }
+            _ => panic!("the program reads offset {offset}"),
+        }
+    }
+}
+
+fn run(program: &Program, call: &Call) -> u32 {
+    let (mut accumulator, mut at) = (0u32, 0usize);
+    loop {
+        let Instruction { code, jt, jf, k } = program.instructions()[at];
+        at += 1;
+        let jump = |taken: bool| usize::from(if taken { jt } else { jf });
+        match code {
+            0x20 => accumulator = call.word(k),
+            0x54 => accumulator &= k,
+            0x05 => at += k as usize,
+            0x15 => at += jump(accumulator == k),
+            0x25 => at += jump(accumulator > k),
+            0x35 => at += jump(accumulator >= k),
+            0x06 => return k,
+            other => panic!("instruction {other:#x} is not known here"),
+        }
+    }
+}
+
+fn check(coverage: Coverage, call: &Call, expected: u32) {
+    let program = compile(coverage, &[REQUEST]).expect("the policy compiles");
+    assert_eq!(run(&program, call), expected, "call {} {:x?}", call.number, call.arguments);
+}
+
+fn check_openat(flags: i32, expected: u32) {
+    let openat = call(libc::SYS_openat, &[AT_FDCWD.into(), 0x1000, flags.into()]);
+    check(Coverage::Lean, &openat, expected);
+}
+
+#[test]
+fn a_loaders_open_is_notified() {
+    check_openat(O_RDONLY | O_CLOEXEC, NOTIFY);
+}
+
+#[test]
+fn a_device_open_is_notified_with_and_without_blocking() {
+    check_openat(O_RDWR | O_CLOEXEC, NOTIFY);
+    check_openat(O_RDWR | O_NONBLOCK, NOTIFY);
+}
+
+#[test]
+fn a_compilers_open_is_not_notified() {
+    check_openat(O_RDONLY | O_NOCTTY, ALLOW);
+    check_openat(O_RDONLY | O_NONBLOCK, ALLOW);
+    check_openat(O_RDONLY | O_DIRECTORY | O_CLOEXEC, ALLOW);
+    check_openat(O_WRONLY, ALLOW);
+}
+
+#[test]
+fn an_open_relative_to_a_directory_is_notified_with_full_coverage_only() {
+    let openat = call(libc::SYS_openat, &[5, 0x1000, O_CLOEXEC.into()]);
+    check(Coverage::Lean, &openat, ALLOW);
+    check(Coverage::Full, &openat, NOTIFY);
+}
+
+#[test]
+fn our_ioctl_is_notified_and_a_terminals_is_not() {
+    check(Coverage::Lean, &call(libc::SYS_ioctl, &[3, REQUEST.into(), 0]), NOTIFY);
+    check(Coverage::Lean, &call(libc::SYS_ioctl, &[0, libc::TCGETS as i64, 0]), ALLOW);
+    check(Coverage::Lean, &call(libc::SYS_ioctl, &[0, libc::FIOCLEX as i64, 0]), ALLOW);
+}
+
+#[test]
+fn the_upper_half_of_an_int_argument_does_not_matter() {
+    let request = i64::from(REQUEST) | 0x7fff_0000_0000_0000;
+    check(Coverage::Lean, &call(libc::SYS_ioctl, &[3, request, 0]), NOTIFY);
+}
+
+#[test]
+fn stat_of_an_open_descriptor_is_never_notified() {
+    let fstat = call(libc::SYS_newfstatat, &[3, 0x1000, 0x2000, libc::AT_EMPTY_PATH.into()]);
+    check(Coverage::Full, &fstat, ALLOW);
+    let stat = call(libc::SYS_newfstatat, &[AT_FDCWD.into(), 0x1000, 0x2000, 0]);
+    check(Coverage::Lean, &stat, ALLOW);
+    check(Coverage::Full, &stat, NOTIFY);
+}
+
+#[test]
+fn programs_of_another_architecture_are_let_through_not_killed() {
+    for number in 0..500 {
+        let foreign = Call { architecture: I386, number, arguments: [0; 6] };
+        check(Coverage::Full, &foreign, ALLOW);
+    }
+}
+
+#[test]
+fn x32_calls_are_let_through() {
+    check(Coverage::Lean, &call(libc::SYS_open | 0x4000_0000, &[0x1000, 0]), ALLOW);
+}
+
+#[test]
+fn the_program_can_only_allow_or_notify() {
+    let program = compile(Coverage::Full, &[REQUEST]).expect("the policy compiles");
+    let returns = program.instructions().iter().filter(|instruction| instruction.code == RETURN);
+    assert!(returns.clone().count() > 2);
+    assert!(returns.clone().all(|instruction| [NOTIFY, ALLOW].contains(&instruction.k)));
+}
+
+#[test]
+fn every_row_says_why_and_at_what_cost() {
+    for row in POLICY {
+        assert!(!row.reason.is_empty(), "{} has no reason", row.name);
+        assert!(!row.cost.is_empty(), "{} has no measured cost", row.name);
+    }
+}
