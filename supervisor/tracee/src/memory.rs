@@ -1,0 +1,243 @@
+//! Memory of another process.
+
+use std::io;
+use std::marker::PhantomData;
+
+use bytemuck::Pod;
+
+/// An address in another process. It cannot be dereferenced here.
+#[derive(Debug)]
+pub struct RemotePtr<T> {
+    address: u64,
+    pointee: PhantomData<fn() -> T>,
+}
+
+impl<T> RemotePtr<T> {
+    /// An argument of a system call, taken as a pointer.
+    pub fn new(address: u64) -> Self {
+        Self { address, pointee: PhantomData }
+    }
+
+    /// The address as a number.
+    pub fn address(self) -> u64 {
+        self.address
+    }
+
+    /// The same address with another type behind it.
+    pub fn cast<U>(self) -> RemotePtr<U> {
+        RemotePtr::new(self.address)
+    }
+}
+
+// Not derived: that would ask for `T: Copy`.
+impl<T> Clone for RemotePtr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for RemotePtr<T> {}
+
+/// Why memory of a process could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {length} bytes at {address:#x} of thread {tid}: {cause}")]
+pub struct MemoryError {
+    operation: &'static str,
+    length: usize,
+    address: u64,
+    tid: i32,
+    #[source]
+    cause: io::Error,
+}
+
+impl MemoryError {
+    /// The errno, for an answer to the process itself.
+    pub fn errno(&self) -> i32 {
+        self.cause.raw_os_error().unwrap_or(libc::EFAULT)
+    }
+}
+
+/// The memory of the process that a thread belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    tid: i32,
+}
+
+/// Longest path that the kernel accepts, with its NUL.
+const PATH_MAX: usize = 4096;
+/// Most paths are shorter than this; one call then suffices.
+const USUAL_PATH: usize = 256;
+const PAGE: u64 = 4096;
+
+impl Memory {
+    /// Of the process of thread `tid`.
+    pub fn of(tid: i32) -> Self {
+        Self { tid }
+    }
+
+    /// Reads one value.
+    pub fn read<T: Pod>(&self, from: RemotePtr<T>) -> Result<T, MemoryError> {
+        let mut value = T::zeroed();
+        self.read_bytes(from.cast(), bytemuck::bytes_of_mut(&mut value))?;
+        Ok(value)
+    }
+
+    /// Writes one value.
+    pub fn write<T: Pod>(&self, to: RemotePtr<T>, value: &T) -> Result<(), MemoryError> {
+        self.write_bytes(to.cast(), bytemuck::bytes_of(value))
+    }
+
+    /// Fills `buffer`.
+    pub fn read_bytes(&self, from: RemotePtr<u8>, buffer: &mut [u8]) -> Result<(), MemoryError> {
+        let result = self.read_some(from.address, buffer);
+        let length = buffer.len();
+        self.complete("read", from, length, result)
+    }
+
+    /// Writes all of `bytes`.
+    pub fn write_bytes(&self, to: RemotePtr<u8>, bytes: &[u8]) -> Result<(), MemoryError> {
+        let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        let remote = libc::iovec { iov_base: to.address as *mut _, iov_len: bytes.len() };
+        // SAFETY: `local` is the live slice `bytes`, which the call only reads; `remote` is an address in
+        // another process, which the kernel checks.
+        let written = unsafe { libc::process_vm_writev(self.tid, &local, 1, &remote, 1, 0) };
+        self.complete("write", to, bytes.len(), transferred(written))
+    }
+
+    /// Reads a path up to its NUL, which is not included.
+    pub fn read_path(&self, from: RemotePtr<u8>) -> Result<Vec<u8>, MemoryError> {
+        let mut path = vec![0; USUAL_PATH];
+        let mut known = 0;
+        loop {
+            let result = self.read_some(from.address + known as u64, &mut path[known..]);
+            let end = known + *result.as_ref().unwrap_or(&0);
+            if let Some(nul) = path[known..end].iter().position(|&byte| byte == 0) {
+                path.truncate(known + nul);
+                return Ok(path);
+            }
+            let failed = result.is_err() || end < path.len();
+            let cause = match (failed, path.len() >= PATH_MAX) {
+                (true, _) => libc::EFAULT,
+                (false, true) => libc::ENAMETOOLONG,
+                (false, false) => {
+                    known = end;
+                    path.resize(PATH_MAX, 0);
+                    continue;
+                }
+            };
+            let cause = result.err().unwrap_or_else(|| io::Error::from_raw_os_error(cause));
+            return Err(self.error("read", from, path.len(), cause));
+        }
+    }
+
+    /// Reads up to `buffer.len()` bytes, fewer if the next page is not there. The request is split at the
+    /// first page boundary, as the kernel transfers whole parts only.
+    fn read_some(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let first = buffer.len().min((PAGE - address % PAGE) as usize);
+        let part = |offset: usize, length| libc::iovec {
+            iov_base: (address.wrapping_add(offset as u64)) as *mut _,
+            iov_len: length,
+        };
+        let remote = [part(0, first), part(first, buffer.len() - first)];
+        // SAFETY: `local` is the live, exclusively borrowed `buffer`; `remote` is checked by the kernel.
+        let read = unsafe { libc::process_vm_readv(self.tid, &local, 1, remote.as_ptr(), 2, 0) };
+        transferred(read)
+    }
+
+    fn complete(
+        &self,
+        operation: &'static str,
+        at: RemotePtr<u8>,
+        length: usize,
+        result: io::Result<usize>,
+    ) -> Result<(), MemoryError> {
+        match result {
+            Ok(count) if count == length => Ok(()),
+            Ok(_) => Err(self.error(operation, at, length, io::Error::from_raw_os_error(libc::EFAULT))),
+            Err(cause) => Err(self.error(operation, at, length, cause)),
+        }
+    }
+
+    fn error(
+        &self,
+        operation: &'static str,
+        at: RemotePtr<u8>,
+        length: usize,
+        cause: io::Error,
+    ) -> MemoryError {
+        MemoryError { operation, length, address: at.address, tid: self.tid, cause }
+    }
+}
+
+fn transferred(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Memory {
+        Memory::of(std::process::id() as i32)
+    }
+
+    /// Two pages, of which the second is not readable; returns the end of the first.
+    fn edge() -> *mut u8 {
+        let page = PAGE as usize;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping, of which the second half is then closed; it is never unmapped.
+        unsafe {
+            let start =
+                libc::mmap(std::ptr::null_mut(), 2 * page, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+            assert_ne!(start, libc::MAP_FAILED);
+            assert_eq!(libc::mprotect(start.add(page), page, libc::PROT_NONE), 0);
+            start.cast::<u8>().add(page)
+        }
+    }
+
+    fn put(end: *mut u8, bytes: &[u8]) -> RemotePtr<u8> {
+        // SAFETY: `bytes` fits into the readable page that ends at `end`.
+        unsafe {
+            let start = end.sub(bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+            RemotePtr::new(start as u64)
+        }
+    }
+
+    #[test]
+    fn a_path_at_the_edge_of_readable_memory_is_read() {
+        let at = put(edge(), b"/lib/libcuda.so.1\0");
+        assert_eq!(own().read_path(at).unwrap(), b"/lib/libcuda.so.1");
+    }
+
+    #[test]
+    fn a_path_that_runs_out_of_readable_memory_is_an_error() {
+        let at = put(edge(), b"/lib/no-end");
+        assert_eq!(own().read_path(at).unwrap_err().errno(), libc::EFAULT);
+    }
+
+    #[test]
+    fn long_paths_are_read_and_too_long_ones_refused() {
+        let mut path = vec![b'a'; 3000];
+        path.push(0);
+        assert_eq!(own().read_path(RemotePtr::new(path.as_ptr() as u64)).unwrap().len(), 3000);
+        let endless = vec![b'a'; 2 * PATH_MAX];
+        let error = own().read_path(RemotePtr::new(endless.as_ptr() as u64)).unwrap_err();
+        assert_eq!(error.errno(), libc::ENAMETOOLONG);
+    }
+
+    #[test]
+    fn values_are_read_and_written() {
+        let mut value = 17u64;
+        let at = RemotePtr::new(&raw mut value as u64);
+        assert_eq!(own().read::<u64>(at).unwrap(), 17);
+        own().write(at, &18u64).unwrap();
+        assert_eq!(value, 18);
+    }
+
+    #[test]
+    fn an_error_names_the_operation_and_the_place() {
+        let error = own().read::<u64>(RemotePtr::new(8)).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read 8 bytes at 0x8 of thread"), "{error}");
+    }
+}
