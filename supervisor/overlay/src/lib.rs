@@ -1,1 +1,284 @@
-//! What the tree sees of a driver installation.
+//! What the tree sees of a driver installation: the answer to each trapped open.
+//!
+//! *Payload*: the libraries that stand in for NVIDIA's, one file per SONAME, found beside our program.
+//! *Cache directory*: where these files lie under a name that holds their hash; loaders, gdb and perf see that path.
+//! *Driver library*: `libcuda`, `libnvidia-ml`; ours is given wherever a program looks for one.
+//! *Replaced library*: `libcudart`, `libcublas`, `libcublasLt`; programs bring their own, ours is given in its place.
+//!
+//! ```text
+//!   open("/etc/ld.so.cache")            the system's cache plus our libraries   (ldcache)
+//!   open(".../libcuda.so.1")            the payload file                        (names, install)
+//!   open(".../glibc-hwcaps/.../lib*")   left alone: the plain directory follows
+//!   open("/dev/nvidiactl")              the broker's end of a socket pair       (nodes)
+//!   open("/proc/driver/nvidia/...")     text from the device model              (nodes)
+//!   anything else                       left alone
+//! ```
+//!
+//! An answer is always a fresh open description, as two readers of one description would share its offset; and always of
+//! the same inode for one library, as loaders recognise an object by its inode.
+
+mod install;
+mod ldcache;
+mod manifest;
+pub mod names;
+mod nodes;
+mod target;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+pub use install::{InstallError, Storage};
+pub use ldcache::LoaderCacheError;
+pub use manifest::{Entry, Manifest, ManifestError, default_directories};
+pub use nodes::Node;
+pub use target::Loader;
+
+use install::Installation;
+use ldcache::LoaderCaches;
+use names::{Named, Role};
+use target::Target;
+
+/// Which engine stands behind the device; the table of answers depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Kernels run on the CPU: every library of the payload is given.
+    Cpu,
+    /// The machine's own driver and libraries are used: nothing is replaced.
+    Host,
+}
+
+/// A text file of the driver, such as `/proc/driver/nvidia/version`.
+#[derive(Clone, Debug)]
+pub struct DriverFile {
+    /// Absolute path at which programs look for it.
+    pub path: PathBuf,
+    /// What they read.
+    pub content: Vec<u8>,
+}
+
+/// What an [`Overlay`] is built from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directory with the linked payload and its manifest.
+    pub payload: PathBuf,
+    /// Directory for the installed copies, usually [`Config::default_cache`]; `None` keeps them in memory.
+    pub cache: Option<PathBuf>,
+    /// The engine in use.
+    pub engine: Engine,
+    /// How many devices `/dev/nvidia0`… are there.
+    pub devices: u32,
+    /// Text files of the driver, from the device model.
+    pub files: Vec<DriverFile>,
+}
+
+impl Config {
+    /// `$XDG_CACHE_HOME/vgpu-run`, or `~/.cache/vgpu-run`.
+    pub fn default_cache() -> Option<PathBuf> {
+        let absolute =
+            |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .map(|cache| cache.join("vgpu-run"))
+    }
+}
+
+/// One trapped open, as its caller put it.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenQuery<'a> {
+    /// The thread that asks, in our pid namespace.
+    pub pid: i32,
+    /// `AT_FDCWD` or the directory that a relative path starts from.
+    pub dirfd: i32,
+    /// The path without its final NUL.
+    pub path: &'a [u8],
+}
+
+/// What an open gets.
+#[derive(Debug)]
+pub enum Answer {
+    /// The kernel's own answer.
+    Continue,
+    /// This file: install it with the caller's `O_CLOEXEC`.
+    File(OwnedFd),
+    /// `/dev/nvidiactl`: the broker opens a session and installs its end.
+    ControlNode,
+    /// This error number.
+    Errno(i32),
+}
+
+/// An answer and what the report should know of it; `seen` is `None` for the many opens that are none of our business.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the open gets.
+    pub answer: Answer,
+    /// What was asked for, when it has to do with CUDA.
+    pub seen: Option<Seen>,
+}
+
+/// A CUDA-related open, for the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A payload library was given.
+    Given {
+        /// SONAME of the library.
+        library: &'static str,
+        /// A library of that name lies at the path and was replaced.
+        replaced: bool,
+        /// Where its bytes are.
+        storage: Storage,
+    },
+    /// The extended loader cache was given.
+    LoaderCache,
+    /// A device node was opened.
+    Node(Node),
+    /// A text file of the driver was given.
+    DriverFile,
+    /// A library that we have was left to the kernel.
+    Left {
+        /// SONAME of the library.
+        library: &'static str,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Why a library was not given although its name is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The process has another loader than x86-64 glibc's.
+    Loader(Loader),
+    /// The payload holds no such library.
+    NotInPayload,
+    /// The payload file could not be prepared.
+    Failed(String),
+}
+
+/// Decides what each trapped open gets.
+#[derive(Debug)]
+pub struct Overlay {
+    engine: Engine,
+    devices: u32,
+    installation: Installation,
+    caches: LoaderCaches,
+    files: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Overlay {
+    /// Reads the manifest and makes sure that the cache directory holds the payload. Hashes are checked when a library is
+    /// first given, not here: starting must stay cheap.
+    pub fn new(config: Config) -> Result<Self, InstallError> {
+        let installation = match config.engine {
+            Engine::Cpu => Installation::new(&config.payload, config.cache.as_deref())?,
+            Engine::Host => Installation::empty(),
+        };
+        let files = config
+            .files
+            .into_iter()
+            .map(|file| (file.path.into_os_string().into_encoded_bytes(), file.content))
+            .collect();
+        let caches = LoaderCaches::default();
+        Ok(Self { engine: config.engine, devices: config.devices, installation, caches, files })
+    }
+
+    /// The directory that the loader cache names; it exists unless the libraries live in memory.
+    pub fn directory(&self) -> &Path {
+        self.installation.directory()
+    }
+
+    /// SONAMEs of the libraries that can be given.
+    pub fn libraries(&self) -> impl Iterator<Item = &str> {
+        self.installation.libraries()
+    }
+
+    /// Answers one open.
+    pub fn open(&mut self, query: &OpenQuery) -> Outcome {
+        let Some(last) = last_component(query.path) else { return Outcome::none() };
+        if last == b"ld.so.cache" {
+            return self.open_loader_cache(query);
+        }
+        if let Some(named) = names::lookup(last) {
+            return self.open_library(query, named);
+        }
+        if nodes::may_be_ours(last) || self.files.keys().any(|path| path.ends_with(last)) {
+            return self.open_driver_file(query);
+        }
+        Outcome::none()
+    }
+
+    fn open_loader_cache(&mut self, query: &OpenQuery) -> Outcome {
+        if self.engine == Engine::Host || Target::of(query).absolute() != b"/etc/ld.so.cache" {
+            return Outcome::none();
+        }
+        match self.caches.for_root_of(query.pid, &self.installation) {
+            Ok(file) => Outcome::of(Answer::File(file), Seen::LoaderCache),
+            // Without our cache the loader still probes directories, where it is answered.
+            Err(_) => Outcome::none(),
+        }
+    }
+
+    fn open_library(&mut self, query: &OpenQuery, named: Named) -> Outcome {
+        if self.engine == Engine::Host || names::is_hardware_probe(query.path) {
+            return Outcome::none();
+        }
+        let target = Target::of(query);
+        let exists = target.exists();
+        let Some(library) = named.library(|| target.link_name()) else { return Outcome::none() };
+        if !exists && (named.only_if_present || names::is_legacy_hardware_probe(query.path)) {
+            return Outcome::none();
+        }
+        let left = |reason| Outcome::of(Answer::Continue, Seen::Left { library, reason });
+        let loader = target.loader();
+        if !loader.can_load_payload() {
+            return left(Reason::Loader(loader));
+        }
+        match self.installation.open(library) {
+            Ok(Some((file, storage))) => {
+                let replaced = exists && named.role == Role::Replaced;
+                Outcome::of(Answer::File(file), Seen::Given { library, replaced, storage })
+            }
+            Ok(None) => left(Reason::NotInPayload),
+            Err(error) => left(Reason::Failed(error.to_string())),
+        }
+    }
+
+    fn open_driver_file(&self, query: &OpenQuery) -> Outcome {
+        if self.engine == Engine::Host {
+            return Outcome::none();
+        }
+        let path = Target::of(query).absolute();
+        if let Some(node) = nodes::node(&path, self.devices) {
+            return Outcome::of(node.answer(), Seen::Node(node));
+        }
+        match self.files.get(&path) {
+            Some(content) => match install::memory_file("driver-file", content) {
+                Ok(file) => Outcome::of(Answer::File(file), Seen::DriverFile),
+                Err(_) => Outcome::none(),
+            },
+            None => Outcome::none(),
+        }
+    }
+}
+
+impl Outcome {
+    fn none() -> Self {
+        Self { answer: Answer::Continue, seen: None }
+    }
+
+    fn of(answer: Answer, seen: Seen) -> Self {
+        Self { answer, seen: Some(seen) }
+    }
+}
+
+/// The part of a path after its last slash, if there is one to speak of.
+fn last_component(path: &[u8]) -> Option<&[u8]> {
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    Some(&path[start..]).filter(|last| !last.is_empty())
+}
+
+/// A fresh open description of an open file.
+fn reopen(file: &File) -> std::io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map(OwnedFd::from)
+}
