@@ -66,6 +66,7 @@ commands! {
     14 Gemm;
     15 DescribeFunction;
     16 LibraryOperation;
+    17 BindGlobals;
 }
 
 /// Make a stream slot usable.
@@ -90,8 +91,11 @@ pub struct DestroyStream {
     pub reserved: u64,
 }
 
-/// Load code. Executed at once, in ring order, outside all streams; the answer is a [`Reply`](crate::shared::Reply).
+/// Load code. Executed at once, in ring order, outside all streams; the outcome is in the reply slot, and the answer at
+/// `answer`: a [`ModuleAnswer`] with its tables, or, if the result is an error, UTF-8 text that says why.
 /// The image is memory that the engine sees (the bounce buffer of the shared area, or an allocation).
+///
+/// A module with variables can't run before [`BindGlobals`] has told where they lie.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct LoadModule {
@@ -109,6 +113,87 @@ pub struct LoadModule {
     pub reply: u32,
     /// Name of the module from now on, chosen by the client.
     pub module: u64,
+    /// Where the answer goes: offset from the area's start. It may overlap the image.
+    pub answer: u64,
+    /// Bytes that fit there; a longer answer ends the command with `CUDA_ERROR_OUT_OF_MEMORY` and the reply's length
+    /// says how much is needed.
+    pub answer_capacity: u64,
+}
+
+/// Head of the answer to [`LoadModule`]. [`FunctionRow`]s follow, then [`ParameterRow`]s, [`VariableRow`]s, names.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ModuleAnswer {
+    /// Kernels (`.entry`), in the order of their numbers.
+    pub functions: u32,
+    /// Parameters of all functions together.
+    pub parameters: u32,
+    /// Variables (`.global` and `.const`).
+    pub variables: u32,
+    /// Bytes of names at the end.
+    pub names: u32,
+    /// Memory that [`BindGlobals`] needs, bytes; 0: the module is ready.
+    pub globals_length: u64,
+    /// Alignment of that memory.
+    pub globals_alignment: u64,
+    /// PTX version of the code, 10 × major + minor, and the capability it was compiled for.
+    pub ptx_version: u32,
+    /// See `ptx_version`.
+    pub ptx_target: u32,
+}
+
+/// One kernel of a module.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct FunctionRow {
+    /// Offset and length in the names.
+    pub name: [u32; 2],
+    /// First of its parameters and their number.
+    pub parameters: [u32; 2],
+    /// Bytes of its parameter block.
+    pub parameter_length: u32,
+    /// Threads per block that it allows (`.maxntid`, `.reqntid`, else the device's limit).
+    pub max_threads: u32,
+    /// Bytes of static shared memory.
+    pub static_shared: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// One parameter of a kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ParameterRow {
+    /// Offset in the parameter block.
+    pub offset: u32,
+    /// Bytes.
+    pub length: u32,
+}
+
+/// One variable of a module.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct VariableRow {
+    /// Offset and length in the names.
+    pub name: [u32; 2],
+    /// Offset from the address given to [`BindGlobals`].
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// Place a module's variables and give them their initial values. Executed at once; result in the reply slot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct BindGlobals {
+    /// As in [`LoadModule`].
+    pub module: u64,
+    /// Memory of [`ModuleAnswer::globals_length`] bytes.
+    pub address: u64,
+    /// Reply slot to answer in.
+    pub reply: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Forget a module.
@@ -119,7 +204,8 @@ pub struct UnloadModule {
     pub module: u64,
 }
 
-/// Decode one function of a module (the answer says whether it can run, and its attributes). Executed at once.
+/// Decode one function of a module. Executed at once; the answer is [`FunctionAttributes`], or, if it can't run, text
+/// that names the instruction.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct DescribeFunction {
@@ -129,6 +215,32 @@ pub struct DescribeFunction {
     pub function: u32,
     /// Reply slot to answer in.
     pub reply: u32,
+    /// As in [`LoadModule`].
+    pub answer: u64,
+    /// As in [`LoadModule`].
+    pub answer_capacity: u64,
+}
+
+/// Answer to [`DescribeFunction`]: what `cuFuncGetAttribute` tells.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct FunctionAttributes {
+    /// Threads per block that it allows.
+    pub max_threads: u32,
+    /// Bytes of static shared memory.
+    pub static_shared: u32,
+    /// Bytes of user constants.
+    pub constant: u32,
+    /// Bytes of local memory per thread.
+    pub local: u32,
+    /// 32-bit registers per thread (an estimate: the CPU has no such limit).
+    pub registers: u32,
+    /// 10 × major + minor.
+    pub ptx_version: u32,
+    /// The capability that the code was compiled for.
+    pub binary_version: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Run a kernel. The parameter block (laid out as PTX lays it out) follows.
@@ -225,8 +337,8 @@ pub struct WaitEvent {
     pub value: u64,
 }
 
-/// Hold the stream until the client has run a function of its own: the engine raises
-/// [`Area::callbacks_due`](crate::shared::Area) to `ticket`, the client answers in `callbacks_done`.
+/// Hold the stream until the client has run a function of its own. Both sides tell through event slots; the client
+/// rings the doorbell after it has written its own.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct HostCallback {

@@ -5,6 +5,7 @@
 //!   STREAMS         [StreamSlot]   completed sequence per stream
 //!   EVENTS          [EventSlot]    value and time per event
 //!   REPLIES         [Reply]        answers to commands that have one
+//!   PRINT           bytes          what kernels printed, engine to client
 //!   RING            bytes          records, see `command`
 //!   BOUNCE          bytes          images and staged copies, managed by the client
 //! ```
@@ -22,6 +23,8 @@ pub const EVENT_SLOTS: usize = 65536;
 pub const REPLY_SLOTS: usize = 64;
 /// Bytes of the ring; a power of two.
 pub const RING_LENGTH: usize = 1 << 20;
+/// Bytes of the print buffer; a power of two.
+pub const PRINT_LENGTH: usize = 1 << 20;
 /// Bytes of the bounce buffer.
 pub const BOUNCE_LENGTH: usize = 64 << 20;
 
@@ -31,8 +34,10 @@ pub const STREAMS: usize = 4096;
 pub const EVENTS: usize = STREAMS + STREAM_SLOTS * size_of::<StreamSlot>();
 /// Offset of the replies.
 pub const REPLIES: usize = EVENTS + EVENT_SLOTS * size_of::<EventSlot>();
+/// Offset of the print buffer.
+pub const PRINT: usize = (REPLIES + REPLY_SLOTS * size_of::<Reply>()).next_multiple_of(4096);
 /// Offset of the ring.
-pub const RING: usize = (REPLIES + REPLY_SLOTS * size_of::<Reply>()).next_multiple_of(4096);
+pub const RING: usize = PRINT + PRINT_LENGTH;
 /// Offset of the bounce buffer.
 pub const BOUNCE: usize = RING + RING_LENGTH;
 /// Bytes of the whole area.
@@ -67,6 +72,13 @@ pub struct Area {
     pub kernel_nanoseconds: Line<AtomicU64>,
     /// See `kernel_nanoseconds`.
     pub kernels: AtomicU64,
+    /// Bytes that kernels printed since the start, and bytes that the client has taken. A text that does not fit is
+    /// dropped whole and counted.
+    pub print_head: AtomicU64,
+    /// See `print_head`.
+    pub print_tail: AtomicU64,
+    /// See `print_head`.
+    pub print_lost: AtomicU64,
     /// Microseconds that an idle engine spins before it sleeps; 0 on one core.
     pub spin: AtomicU32,
     /// Length of `fault`.
@@ -110,7 +122,7 @@ pub struct Reply {
     pub done: AtomicU32,
     /// A `CUresult`.
     pub result: AtomicU32,
-    /// Bytes of the answer, at the start of the bounce region that the client named, or inline below.
+    /// Bytes of the answer, which lies where the command said.
     pub length: AtomicU32,
     /// Zero.
     pub reserved: AtomicU32,

@@ -1,0 +1,112 @@
+//! What broker and engines say to each other, over `SOCK_SEQPACKET` sockets.
+//!
+//! ```text
+//!   broker ──Fork + area, pidfd, socket──▶ zygote     one per supervisor, started at first need
+//!   broker ◀──Forked──────────────────────   │ fork
+//!   broker ──Map + memory, Unmap────────▶ engine     one per client process
+//!   broker ◀──Note + text────────────────
+//! ```
+//!
+//! Each packet is a [`Head`] and the message; descriptors travel beside it (`SCM_RIGHTS`). End of file on either
+//! socket ends the receiver: neither zygote nor engine outlives the supervisor.
+
+use bytemuck::{Pod, Zeroable};
+
+/// The zygote finds its socket here.
+pub const ZYGOTE_SOCKET: i32 = 3;
+
+/// First bytes of each packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Head {
+    /// A message's [`Message::NUMBER`].
+    pub number: u32,
+    /// Bytes that follow this head.
+    pub length: u32,
+}
+
+/// A message's fixed part.
+pub trait Message: Pod {
+    /// [`Head::number`].
+    const NUMBER: u32;
+    /// Descriptors that travel with it.
+    const DESCRIPTORS: usize;
+}
+
+macro_rules! messages {
+    ($($number:literal $name:ident, $descriptors:literal descriptors;)*) => {
+        $(impl Message for $name { const NUMBER: u32 = $number; const DESCRIPTORS: usize = $descriptors; })*
+    };
+}
+
+messages! {
+    1 Fork, 3 descriptors;
+    2 Forked, 0 descriptors;
+    3 Map, 1 descriptors;
+    4 Unmap, 0 descriptors;
+    5 EngineNote, 0 descriptors;
+}
+
+/// Make an engine. Beside it: the shared area, a pidfd of the client, the engine's end of its own socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Fork {
+    /// The client's thread-group id, in the supervisor's pid namespace.
+    pub client: u32,
+    /// The client's user and group.
+    pub user: u32,
+    /// See `user`.
+    pub group: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The window that device memory lies in; an access outside it is a fault.
+    pub window: u64,
+    /// Bytes of the window.
+    pub window_length: u64,
+}
+
+/// Answer to [`Fork`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Forked {
+    /// As in [`Fork`].
+    pub client: u32,
+    /// The engine's pid; negative: `-errno`.
+    pub engine: i32,
+}
+
+/// Map a grant: the descriptor beside it, whole, at `address`. Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Map {
+    /// Where.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+    /// [`Allocation::map_sequence`](crate::control::Allocation).
+    pub sequence: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Undo a [`Map`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Unmap {
+    /// As in [`Map`].
+    pub address: u64,
+    /// As in [`Map`].
+    pub length: u64,
+}
+
+/// Something for the report: this, then UTF-8 text.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct EngineNote {
+    /// A [`NoteKind`](crate::control::NoteKind) as a number.
+    pub kind: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// As in [`Note::value`](crate::control::Note).
+    pub value: i64,
+}
