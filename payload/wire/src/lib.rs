@@ -21,6 +21,7 @@ pub mod command;
 pub mod control;
 pub mod device;
 pub mod engine;
+pub mod futex;
 pub mod shared;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.

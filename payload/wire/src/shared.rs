@@ -127,3 +127,73 @@ pub struct Reply {
     /// Zero.
     pub reserved: AtomicU32,
 }
+
+/// The shared area, mapped somewhere in this process for the rest of its life.
+#[derive(Clone, Copy)]
+pub struct View {
+    base: *mut u8,
+}
+
+// SAFETY: what is reached through a View is atomic, or bytes whose owner at a time is settled by the ring's positions.
+unsafe impl Send for View {}
+// SAFETY: as above.
+unsafe impl Sync for View {}
+
+impl View {
+    /// # Safety
+    /// `base` must be a mapping of [`AREA_LENGTH`] bytes, page aligned, readable and writable, and never unmapped.
+    pub unsafe fn new(base: *mut u8) -> View {
+        View { base }
+    }
+
+    /// Start of the mapping.
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// State, positions, doorbells.
+    pub fn head(&self) -> &'static Area {
+        // SAFETY: the mapping is page aligned, longer than Area, never unmapped, and Area holds only atomics.
+        unsafe { &*self.base.cast() }
+    }
+
+    /// A stream's slot. Panics where there is none: slots from elsewhere are checked first.
+    pub fn stream(&self, slot: u32) -> &'static StreamSlot {
+        assert!((slot as usize) < STREAM_SLOTS, "there is no stream slot {slot}");
+        // SAFETY: in bounds by the assertion; the slots are atomics at a 64-byte boundary.
+        unsafe { &*self.base.add(STREAMS).cast::<StreamSlot>().add(slot as usize) }
+    }
+
+    /// An event's slot. Panics where there is none.
+    pub fn event(&self, slot: u32) -> &'static EventSlot {
+        assert!((slot as usize) < EVENT_SLOTS, "there is no event slot {slot}");
+        // SAFETY: in bounds by the assertion; the slots are atomics at an 8-byte boundary.
+        unsafe { &*self.base.add(EVENTS).cast::<EventSlot>().add(slot as usize) }
+    }
+
+    /// A reply's slot. Panics where there is none.
+    pub fn reply(&self, slot: u32) -> &'static Reply {
+        assert!((slot as usize) < REPLY_SLOTS, "there is no reply slot {slot}");
+        // SAFETY: in bounds by the assertion; the slots are atomics at a 64-byte boundary.
+        unsafe { &*self.base.add(REPLIES).cast::<Reply>().add(slot as usize) }
+    }
+
+    /// Address of `length` bytes at `offset`, if they lie in the area.
+    pub fn bytes(&self, offset: u64, length: u64) -> Option<*mut u8> {
+        let end = offset.checked_add(length)?;
+        // SAFETY: in bounds of the mapping by the comparison.
+        (end <= AREA_LENGTH as u64).then(|| unsafe { self.base.add(offset as usize) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_the_area_do_not_overlap() {
+        assert!(size_of::<Area>() <= STREAMS);
+        assert!(EVENTS.is_multiple_of(64) && REPLIES.is_multiple_of(64) && RING.is_multiple_of(4096));
+        assert!(RING_LENGTH.is_power_of_two() && PRINT_LENGTH.is_power_of_two());
+    }
+}
