@@ -1,0 +1,168 @@
+//! What one process did that has to do with CUDA.
+
+use std::path::{Path, PathBuf};
+
+use overlay::Seen;
+use wire::control::NoteKind;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// A library or driver file that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The path as the process gave it.
+    pub path: Vec<u8>,
+    /// What was answered; `None` for a library that is none of ours.
+    pub seen: Option<Seen>,
+}
+
+/// Something that the payload told, with repetitions counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What it is about.
+    pub kind: NoteKind,
+    /// Depends on the kind.
+    pub value: i64,
+    /// Names the thing.
+    pub text: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// The record of one process between two execs.
+#[derive(Debug)]
+pub struct Process {
+    /// Its id in our pid namespace.
+    pub pid: i32,
+    /// Its program.
+    pub program: PathBuf,
+    /// Files that it opened, in order, each once.
+    pub opened: Vec<Opened>,
+    /// What the payload in it told.
+    pub told: Vec<Told>,
+    /// Most device memory held at once.
+    pub memory_peak: u64,
+    /// How it ended, if it has.
+    pub exit: Option<Exit>,
+}
+
+/// A process that tells more different things than this is counted, not recorded.
+const MOST_TOLD: usize = 1000;
+
+impl Process {
+    /// A process that starts this program.
+    pub fn new(pid: i32, program: &Path) -> Self {
+        let program = program.to_owned();
+        Self { pid, program, opened: Vec::new(), told: Vec::new(), memory_peak: 0, exit: None }
+    }
+
+    /// A process whose start was not seen: a fork.
+    pub fn found(pid: i32) -> Self {
+        let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+        Self::new(pid, &program.unwrap_or_else(|_| PathBuf::from("(unknown program)")))
+    }
+
+    /// Whether it did anything that has to do with CUDA.
+    pub fn is_related(&self) -> bool {
+        !self.told.is_empty() || self.memory_peak > 0 || self.opened.iter().any(Opened::is_related)
+    }
+
+    /// Adds an open unless the same is there.
+    pub fn opened(&mut self, opened: Opened) {
+        if !self.opened.contains(&opened) {
+            self.opened.push(opened);
+        }
+    }
+
+    /// Adds what the payload told.
+    pub fn noted(&mut self, kind: NoteKind, value: i64, text: &str) {
+        let same = |told: &Told| told.kind == kind && told.value == value && told.text == text;
+        if let Some(index) = self.told.iter().position(same) {
+            self.told[index].times += 1;
+        } else if self.told.len() < MOST_TOLD {
+            self.told.push(Told { kind, value, text: text.to_owned(), times: 1 });
+        }
+    }
+
+    /// Program and pid, as every line names a process.
+    pub fn title(&self) -> String {
+        let name = self.program.file_name().unwrap_or(self.program.as_os_str());
+        format!("`{}` (pid {})", name.to_string_lossy(), self.pid)
+    }
+}
+
+impl Opened {
+    /// Each process opens the loader's cache; that alone says nothing.
+    fn is_related(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| *seen != Seen::LoaderCache)
+    }
+
+    /// The path as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+}
+
+/// Whether a path looks like a shared library's.
+pub fn may_be_library(path: &[u8]) -> bool {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    name.windows(3).any(|part| part == b".so") && name != b"ld.so.cache"
+}
+
+/// The kind of a note; notes of unknown kinds come from another version and are dropped.
+pub fn note_kind(number: u32) -> Option<NoteKind> {
+    use NoteKind::*;
+    [Unsupported, UnknownName, Initialised, CodeRefused, Fault, AllocationFailed, ExportTable, Summary]
+        .into_iter()
+        .find(|kind| *kind as u32 == number)
+}
+
+/// Whether a thread is the first of its process.
+pub fn leads_its_group(thread: i32) -> bool {
+    // SAFETY: signal 0 is never delivered; the call only checks that such a thread exists in such a group.
+    let answer = unsafe { libc::syscall(libc::SYS_tgkill, thread, thread, 0) };
+    answer == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// The process that a thread belongs to.
+pub fn thread_group(thread: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_led_to_its_process() {
+        let own = std::process::id() as i32;
+        assert!(leads_its_group(own));
+        // SAFETY: has no precondition.
+        let thread = unsafe { libc::gettid() };
+        assert_eq!(thread_group(thread), Some(own));
+        assert_eq!(leads_its_group(thread), thread == own);
+    }
+
+    #[test]
+    fn libraries_are_told_by_their_name() {
+        assert!(may_be_library(b"/lib/libc.so.6") && may_be_library(b"x.cpython-311.so"));
+        assert!(!may_be_library(b"/etc/ld.so.cache") && !may_be_library(b"/some.so/file"));
+    }
+
+    #[test]
+    fn repeated_notes_are_counted() {
+        let mut process = Process::new(1, Path::new("/bin/x"));
+        for _ in 0..3 {
+            process.noted(NoteKind::Unsupported, 0, "cuTexRefCreate");
+        }
+        assert_eq!((process.told.len(), process.told[0].times), (1, 3));
+    }
+}
