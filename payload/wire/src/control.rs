@@ -74,7 +74,7 @@ impl Status {
 }
 
 /// A control operation: its number, what goes in and what comes out.
-pub trait Operation {
+pub trait Operation: Pod {
     /// The number in [`Call::operation`].
     const NUMBER: u32;
     /// For messages and traces.

@@ -41,10 +41,11 @@ macro_rules! messages {
 
 messages! {
     1 Fork, 3 descriptors;
-    2 Forked, 0 descriptors;
+    2 Forked, 1 descriptors;
     3 Map, 1 descriptors;
     4 Unmap, 0 descriptors;
     5 EngineNote, 0 descriptors;
+    6 ForkFailed, 0 descriptors;
 }
 
 /// Make an engine. Beside it: the shared area, a pidfd of the client, the engine's end of its own socket.
@@ -65,14 +66,24 @@ pub struct Fork {
     pub window_length: u64,
 }
 
-/// Answer to [`Fork`].
+/// Answer to [`Fork`]. Beside it: a pidfd of the engine.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct Forked {
     /// As in [`Fork`].
     pub client: u32,
-    /// The engine's pid; negative: `-errno`.
-    pub engine: i32,
+    /// The engine's pid.
+    pub engine: u32,
+}
+
+/// Answer to [`Fork`] if there is no engine.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ForkFailed {
+    /// As in [`Fork`].
+    pub client: u32,
+    /// An `errno`.
+    pub errno: u32,
 }
 
 /// Map a grant: the descriptor beside it, whole, at `address`. Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.

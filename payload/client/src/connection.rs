@@ -1,0 +1,160 @@
+//! The open descriptor of `/dev/nvidiactl` and the control calls on it.
+
+use std::ffi::CString;
+use std::fmt;
+
+use bytemuck::Zeroable;
+use wire::PROTOCOL;
+use wire::control::{self, COOKIE, Call, Caller, NODE, NoteKind, Operation, REQUEST, Status};
+
+/// No supervisor answers in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The node can't be opened; holds the `errno`.
+    Open(i32),
+    /// What was opened is no `vgpu-run` supervisor (perhaps a real driver's node); holds the `errno` of the call.
+    Foreign(i32),
+    /// The supervisor is of another version than this payload.
+    Protocol(u32),
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Unavailable::Open(errno) => write!(formatter, "can't open {NODE}: errno {errno}"),
+            Unavailable::Foreign(errno) => {
+                write!(formatter, "{NODE} is not answered by vgpu-run: errno {errno}")
+            }
+            Unavailable::Protocol(theirs) => {
+                write!(formatter, "the supervisor speaks protocol {theirs}, this payload {PROTOCOL}")
+            }
+        }
+    }
+}
+
+/// A connection to the supervisor. Closed when dropped.
+#[derive(Debug)]
+pub struct Connection {
+    descriptor: i32,
+    caller: Caller,
+    welcome: control::Welcome,
+}
+
+impl Connection {
+    /// Opens the rendezvous node and says who we are.
+    pub fn open(caller: Caller) -> Result<Connection, Unavailable> {
+        let node = CString::new(NODE).expect("a constant without NUL");
+        // SAFETY: the path is NUL-terminated.
+        let descriptor = unsafe { libc::open(node.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        if descriptor < 0 {
+            return Err(Unavailable::Open(errno()));
+        }
+        let mut connection = Connection { descriptor, caller, welcome: Zeroable::zeroed() };
+        let hello = control::Hello { caller: caller as u32, reserved: 0 };
+        let mut call = Connection::prepare(&hello, &[]);
+        let mut welcome = control::Welcome::default();
+        call.block.output = &mut welcome as *mut control::Welcome as u64;
+        call.block.output_capacity = size_of::<control::Welcome>() as u32;
+        if let Err(errno) = connection.execute(&mut call.block) {
+            return Err(Unavailable::Foreign(errno));
+        }
+        if welcome.protocol != PROTOCOL {
+            return Err(Unavailable::Protocol(welcome.protocol));
+        }
+        connection.welcome = welcome;
+        Ok(connection)
+    }
+
+    /// What the supervisor announced.
+    pub fn welcome(&self) -> &control::Welcome {
+        &self.welcome
+    }
+
+    /// A control call without variable parts.
+    pub fn call<O: Operation>(&self, operation: &O) -> Result<O::Output, Status> {
+        self.call_with(operation, &[], &mut []).map(|(output, _)| output)
+    }
+
+    /// A control call with bytes behind its input and room for bytes behind its output; tells how many came.
+    pub fn call_with<O: Operation>(
+        &self,
+        operation: &O,
+        input_tail: &[u8],
+        output_tail: &mut [u8],
+    ) -> Result<(O::Output, usize), Status> {
+        let mut call = Connection::prepare(operation, input_tail);
+        let fixed = size_of::<O::Output>();
+        let mut output = vec![0u8; fixed + output_tail.len()];
+        call.block.output = output.as_mut_ptr() as u64;
+        call.block.output_capacity = output.len() as u32;
+        self.execute(&mut call.block).map_err(|_| Status::NotFound)?;
+        match Status::from_number(call.block.status) {
+            Status::Success => {}
+            status => return Err(status),
+        }
+        let length = (call.block.output_length as usize).min(output.len());
+        if length < fixed {
+            return Err(Status::Invalid);
+        }
+        output_tail[..length - fixed].copy_from_slice(&output[fixed..length]);
+        Ok((bytemuck::pod_read_unaligned(&output[..fixed]), length - fixed))
+    }
+
+    /// Tells the report something. Never fails: a report that can't be written must not change the program's way.
+    pub fn note(&self, kind: NoteKind, value: i64, text: &str) {
+        let note = control::Note { kind: kind as u32, caller: self.caller as u32, value };
+        let mut cut = text.len().min(4000);
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        let _ = self.call_with(&note, &text.as_bytes()[..cut], &mut []);
+    }
+
+    fn prepare<O: Operation>(operation: &O, tail: &[u8]) -> Prepared {
+        let mut input = bytemuck::bytes_of(operation).to_vec();
+        input.extend_from_slice(tail);
+        let block = Call {
+            cookie: COOKIE,
+            protocol: PROTOCOL,
+            operation: O::NUMBER,
+            input: input.as_ptr() as u64,
+            input_length: input.len() as u32,
+            status: Status::NotFound as u32,
+            ..Call::default()
+        };
+        Prepared { block, _input: input }
+    }
+
+    /// The trapped `ioctl`. `Err` holds the `errno` of a call that nobody answered.
+    fn execute(&self, block: &mut Call) -> Result<(), i32> {
+        loop {
+            // SAFETY: the block is 64 bytes as the request number says; the buffers that it points to live in the caller's
+            // frame until the call returns.
+            let result =
+                unsafe { libc::ioctl(self.descriptor, REQUEST as libc::c_ulong, block as *mut Call) };
+            match result {
+                0 => return Ok(()),
+                _ if errno() == libc::EINTR => continue,
+                _ => return Err(errno()),
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours and not used after this.
+        unsafe { libc::close(self.descriptor) };
+    }
+}
+
+/// A call block with the input that it points to.
+struct Prepared {
+    block: Call,
+    _input: Vec<u8>,
+}
+
+pub(crate) fn errno() -> i32 {
+    // SAFETY: reads this thread's own variable.
+    unsafe { *libc::__errno_location() }
+}

@@ -1,0 +1,88 @@
+//! Mapping what the broker grants.
+
+use wire::control::Allocation;
+
+use crate::connection::errno;
+
+/// Memory that is mapped at the broker's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Where.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Commands that use it carry this number or a larger one.
+    pub map_sequence: u32,
+}
+
+/// Reserves address space so that later maps can't collide. `false`: it was not to be had (`RLIMIT_AS`), and
+/// allocations go wherever they fit.
+pub fn reserve_window(address: u64, length: u64) -> bool {
+    if length == 0 {
+        return false;
+    }
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: NOREPLACE takes the place of nothing. By raw system call: sanitizers refuse such addresses in their mmap.
+    let result =
+        unsafe { libc::syscall(libc::SYS_mmap, address, length, libc::PROT_NONE, flags, -1i64, 0i64) } as u64;
+    if result == address {
+        // SAFETY: the range was mapped just now; a child must not have it, a core dump need not.
+        unsafe { keep_private(address, length) };
+    } else if result < u64::MAX - 4095 {
+        // An old kernel took the address as a hint.
+        // SAFETY: unmaps what was mapped just now.
+        unsafe { libc::syscall(libc::SYS_munmap, result, length) };
+    }
+    result == address
+}
+
+/// Maps a grant and closes its descriptor. `in_window`: the place is our own reservation.
+pub fn map(grant: &Allocation, in_window: bool) -> Result<Mapped, i32> {
+    let placement = if in_window { libc::MAP_FIXED } else { libc::MAP_FIXED_NOREPLACE };
+    let (flags, protection) = (libc::MAP_SHARED | placement, libc::PROT_READ | libc::PROT_WRITE);
+    // SAFETY: inside the window the place belongs to this crate and holds no other grant, by the broker's ledger; outside
+    // of it NOREPLACE takes the place of nothing.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mmap,
+            grant.address,
+            grant.length,
+            protection,
+            flags,
+            grant.memory as i64,
+            0i64,
+        )
+    } as u64;
+    let outcome = if result == grant.address { Ok(()) } else { Err(errno()) };
+    // SAFETY: the broker made the descriptor for this call; the mapping keeps the memory.
+    unsafe { libc::close(grant.memory) };
+    outcome?;
+    // SAFETY: mapped just now.
+    unsafe { keep_private(grant.address, grant.length) };
+    Ok(Mapped { address: grant.address, length: grant.length, map_sequence: grant.map_sequence })
+}
+
+/// Undoes [`map`]; inside the window the reservation comes back.
+pub fn unmap(address: u64, length: u64, in_window: bool) {
+    // SAFETY: the range is a grant that `map` put there, and the caller has given up its use.
+    unsafe {
+        if in_window {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+            libc::syscall(libc::SYS_mmap, address, length, libc::PROT_NONE, flags, -1i64, 0i64);
+            keep_private(address, length);
+        } else {
+            libc::syscall(libc::SYS_munmap, address, length);
+        }
+    }
+}
+
+/// Device memory is no use to a forked child, and would hold the parent's memory alive in it.
+///
+/// # Safety
+/// The range must be mapped by this crate.
+unsafe fn keep_private(address: u64, length: u64) {
+    for advice in [libc::MADV_DONTFORK, libc::MADV_DONTDUMP] {
+        // SAFETY: advice about a mapping of our own; a kernel that knows it not leaves things as they are.
+        unsafe { libc::syscall(libc::SYS_madvise, address, length, advice) };
+    }
+}
