@@ -18,6 +18,7 @@
 //! the same inode for one library, as loaders recognise an object by its inode.
 
 mod install;
+pub mod installed;
 mod ldcache;
 mod manifest;
 pub mod names;
@@ -173,11 +174,7 @@ impl Overlay {
             Engine::Cpu => Installation::new(&config.payload, config.cache.as_deref())?,
             Engine::Host => Installation::empty(),
         };
-        let files = config
-            .files
-            .into_iter()
-            .map(|file| (file.path.into_os_string().into_encoded_bytes(), file.content))
-            .collect();
+        let files = installed::by_path(config.files);
         let caches = LoaderCaches::default();
         Ok(Self { engine: config.engine, devices: config.devices, installation, caches, files })
     }
@@ -281,4 +278,108 @@ fn last_component(path: &[u8]) -> Option<&[u8]> {
 fn reopen(file: &File) -> std::io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map(OwnedFd::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    struct Fixture {
+        overlay: Overlay,
+        _payload: tempfile::TempDir,
+        place: tempfile::TempDir,
+    }
+
+    fn fixture(engine: Engine) -> Fixture {
+        let payload = install::tests::payload();
+        let files = vec![DriverFile { path: "/proc/driver/nvidia/version".into(), content: b"580".to_vec() }];
+        let config = Config { payload: payload.path().to_owned(), cache: None, engine, devices: 1, files };
+        let place = tempfile::tempdir().unwrap();
+        Fixture { overlay: Overlay::new(config).unwrap(), _payload: payload, place }
+    }
+
+    impl Fixture {
+        fn open(&mut self, path: &str) -> Outcome {
+            let pid = std::process::id() as i32;
+            self.overlay.open(&OpenQuery { pid, dirfd: libc::AT_FDCWD, path: path.as_bytes() })
+        }
+
+        fn text(&mut self, path: &str) -> Option<String> {
+            let Answer::File(file) = self.open(path).answer else { return None };
+            let mut text = String::new();
+            File::from(file).read_to_string(&mut text).unwrap();
+            Some(text)
+        }
+
+        /// A file that the program brought.
+        fn place(&self, name: &str) -> String {
+            let path = self.place.path().join(name);
+            std::fs::write(&path, "the program's own").unwrap();
+            path.into_os_string().into_string().unwrap()
+        }
+    }
+
+    #[test]
+    fn driver_library_is_given_at_any_place() {
+        let mut fixture = fixture(Engine::Cpu);
+        for path in ["/opt/nowhere/libcuda.so.1", "libcuda.so", "/usr/lib/libcuda.so.1"] {
+            assert_eq!(fixture.text(path).as_deref(), Some("bytes of libcuda.so.1"), "{path}");
+        }
+        assert_eq!(fixture.text("/usr/lib/glibc-hwcaps/x86-64-v3/libcuda.so.1"), None);
+    }
+
+    #[test]
+    fn program_s_own_runtime_is_replaced() {
+        let mut fixture = fixture(Engine::Cpu);
+        let path = fixture.place("libcudart-16e8815a.so.12");
+        assert_eq!(fixture.text(&path).as_deref(), Some("bytes of libcudart.so.12"));
+        assert!(matches!(fixture.open(&path).seen, Some(Seen::Given { replaced: true, .. })));
+        assert_eq!(fixture.text("/nowhere/libcudart-16e8815a.so.12"), None);
+    }
+
+    #[test]
+    fn library_that_the_payload_lacks_is_named() {
+        let mut fixture = fixture(Engine::Cpu);
+        let path = fixture.place("libcublas.so.12");
+        let outcome = fixture.open(&path);
+        assert!(matches!(outcome.answer, Answer::Continue));
+        let expected = Seen::Left { library: "libcublas.so.12", reason: Reason::NotInPayload };
+        assert_eq!(outcome.seen, Some(expected));
+    }
+
+    #[test]
+    fn nodes_and_driver_files_are_answered() {
+        let mut fixture = fixture(Engine::Cpu);
+        assert!(matches!(fixture.open("/dev/nvidiactl").answer, Answer::ControlNode));
+        assert!(matches!(fixture.open("/dev/nvidia0").answer, Answer::Errno(libc::ENXIO)));
+        assert!(matches!(fixture.open("/dev/nvidia7").answer, Answer::Continue));
+        assert_eq!(fixture.text("/proc/driver/nvidia/version").as_deref(), Some("580"));
+    }
+
+    #[test]
+    fn loader_cache_is_extended_only_at_its_place() {
+        let mut fixture = fixture(Engine::Cpu);
+        assert_eq!(fixture.open("/etc/ld.so.cache").seen, Some(Seen::LoaderCache));
+        assert_eq!(fixture.open("/tmp/ld.so.cache").seen, None);
+    }
+
+    #[test]
+    fn host_engine_changes_nothing() {
+        let mut fixture = fixture(Engine::Host);
+        for path in ["/etc/ld.so.cache", "/lib/libcuda.so.1", "/dev/nvidiactl", "/proc/driver/nvidia/version"]
+        {
+            let outcome = fixture.open(path);
+            assert!(matches!(outcome.answer, Answer::Continue) && outcome.seen.is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_files_are_left_alone() {
+        let mut fixture = fixture(Engine::Cpu);
+        for path in ["/etc/passwd", "/dev/null", "libc.so.6", "", "/", "/usr/lib/libcudart.so.10.2"] {
+            let outcome = fixture.open(path);
+            assert!(matches!(outcome.answer, Answer::Continue) && outcome.seen.is_none(), "{path:?}");
+        }
+    }
 }
