@@ -1,1 +1,195 @@
-//! Control calls of the payload: sessions, memory grants, engines.
+//! The broker: answers the payload's control calls, grants memory, and follows engines and their clients.
+//!
+//! ```text
+//!   client process ──Call (trapped ioctl)──▶ Broker ── Session per client ── Grants, Engine
+//!                                              │
+//!                                            Ledger: who holds how much of which card
+//! ```
+//!
+//! - A **session** belongs to one thread group. It ends with the process (told by a pidfd, not by a closed descriptor: a
+//!   forked child may keep that open), and then all its memory is given back at once, also where others still map it.
+//! - A **grant** is one memfd of exactly the granted size, sealed, mapped at one address by client and engine.
+//! - An **engine** is forked by the zygote for one session; a client can't tell a slow start from a quick one, since its
+//!   commands wait in the shared area.
+//!
+//! The broker knows neither seccomp nor ptrace: what it needs of the calling process comes through [`Caller`]. Everything
+//! that can happen without a call (a process ends, an engine speaks) makes one descriptor readable ([`Broker::as_fd`]).
+
+mod address_space;
+mod call;
+mod engine;
+mod export;
+mod ledger;
+mod memory;
+mod session;
+mod watch;
+mod zygote;
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::path::PathBuf;
+
+use wire::device::Description;
+
+pub use call::Caller;
+pub use ledger::Ledger;
+
+use crate::export::Exports;
+use crate::session::Session;
+use crate::watch::Watch;
+use crate::zygote::Zygote;
+
+/// What the broker announces, fixed when it is first asked.
+pub struct Announcement {
+    /// The cards.
+    pub devices: Vec<Description>,
+    /// `cuDriverGetVersion`: 1000 × major + 10 × minor.
+    pub cuda_version: u32,
+    /// Like `580.159.04`.
+    pub driver_version: String,
+}
+
+/// What a broker needs to begin.
+pub struct Config {
+    /// Makes the announcement at the first call that needs it (`--gpu auto` looks at what the tree has opened by then).
+    pub announce: Box<dyn FnMut() -> Announcement>,
+    /// The engine's program.
+    pub engine: PathBuf,
+}
+
+/// Something for the report. `process` is a thread-group id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The payload or an engine has something to tell.
+    Note {
+        /// Whom it is about.
+        process: u32,
+        /// A [`NoteKind`](wire::control::NoteKind) as a number.
+        kind: u32,
+        /// A [`Caller`](wire::control::Caller) as a number; 0: the engine.
+        caller: u32,
+        /// Depends on the kind.
+        value: i64,
+        /// Names the thing.
+        text: String,
+    },
+    /// A process got an engine.
+    EngineStarted {
+        /// Whose.
+        process: u32,
+        /// The engine's pid.
+        engine: u32,
+    },
+    /// An engine could not be started.
+    EngineFailed {
+        /// Whose.
+        process: u32,
+        /// Why.
+        text: String,
+    },
+    /// An engine ended while its client lives.
+    EngineEnded {
+        /// Whose.
+        process: u32,
+        /// The `CUresult` that the client sees.
+        error: u32,
+        /// What the engine said.
+        text: String,
+    },
+    /// A process with an engine ended, or let go of it.
+    Finished {
+        /// Which.
+        process: u32,
+        /// Kernels that it ran.
+        kernels: u64,
+        /// Nanoseconds in kernels.
+        kernel_nanoseconds: u64,
+        /// The most memory that it held, bytes.
+        peak: u64,
+    },
+}
+
+/// See the module's text.
+pub struct Broker {
+    config: Config,
+    announcement: Option<Announcement>,
+    ledger: Ledger,
+    sessions: HashMap<u32, Session>,
+    exports: Exports,
+    zygote: Option<Zygote>,
+    watch: Watch,
+    events: Vec<Event>,
+    samples: ledger::Utilisation,
+}
+
+/// The broker can't begin.
+#[derive(Debug, thiserror::Error)]
+#[error("can't make the broker's watch list: {0}")]
+pub struct StartError(#[from] nix::errno::Errno);
+
+impl Broker {
+    /// A broker without sessions; starts no process.
+    pub fn new(config: Config) -> Result<Broker, StartError> {
+        Ok(Broker {
+            config,
+            announcement: None,
+            ledger: Ledger::default(),
+            sessions: HashMap::new(),
+            exports: Exports::default(),
+            zygote: None,
+            watch: Watch::new()?,
+            events: Vec::new(),
+            samples: ledger::Utilisation::default(),
+        })
+    }
+
+    /// Executes the control call whose block lies at `block` in the caller. The result is that of its `ioctl`.
+    pub fn handle(&mut self, caller: &dyn Caller, block: u64) -> Result<i64, nix::errno::Errno> {
+        call::handle(self, caller, block)
+    }
+
+    /// A process has begun another program: what it had of the device is gone.
+    pub fn process_replaced(&mut self, process: u32) {
+        self.end_session(process);
+    }
+
+    /// Handles what made [`Broker::as_fd`] readable.
+    pub fn process_events(&mut self) {
+        for source in self.watch.ready() {
+            match source {
+                watch::Source::Client(process) => self.end_session(process),
+                watch::Source::Engine(process) => self.engine_ended(process),
+                watch::Source::EngineSocket(process) => self.engine_spoke(process),
+                watch::Source::Zygote => self.zygote_spoke(),
+            }
+        }
+    }
+
+    /// What happened since the last time, for the report.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Whether any process has an engine.
+    pub fn has_sessions(&self) -> bool {
+        !self.sessions.is_empty()
+    }
+
+    pub(crate) fn announcement(&mut self) -> &Announcement {
+        if self.announcement.is_none() {
+            let announcement = (self.config.announce)();
+            self.ledger = Ledger::new(announcement.devices.iter().map(|device| device.total_memory));
+            self.announcement = Some(announcement);
+        }
+        self.announcement.as_ref().expect("made above")
+    }
+}
+
+impl AsFd for Broker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}
+
+/// A descriptor's number in the caller.
+pub type CallerFd = RawFd;

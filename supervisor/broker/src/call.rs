@@ -1,0 +1,292 @@
+//! Control calls: reading a block, executing its operation, writing the answer.
+//!
+//! To add an operation: a row and its structs in `wire::control`, a line in `execute`, a function here.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use bytemuck::{Pod, bytes_of};
+use nix::errno::Errno;
+use wire::PROTOCOL;
+use wire::control::{self, COOKIE, Call, MemoryKind, Operation, ProcessEntry, ProcessListHeader, Status};
+use wire::device::Usage;
+
+use crate::export::Export;
+use crate::session::{Grant, memory_kind};
+use crate::{Broker, CallerFd, Event, memory};
+
+/// The process that waits in its `ioctl`, as far as the broker may touch it.
+pub trait Caller {
+    /// Its thread-group id.
+    fn process(&self) -> u32;
+    /// Its user and group.
+    fn identity(&self) -> (u32, u32);
+    /// Copies from its memory.
+    fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno>;
+    /// Copies to its memory.
+    fn write(&self, address: u64, source: &[u8]) -> Result<(), Errno>;
+    /// Gives it a descriptor, close-on-exec.
+    fn install(&self, descriptor: BorrowedFd) -> Result<CallerFd, Errno>;
+    /// Whether it still waits: checked before side effects that nobody would undo.
+    fn is_waiting(&self) -> bool;
+}
+
+/// Longest input that a call may have: a head and a note's text.
+const LONGEST_INPUT: u32 = 8192;
+/// Granularity of grants, the page.
+const PAGE: u64 = 4096;
+
+/// What an operation answers: its output, whole.
+type Answer = Result<Vec<u8>, Status>;
+
+/// Executes one call. `Err` is the `errno` of the `ioctl` for what is no call of ours.
+pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<i64, Errno> {
+    let mut bytes = [0; size_of::<Call>()];
+    caller.read(address, &mut bytes)?;
+    let mut call: Call = bytemuck::pod_read_unaligned(&bytes);
+    if call.cookie != COOKIE {
+        return Err(Errno::ENOTTY);
+    }
+    let answer = match call.protocol {
+        PROTOCOL => read_input(caller, &call).and_then(|input| execute(broker, caller, &call, &input)),
+        // Hello is answered in any protocol, so that the payload can say which one it met.
+        _ if call.operation == control::Hello::NUMBER => hello(broker),
+        _ => Err(Status::ProtocolMismatch),
+    };
+    call.status = match deliver(caller, &mut call, answer) {
+        Ok(()) => Status::Success as u32,
+        Err(status) => status as u32,
+    };
+    caller.write(address, bytes_of(&call))?;
+    Ok(0)
+}
+
+fn read_input(caller: &dyn Caller, call: &Call) -> Result<Vec<u8>, Status> {
+    if call.input_length > LONGEST_INPUT {
+        return Err(Status::Invalid);
+    }
+    let mut input = vec![0; call.input_length as usize];
+    caller.read(call.input, &mut input).map_err(|_| Status::Invalid)?;
+    Ok(input)
+}
+
+fn deliver(caller: &dyn Caller, call: &mut Call, answer: Answer) -> Result<(), Status> {
+    let output = answer?;
+    let length = output.len().min(call.output_capacity as usize);
+    if length > 0 {
+        caller.write(call.output, &output[..length]).map_err(|_| Status::Invalid)?;
+    }
+    call.output_length = length as u32;
+    Ok(())
+}
+
+fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) -> Answer {
+    use control::*;
+    match call.operation {
+        Hello::NUMBER => hello(broker),
+        DescribeDevice::NUMBER => describe(broker, fixed(input)?),
+        DeviceUsage::NUMBER => usage(broker, caller.process(), fixed(input)?),
+        ListProcesses::NUMBER => list_processes(broker, fixed(input)?, call.output_capacity),
+        Connect::NUMBER => connect(broker, caller),
+        Allocate::NUMBER => allocate(broker, caller, fixed(input)?),
+        Free::NUMBER => free(broker, caller.process(), fixed(input)?),
+        ExportMemory::NUMBER => export(broker, caller.process(), fixed(input)?),
+        ImportMemory::NUMBER => import(broker, caller, fixed(input)?),
+        Note::NUMBER => note(broker, caller.process(), input),
+        Disconnect::NUMBER => {
+            broker.end_session(caller.process());
+            Ok(Vec::new())
+        }
+        _ => Err(Status::Invalid),
+    }
+}
+
+fn fixed<T: Pod>(input: &[u8]) -> Result<T, Status> {
+    input.get(..size_of::<T>()).map(bytemuck::pod_read_unaligned).ok_or(Status::Invalid)
+}
+
+fn plain(output: &impl Pod) -> Answer {
+    Ok(bytes_of(output).to_vec())
+}
+
+fn hello(broker: &mut Broker) -> Answer {
+    let announcement = broker.announcement();
+    let mut driver_version = [0; 32];
+    for (target, byte) in driver_version.iter_mut().zip(announcement.driver_version.bytes().take(31)) {
+        *target = byte;
+    }
+    plain(&control::Welcome {
+        protocol: PROTOCOL,
+        device_count: announcement.devices.len() as u32,
+        cuda_version: announcement.cuda_version,
+        reserved: 0,
+        driver_version,
+    })
+}
+
+fn describe(broker: &mut Broker, order: control::DescribeDevice) -> Answer {
+    plain(broker.announcement().devices.get(order.index as usize).ok_or(Status::NotFound)?)
+}
+
+fn usage(broker: &mut Broker, process: u32, order: control::DeviceUsage) -> Answer {
+    let device = order.index;
+    if device as usize >= broker.announcement().devices.len() {
+        return Err(Status::NotFound);
+    }
+    let nanoseconds = broker.sessions.values().map(|session| session.engine.work_done().1).sum();
+    let utilisation = broker.samples.sample(Instant::now(), nanoseconds);
+    let ledger = &broker.ledger;
+    plain(&Usage {
+        total: ledger.capacity(device),
+        used: ledger.used(device),
+        free: ledger.free(device),
+        own: ledger.held(device, process),
+        utilisation,
+        memory_utilisation: utilisation / 2,
+        processes: ledger.processes(device).len() as u32,
+        reserved: 0,
+    })
+}
+
+fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: u32) -> Answer {
+    if order.index as usize >= broker.announcement().devices.len() {
+        return Err(Status::NotFound);
+    }
+    let holders = broker.ledger.processes(order.index);
+    let room = (capacity as usize).saturating_sub(size_of::<ProcessListHeader>()) / size_of::<ProcessEntry>();
+    let count = holders.len().min(room);
+    let mut output =
+        bytes_of(&ProcessListHeader { count: count as u32, total: holders.len() as u32 }).to_vec();
+    for (pid, bytes) in &holders[..count] {
+        output.extend_from_slice(bytes_of(&ProcessEntry { pid: *pid, reserved: 0, bytes: *bytes }));
+    }
+    Ok(output)
+}
+
+fn connect(broker: &mut Broker, caller: &dyn Caller) -> Answer {
+    broker.announcement();
+    let process = caller.process();
+    if !caller.is_waiting() {
+        return Err(Status::Invalid);
+    }
+    // A process that connects anew has lost its old connection (it began another program).
+    broker.end_session(process);
+    let (user, group) = caller.identity();
+    if let Err(text) = broker.begin_session(process, user, group) {
+        broker.events.push(Event::EngineFailed { process, text });
+        return Err(Status::EngineFailed);
+    }
+    let session = &broker.sessions[&process];
+    let installed = caller.install(session.engine.area().as_fd());
+    let Ok(area) = installed else {
+        broker.end_session(process);
+        return Err(Status::OutOfMemory);
+    };
+    let window = crate::address_space::WINDOW;
+    plain(&control::Connection {
+        area,
+        reserved: 0,
+        area_length: wire::shared::AREA_LENGTH as u64,
+        window: window.start,
+        window_length: window.end - window.start,
+    })
+}
+
+fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) -> Answer {
+    let process = caller.process();
+    let kind = memory_kind(order.kind).ok_or(Status::Invalid)?;
+    if order.length == 0 || order.device as usize >= broker.announcement().devices.len() {
+        return Err(Status::Invalid);
+    }
+    let length = order.length.checked_next_multiple_of(PAGE).ok_or(Status::OutOfMemory)?;
+    if !broker.sessions.contains_key(&process) {
+        return Err(Status::NotFound);
+    }
+    let charged = if kind == MemoryKind::Host { 0 } else { length };
+    if length > memory::available() || broker.ledger.charge(order.device, process, charged).is_err() {
+        let text = format!("device {}", order.device);
+        broker.events.push(Event::Note {
+            process,
+            kind: control::NoteKind::AllocationFailed as u32,
+            caller: 0,
+            value: length as i64,
+            text,
+        });
+        return Err(Status::OutOfMemory);
+    }
+    let made = memory::create(c"vgpu-memory", length).map_err(|_| Status::OutOfMemory);
+    let granted = made.and_then(|memory| {
+        let memory = std::sync::Arc::new(memory);
+        grant(broker, caller, Grant { length, device: order.device, charged, imported: false, memory })
+    });
+    if granted.is_err() {
+        broker.ledger.release(order.device, process, charged);
+    }
+    granted
+}
+
+/// Places memory in a session and hands it to client and engine.
+fn grant(broker: &mut Broker, caller: &dyn Caller, grant: Grant) -> Answer {
+    let session = broker.sessions.get_mut(&caller.process()).ok_or(Status::NotFound)?;
+    let address = session.space.take(grant.length).ok_or(Status::OutOfMemory)?;
+    let sequence = session.map_sequence + 1;
+    let handed = caller.install(grant.memory.as_fd()).map(|number| {
+        // An engine that died leaves the client its memory; commands fail on their own.
+        let _ = session.engine.map(address, grant.length, sequence, &grant.memory);
+        number
+    });
+    let Ok(number) = handed else {
+        session.space.give(address);
+        return Err(Status::OutOfMemory);
+    };
+    session.map_sequence = sequence;
+    let length = grant.length;
+    session.grants.insert(address, grant);
+    plain(&control::Allocation { address, length, map_sequence: sequence, memory: number })
+}
+
+fn free(broker: &mut Broker, process: u32, order: control::Free) -> Answer {
+    let session = broker.sessions.get_mut(&process).ok_or(Status::NotFound)?;
+    let grant = session.grants.remove(&order.address).ok_or(Status::NotFound)?;
+    session.engine.unmap(order.address, grant.length);
+    session.space.give(order.address);
+    if !grant.imported {
+        memory::punch(&*grant.memory, grant.length);
+        broker.exports.forget(process, order.address);
+    }
+    broker.ledger.release(grant.device, process, grant.charged);
+    Ok(Vec::new())
+}
+
+fn export(broker: &mut Broker, process: u32, order: control::ExportMemory) -> Answer {
+    let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
+    let grant = session.grants.get(&order.address).filter(|grant| !grant.imported).ok_or(Status::NotFound)?;
+    let export = Export {
+        owner: process,
+        address: order.address,
+        device: grant.device,
+        length: grant.length,
+        memory: grant.memory.clone(),
+    };
+    let token = broker.exports.name(export).ok_or(Status::OutOfMemory)?;
+    plain(&control::ExportedMemory { token })
+}
+
+fn import(broker: &mut Broker, caller: &dyn Caller, order: control::ImportMemory) -> Answer {
+    let export = broker.exports.find(&order.token).ok_or(Status::NotFound)?.clone();
+    let Export { device, length, memory, .. } = export;
+    grant(broker, caller, Grant { length, device, charged: 0, imported: true, memory })
+}
+
+fn note(broker: &mut Broker, process: u32, input: &[u8]) -> Answer {
+    let note: control::Note = fixed(input)?;
+    let text = String::from_utf8_lossy(&input[size_of::<control::Note>()..]).into_owned();
+    broker.events.push(Event::Note {
+        process,
+        kind: note.kind,
+        caller: note.caller,
+        value: note.value,
+        text,
+    });
+    Ok(Vec::new())
+}

@@ -1,0 +1,277 @@
+//! One engine as the broker sees it, and the life of engines and sessions.
+
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use wire::control::NoteKind;
+use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, Unmap};
+use wire::futex;
+use wire::shared::{AREA_LENGTH, EngineState, View};
+
+use crate::session::Session;
+use crate::watch::Source;
+use crate::zygote::{Zygote, pair};
+use crate::{Broker, Event, address_space, ledger, memory};
+
+/// An engine from order to end.
+pub struct Engine {
+    /// Known once the zygote has answered.
+    pidfd: Option<OwnedFd>,
+    socket: OwnedFd,
+    area: OwnedFd,
+    view: MappedArea,
+}
+
+/// The shared area in this process; unmapped when dropped.
+struct MappedArea(View);
+
+impl MappedArea {
+    fn new(area: &OwnedFd) -> Result<MappedArea, Errno> {
+        let length = NonZeroUsize::new(AREA_LENGTH).expect("constant");
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing.
+        let base = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, area, 0)? };
+        // SAFETY: mapped whole just now; only Drop unmaps it, and references from it do not leave this module's functions.
+        Ok(MappedArea(unsafe { View::new(base.as_ptr().cast()) }))
+    }
+}
+
+impl Drop for MappedArea {
+    fn drop(&mut self) {
+        if let Some(base) = std::ptr::NonNull::new(self.0.base().cast()) {
+            // SAFETY: our own mapping, and nobody uses the view after this.
+            let _ = unsafe { munmap(base, AREA_LENGTH) };
+        }
+    }
+}
+
+impl Engine {
+    fn send<M: Message>(&self, message: &M, descriptors: &[i32]) -> Result<(), Errno> {
+        packet::send(self.socket.as_fd(), message, &[], descriptors)
+    }
+
+    /// Hands a grant to the engine.
+    pub fn map(&self, address: u64, length: u64, sequence: u32, memory: &OwnedFd) -> Result<(), Errno> {
+        self.send(&Map { address, length, sequence, reserved: 0 }, &[memory.as_raw_fd()])
+    }
+
+    /// Takes a grant back.
+    pub fn unmap(&self, address: u64, length: u64) {
+        // An engine that is gone has no mappings.
+        let _ = self.send(&Unmap { address, length }, &[]);
+    }
+
+    /// The shared area, for the client.
+    pub fn area(&self) -> &OwnedFd {
+        &self.area
+    }
+
+    /// Kernels run, nanoseconds in them.
+    pub fn work_done(&self) -> (u64, u64) {
+        let head = self.view.0.head();
+        (head.kernels.load(Ordering::Relaxed), head.kernel_nanoseconds.0.load(Ordering::Relaxed))
+    }
+
+    fn kill(&self) {
+        if let Some(pidfd) = &self.pidfd {
+            // SAFETY: a plain system call on a descriptor of ours; a null siginfo means an ordinary kill.
+            unsafe {
+                let nothing = std::ptr::null::<libc::siginfo_t>();
+                libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, nothing, 0)
+            };
+        }
+    }
+
+    /// Second line after the robust futex: tells the client that nobody will answer. Answers error and text.
+    fn declare_dead(&self) -> (u32, String) {
+        const LAUNCH_FAILED: u32 = 719;
+        let head = self.view.0.head();
+        let error = head
+            .error
+            .0
+            .compare_exchange(0, LAUNCH_FAILED, Ordering::SeqCst, Ordering::SeqCst)
+            .unwrap_or_else(|set| set);
+        head.state.0.store(EngineState::Dead as u32, Ordering::SeqCst);
+        for word in [&head.completions.0, &head.robust.0, &head.state.0] {
+            futex::wake_all(word);
+        }
+        let length = (head.fault_length.load(Ordering::SeqCst) as usize).min(head.fault.len() * 4);
+        let bytes: Vec<u8> = head
+            .fault
+            .iter()
+            .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes())
+            .take(length)
+            .collect();
+        let text = if bytes.is_empty() {
+            "it was killed".into()
+        } else {
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        (if error == 0 { LAUNCH_FAILED } else { error }, text)
+    }
+}
+
+impl Broker {
+    /// Orders an engine for a process and opens its session.
+    pub(crate) fn begin_session(&mut self, process: u32, user: u32, group: u32) -> Result<(), String> {
+        let client =
+            Arc::new(pidfd_of(process).map_err(|error| format!("can't follow process {process}: {error}"))?);
+        let engine = self.order_engine(process, user, group, &client)?;
+        let watching = self
+            .watch
+            .add(client.as_fd(), Source::Client(process))
+            .and_then(|()| self.watch.add(engine.socket.as_fd(), Source::EngineSocket(process)));
+        watching.map_err(|error| format!("can't watch process {process}: {error}"))?;
+        // A card too small for a context still has one: the figure is an estimate, and what follows will be refused.
+        let room = self.ledger.free(0).min(ledger::CONTEXT_BYTES);
+        let _ = self.ledger.charge(0, process, room);
+        self.sessions.insert(process, Session::new(client, engine));
+        Ok(())
+    }
+
+    fn order_engine(
+        &mut self,
+        process: u32,
+        user: u32,
+        group: u32,
+        client: &OwnedFd,
+    ) -> Result<Engine, String> {
+        let fail = |what: &str, error: Errno| format!("can't {what} for process {process}: {error}");
+        let area = memory::create(c"vgpu-area", AREA_LENGTH as u64)
+            .map_err(|error| fail("make the shared area", error))?;
+        let (socket, theirs) = pair().map_err(|error| fail("make the engine's socket", error))?;
+        let window = address_space::WINDOW;
+        let order = Fork {
+            client: process,
+            user,
+            group,
+            reserved: 0,
+            window: window.start,
+            window_length: window.end - window.start,
+        };
+        let descriptors = [area.as_fd(), client.as_fd(), theirs.as_fd()];
+        if self.zygote()?.fork(&order, descriptors).is_err() {
+            // It ended meanwhile; a fresh one gets the order.
+            self.zygote = None;
+            self.zygote()?.fork(&order, descriptors).map_err(|error| fail("order an engine", error))?;
+        }
+        let view = MappedArea::new(&area).map_err(|error| fail("map the shared area", error))?;
+        Ok(Engine { pidfd: None, socket, area, view })
+    }
+
+    fn zygote(&mut self) -> Result<&Zygote, String> {
+        if self.zygote.is_none() {
+            let zygote = Zygote::start(&self.config.engine)?;
+            self.watch
+                .add(zygote.as_fd(), Source::Zygote)
+                .map_err(|error| format!("can't watch the engine: {error}"))?;
+            self.zygote = Some(zygote);
+        }
+        Ok(self.zygote.as_ref().expect("made above"))
+    }
+
+    pub(crate) fn zygote_spoke(&mut self) {
+        let Some(packet) = self.zygote.as_ref().and_then(|zygote| zygote.receive().ok().flatten()) else {
+            return self.zygote_ended();
+        };
+        if let Some(answer) = packet.message::<Forked>() {
+            self.engine_forked(&answer, packet.descriptors);
+        } else if let Some(answer) = packet.message::<ForkFailed>() {
+            let error = Errno::from_raw(answer.errno as i32);
+            self.engine_lost(answer.client, &format!("can't fork an engine: {error}"));
+        }
+    }
+
+    /// Its engines end with it, each told by its own pidfd; those that were never forked are told here.
+    fn zygote_ended(&mut self) {
+        self.zygote = None;
+        let waiting: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.engine.pidfd.is_none())
+            .map(|(process, _)| *process)
+            .collect();
+        for process in waiting {
+            self.engine_lost(process, "the engine's program ended at its start");
+        }
+    }
+
+    fn engine_forked(&mut self, answer: &Forked, mut descriptors: Vec<OwnedFd>) {
+        let (process, Some(pidfd)) = (answer.client, descriptors.pop()) else { return };
+        let Some(session) = self.sessions.get_mut(&process) else {
+            return; // The client is gone already; its engine sees that by itself.
+        };
+        if self.watch.add(pidfd.as_fd(), Source::Engine(process)).is_ok() {
+            session.engine.pidfd = Some(pidfd);
+        }
+        self.events.push(Event::EngineStarted { process, engine: answer.engine });
+    }
+
+    fn engine_lost(&mut self, process: u32, text: &str) {
+        if let Some(session) = self.sessions.get(&process) {
+            session.engine.declare_dead();
+            self.events.push(Event::EngineFailed { process, text: text.into() });
+        }
+    }
+
+    pub(crate) fn engine_ended(&mut self, process: u32) {
+        let Some(session) = self.sessions.get_mut(&process) else { return };
+        let (error, text) = session.engine.declare_dead();
+        session.engine.pidfd = None;
+        if client_lives(&session.client) {
+            self.events.push(Event::EngineEnded { process, error, text });
+        }
+    }
+
+    pub(crate) fn engine_spoke(&mut self, process: u32) {
+        let Some(session) = self.sessions.get(&process) else { return };
+        let packet = packet::receive(session.engine.socket.as_fd());
+        let Ok(Some(packet)) = packet else {
+            // End of file: watch it no longer. Its pidfd tells the rest.
+            return self.watch.remove(&session.engine.socket);
+        };
+        if let Some(note) = packet.message::<EngineNote>() {
+            let text = String::from_utf8_lossy(packet.tail::<EngineNote>()).into_owned();
+            let known = [NoteKind::Fault, NoteKind::CodeRefused, NoteKind::Summary];
+            if known.iter().any(|kind| *kind as u32 == note.kind) {
+                self.events.push(Event::Note {
+                    process,
+                    kind: note.kind,
+                    caller: 0,
+                    value: note.value,
+                    text,
+                });
+            }
+        }
+    }
+
+    /// A client is gone, or has let go of its engine: kill the engine, give all memory back.
+    pub(crate) fn end_session(&mut self, process: u32) {
+        let Some(session) = self.sessions.remove(&process) else { return };
+        session.engine.kill();
+        session.engine.declare_dead();
+        for grant in session.grants.values().filter(|grant| !grant.imported) {
+            memory::punch(&*grant.memory, grant.length);
+        }
+        self.exports.forget_process(process);
+        let peak = self.ledger.forget(process);
+        let (kernels, kernel_nanoseconds) = session.engine.work_done();
+        self.events.push(Event::Finished { process, kernels, kernel_nanoseconds, peak });
+    }
+}
+
+fn client_lives(client: &OwnedFd) -> bool {
+    let mut ready = [nix::poll::PollFd::new(client.as_fd(), nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut ready, nix::poll::PollTimeout::ZERO) == Ok(0)
+}
+
+fn pidfd_of(process: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: a plain system call; the descriptor that it returns is new and ours.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
+    // SAFETY: as above.
+    Errno::result(result).map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+}
