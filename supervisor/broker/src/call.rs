@@ -230,10 +230,9 @@ fn grant(broker: &mut Broker, caller: &dyn Caller, grant: Grant) -> Answer {
     let session = broker.sessions.get_mut(&caller.process()).ok_or(Status::NotFound)?;
     let address = session.space.take(grant.length).ok_or(Status::OutOfMemory)?;
     let sequence = session.map_sequence + 1;
-    let handed = caller.install(grant.memory.as_fd()).map(|number| {
+    let handed = caller.install(grant.memory.as_fd()).inspect(|_| {
         // An engine that died leaves the client its memory; commands fail on their own.
         let _ = session.engine.map(address, grant.length, sequence, &grant.memory);
-        number
     });
     let Ok(number) = handed else {
         session.space.give(address);

@@ -1,0 +1,28 @@
+//! What the CPU engine can't do, whatever card it stands for: these attributes win over every profile.
+//!
+//! A program asks before it uses such a feature, and a "no" here sends it another way; a "yes" that the engine could not keep
+//! would be a failure far from its cause.
+
+/// (attribute, value, why).
+pub const CPU_ENGINE: &[(usize, i32, &str)] = &[
+    (86, 0, "host native atomics: no link to speak of"),
+    (91, 0, "pointers of registered memory differ from the host's: registration is not supported"),
+    (92, 0, "first form of stream memory operations"),
+    (95, 0, "cooperative launch: refused by the engine so far"),
+    (96, 0, "cooperative launch on several devices"),
+    (99, 0, "host pointers of registered memory"),
+    (102, 0, "virtual memory management (cuMemCreate …)"),
+    (103, 0, "sharing by POSIX descriptor goes with virtual memory management"),
+    (112, 0, "sparse arrays"),
+    (113, 0, "read-only registration of host memory"),
+    (114, 0, "timeline semaphores of graphics interfaces"),
+    (116, 0, "GPUDirect RDMA"),
+    (119, 0, "handle types of memory pools"),
+    (120, 0, "thread-block clusters"),
+    (124, 0, "device memory by DMA-BUF"),
+    (125, 0, "IPC events"),
+    (127, 0, "tensor maps"),
+    (128, 0, "unified function pointers"),
+    (132, 0, "multicast objects"),
+    (144, 0, "fabric handles"),
+];
