@@ -13,6 +13,7 @@
 //! Nothing here prints: the command line does.
 
 mod finding;
+pub mod inspect;
 mod process;
 mod render;
 
