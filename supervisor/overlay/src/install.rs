@@ -246,7 +246,7 @@ fn remove_old_versions(cache: &Path, current: &Path) {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::os::unix::fs::{FileExt, MetadataExt};
 

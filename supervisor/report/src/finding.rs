@@ -1,10 +1,9 @@
 //! What is worth saying, and in which words.
 
-use overlay::{Loader, Reason};
+use overlay::{Loader, Node, Reason, Seen};
 use wire::control::NoteKind;
 
-use crate::Session;
-use crate::process::{Process, Told};
+use crate::process::{Opened, Process, Told};
 
 /// How bad it is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,10 +48,32 @@ impl Finding {
     }
 }
 
-/// Findings about one process.
-pub fn of_process(process: &Process, _session: &Session, findings: &mut Vec<Finding>) {
-    for told in &process.told {
-        findings.extend(of_note(process, told));
+/// Findings about what one process did and told.
+pub fn of_process(process: &Process) -> Vec<Finding> {
+    let opened = process.opened.iter().filter_map(|opened| of_open(process, opened));
+    opened.chain(process.told.iter().filter_map(|told| of_note(process, told))).collect()
+}
+
+fn of_open(process: &Process, opened: &Opened) -> Option<Finding> {
+    let title = |what: String| format!("{}: {what}", process.title());
+    match opened.seen.as_ref()? {
+        Seen::Left { library, reason } => {
+            let severity = if *reason == Reason::NotInPayload { Severity::Warning } else { Severity::Error };
+            let message = title(format!("`{library}` was not given for `{}`", opened.text()));
+            let finding = Finding::new(severity, message).cause(reason_text(reason));
+            Some(match reason {
+                Reason::Loader(_) => {
+                    finding.hint("only x86-64 programs of glibc systems can use the virtual GPU")
+                }
+                _ => finding,
+            })
+        }
+        Seen::Node(Node::Raw(node)) => Some(
+            Finding::new(Severity::Warning, title(format!("`{node}` was opened and refused")))
+                .cause("the program speaks to the kernel driver itself, and that interface is not emulated")
+                .hint("programs that use libcuda or libnvidia-ml need no such node here"),
+        ),
+        _ => None,
     }
 }
 
@@ -60,6 +81,9 @@ fn of_note(process: &Process, told: &Told) -> Option<Finding> {
     let severity = match told.kind {
         NoteKind::Initialised if told.value == 0 => return None,
         NoteKind::Summary => return None,
+        NoteKind::ExportTable if told.text.starts_with(PROOF_OF_VALIDITY) => {
+            return Some(proof_wanted(process));
+        }
         NoteKind::Initialised | NoteKind::CodeRefused | NoteKind::Fault => Severity::Error,
         NoteKind::Unsupported | NoteKind::AllocationFailed => Severity::Warning,
         NoteKind::UnknownName | NoteKind::ExportTable => Severity::Remark,
@@ -67,12 +91,47 @@ fn of_note(process: &Process, told: &Told) -> Option<Finding> {
     Some(Finding::new(severity, format!("{}: {}", process.title(), told_text(told))))
 }
 
+/// The private table that only a runtime of NVIDIA's asks for; see `inspect` for how such a file shows itself.
+const PROOF_OF_VALIDITY: &str = "d4082055";
+
+fn proof_wanted(process: &Process) -> Finding {
+    let message =
+        format!("{}: a runtime of NVIDIA's asked the driver for its proof of validity", process.title());
+    Finding::new(Severity::Error, message)
+        .cause("the program, or a library of its, carries the runtime statically; only NVIDIA's driver gives that proof")
+        .hint("link the program with `nvcc -cudart shared`: then our runtime takes its place")
+}
+
+/// Results that clients meet, from the public documentation of CUresult; the runtime's numbers agree in these.
+const RESULTS: &[(i64, &str)] = &[
+    (1, "INVALID_VALUE"),
+    (2, "OUT_OF_MEMORY"),
+    (3, "NOT_INITIALIZED"),
+    (34, "STUB_LIBRARY"),
+    (35, "INSUFFICIENT_DRIVER"),
+    (100, "NO_DEVICE"),
+    (101, "INVALID_DEVICE"),
+    (200, "INVALID_IMAGE"),
+    (209, "NO_BINARY_FOR_GPU"),
+    (218, "INVALID_PTX"),
+    (500, "NOT_FOUND"),
+    (700, "ILLEGAL_ADDRESS"),
+    (719, "LAUNCH_FAILED"),
+    (801, "NOT_SUPPORTED"),
+    (999, "UNKNOWN"),
+];
+
+fn result_text(function: &str, value: i64) -> String {
+    let name = RESULTS.iter().find(|(number, _)| *number == value && !function.starts_with("nvml"));
+    name.map_or_else(|| format!("error {value}"), |(_, name)| format!("error {value} ({name})"))
+}
+
 /// One note, in words.
 pub fn told_text(told: &Told) -> String {
     let text = &told.text;
     match told.kind {
         NoteKind::Initialised if told.value == 0 => format!("{text}: success"),
-        NoteKind::Initialised => format!("{text}: error {}", told.value),
+        NoteKind::Initialised => format!("{text}: {}", result_text(text, told.value)),
         NoteKind::Summary => text.clone(),
         NoteKind::Unsupported => format!("called `{text}`, which we lack"),
         NoteKind::UnknownName => format!("asked for `{text}`, which we do not know"),

@@ -14,12 +14,15 @@
 
 mod finding;
 pub mod inspect;
+mod objects;
+mod predict;
 mod process;
 mod render;
 
 use std::collections::HashMap;
 use std::path::Path;
 
+use objects::{Files, Objects};
 use overlay::Seen;
 use wire::control::{Note, NoteKind};
 
@@ -56,6 +59,7 @@ pub struct Report {
     current: HashMap<i32, usize>,
     thread_groups: HashMap<i32, i32>,
     remarks: Vec<Finding>,
+    files: Files,
 }
 
 impl Report {
@@ -115,22 +119,29 @@ impl Report {
     }
 
     /// Everything worth saying, worst first.
-    pub fn findings(&self) -> Vec<Finding> {
+    pub fn findings(&mut self) -> Vec<Finding> {
         let mut findings = self.remarks.clone();
-        for process in &self.processes {
-            finding::of_process(process, &self.session, &mut findings);
+        for process in self.processes.iter().filter(|process| process.is_related()) {
+            let objects = Objects::of(process, self.session.payload.as_deref(), &mut self.files);
+            findings.extend(predict::findings(process, &objects, &self.session));
+            findings.extend(finding::of_process(process));
         }
         findings.sort_by_key(|finding| finding.severity);
         findings
     }
 
-    /// Whether something CUDA-related went wrong, so that the short form is due.
-    pub fn went_wrong(&self) -> bool {
-        self.findings().iter().any(|finding| finding.severity == Severity::Error)
+    /// Whether something CUDA-related went wrong, so that the short form is due. A warning counts when the process it is
+    /// about failed: then it may be the reason.
+    pub fn went_wrong(&mut self) -> bool {
+        let failed = |exit: &Option<Exit>| exit.is_some_and(|exit| exit != Exit::Code(0));
+        let a_client_failed =
+            self.processes.iter().any(|process| process.is_related() && failed(&process.exit));
+        let least = if a_client_failed { Severity::Warning } else { Severity::Error };
+        self.findings().iter().any(|finding| finding.severity <= least)
     }
 
     /// The report as text.
-    pub fn render(&self, form: Form) -> String {
+    pub fn render(&mut self, form: Form) -> String {
         let findings = self.findings();
         match form {
             Form::Short => render::short(&findings),
@@ -160,4 +171,74 @@ impl Report {
 /// Makes a note as the payload would send it.
 pub fn note(kind: NoteKind, value: i64) -> Note {
     Note { kind: kind as u32, caller: 0, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(kind: NoteKind, value: i64, text: &str) -> Report {
+        let mut report = Report::new(Session::default());
+        let pid = std::process::id() as i32;
+        report.executed(pid, Path::new("/usr/bin/client"));
+        report.noted(pid, &note(kind, value), text);
+        report
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_run_without_cuda() {
+        let mut report = Report::new(Session::default());
+        let pid = std::process::id() as i32;
+        report.executed(pid, Path::new("/bin/true"));
+        report.opened(pid, b"/lib/libc.so.6", None);
+        report.opened(pid, b"/etc/ld.so.cache", Some(&Seen::LoaderCache));
+        report.exited(pid, Exit::Code(1));
+        assert!(!report.went_wrong());
+        assert_eq!(report.render(Form::Short), "");
+    }
+
+    #[test]
+    fn failed_initialisation_is_an_error() {
+        let mut report = told(NoteKind::Initialised, 100, "cuInit");
+        assert!(report.went_wrong());
+        let text = report.render(Form::Short);
+        assert!(text.contains("error: `client` (pid "), "{text}");
+        assert!(text.contains("cuInit: error 100 (NO_DEVICE)"), "{text}");
+    }
+
+    #[test]
+    fn refused_kernel_is_an_error_with_its_reason() {
+        let why = "kernel `tile` asks for 65,536 bytes of shared memory per block, the device has 49,152";
+        let mut report = told(NoteKind::CodeRefused, 1, why);
+        assert!(report.went_wrong() && report.render(Form::Short).contains(why));
+    }
+
+    #[test]
+    fn proof_of_validity_is_explained() {
+        let mut report = told(NoteKind::ExportTable, 0, "d4082055-0000-0000-0000-000000000000");
+        assert!(report.went_wrong());
+        assert!(report.render(Form::Short).contains("hint: link the program with `nvcc -cudart shared`"));
+        assert!(!told(NoteKind::ExportTable, 0, "6bd5fb6c-0000-0000-0000-000000000000").went_wrong());
+    }
+
+    #[test]
+    fn unsupported_call_matters_when_its_caller_fails() {
+        let mut report = told(NoteKind::Unsupported, 0, "cuTexRefCreate");
+        assert!(!report.went_wrong());
+        assert!(report.render(Form::Full).contains("cuTexRefCreate"));
+        report.exited(std::process::id() as i32, Exit::Signal(6));
+        assert!(report.went_wrong());
+    }
+
+    #[test]
+    fn json_holds_what_the_text_holds() {
+        let mut report = told(NoteKind::Initialised, 0, "cuInit");
+        report.device_chosen("NVIDIA GeForce GTX 1080", (6, 1));
+        report.memory_held(std::process::id() as i32, 1 << 20);
+        let value: serde_json::Value = serde_json::from_str(&report.render(Form::Json)).unwrap();
+        assert_eq!(value["capability"], "6.1");
+        assert_eq!(value["processes"][0]["told"][0]["text"], "cuInit");
+        assert_eq!(value["processes"][0]["memory_peak"], 1 << 20);
+        assert_eq!(value["findings"], serde_json::json!([]));
+    }
 }

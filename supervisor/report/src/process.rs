@@ -41,8 +41,12 @@ pub struct Told {
 pub struct Process {
     /// Its id in our pid namespace.
     pub pid: i32,
-    /// Its program.
+    /// Its program, as it was asked for.
     pub program: PathBuf,
+    /// The file that runs: of a script, its interpreter. Known once it has opened something.
+    pub executable: Option<PathBuf>,
+    /// Its root directory, where that is not ours.
+    pub root: Option<PathBuf>,
     /// Files that it opened, in order, each once.
     pub opened: Vec<Opened>,
     /// What the payload in it told.
@@ -60,7 +64,8 @@ impl Process {
     /// A process that starts this program.
     pub fn new(pid: i32, program: &Path) -> Self {
         let program = program.to_owned();
-        Self { pid, program, opened: Vec::new(), told: Vec::new(), memory_peak: 0, exit: None }
+        let (opened, told) = (Vec::new(), Vec::new());
+        Self { pid, program, executable: None, root: None, opened, told, memory_peak: 0, exit: None }
     }
 
     /// A process whose start was not seen: a fork.
@@ -76,6 +81,12 @@ impl Process {
 
     /// Adds an open unless the same is there.
     pub fn opened(&mut self, opened: Opened) {
+        if self.executable.is_none() {
+            // Not before: the exec itself is reported while the old program still runs.
+            self.executable = std::fs::read_link(format!("/proc/{}/exe", self.pid)).ok();
+            let root = std::fs::read_link(format!("/proc/{}/root", self.pid)).ok();
+            self.root = root.filter(|root| root != Path::new("/"));
+        }
         if !self.opened.contains(&opened) {
             self.opened.push(opened);
         }
@@ -91,6 +102,21 @@ impl Process {
         }
     }
 
+    /// Whether a library of ours was given to it.
+    pub fn was_given(&self, soname: &str) -> bool {
+        self.opened
+            .iter()
+            .any(|opened| matches!(&opened.seen, Some(Seen::Given { library, .. }) if *library == soname))
+    }
+
+    /// Where a file of the process lies for us.
+    pub fn in_root(&self, path: &Path) -> PathBuf {
+        match &self.root {
+            Some(root) => root.join(path.strip_prefix("/").unwrap_or(path)),
+            None => path.to_owned(),
+        }
+    }
+
     /// Program and pid, as every line names a process.
     pub fn title(&self) -> String {
         let name = self.program.file_name().unwrap_or(self.program.as_os_str());
@@ -99,9 +125,13 @@ impl Process {
 }
 
 impl Opened {
-    /// Each process opens the loader's cache; that alone says nothing.
+    /// By the answer, or by the name. Each process opens the loader's cache; that alone says nothing.
     fn is_related(&self) -> bool {
-        self.seen.as_ref().is_some_and(|seen| *seen != Seen::LoaderCache)
+        match &self.seen {
+            Some(Seen::LoaderCache) => false,
+            Some(_) => true,
+            None => crate::predict::may_be_related(&self.path),
+        }
     }
 
     /// The path as text.
