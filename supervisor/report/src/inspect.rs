@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
+use std::hint::black_box;
 use std::path::Path;
 
 use fatbin::Kind;
@@ -170,21 +171,16 @@ fn defined_nodes(elf: &Elf) -> Vec<String> {
 /// NVIDIA's runtime, wherever it is linked in, holds the identifiers of the driver's private tables that it asks for, and the
 /// driver's name. A file that uses the shared runtime has neither.
 fn has_static_runtime(elf: &Elf, bytes: &[u8]) -> bool {
-    /// First bytes of the identifiers that all runtimes since 11 ask for.
-    const TABLES: [[u8; 4]; 5] = [
-        [0x6b, 0xd5, 0xfb, 0x6c],
-        [0xa0, 0x94, 0x79, 0x8c],
-        [0x42, 0xd8, 0x5a, 0x81],
-        [0xc6, 0x93, 0x33, 0x6e],
-        [0xd4, 0x08, 0x20, 0x55],
-    ];
+    /// First bytes of the identifiers that all runtimes since 11 ask for, inverted: we are no such file ourselves.
+    const TABLES: [u32; 5] = [!0x6bd5_fb6c, !0xa094_798c, !0x42d8_5a81, !0xc693_336e, !0xd408_2055];
     if elf.soname.is_some_and(|soname| soname.starts_with("libcudart.so") || soname.starts_with("libcuda.so"))
     {
         return false;
     }
     let Some(data) = section(elf, bytes, ".rodata") else { return false };
     let has = |wanted: &[u8]| find(data, wanted);
-    has(b"libcuda.so.1\0") && TABLES.iter().filter(|table| has(&table[..])).count() >= 3
+    has(b"libcuda.so.1\0")
+        && TABLES.iter().filter(|table| has(&(!black_box(**table)).to_be_bytes())).count() >= 3
 }
 
 fn section<'a>(elf: &Elf, bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -258,6 +254,7 @@ pub(crate) mod tests {
         let without = compile(directory.path(), "without", "int main(void) { return 0; }", &[]);
         assert!(inspect(&with).unwrap().static_runtime);
         assert!(!inspect(&without).unwrap().static_runtime);
+        assert!(!inspect(Path::new("/proc/self/exe")).unwrap().static_runtime);
     }
 
     /// A container with one entry header per (kind, capability) and no payload.

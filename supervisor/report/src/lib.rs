@@ -12,6 +12,8 @@
 //!
 //! Nothing here prints: the command line does.
 
+pub mod doctor;
+pub mod explain;
 mod finding;
 pub mod inspect;
 mod objects;

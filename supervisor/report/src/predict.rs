@@ -258,7 +258,8 @@ fn dotted(capabilities: &BTreeSet<u32>) -> String {
     parts.join(", ")
 }
 
-fn is_nvidia_library(name: &str) -> bool {
+/// Whether a file name is that of a library of NVIDIA's.
+pub fn is_nvidia_library(name: &str) -> bool {
     LIBRARIES.iter().any(|prefix| name.starts_with(prefix)) && name.contains(".so")
 }
 
@@ -270,7 +271,7 @@ pub fn may_be_related(path: &[u8]) -> bool {
 }
 
 /// The library family that a function's name belongs to.
-fn family(import: &Import) -> Option<&'static str> {
+pub fn family(import: &Import) -> Option<&'static str> {
     let name = import.name.as_str();
     let known = FUNCTIONS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, library)| *library);
     // The driver's functions are `cu` and a capital.
