@@ -1,0 +1,148 @@
+//! Events.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use client::Engine;
+use wire::command;
+
+use crate::context;
+use crate::graph::CapturedPoint;
+use crate::handle::Handles;
+use crate::operation::Operation;
+use crate::stream::{self, Stream};
+use crate::{CuResult, Cuda, gone, lock};
+
+/// `CU_EVENT_DISABLE_TIMING`
+const DISABLE_TIMING: u32 = 2;
+
+/// An event.
+pub struct Event {
+    slot: u32,
+    flags: u32,
+    engine: Arc<Engine>,
+    /// Number of the newest record; 0: never recorded.
+    newest: AtomicU64,
+    /// Where it was recorded, if that was in a capture.
+    captured: Mutex<Option<CapturedPoint>>,
+}
+
+static EVENTS: Handles<Event> = Handles::new();
+
+impl Event {
+    /// The point of a capture at which it was recorded.
+    pub fn captured(&self) -> Option<CapturedPoint> {
+        lock(&self.captured).clone()
+    }
+
+    pub(crate) fn submit_record(&self, stream: &Stream) -> Cuda {
+        // The slot may have had another owner: numbers go on from wherever they are.
+        let floor = self.engine.event_value(self.slot);
+        let previous = self
+            .newest
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |newest| Some(newest.max(floor) + 1))
+            .unwrap_or_default();
+        let order = command::RecordEvent {
+            event: self.slot,
+            timing: u32::from(self.flags & DISABLE_TIMING == 0),
+            value: previous.max(floor) + 1,
+        };
+        self.engine.submit(stream.slot, &order).map(drop).map_err(gone)
+    }
+
+    pub(crate) fn submit_wait(&self, stream: &Stream) -> Cuda {
+        let value = self.newest.load(Ordering::SeqCst);
+        if value == 0 || self.engine.event_value(self.slot) >= value {
+            return Ok(());
+        }
+        let order = command::WaitEvent { event: self.slot, reserved: 0, value };
+        self.engine.submit(stream.slot, &order).map(drop).map_err(gone)
+    }
+
+    fn reached(&self) -> bool {
+        let value = self.newest.load(Ordering::SeqCst);
+        value == 0 || self.engine.event_value(self.slot) >= value
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // Records under way would write a slot of somebody else's; let them end.
+        let _ = self.engine.wait_event(self.slot, self.newest.load(Ordering::SeqCst));
+        self.engine.give_event(self.slot);
+    }
+}
+
+/// The event of a handle.
+pub fn by_handle(handle: usize) -> Cuda<Arc<Event>> {
+    crate::get()?;
+    EVENTS.get(handle)
+}
+
+/// `cuEventCreate`
+pub fn create(flags: u32) -> Cuda<usize> {
+    const KNOWN: u32 = 7;
+    if flags & !KNOWN != 0 {
+        return Err(CuResult::INVALID_VALUE);
+    }
+    let context = context::current()?;
+    context::check(&context.engine)?;
+    let engine = context.engine.clone();
+    let slot = engine.take_event().ok_or(CuResult::OUT_OF_MEMORY)?;
+    let event = Event { slot, flags, engine, newest: AtomicU64::new(0), captured: Mutex::new(None) };
+    Ok(EVENTS.insert(Arc::new(event)))
+}
+
+/// `cuEventDestroy`
+pub fn destroy(handle: usize) -> Cuda {
+    crate::get()?;
+    EVENTS.remove(handle).map(drop)
+}
+
+/// `cuEventRecord`
+pub fn record(handle: usize, stream: usize) -> Cuda {
+    let (event, stream) = (by_handle(handle)?, stream::by_handle(stream)?);
+    let point = lock(&stream.capture).as_ref().map(|capture| capture.point());
+    let capturing = point.is_some();
+    *lock(&event.captured) = point;
+    if capturing { Ok(()) } else { stream.enqueue(Operation::RecordEvent(event)) }
+}
+
+/// `cuEventQuery`
+pub fn query(handle: usize) -> Cuda {
+    let event = by_handle(handle)?;
+    if event.captured().is_some() {
+        return Err(CuResult::CAPTURED_EVENT);
+    }
+    context::check(&event.engine)?;
+    if event.reached() { Ok(()) } else { Err(CuResult::NOT_READY) }
+}
+
+/// `cuEventSynchronize`
+pub fn synchronize(handle: usize) -> Cuda {
+    let event = by_handle(handle)?;
+    if event.captured().is_some() {
+        return Err(CuResult::CAPTURED_EVENT);
+    }
+    let value = event.newest.load(Ordering::SeqCst);
+    if value > 0 {
+        event.engine.wait_event(event.slot, value).map_err(gone)?;
+        stream::print_output(&event.engine);
+    }
+    context::check(&event.engine)
+}
+
+/// `cuEventElapsedTime`: milliseconds.
+pub fn elapsed_time(start: usize, end: usize) -> Cuda<f32> {
+    let (start, end) = (by_handle(start)?, by_handle(end)?);
+    let untimed =
+        |event: &Event| event.flags & DISABLE_TIMING != 0 || event.newest.load(Ordering::SeqCst) == 0;
+    if untimed(&start) || untimed(&end) {
+        return Err(CuResult::INVALID_HANDLE);
+    }
+    if !start.reached() || !end.reached() {
+        return Err(CuResult::NOT_READY);
+    }
+    let time = |event: &Event| event.engine.event_time(event.slot) as f64;
+    Ok(((time(&end) - time(&start)) / 1e6) as f32)
+}

@@ -1,0 +1,418 @@
+//! Memory: allocations, copies, fills.
+//!
+//! Device memory is mapped here at the address that the engine uses, so a synchronous copy is a `memcpy` of the calling thread
+//! once the stream has got there; asynchronous copies between engine-visible memory go through the stream. Pageable memory is the
+//! client's alone: asynchronous copies from it are staged before the call returns, as the real driver does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use client::Bounce;
+use wire::command;
+use wire::control::{self, MemoryKind, NoteKind};
+
+use crate::context::{self, Context};
+use crate::heap::Heap;
+use crate::operation::Operation;
+use crate::stream::{self, Stream};
+use crate::{CuResult, Cuda, get, gone, lock, note, status};
+
+/// Allocations up to this size share grants.
+const SMALL: u64 = 1 << 20;
+/// Size of a shared grant.
+const CHUNK: u64 = 2 << 20;
+/// Pageable copies up to this size are staged rather than waited for.
+const STAGED: u64 = 4 << 20;
+
+/// What is known of one allocation.
+#[derive(Clone, Debug)]
+pub struct Allocation {
+    /// Bytes asked for.
+    pub length: u64,
+    /// What for.
+    pub kind: MemoryKind,
+    /// Device ordinal.
+    pub device: i32,
+    /// Id of the context that made it.
+    pub context: u64,
+    /// Its handle.
+    pub context_handle: usize,
+    /// Flags of `cuMemHostAlloc`, `cuMemAllocManaged`.
+    pub flags: u32,
+    /// It is a part of a shared grant.
+    small: bool,
+    /// For `CU_POINTER_ATTRIBUTE_BUFFER_ID`.
+    pub id: u64,
+    /// It came from another process.
+    imported: bool,
+}
+
+#[derive(Default)]
+struct Tables {
+    by_address: BTreeMap<u64, Allocation>,
+    heaps: HashMap<(i32, u32), Heap>,
+    ids: u64,
+    /// Allocations to free once a stream has got there: slot, sequence, address.
+    deferred: Vec<(u32, u64, u64)>,
+    /// Staged copies: slot, sequence.
+    staged: Vec<(u32, u64, Bounce)>,
+}
+
+static TABLES: Mutex<Option<Tables>> = Mutex::new(None);
+
+fn with_tables<T>(action: impl FnOnce(&mut Tables) -> T) -> T {
+    action(lock(&TABLES).get_or_insert_with(Tables::default))
+}
+
+/// The allocation that holds an address, and where it begins.
+pub fn find(address: u64) -> Option<(u64, Allocation)> {
+    with_tables(|tables| {
+        let (start, allocation) = tables.by_address.range(..=address).next_back()?;
+        (address - start < allocation.length.max(1)).then(|| (*start, allocation.clone()))
+    })
+}
+
+/// Whether the engine sees all of a range.
+fn engine_sees(address: u64, length: u64) -> bool {
+    find(address).is_some_and(|(start, allocation)| address - start + length <= allocation.length)
+}
+
+/// `cuMemAlloc`, `cuMemHostAlloc`, `cuMemAllocManaged`
+pub fn allocate(kind: MemoryKind, length: u64, flags: u32) -> Cuda<u64> {
+    let context = context::current()?;
+    context::check(&context.engine)?;
+    if length == 0 {
+        return Err(CuResult::INVALID_VALUE);
+    }
+    collect_deferred(&context);
+    let small = length <= SMALL;
+    let address = if small { take_small(&context, kind, length)? } else { grant(&context, kind, length)? };
+    with_tables(|tables| {
+        tables.ids += 1;
+        let allocation = Allocation {
+            length,
+            kind,
+            device: context.device,
+            context: context.id,
+            context_handle: context.handle(),
+            flags,
+            small,
+            id: tables.ids,
+            imported: false,
+        };
+        tables.by_address.insert(address, allocation);
+    });
+    Ok(address)
+}
+
+fn grant(context: &Context, kind: MemoryKind, length: u64) -> Cuda<u64> {
+    let driver = get()?;
+    let device = driver.device(context.device)?.index;
+    let mapped = context.engine.allocate(driver.connection(), device, kind, length).map_err(status)?;
+    Ok(mapped.address)
+}
+
+fn take_small(context: &Context, kind: MemoryKind, length: u64) -> Cuda<u64> {
+    let key = (context.device, kind as u32);
+    if let Some(address) = with_tables(|tables| tables.heaps.entry(key).or_default().take(length)) {
+        return Ok(address);
+    }
+    let chunk = grant(context, kind, CHUNK)?;
+    with_tables(|tables| {
+        let heap = tables.heaps.entry(key).or_default();
+        heap.add(chunk, CHUNK);
+        heap.take(length)
+    })
+    .ok_or(CuResult::OUT_OF_MEMORY)
+}
+
+/// `cuMemFree`, `cuMemFreeHost`: waits for the work that may use it.
+pub fn free(address: u64) -> Cuda {
+    if address == 0 {
+        return Ok(());
+    }
+    let context = context::current()?;
+    let known = with_tables(|tables| tables.by_address.contains_key(&address));
+    if !known {
+        return Err(CuResult::INVALID_VALUE);
+    }
+    context.engine.wait_all().map_err(gone)?;
+    release(&context, address)
+}
+
+fn release(context: &Context, address: u64) -> Cuda {
+    let allocation =
+        with_tables(|tables| tables.by_address.remove(&address)).ok_or(CuResult::INVALID_VALUE)?;
+    if allocation.small {
+        let key = (allocation.device, allocation.kind as u32);
+        with_tables(|tables| tables.heaps.entry(key).or_default().give(address, allocation.length));
+        return Ok(());
+    }
+    context.engine.free(get()?.connection(), address).map_err(status)
+}
+
+/// `cuMemFreeAsync`: the memory goes back when the stream gets there.
+pub fn free_async(address: u64, stream: &Stream) -> Cuda {
+    if lock(&stream.capture).is_some() {
+        return Err(CuResult::STREAM_CAPTURE_UNSUPPORTED);
+    }
+    find(address).filter(|(start, _)| *start == address).ok_or(CuResult::INVALID_VALUE)?;
+    // The legacy stream's place includes all blocking streams; a command of its own marks it.
+    let mark = command::Copy { target: address, source: address, length: 0, in_area: 0, reserved: 0 };
+    let sequence = stream.engine.submit(stream.slot, &mark).map_err(gone)?;
+    with_tables(|tables| tables.deferred.push((stream.slot, sequence, address)));
+    Ok(())
+}
+
+fn collect_deferred(context: &Context) {
+    let engine = &context.engine;
+    let done: Vec<u64> = with_tables(|tables| {
+        let (done, waiting) =
+            tables.deferred.iter().partition(|(slot, sequence, _)| engine.completed(*slot) >= *sequence);
+        tables.deferred = waiting;
+        Vec::from_iter(done).into_iter().map(|(_, _, address): (u32, u64, u64)| address).collect()
+    });
+    for address in done {
+        let _ = release(context, address);
+    }
+}
+
+/// A context ends: what it allocated is given back.
+pub fn forget_context(context: &Context) {
+    let mine: Vec<u64> = with_tables(|tables| {
+        let of_context = |(_, allocation): &(&u64, &Allocation)| allocation.context == context.id;
+        tables.by_address.iter().filter(of_context).map(|(address, _)| *address).collect()
+    });
+    for address in mine {
+        let _ = release(context, address);
+    }
+}
+
+/// `cuMemGetInfo`: free and total bytes.
+pub fn get_info() -> Cuda<(u64, u64)> {
+    let usage = crate::device::usage(context::current()?.device)?;
+    Ok((usage.free, usage.total))
+}
+
+/// `cuMemHostRegister`: the client's own pages can't be shown to the engine.
+pub fn host_register() -> Cuda {
+    note::once(
+        NoteKind::Unsupported,
+        0,
+        "cuMemHostRegister (pages of the client can't be shared with the engine)",
+    );
+    Err(CuResult::NOT_SUPPORTED)
+}
+
+/// `cuIpcGetMemHandle`
+pub fn export(address: u64) -> Cuda<[u8; 32]> {
+    let (start, allocation) = find(address).ok_or(CuResult::INVALID_VALUE)?;
+    if start != address || allocation.small {
+        // A small allocation shares its grant with others; exporting it would show them too.
+        note::once(NoteKind::Unsupported, 0, "cuIpcGetMemHandle of an allocation of at most 1 MiB");
+        return Err(CuResult::NOT_SUPPORTED);
+    }
+    let exported = get()?.connection().call(&control::ExportMemory { address }).map_err(status)?;
+    Ok(exported.token)
+}
+
+/// `cuIpcOpenMemHandle`
+pub fn import(token: [u8; 32]) -> Cuda<u64> {
+    let context = context::current()?;
+    let mapped = context.engine.import(get()?.connection(), token).map_err(status)?;
+    with_tables(|tables| {
+        tables.ids += 1;
+        let allocation = Allocation {
+            length: mapped.length,
+            kind: MemoryKind::Device,
+            device: context.device,
+            context: context.id,
+            context_handle: context.handle(),
+            flags: 0,
+            small: false,
+            id: tables.ids,
+            imported: true,
+        };
+        tables.by_address.insert(mapped.address, allocation);
+    });
+    Ok(mapped.address)
+}
+
+/// `cuIpcCloseMemHandle`
+pub fn close_import(address: u64) -> Cuda {
+    match find(address) {
+        Some((start, allocation)) if start == address && allocation.imported => free(address),
+        _ => Err(CuResult::INVALID_VALUE),
+    }
+}
+
+// ----- copies
+
+/// `cuMemcpy…`: on return the bytes are there.
+pub fn copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
+    if length == 0 {
+        return context::check(&stream.engine);
+    }
+    let (to_device, from_device) = (engine_sees(target, length), engine_sees(source, length));
+    check_range(target, length)?;
+    check_range(source, length)?;
+    if to_device && from_device {
+        // Between device memories the call does not wait for the copy, by the interface's own words.
+        return stream.enqueue(Operation::Copy { target, source, length });
+    }
+    if lock(&stream.capture).is_some() {
+        return Err(CuResult::STREAM_CAPTURE_UNSUPPORTED);
+    }
+    stream.wait()?;
+    // SAFETY: device ranges are mapped grants (`check_range`); host ranges are the caller's promise.
+    unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+    Ok(())
+}
+
+/// `cuMemcpy…Async`
+pub fn copy_async(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
+    if length == 0 {
+        return context::check(&stream.engine);
+    }
+    check_range(target, length)?;
+    check_range(source, length)?;
+    stream.enqueue(Operation::Copy { target, source, length })
+}
+
+/// A range that begins in an allocation must end in it.
+fn check_range(address: u64, length: u64) -> Cuda {
+    match find(address) {
+        Some((start, allocation)) if address - start + length > allocation.length => {
+            Err(CuResult::INVALID_VALUE)
+        }
+        None if address == 0 => Err(CuResult::INVALID_VALUE),
+        _ => Ok(()),
+    }
+}
+
+/// Executes a copy in stream order (at submission, or at the replay of a graph).
+pub fn submit_copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
+    let engine = &stream.engine;
+    match (engine_sees(target, length), engine_sees(source, length)) {
+        (true, true) => {
+            let order = command::Copy { target, source, length, in_area: 0, reserved: 0 };
+            engine.submit(stream.slot, &order).map(drop).map_err(gone)
+        }
+        (true, false) if !stream.is_idle() && length <= STAGED => stage(stream, target, source, length),
+        // From device to pageable memory the call waits, as the interface says; and an idle stream needs no detour.
+        _ => {
+            stream.wait()?;
+            // SAFETY: as in `copy`.
+            unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+            Ok(())
+        }
+    }
+}
+
+/// Takes the source's bytes now and lets the stream place them.
+fn stage(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
+    let engine = &stream.engine;
+    collect_staged(stream);
+    let Some(mut bounce) = engine.take_bounce(length) else {
+        stream.wait()?;
+        // SAFETY: as in `copy`.
+        unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+        return Ok(());
+    };
+    // SAFETY: the caller's source, readable by its promise until this call returns.
+    bounce.write(engine.view(), unsafe { std::slice::from_raw_parts(source as *const u8, length as usize) });
+    let order = command::Copy { target, source: bounce.offset, length, in_area: 1, reserved: 0 };
+    match engine.submit(stream.slot, &order) {
+        Ok(sequence) => {
+            with_tables(|tables| tables.staged.push((stream.slot, sequence, bounce)));
+            Ok(())
+        }
+        Err(error) => {
+            engine.give_bounce(bounce);
+            Err(gone(error))
+        }
+    }
+}
+
+fn collect_staged(stream: &Stream) {
+    let engine = &stream.engine;
+    let done: Vec<Bounce> = with_tables(|tables| {
+        let all = std::mem::take(&mut tables.staged);
+        let (done, waiting): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(slot, sequence, _)| engine.completed(*slot) >= *sequence);
+        tables.staged = waiting;
+        done.into_iter().map(|(_, _, bounce)| bounce).collect()
+    });
+    done.into_iter().for_each(|bounce| engine.give_bounce(bounce));
+}
+
+/// Executes a box copy in stream order.
+pub fn submit_rectangle(stream: &Stream, order: &command::CopyRectangle) -> Cuda {
+    let span = |side: usize| {
+        let [width, height, depth] = order.extent;
+        (depth.saturating_sub(1)) * order.slice_pitch[side]
+            + height.saturating_sub(1) * order.row_pitch[side]
+            + width
+    };
+    if order.extent.contains(&0) {
+        return Ok(());
+    }
+    if engine_sees(order.target, span(0)) && engine_sees(order.source, span(1)) {
+        return stream.engine.submit(stream.slot, order).map(drop).map_err(gone);
+    }
+    stream.wait()?;
+    let [width, height, depth] = order.extent;
+    for slice in 0..depth {
+        for row in 0..height {
+            let place = |start: u64, side: usize| {
+                start + slice * order.slice_pitch[side] + row * order.row_pitch[side]
+            };
+            // SAFETY: device sides are mapped; host sides are the caller's promise.
+            unsafe {
+                std::ptr::copy(
+                    place(order.source, 1) as *const u8,
+                    place(order.target, 0) as *mut u8,
+                    width as usize,
+                )
+            };
+        }
+    }
+    Ok(())
+}
+
+/// `cuMemcpy2D`, `cuMemcpy3D` and their kin.
+pub fn copy_rectangle(stream: &Stream, order: command::CopyRectangle, synchronous: bool) -> Cuda {
+    stream.enqueue(Operation::CopyRectangle(order))?;
+    if synchronous { stream.wait() } else { Ok(()) }
+}
+
+/// `cuMemsetD…`: `element` bytes a value, `width` values a row.
+pub fn fill(
+    stream: &Stream,
+    target: u64,
+    pitch: u64,
+    value: u32,
+    element: u32,
+    width: u64,
+    height: u64,
+) -> Cuda {
+    if !target.is_multiple_of(u64::from(element)) {
+        return Err(CuResult::INVALID_VALUE);
+    }
+    if width == 0 || height == 0 {
+        return context::check(&stream.engine);
+    }
+    check_range(target, width * u64::from(element))?;
+    stream.enqueue(Operation::Fill(command::Fill { target, pitch, width, height, value, element }))
+}
+
+/// `cuMemPrefetchAsync`, `cuMemAdvise`: nothing to move; checks the range.
+pub fn advise(address: u64, length: u64) -> Cuda {
+    context::current()?;
+    if engine_sees(address, length) { Ok(()) } else { Err(CuResult::INVALID_VALUE) }
+}
+
+/// The default stream of the calling thread's context, or its own.
+pub fn default_stream(per_thread: bool) -> Cuda<Arc<Stream>> {
+    stream::by_handle(if per_thread { stream::per_thread(0) } else { 0 })
+}
