@@ -34,7 +34,7 @@ pub use install::{InstallError, Storage};
 pub use ldcache::LoaderCacheError;
 pub use manifest::{Entry, Manifest, ManifestError, default_directories};
 pub use nodes::Node;
-pub use target::Loader;
+pub use target::{Loader, loader_of};
 
 use install::Installation;
 use ldcache::LoaderCaches;

@@ -1,5 +1,8 @@
 //! What is worth saying, and in which words.
 
+use std::fs::File;
+use std::path::Path;
+
 use overlay::{Loader, Node, Reason, Seen};
 use wire::control::NoteKind;
 
@@ -52,6 +55,17 @@ impl Finding {
 pub fn of_process(process: &Process) -> Vec<Finding> {
     let opened = process.opened.iter().filter_map(|opened| of_open(process, opened));
     opened.chain(process.told.iter().filter_map(|told| of_note(process, told))).collect()
+}
+
+/// A program that can't use the payload, whatever it does.
+pub fn of_foreign_program(program: &Path) -> Option<Finding> {
+    let loader = overlay::loader_of(&File::open(program).ok()?);
+    let why = reason_text(&Reason::Loader(loader.clone()));
+    let finding = Finding::new(
+        Severity::Remark,
+        format!("`{}` was followed, but gets no library of ours", program.display()),
+    );
+    (!loader.can_load_payload()).then(|| finding.cause(why))
 }
 
 fn of_open(process: &Process, opened: &Opened) -> Option<Finding> {

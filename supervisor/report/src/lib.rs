@@ -21,8 +21,8 @@ mod predict;
 mod process;
 mod render;
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use objects::{Files, Objects};
 use overlay::Seen;
@@ -50,16 +50,23 @@ pub struct Session {
     /// Its compute capability; unknown until a profile is chosen.
     pub capability: Option<(u32, u32)>,
     /// Directory with the payload, for the exports that programs meet.
-    pub payload: Option<std::path::PathBuf>,
+    pub payload: Option<PathBuf>,
 }
+
+/// A tree that runs more different programs than this makes them itself.
+const MOST_PROGRAMS: usize = 10_000;
 
 /// Collects events and says what they mean.
 #[derive(Debug, Default)]
 pub struct Report {
     session: Session,
-    processes: Vec<Process>,
-    current: HashMap<i32, usize>,
+    /// By a serial number: pids come again, and a process may run several programs.
+    processes: BTreeMap<u64, Process>,
+    next: u64,
+    current: HashMap<i32, u64>,
     thread_groups: HashMap<i32, i32>,
+    /// Programs that did nothing which has to do with CUDA, and how often each ran.
+    others: BTreeMap<PathBuf, u64>,
     remarks: Vec<Finding>,
     files: Files,
 }
@@ -79,16 +86,14 @@ impl Report {
     /// A process is about to replace its program by the one at this path.
     pub fn executed(&mut self, pid: i32, program: &Path) {
         let pid = self.thread_group(pid);
-        self.processes.push(Process::new(pid, program));
-        self.current.insert(pid, self.processes.len() - 1);
+        self.retire(pid, None);
+        self.add(Process::new(pid, program));
     }
 
     /// A process has ended.
     pub fn exited(&mut self, pid: i32, exit: Exit) {
         self.thread_groups.retain(|_, group| *group != pid);
-        if let Some(index) = self.current.remove(&pid) {
-            self.processes[index].exit = Some(exit);
-        }
+        self.retire(pid, Some(exit));
     }
 
     /// An open was answered. Called for every trapped open: opens that have nothing to do with CUDA cost next to nothing.
@@ -123,7 +128,7 @@ impl Report {
     /// Everything worth saying, worst first.
     pub fn findings(&mut self) -> Vec<Finding> {
         let mut findings = self.remarks.clone();
-        for process in self.processes.iter().filter(|process| process.is_related()) {
+        for process in self.processes.values().filter(|process| process.is_related()) {
             let objects = Objects::of(process, self.session.payload.as_deref(), &mut self.files);
             findings.extend(predict::findings(process, &objects, &self.session));
             findings.extend(finding::of_process(process));
@@ -137,28 +142,66 @@ impl Report {
     pub fn went_wrong(&mut self) -> bool {
         let failed = |exit: &Option<Exit>| exit.is_some_and(|exit| exit != Exit::Code(0));
         let a_client_failed =
-            self.processes.iter().any(|process| process.is_related() && failed(&process.exit));
+            self.processes.values().any(|process| process.is_related() && failed(&process.exit));
         let least = if a_client_failed { Severity::Warning } else { Severity::Error };
         self.findings().iter().any(|finding| finding.severity <= least)
     }
 
     /// The report as text.
     pub fn render(&mut self, form: Form) -> String {
-        let findings = self.findings();
+        let mut findings = self.findings();
+        if form == Form::Short {
+            return render::short(&findings);
+        }
+        let related: Vec<&Process> = self.processes.values().filter(|process| process.is_related()).collect();
+        let unrelated = self.processes.len() - related.len();
+        let others = self.others.values().sum::<u64>() + unrelated as u64;
+        findings.extend(self.others.keys().filter_map(|program| finding::of_foreign_program(program)));
         match form {
-            Form::Short => render::short(&findings),
-            Form::Full => render::full(&self.session, &self.processes, &findings),
-            Form::Json => render::json(&self.session, &self.processes, &findings),
+            Form::Json => render::json(&self.session, &related, &findings),
+            _ => render::full(&self.session, &related, others, &findings),
         }
     }
 
     fn process(&mut self, pid: i32) -> &mut Process {
         let pid = self.thread_group(pid);
-        let index = *self.current.entry(pid).or_insert_with(|| {
-            self.processes.push(Process::found(pid));
-            self.processes.len() - 1
-        });
-        &mut self.processes[index]
+        let serial = match self.current.get(&pid) {
+            Some(serial) => *serial,
+            None => self.add(self.forked(pid)),
+        };
+        self.processes.entry(serial).or_insert_with(|| Process::found(pid))
+    }
+
+    fn add(&mut self, process: Process) -> u64 {
+        self.next += 1;
+        self.current.insert(process.pid, self.next);
+        self.processes.insert(self.next, process);
+        self.next
+    }
+
+    /// The record of a process whose exec was not seen: it has its parent's libraries.
+    fn forked(&self, pid: i32) -> Process {
+        let mut process = Process::found(pid);
+        let parent = process::parent(pid).and_then(|parent| self.processes.get(self.current.get(&parent)?));
+        if let Some(parent) = parent.filter(|parent| parent.executable == process.executable) {
+            process.opened.clone_from(&parent.opened);
+        }
+        process
+    }
+
+    /// A program has ended: a record that says nothing about CUDA shrinks to a number.
+    fn retire(&mut self, pid: i32, exit: Option<Exit>) {
+        let Some(serial) = self.current.remove(&pid) else { return };
+        if let Some(process) = self.processes.get_mut(&serial) {
+            process.exit = exit;
+            if !process.is_related() {
+                let program = std::mem::take(&mut process.program);
+                self.processes.remove(&serial);
+                if self.others.len() < MOST_PROGRAMS || self.others.contains_key(&program) {
+                    *self.others.entry(program).or_default() += 1;
+                }
+            }
+        }
     }
 
     /// The process of a thread. Most events come from a first thread, for which one cheap call says so.

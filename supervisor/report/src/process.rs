@@ -70,8 +70,11 @@ impl Process {
 
     /// A process whose start was not seen: a fork.
     pub fn found(pid: i32) -> Self {
-        let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-        Self::new(pid, &program.unwrap_or_else(|_| PathBuf::from("(unknown program)")))
+        let unknown = Path::new("(unknown program)");
+        let mut process = Self::new(pid, unknown);
+        process.look();
+        process.program = process.executable.clone().unwrap_or_else(|| unknown.to_owned());
+        process
     }
 
     /// Whether it did anything that has to do with CUDA.
@@ -83,13 +86,18 @@ impl Process {
     pub fn opened(&mut self, opened: Opened) {
         if self.executable.is_none() {
             // Not before: the exec itself is reported while the old program still runs.
-            self.executable = std::fs::read_link(format!("/proc/{}/exe", self.pid)).ok();
-            let root = std::fs::read_link(format!("/proc/{}/root", self.pid)).ok();
-            self.root = root.filter(|root| root != Path::new("/"));
+            self.look();
         }
         if !self.opened.contains(&opened) {
             self.opened.push(opened);
         }
+    }
+
+    /// Reads what the kernel says of the process.
+    fn look(&mut self) {
+        self.executable = std::fs::read_link(format!("/proc/{}/exe", self.pid)).ok();
+        let root = std::fs::read_link(format!("/proc/{}/root", self.pid)).ok();
+        self.root = root.filter(|root| root != Path::new("/"));
     }
 
     /// Adds what the payload told.
@@ -163,8 +171,17 @@ pub fn leads_its_group(thread: i32) -> bool {
 
 /// The process that a thread belongs to.
 pub fn thread_group(thread: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+    status(thread, "Tgid:")
+}
+
+/// The process that made this one.
+pub fn parent(pid: i32) -> Option<i32> {
+    status(pid, "PPid:")
+}
+
+fn status(pid: i32, field: &str) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
 }
 
 #[cfg(test)]

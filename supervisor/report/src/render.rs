@@ -19,13 +19,12 @@ pub fn short(findings: &[Finding]) -> String {
 }
 
 /// Everything.
-pub fn full(session: &Session, processes: &[Process], findings: &[Finding]) -> String {
+pub fn full(session: &Session, processes: &[&Process], others: u64, findings: &[Finding]) -> String {
     let mut text = head(session);
-    for process in processes.iter().filter(|process| process.is_related()) {
+    for process in processes {
         write_process(&mut text, process);
     }
-    let others = processes.iter().filter(|process| !process.is_related()).count();
-    let _ = writeln!(text, "{others} other programs did nothing that has to do with CUDA");
+    let _ = writeln!(text, "\nprograms that did nothing with CUDA: {others}");
     for finding in findings {
         text.push('\n');
         write_finding(&mut text, finding);
@@ -34,12 +33,11 @@ pub fn full(session: &Session, processes: &[Process], findings: &[Finding]) -> S
 }
 
 /// Everything, for programs.
-pub fn json(session: &Session, processes: &[Process], findings: &[Finding]) -> String {
-    let related = processes.iter().filter(|process| process.is_related());
+pub fn json(session: &Session, processes: &[&Process], findings: &[Finding]) -> String {
     let value = json!({
         "device": session.device,
         "capability": session.capability.map(|(major, minor)| format!("{major}.{minor}")),
-        "processes": related.map(process_value).collect::<Vec<_>>(),
+        "processes": processes.iter().map(|process| process_value(process)).collect::<Vec<_>>(),
         "findings": findings.iter().map(finding_value).collect::<Vec<_>>(),
     });
     format!("{value:#}\n")
