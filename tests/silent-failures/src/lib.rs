@@ -1,0 +1,2 @@
+//! Failures to find a GPU that nobody was told about, each taken from the history of a real project and made to happen
+//! again: the report has to name the cause. See `tests/causes.rs`.
