@@ -1,2 +1,57 @@
-//! The command line.
-fn main() {}
+//! `vgpu-run CMD…`: the command line, and the three processes behind it.
+//!
+//! ```text
+//!   shell ──▶ keeper ──fork──▶ supervisor ──fork──▶ CMD ──▶ its descendants
+//!             │  ▲  ◀──link──▶  │  ▲ listener        │ installs the filter, sends the listener, execs
+//!             │  └─ signals     │  └─────────────────┘
+//!             └─ duplicate of the listener, and a handle on CMD
+//! ```
+//!
+//! *Keeper* ([`keeper`]): what the shell started. It passes signals and the exit status on, and cleans up if
+//! the supervisor dies. *Supervisor* ([`supervisor`]): answers system calls of the *tree*, which is CMD and
+//! all that comes of it, in one loop ([`main_loop`]). *Link* ([`link`]): what keeper and supervisor tell each
+//! other.
+
+mod card;
+mod cli;
+mod control;
+mod descendants;
+mod descriptors;
+mod events;
+mod failure;
+mod inherited;
+mod installation;
+mod keeper;
+mod launch;
+mod link;
+mod main_loop;
+mod nested;
+mod opens;
+mod reporting;
+mod supervisor;
+
+use std::process::ExitCode;
+
+use cli::Action;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let action = match cli::parse() {
+        Ok(action) => action,
+        Err(code) => return code,
+    };
+    let result = match action {
+        Action::Run(session) => run(session),
+    };
+    result.unwrap_or_else(|failure| {
+        eprint!("{failure}");
+        ExitCode::from(failure::FAILED)
+    })
+}
+
+fn run(session: cli::Session) -> Result<ExitCode, Failure> {
+    if nested::inside_a_session() {
+        return Err(nested::become_command(&session));
+    }
+    keeper::run(session)
+}

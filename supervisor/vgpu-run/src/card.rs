@@ -1,0 +1,91 @@
+//! Which card the session announces.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use broker::Announcement;
+use device::{Host, Profile};
+
+use crate::cli::Session;
+use crate::failure::Failure;
+
+/// The user's choice, and what `auto` looks at: the libraries that the tree has opened by the time a program
+/// first asks for a device.
+#[derive(Clone)]
+pub struct Card {
+    profile: Option<&'static Profile>,
+    request: device::Request,
+    /// Paths as programs gave them, each with a thread that did.
+    libraries: Rc<RefCell<HashMap<Vec<u8>, i32>>>,
+    chosen: Rc<RefCell<Option<&'static Profile>>>,
+}
+
+impl Card {
+    /// From the options.
+    pub fn new(session: &Session) -> Result<Self, Failure> {
+        let profile = match session.gpu.as_str() {
+            "auto" => None,
+            name => Some(device::by_name(name).ok_or_else(|| unknown(name))?),
+        };
+        let request = device::Request {
+            count: session.gpus,
+            memory: session.memory,
+            few_multiprocessors: profile.is_none(),
+        };
+        Ok(Self { profile, request, libraries: Rc::default(), chosen: Rc::default() })
+    }
+
+    /// A library was opened that may carry device code. Called for every library, so it must cost nothing.
+    pub fn note_library(&self, tid: i32, path: &[u8]) {
+        if self.profile.is_none() && self.chosen.borrow().is_none() {
+            let mut libraries = self.libraries.borrow_mut();
+            if !libraries.contains_key(path) {
+                libraries.insert(path.to_vec(), tid);
+            }
+        }
+    }
+
+    /// The profile, once it has been needed.
+    pub fn chosen(&self) -> Option<&'static Profile> {
+        *self.chosen.borrow()
+    }
+
+    /// Chooses, for the rest of the session.
+    pub fn announce(&self) -> Announcement {
+        let profile = self.profile.unwrap_or_else(|| self.automatic());
+        *self.chosen.borrow_mut() = Some(profile);
+        Announcement {
+            devices: device::announce(profile, &self.request, &Host::probe()),
+            cuda_version: device::CUDA_VERSION,
+            driver_version: device::DRIVER_VERSION.to_owned(),
+        }
+    }
+
+    fn automatic(&self) -> &'static Profile {
+        let libraries = self.libraries.borrow();
+        let facts = libraries.iter().filter_map(|(path, tid)| report::inspect::inspect(&find(*tid, path)));
+        let code = facts.map(|facts| facts.code);
+        let capabilities: Vec<Vec<u32>> = code.map(|code| code.ptx.into_iter().collect()).collect();
+        device::automatic(capabilities.iter().map(Vec::as_slice))
+    }
+}
+
+/// The file that a thread meant: through its root or current directory while it lives, else the same path here.
+fn find(tid: i32, path: &[u8]) -> PathBuf {
+    let given = Path::new(OsStr::from_bytes(path));
+    let seen = match given.strip_prefix("/") {
+        Ok(below_root) => Path::new(&format!("/proc/{tid}/root")).join(below_root),
+        Err(_) => Path::new(&format!("/proc/{tid}/cwd")).join(given),
+    };
+    if seen.exists() { seen } else { given.to_owned() }
+}
+
+fn unknown(name: &str) -> Failure {
+    let names: Vec<_> = device::profiles().iter().map(|profile| profile.key).collect();
+    Failure::new(format!("there is no profile `{name}`"))
+        .hint(format!("use `auto` or one of: {}", names.join(", ")))
+}

@@ -1,0 +1,146 @@
+//! Options and arguments.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, ValueEnum};
+
+use crate::failure;
+
+/// What the command line asks for.
+pub enum Action {
+    /// Run a program.
+    Run(Session),
+}
+
+/// Gives an unmodified program an NVIDIA GPU that this machine does not have.
+#[derive(Parser)]
+#[command(name = "vgpu-run", version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(flatten)]
+    session: Session,
+}
+
+/// Options of a run, and the program.
+#[derive(Args, Clone, Debug)]
+pub struct Session {
+    /// Card to announce: a name from `vgpu-run profiles`, or `auto`
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub gpu: String,
+    /// How many of them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub gpus: u32,
+    /// Memory of each, like `4G` (default: the card's, at most half of this machine's)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// How much of the file system is covered: `full` adds stat, directory listings and relative opens, and
+    /// makes programs that walk directories slower
+    #[arg(long, value_enum, default_value_t = Overlay::Lean)]
+    pub overlay: Overlay,
+    /// Say at the end what each program did with the GPU (always, in short, when something went wrong)
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    pub report: Option<Report>,
+    /// As root: let setuid programs change the user (they run under our filter)
+    #[arg(long)]
+    pub allow_setuid: bool,
+    /// What runs the kernels
+    #[arg(long, value_enum, default_value_t = Engine::Cpu)]
+    pub engine: Engine,
+    /// Say on standard error what is answered: `off`, `error`, `info` or `debug`
+    #[arg(long, value_enum, default_value_t = Log::Error, value_name = "LEVEL")]
+    pub log: Log,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    Lean,
+    Full,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    Human,
+    Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Cpu,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Log {
+    Off,
+    Error,
+    Info,
+    Debug,
+}
+
+/// Parses the command line; for `--help`, `--version` and mistakes, prints and returns the exit code.
+pub fn parse() -> Result<Action, ExitCode> {
+    match CommandLine::try_parse() {
+        Ok(line) => Ok(Action::Run(line.session)),
+        Err(error) => {
+            // Nothing is left to do if even that cannot be printed.
+            let _ = error.print();
+            Err(if error.use_stderr() { ExitCode::from(failure::FAILED) } else { ExitCode::SUCCESS })
+        }
+    }
+}
+
+/// Bytes, with an optional binary suffix.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        other => return Err(format!("`{other}` is no unit; use K, M, G or T")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
+    let size = number.checked_mul(1 << shift).filter(|&size| size > 0);
+    size.ok_or_else(|| format!("`{text}` is not a size of memory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_size(text: &str, expected: Option<u64>) {
+        assert_eq!(parse_size(text).ok(), expected, "{text}");
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        check_size("512", Some(512));
+        check_size("4G", Some(4 << 30));
+        check_size("100MiB", Some(100 << 20));
+        check_size("1 apple", None);
+        check_size("0", None);
+        check_size("99999999999T", None);
+    }
+
+    #[test]
+    fn options_after_the_program_are_the_programs() {
+        let line = CommandLine::try_parse_from(["vgpu-run", "--gpus", "2", "ls", "--report", "-l"]).unwrap();
+        assert_eq!(line.session.command, ["ls", "--report", "-l"]);
+        assert_eq!((line.session.gpus, line.session.report), (2, None));
+    }
+
+    #[test]
+    fn a_double_dash_ends_the_options() {
+        let line = CommandLine::try_parse_from(["vgpu-run", "--report", "--", "--odd-name"]).unwrap();
+        assert_eq!(line.session.command, ["--odd-name"]);
+        assert_eq!(line.session.report, Some(Report::Human));
+    }
+
+    #[test]
+    fn a_program_is_required() {
+        assert!(CommandLine::try_parse_from(["vgpu-run"]).is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! The device node and the control calls on it: what connects the broker with our requests.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use broker::{Caller, CallerFd};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use notification::Request;
+use tracee::{Memory, RemotePtr};
+
+/// The asker of a control call, as the broker wants to see it.
+pub struct Asker<'a> {
+    request: &'a Request,
+    tgid: i32,
+}
+
+impl<'a> Asker<'a> {
+    /// The thread behind `request`, of process `tgid`.
+    pub fn new(request: &'a Request, tgid: i32) -> Self {
+        Self { request, tgid }
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::of(self.request.tid)
+    }
+}
+
+impl Caller for Asker<'_> {
+    fn process(&self) -> u32 {
+        self.tgid as u32
+    }
+
+    fn identity(&self) -> (u32, u32) {
+        // The owner of this directory is the effective user, or root for one that must not be looked into.
+        let owner = std::fs::metadata(format!("/proc/{}", self.tgid));
+        owner.map_or((u32::MAX, u32::MAX), |owner| (owner.uid(), owner.gid()))
+    }
+
+    fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno> {
+        let result = self.memory().read_bytes(RemotePtr::new(address), target);
+        result.map_err(|error| Errno::from_raw(error.errno()))
+    }
+
+    fn write(&self, address: u64, source: &[u8]) -> Result<(), Errno> {
+        let result = self.memory().write_bytes(RemotePtr::new(address), source);
+        result.map_err(|error| Errno::from_raw(error.errno()))
+    }
+
+    fn install(&self, descriptor: BorrowedFd) -> Result<CallerFd, Errno> {
+        let result = self.request.give(&descriptor, true);
+        result.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.request.is_alive()
+    }
+}
+
+/// Open files of `/dev/nvidiactl` and its like. Each is one end of a socket pair: polling it waits, reading
+/// and mapping it fail, and our end hangs up when the last duplicate in the last process is closed.
+#[derive(Default)]
+pub struct Nodes {
+    ours: Vec<OwnedFd>,
+}
+
+impl Nodes {
+    /// A new open file for the asker. We keep the other end, so that it does not see a hang-up while we live.
+    pub fn open(&mut self) -> Result<OwnedFd, Errno> {
+        if self.ours.len() >= self.ours.capacity() {
+            self.forget_closed();
+        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?;
+        self.ours.push(ours);
+        Ok(theirs)
+    }
+
+    /// Done when the list would have to grow, so the cost of each open stays the same.
+    fn forget_closed(&mut self) {
+        self.ours.retain(|end| {
+            let mut poll = libc::pollfd { fd: end.as_raw_fd(), events: 0, revents: 0 };
+            // SAFETY: one pollfd, alive here.
+            unsafe { libc::poll(&mut poll, 1, 0) };
+            poll.revents & libc::POLLHUP == 0
+        });
+        self.ours.reserve(self.ours.len().max(64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_closed_nodes_are_forgotten() {
+        let mut nodes = Nodes::default();
+        let kept = nodes.open().unwrap();
+        for _ in 0..1000 {
+            drop(nodes.open().unwrap());
+        }
+        assert!(nodes.ours.len() < 200, "{} are held", nodes.ours.len());
+        nodes.forget_closed();
+        assert_eq!(nodes.ours.len(), 1);
+        drop(kept);
+    }
+}

@@ -1,0 +1,96 @@
+//! What the supervisor tells the keeper. The link's end is news as well: the other side is gone.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use syscall_filter::handover;
+use tracee::PidFd;
+
+/// From the supervisor to the keeper.
+#[derive(Debug)]
+pub enum Message {
+    /// The program runs: the listener of its tree, and a handle on it.
+    Launched { listener: OwnedFd, program: PidFd },
+    /// The program was stopped, so the shell should see us stopped.
+    Stopped,
+    /// The program has ended with this wait status. With `leftovers`, processes of its tree go on.
+    Ended { status: i32, leftovers: bool },
+}
+
+/// One end of the link.
+pub struct Link(OwnedFd);
+
+impl Link {
+    /// Both ends.
+    pub fn pair() -> io::Result<(Link, Link)> {
+        handover::pair().map(|(one, other)| (Link(one), Link(other)))
+    }
+
+    /// Sends. If the other side is gone, that will be noticed elsewhere.
+    pub fn tell(&self, message: &Message) {
+        let (bytes, descriptors) = encode(message);
+        let _ = handover::send(&self.0, &bytes, &descriptors);
+    }
+
+    /// The next message; `None` when the other side is gone.
+    pub fn hear(&self) -> Option<Message> {
+        let received = handover::receive(&self.0).ok()?;
+        decode(&received.bytes, received.descriptors)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn encode(message: &Message) -> (Vec<u8>, Vec<i32>) {
+    match message {
+        Message::Launched { listener, program } => {
+            (vec![b'L'], vec![listener.as_raw_fd(), program.as_fd().as_raw_fd()])
+        }
+        Message::Stopped => (vec![b'S'], vec![]),
+        Message::Ended { status, leftovers } => {
+            let mut bytes = vec![b'E', u8::from(*leftovers)];
+            bytes.extend(status.to_ne_bytes());
+            (bytes, vec![])
+        }
+    }
+}
+
+fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Message> {
+    let mut descriptors = descriptors.into_iter();
+    match bytes {
+        [b'L'] => Some(Message::Launched {
+            listener: descriptors.next()?,
+            program: PidFd::from(descriptors.next()?),
+        }),
+        [b'S'] => Some(Message::Stopped),
+        [b'E', leftovers, status @ ..] => {
+            let status = i32::from_ne_bytes(status.try_into().ok()?);
+            Some(Message::Ended { status, leftovers: *leftovers != 0 })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_as_they_were_sent() {
+        let (here, there) = Link::pair().unwrap();
+        let program = PidFd::open(std::process::id() as i32).unwrap();
+        let (listener, _other) = handover::pair().unwrap();
+        here.tell(&Message::Launched { listener, program });
+        assert!(matches!(there.hear(), Some(Message::Launched { program, .. }) if !program.has_ended()));
+        here.tell(&Message::Stopped);
+        assert!(matches!(there.hear(), Some(Message::Stopped)));
+        here.tell(&Message::Ended { status: 0x700, leftovers: true });
+        assert!(matches!(there.hear(), Some(Message::Ended { status: 0x700, leftovers: true })));
+        drop(here);
+        assert!(there.hear().is_none());
+    }
+}

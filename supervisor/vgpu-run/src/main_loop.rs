@@ -1,0 +1,280 @@
+//! The loop: one event, one handler; all state that changes belongs to [`MainLoop`].
+//!
+//! ```text
+//!   Running ──program ended──▶ Lingering ──tree gone──▶ done
+//!                                  │ a moment later
+//!                                  ▼
+//!                              Detached ──tree gone──▶ done      (the keeper has gone already)
+//! ```
+//!
+//! *Lingering*: the program has ended and others of its tree may be about to. *Detached*: it has left
+//! processes that go on, which are served until the last has ended.
+
+use std::time::{Duration, Instant};
+
+use broker::Broker;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, getppid};
+use notification::{Reply, Request};
+use overlay::{Answer, OpenQuery, Outcome, Overlay};
+use report::{Exit, Report};
+use tracee::{PidFd, ThreadGroups};
+
+use crate::card::Card;
+use crate::cli::{Log, Session};
+use crate::control::{Asker, Nodes};
+use crate::descendants;
+use crate::descriptors;
+use crate::events::{Event, Events};
+use crate::failure::{Doing, Failure};
+use crate::link::{Link, Message};
+use crate::opens::{self, Open, Trapped};
+use crate::reporting;
+
+/// What answers are made of.
+pub struct Services {
+    /// Answers opens.
+    pub overlay: Overlay,
+    /// Answers control calls.
+    pub broker: Broker,
+    /// Hears of everything.
+    pub report: Report,
+    /// Which card is announced.
+    pub card: Card,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Lingering { status: i32, until: Instant },
+    Detached,
+}
+
+/// How long we wait for the rest of the tree before we say that it stays.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// All state of the supervisor.
+pub struct MainLoop<'a> {
+    session: &'a Session,
+    events: Events,
+    services: Services,
+    link: Link,
+    program: Pid,
+    /// Keeps the program's number from being reused, in the keeper's eyes too.
+    _program_handle: PidFd,
+    thread_groups: ThreadGroups,
+    nodes: Nodes,
+    phase: Phase,
+}
+
+impl<'a> MainLoop<'a> {
+    /// A loop for a program that was just launched.
+    pub fn new(
+        session: &'a Session,
+        events: Events,
+        services: Services,
+        link: Link,
+        program: Pid,
+        program_handle: PidFd,
+    ) -> Self {
+        Self {
+            session,
+            events,
+            services,
+            link,
+            program,
+            _program_handle: program_handle,
+            thread_groups: ThreadGroups::default(),
+            nodes: Nodes::default(),
+            phase: Phase::Running,
+        }
+    }
+
+    /// Runs until no process of the tree is left.
+    pub fn run(mut self) -> Result<(), Failure> {
+        loop {
+            let event = self.events.next(self.timeout()).doing("wait for the tree")?;
+            if self.session.log >= Log::Debug {
+                eprintln!("vgpu-run: {event}");
+            }
+            match event {
+                Event::Notification(request) => self.handle_notification(request),
+                Event::ChildChanged => self.handle_children(),
+                Event::Broker => self.handle_broker(),
+                Event::KeeperGone => return self.handle_keeper_gone(),
+                Event::TimeOut => self.detach(),
+                Event::TreeGone => {
+                    self.handle_tree_gone();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn timeout(&self) -> i32 {
+        match self.phase {
+            Phase::Lingering { until, .. } => {
+                until.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
+            }
+            Phase::Running | Phase::Detached => -1,
+        }
+    }
+
+    fn handle_notification(&mut self, request: Request) {
+        match opens::decode(&request) {
+            Trapped::Open(Ok(open)) => self.handle_open(request, &open),
+            Trapped::Control => self.handle_control(request),
+            Trapped::Execute(Ok(program)) => {
+                let tgid = self.thread_groups.of(request.tid);
+                if let Some(tgid) = tgid.filter(|_| request.is_alive()) {
+                    self.services.report.executed(tgid, &program);
+                }
+                answer(request, Reply::Continue);
+            }
+            Trapped::IoUring => {
+                self.services.report.remark(reporting::io_uring(request.tid));
+                answer(request, Reply::Continue);
+            }
+            // What cannot be read, the kernel cannot read either, or we may not; the call is let through.
+            Trapped::Open(Err(_)) | Trapped::Execute(Err(_)) | Trapped::Other => {
+                answer(request, Reply::Continue)
+            }
+        }
+    }
+
+    fn handle_open(&mut self, request: Request, open: &Open) {
+        let query = OpenQuery { pid: request.tid, dirfd: open.dirfd, path: &open.path };
+        let Outcome { answer: what, seen } = self.services.overlay.open(&query);
+        if seen.is_some() && self.session.log >= Log::Info {
+            let path = String::from_utf8_lossy(&open.path);
+            eprintln!("vgpu-run: thread {} opens {path}: {}", request.tid, reporting::answer(&what));
+        }
+        if seen.is_some() || opens::may_be_library(&open.path) {
+            self.services.report.opened(request.tid, &open.path, seen.as_ref());
+            self.services.card.note_library(request.tid, &open.path);
+        }
+        let reply = match what {
+            Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
+            Answer::Continue | Answer::File(_) => Reply::Continue,
+            Answer::Errno(errno) => Reply::Errno(errno),
+            Answer::ControlNode => match self.nodes.open() {
+                Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
+                Err(errno) => Reply::Errno(errno as i32),
+            },
+        };
+        answer(request, reply);
+    }
+
+    fn handle_control(&mut self, request: Request) {
+        let Some(tgid) = self.thread_groups.of(request.tid) else { return };
+        let asker = Asker::new(&request, tgid);
+        let reply = match self.services.broker.handle(&asker, request.arguments[2]) {
+            Ok(value) => Reply::Return(value),
+            // No call of ours: another driver may use the same number.
+            Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
+            Err(errno) => Reply::Errno(errno as i32),
+        };
+        answer(request, reply);
+        self.report_broker();
+    }
+
+    fn handle_broker(&mut self) {
+        self.services.broker.process_events();
+        self.report_broker();
+    }
+
+    fn report_broker(&mut self) {
+        let Services { broker, report, card, .. } = &mut self.services;
+        for event in broker.take_events() {
+            reporting::broker_event(report, &event);
+        }
+        if let Some(profile) = card.chosen() {
+            let [major, minor] = profile.capability;
+            report.device_chosen(&profile.name, (major, minor));
+        }
+    }
+
+    fn handle_children(&mut self) {
+        let flags =
+            WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+        while let Ok(status) = waitid(Id::All, flags) {
+            match status {
+                WaitStatus::StillAlive => return,
+                status => self.handle_child(status),
+            }
+        }
+    }
+
+    fn handle_child(&mut self, status: WaitStatus) {
+        let Some(pid) = status.pid() else { return };
+        match status {
+            WaitStatus::Exited(_, code) => self.handle_exit(pid, Exit::Code(code), code << 8),
+            WaitStatus::Signaled(_, signal, _) => {
+                self.handle_exit(pid, Exit::Signal(signal as i32), signal as i32)
+            }
+            // The shell sees us stopped when the program is, and we go on when it does.
+            WaitStatus::Stopped(..) if pid == self.program => self.link.tell(&Message::Stopped),
+            WaitStatus::Continued(_) if pid == self.program => drop(kill(getppid(), Signal::SIGCONT)),
+            _ => {}
+        }
+    }
+
+    fn handle_exit(&mut self, pid: Pid, exit: Exit, status: i32) {
+        self.services.report.exited(pid.as_raw(), exit);
+        if pid == self.program && self.phase == Phase::Running {
+            self.phase = Phase::Lingering { status, until: Instant::now() + LINGER };
+        }
+    }
+
+    /// Nobody is left to pass a status to, and the user meant the program as well.
+    fn handle_keeper_gone(&mut self) -> Result<(), Failure> {
+        descendants::end_all();
+        Err(Failure::new("the keeper died, so the program was ended"))
+    }
+
+    fn handle_tree_gone(&mut self) {
+        if self.phase == Phase::Running {
+            self.wait_for_program();
+        }
+        self.handle_children();
+        if let Phase::Lingering { status, .. } = self.phase {
+            self.finish_report();
+            self.link.tell(&Message::Ended { status, leftovers: false });
+        }
+        // Engines and the process that makes them are our children too.
+        descendants::end_all();
+    }
+
+    /// A process leaves the filter a moment before its parent hears of its end.
+    fn wait_for_program(&mut self) {
+        while self.phase == Phase::Running {
+            match waitpid(self.program, None) {
+                Ok(status) => self.handle_child(status),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The program has left processes behind: its status is passed on now, and we stay for them.
+    fn detach(&mut self) {
+        let Phase::Lingering { status, .. } = self.phase else { return };
+        self.phase = Phase::Detached;
+        self.finish_report();
+        self.events.ignore_keeper();
+        self.link.tell(&Message::Ended { status, leftovers: true });
+        // Whoever reads our standard error to its end must not wait for us.
+        descriptors::silence(&[0, 1, 2]);
+        let _ = std::env::set_current_dir("/");
+    }
+
+    fn finish_report(&mut self) {
+        self.handle_broker();
+        reporting::print(&mut self.services.report, self.session);
+    }
+}
+
+/// A request that cannot be answered is let through when it is dropped.
+fn answer(request: Request, reply: Reply) {
+    let _ = request.reply(reply);
+}

@@ -1,0 +1,59 @@
+//! What the report hears from the rest, and its printing.
+
+use broker::Event;
+use overlay::Answer;
+use report::{Finding, Form, Report, Severity};
+use wire::control::Note;
+
+use crate::cli::{self, Log, Session};
+
+/// Prints the report if it was asked for, or if something went wrong.
+pub fn print(report: &mut Report, session: &Session) {
+    let form = match session.report {
+        Some(cli::Report::Human) => Form::Full,
+        Some(cli::Report::Json) => Form::Json,
+        None if session.log > Log::Off && report.went_wrong() => Form::Short,
+        None => return,
+    };
+    eprint!("{}", report.render(form));
+}
+
+/// An answer in a word.
+pub fn answer(answer: &Answer) -> String {
+    match answer {
+        Answer::Continue => "left to the kernel".to_owned(),
+        Answer::File(_) => "given".to_owned(),
+        Answer::ControlNode => "a device node".to_owned(),
+        Answer::Errno(errno) => format!("refused ({})", std::io::Error::from_raw_os_error(*errno)),
+    }
+}
+
+/// Opens through a ring are not seen.
+pub fn io_uring(tid: i32) -> Finding {
+    let program = tracee::Facts::of(tid).exe.map_or_else(String::new, |exe| format!(" ({})", exe.display()));
+    Finding::new(Severity::Remark, format!("process {tid}{program} uses io_uring"))
+        .cause("files that it opens through a ring are not answered by vgpu-run")
+}
+
+/// What the broker tells.
+pub fn broker_event(report: &mut Report, event: &Event) {
+    match event {
+        Event::Note { process, kind, caller, value, text } => {
+            let note = Note { kind: *kind, caller: *caller, value: *value };
+            report.noted(*process as i32, &note, text);
+        }
+        Event::EngineStarted { .. } => {}
+        Event::EngineFailed { process, text } => report.remark(
+            Finding::new(Severity::Error, format!("the engine for process {process} could not be started"))
+                .cause(text.clone()),
+        ),
+        Event::EngineEnded { process, error, text } => report.remark(
+            Finding::new(
+                Severity::Error,
+                format!("the engine of process {process} ended; the process sees CUDA error {error}"),
+            )
+            .cause(text.clone()),
+        ),
+        Event::Finished { process, peak, .. } => report.memory_held(*process as i32, *peak),
+    }
+}
