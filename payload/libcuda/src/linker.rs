@@ -1,0 +1,83 @@
+//! cuLink…: PTX in, PTX out. The "linked image" of one PTX module is that module; linking several is refused by name.
+
+use std::ffi::{c_char, c_void};
+use std::sync::{Arc, Mutex};
+
+use crate::door::*;
+use driver::handle::Handles;
+use driver::{CuResult, Cuda, context};
+
+/// `CU_JIT_INPUT_PTX`, `CU_JIT_INPUT_FATBINARY`
+const INPUT_PTX: u32 = 1;
+const INPUT_FATBINARY: u32 = 2;
+
+/// What has been added, NUL-terminated.
+#[derive(Default)]
+struct Link {
+    inputs: Mutex<Vec<Vec<u8>>>,
+}
+
+static LINKS: Handles<Link> = Handles::new();
+
+fn add(handle: usize, kind: u32, data: &[u8], name: &str) -> Cuda {
+    let link = LINKS.get(handle)?;
+    if kind != INPUT_PTX && kind != INPUT_FATBINARY {
+        driver::note::unsupported(&format!(
+            "cuLinkAddData of input kind {kind} (`{name}`): only PTX can be linked"
+        ));
+        return Err(CuResult::NO_BINARY_FOR_GPU);
+    }
+    let mut input = data.to_vec();
+    input.push(0);
+    link.inputs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(input);
+    Ok(())
+}
+
+exports! {
+    fn cuLinkCreate_v2(_count: u32, _options: *mut u32, _values: *mut *mut c_void, state: *mut usize) {
+        context::current()?;
+        *out(state)? = LINKS.insert(Arc::new(Link::default()));
+        Ok(())
+    }
+
+    fn cuLinkAddData_v2(
+        state: usize,
+        kind: u32,
+        data: *const u8,
+        size: usize,
+        name: *const c_char,
+        _count: u32,
+        _options: *mut u32,
+        _values: *mut *mut c_void,
+    ) {
+        add(state, kind, list(data, size), text(name).unwrap_or("unnamed"))
+    }
+
+    fn cuLinkAddFile_v2(
+        state: usize,
+        kind: u32,
+        path: *const c_char,
+        _count: u32,
+        _options: *mut u32,
+        _values: *mut *mut c_void,
+    ) {
+        let path = text(path)?;
+        add(state, kind, &std::fs::read(path).map_err(|_| CuResult::FILE_NOT_FOUND)?, path)
+    }
+
+    fn cuLinkComplete(state: usize, image: *mut *const c_void, size: *mut usize) {
+        let link = LINKS.get(state)?;
+        let inputs = link.inputs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let [only] = inputs.as_slice() else {
+            driver::note::unsupported(&format!("cuLinkComplete of {} PTX modules", inputs.len()));
+            return Err(CuResult::NOT_SUPPORTED);
+        };
+        *out(image)? = only.as_ptr().cast();
+        maybe(size, only.len());
+        Ok(())
+    }
+
+    fn cuLinkDestroy(state: usize) {
+        LINKS.remove(state).map(drop)
+    }
+}

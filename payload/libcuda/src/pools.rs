@@ -1,0 +1,60 @@
+//! cuMemPool…
+
+use std::ffi::c_void;
+
+use crate::door::*;
+use driver::pool;
+
+/// `CUmemPoolProps` up to the location's id.
+#[repr(C)]
+pub struct Properties {
+    allocation_type: u32,
+    handle_types: u32,
+    location_type: u32,
+    location: i32,
+}
+
+/// Attributes whose value is an `int`.
+fn is_int(number: u32) -> bool {
+    number <= 3
+}
+
+exports! {
+    fn cuMemPoolCreate(created: *mut usize, properties: *const Properties) {
+        *out(created)? = pool::create(input(properties)?.location)?;
+        Ok(())
+    }
+
+    fn cuMemPoolDestroy(handle: usize) {
+        pool::destroy(handle)
+    }
+
+    fn cuMemPoolTrimTo(handle: usize, _keep: usize) {
+        pool::by_handle(handle).map(drop)
+    }
+
+    fn cuMemPoolGetAttribute(handle: usize, number: u32, value: *mut c_void) {
+        let found = pool::by_handle(handle)?.get(number)?;
+        if is_int(number) {
+            *out(value.cast::<i32>())? = found as i32;
+        } else {
+            *out(value.cast::<u64>())? = found;
+        }
+        Ok(())
+    }
+
+    fn cuMemPoolSetAttribute(handle: usize, number: u32, value: *mut c_void) {
+        let value = if is_int(number) { *out(value.cast::<i32>())? as u64 } else { *out(value.cast::<u64>())? };
+        pool::by_handle(handle)?.set(number, value)
+    }
+
+    fn cuMemPoolSetAccess(handle: usize, _access: *const c_void, _count: usize) {
+        pool::by_handle(handle).map(drop)
+    }
+
+    fn cuMemPoolGetAccess(flags: *mut u32, handle: usize, _location: *const c_void) {
+        pool::by_handle(handle)?;
+        *out(flags)? = 3;
+        Ok(())
+    }
+}
