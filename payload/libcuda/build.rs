@@ -21,7 +21,6 @@ fn main() {
         writeln!(code, "    (\"{name}\", Function({name} as *const ())),").expect("a String");
     }
     code += "];\n";
-        .expect("a String");
     let target = Path::new(&env::var_os("OUT_DIR").expect("set by cargo")).join("symbols.rs");
     fs::write(target, code).expect("the build directory is writable");
 }
