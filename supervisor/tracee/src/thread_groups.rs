@@ -21,6 +21,10 @@ impl ThreadGroups {
         {
             return Some(tgid);
         }
+        // Most calls come from a first thread, whose number is its process's.
+        if belongs(tid, tid) {
+            return Some(tid);
+        }
         if self.known.len() >= ENOUGH {
             self.known.retain(|&tid, &mut tgid| belongs(tid, tgid));
         }

@@ -1,9 +1,10 @@
 //! Options and arguments.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::failure;
 
@@ -11,14 +12,38 @@ use crate::failure;
 pub enum Action {
     /// Run a program.
     Run(Session),
+    /// Check this machine, or explain programs.
+    Doctor { files: Vec<PathBuf>, markdown: bool },
+    /// List the cards.
+    Profiles,
 }
 
 /// Gives an unmodified program an NVIDIA GPU that this machine does not have.
 #[derive(Parser)]
-#[command(name = "vgpu-run", version, args_conflicts_with_subcommands = true)]
+#[command(name = "vgpu-run", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles"
+)]
 struct CommandLine {
+    #[command(subcommand)]
+    question: Option<Question>,
     #[command(flatten)]
     session: Session,
+}
+
+/// What can be asked without a run. A program of such a name is run with `vgpu-run -- NAME`.
+#[derive(Subcommand)]
+enum Question {
+    /// Check what this machine offers, or explain programs and libraries
+    Doctor {
+        /// Programs and libraries to explain
+        files: Vec<PathBuf>,
+        /// As Markdown, to paste into an issue
+        #[arg(long = "report")]
+        markdown: bool,
+    },
+    /// List the cards that can be announced
+    Profiles,
 }
 
 /// Options of a run, and the program.
@@ -82,7 +107,11 @@ pub enum Log {
 /// Parses the command line; for `--help`, `--version` and mistakes, prints and returns the exit code.
 pub fn parse() -> Result<Action, ExitCode> {
     match CommandLine::try_parse() {
-        Ok(line) => Ok(Action::Run(line.session)),
+        Ok(line) => Ok(match line.question {
+            Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
+            Some(Question::Profiles) => Action::Profiles,
+            None => Action::Run(line.session),
+        }),
         Err(error) => {
             // Nothing is left to do if even that cannot be printed.
             let _ = error.print();

@@ -12,11 +12,13 @@
 //! all that comes of it, in one loop ([`main_loop`]). *Link* ([`link`]): what keeper and supervisor tell each
 //! other.
 
+mod appearances;
 mod card;
 mod cli;
 mod control;
 mod descendants;
 mod descriptors;
+mod doctor;
 mod events;
 mod failure;
 mod inherited;
@@ -27,6 +29,7 @@ mod link;
 mod main_loop;
 mod nested;
 mod opens;
+mod replaced;
 mod reporting;
 mod supervisor;
 
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
     };
     let result = match action {
         Action::Run(session) => run(session),
+        Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
+        Action::Profiles => Ok(doctor::profiles()),
     };
     result.unwrap_or_else(|failure| {
         eprint!("{failure}");

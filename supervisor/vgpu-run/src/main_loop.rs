@@ -10,6 +10,7 @@
 //! *Lingering*: the program has ended and others of its tree may be about to. *Detached*: it has left
 //! processes that go on, which are served until the last has ended.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
@@ -21,6 +22,7 @@ use overlay::{Answer, OpenQuery, Outcome, Overlay};
 use report::{Exit, Report};
 use tracee::{PidFd, ThreadGroups};
 
+use crate::appearances::{self, Listings};
 use crate::card::Card;
 use crate::cli::{Log, Session};
 use crate::control::{Asker, Nodes};
@@ -30,6 +32,7 @@ use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
 use crate::opens::{self, Open, Trapped};
+use crate::replaced::Replaced;
 use crate::reporting;
 
 /// What answers are made of.
@@ -65,6 +68,8 @@ pub struct MainLoop<'a> {
     _program_handle: PidFd,
     thread_groups: ThreadGroups,
     nodes: Nodes,
+    listings: Listings,
+    replaced: Replaced,
     phase: Phase,
 }
 
@@ -87,6 +92,8 @@ impl<'a> MainLoop<'a> {
             _program_handle: program_handle,
             thread_groups: ThreadGroups::default(),
             nodes: Nodes::default(),
+            listings: Listings::default(),
+            replaced: Replaced::default(),
             phase: Phase::Running,
         }
     }
@@ -103,7 +110,7 @@ impl<'a> MainLoop<'a> {
                 Event::ChildChanged => self.handle_children(),
                 Event::Broker => self.handle_broker(),
                 Event::KeeperGone => return self.handle_keeper_gone(),
-                Event::TimeOut => self.detach(),
+                Event::TimeOut => self.handle_time_out(),
                 Event::TreeGone => {
                     self.handle_tree_gone();
                     return Ok(());
@@ -117,7 +124,7 @@ impl<'a> MainLoop<'a> {
             Phase::Lingering { until, .. } => {
                 until.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
             }
-            Phase::Running | Phase::Detached => -1,
+            Phase::Running | Phase::Detached => self.replaced.interval(),
         }
     }
 
@@ -125,21 +132,52 @@ impl<'a> MainLoop<'a> {
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
             Trapped::Control => self.handle_control(request),
-            Trapped::Execute(Ok(program)) => {
-                let tgid = self.thread_groups.of(request.tid);
-                if let Some(tgid) = tgid.filter(|_| request.is_alive()) {
-                    self.services.report.executed(tgid, &program);
-                }
-                answer(request, Reply::Continue);
-            }
+            Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
                 answer(request, Reply::Continue);
             }
             // What cannot be read, the kernel cannot read either, or we may not; the call is let through.
-            Trapped::Open(Err(_)) | Trapped::Execute(Err(_)) | Trapped::Other => {
-                answer(request, Reply::Continue)
+            Trapped::Open(Err(_)) | Trapped::Execute(Err(_)) => answer(request, Reply::Continue),
+            Trapped::List => self.handle_listing(request),
+            Trapped::Look => {
+                let reply = appearances::look(&request, &mut self.services.overlay);
+                answer(request, reply);
             }
+        }
+    }
+
+    fn handle_execute(&mut self, request: Request, program: &Path) {
+        if let Some(tgid) = self.thread_groups.of(request.tid)
+            && request.is_alive()
+        {
+            self.services.report.executed(tgid, program);
+            if self.services.broker.has_sessions() {
+                self.replaced.expect(tgid);
+            }
+        }
+        answer(request, Reply::Continue);
+    }
+
+    fn handle_listing(&mut self, request: Request) {
+        let reply = match self.thread_groups.of(request.tid) {
+            Some(tgid) => self.listings.list(&request, tgid, &self.services.overlay),
+            None => Reply::Continue,
+        };
+        answer(request, reply);
+    }
+
+    /// What a process held of the device ends with the program that it was.
+    fn look_for_replaced(&mut self) {
+        for tgid in self.replaced.look() {
+            self.services.broker.process_replaced(tgid as u32);
+        }
+    }
+
+    fn handle_time_out(&mut self) {
+        match self.phase {
+            Phase::Lingering { until, .. } if Instant::now() >= until => self.detach(),
+            _ => self.look_for_replaced(),
         }
     }
 
@@ -167,6 +205,7 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_control(&mut self, request: Request) {
+        self.look_for_replaced();
         let Some(tgid) = self.thread_groups.of(request.tid) else { return };
         let asker = Asker::new(&request, tgid);
         let reply = match self.services.broker.handle(&asker, request.arguments[2]) {

@@ -28,8 +28,10 @@ pub enum Trapped {
     Control,
     /// io_uring_setup.
     IoUring,
-    /// A row of the full overlay.
-    Other,
+    /// getdents64.
+    List,
+    /// stat, access and their kind.
+    Look,
 }
 
 /// Which call it is, with its arguments read from the caller's memory.
@@ -43,7 +45,8 @@ pub fn decode(request: &Request) -> Trapped {
         libc::SYS_execveat => Trapped::Execute(program(request, second)),
         libc::SYS_ioctl => Trapped::Control,
         libc::SYS_io_uring_setup => Trapped::IoUring,
-        _ => Trapped::Other,
+        libc::SYS_getdents64 => Trapped::List,
+        _ => Trapped::Look,
     }
 }
 
