@@ -82,6 +82,7 @@ impl Overlay {
                 listed.push(found);
             }
         }
+        listed.retain(|entry| Path::new(directory).join(&entry.name).symlink_metadata().is_err());
         listed
     }
 

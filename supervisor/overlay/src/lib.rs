@@ -17,6 +17,7 @@
 //! An answer is always a fresh open description, as two readers of one description would share its offset; and always of
 //! the same inode for one library, as loaders recognise an object by its inode.
 
+pub mod driver_text;
 mod install;
 pub mod installed;
 mod ldcache;
@@ -176,7 +177,19 @@ impl Overlay {
         };
         let files = installed::by_path(config.files);
         let caches = LoaderCaches::default();
-        Ok(Self { engine: config.engine, devices: config.devices, installation, caches, files })
+        Ok(Self {
+            engine: config.engine,
+            devices: config.devices,
+            installation,
+            caches,
+            files,
+            ended: Default::default(),
+        })
+    }
+
+    /// Replaces the driver's text files, once the devices are known.
+    pub fn set_files(&mut self, files: Vec<DriverFile>) {
+        self.files = installed::by_path(files);
     }
 
     /// The directory that the loader cache names; it exists unless the libraries live in memory.

@@ -6,8 +6,9 @@ use std::hint::black_box;
 use std::path::Path;
 
 use fatbin::Kind;
+use goblin::container::Ctx;
 use goblin::elf::sym::{STB_LOCAL, STB_WEAK, STT_TLS};
-use goblin::elf::{Elf, Sym};
+use goblin::elf::{Elf, SectionHeader, Sym};
 
 /// Facts of one ELF file.
 #[derive(Clone, Debug, Default)]
@@ -84,8 +85,24 @@ pub fn inspect(path: &Path) -> Option<Facts> {
     read(&bytes)
 }
 
-/// Reads the device code of a file only.
-pub fn code(bytes: &[u8]) -> Code {
+/// Reads only the device code of a file; much cheaper than everything.
+pub fn device_code(path: &Path) -> Option<Code> {
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|facts| facts.is_file()))?;
+    // SAFETY: as in `inspect`.
+    let bytes = unsafe { memmap2::Mmap::map(&file) }.ok()?;
+    let header = Elf::parse_header(&bytes).ok()?;
+    let context = Ctx::new(header.container().ok()?, header.endianness().ok()?);
+    let count = usize::from(header.e_shnum);
+    let sections = SectionHeader::parse(&bytes, header.e_shoff as usize, count, context).ok()?;
+    let names = sections.get(usize::from(header.e_shstrndx))?.file_range()?;
+    let names = bytes.get(names)?;
+    let has_code = sections
+        .iter()
+        .any(|header| names.get(header.sh_name..).is_some_and(|name| name.starts_with(b".nv_fatbin\0")));
+    has_code.then(|| code(&bytes))
+}
+
+fn code(bytes: &[u8]) -> Code {
     let mut code = Code::default();
     for container in fatbin::scan(bytes).filter_map(|found| found.container.ok()) {
         code.add(&container);
@@ -300,6 +317,8 @@ pub(crate) mod tests {
         let library = library_with_code(directory.path(), "libkernels.so", &containers, &[]);
         let code = inspect(&library).unwrap().code;
         assert_eq!(code.ptx, BTreeSet::from([61, 75, 80]));
+        assert_eq!(device_code(&library), Some(code.clone()));
+        assert_eq!(device_code(Path::new("/bin/true")), None);
         assert_eq!(code.sass, BTreeSet::from([86, 90]));
         assert_eq!(code.containers, 3);
         assert_eq!([50, 61, 80, 90].map(|capability| code.usable(capability)), [0, 1, 2, 2]);
