@@ -177,14 +177,7 @@ impl Overlay {
         };
         let files = installed::by_path(config.files);
         let caches = LoaderCaches::default();
-        Ok(Self {
-            engine: config.engine,
-            devices: config.devices,
-            installation,
-            caches,
-            files,
-            ended: Default::default(),
-        })
+        Ok(Self { engine: config.engine, devices: config.devices, installation, caches, files })
     }
 
     /// Replaces the driver's text files, once the devices are known.
