@@ -65,11 +65,12 @@ pub fn findings(process: &Process, objects: &Objects, session: &Session) -> Vec<
 /// Whether a file has to do with CUDA.
 pub fn is_related(object: &Object) -> bool {
     let facts = &object.facts;
-    is_nvidia_library(&object.name)
+    may_be_related(object.name.as_bytes())
         || facts.static_runtime
         || facts.code.containers > 0
         || facts.needed.iter().any(|needed| is_nvidia_library(needed))
         || facts.imports.iter().any(|import| family(import).is_some())
+        || facts.exports.keys().any(|name| family_of(name).is_some())
 }
 
 fn will_not_load(process: &Process, object: &Object, objects: &Objects) -> Vec<Finding> {
@@ -272,7 +273,10 @@ pub fn may_be_related(path: &[u8]) -> bool {
 
 /// The library family that a function's name belongs to.
 pub fn family(import: &Import) -> Option<&'static str> {
-    let name = import.name.as_str();
+    family_of(&import.name)
+}
+
+fn family_of(name: &str) -> Option<&'static str> {
     let known = FUNCTIONS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, library)| *library);
     // The driver's functions are `cu` and a capital.
     let driver = || {

@@ -51,6 +51,13 @@ impl Stage {
         self.seal();
     }
 
+    /// Adds or replaces a library of the payload by a file.
+    pub fn add_to_payload(&self, file: &Path) {
+        let name = file.file_name().expect("a file's path");
+        fs::copy(file, self.path("payload").join(name)).expect("a copy in the payload");
+        self.seal();
+    }
+
     /// A path on the stage.
     pub fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)

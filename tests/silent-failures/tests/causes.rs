@@ -1,1 +1,208 @@
+//! Each test makes one silent failure happen under `vgpu-run` and reads its cause from the report.
+//!
+//! The programs succeed (exit status 0) wherever the real one did: nothing but the report tells that the GPU is not used.
 
+use std::path::Path;
+
+use overlay_tests::{Stage, both};
+
+/// Opens each argument as GGML does in its release builds: a failure is nobody's business.
+const QUIET_LOADER: &str = r#"
+    #include <dlfcn.h>
+    int main(int count, char **names) {
+        for (int i = 1; i < count; i++) dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        return 0;
+    }"#;
+
+/// What a run prints on standard error; it must have succeeded without a word of its own.
+fn report(stage: &Stage, options: &[&str], names: &[&Path]) -> String {
+    let loader = stage.compile("quiet-loader", QUIET_LOADER, &[]);
+    let output = stage.run(options, loader).args(names).output().expect("vgpu-run starts");
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", both(&output));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_says(report: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(report.contains(part), "{part:?} is not in the report:\n{report}");
+    }
+}
+
+#[test]
+fn sound_library_needs_no_word() {
+    let stage = Stage::new();
+    let source = "int cudaFree(void *); int use(void) { return cudaFree(0); }";
+    let client = stage.library("libggml-cuda.so", None, source, &["payload/libcudart.so.12"]);
+    assert_eq!(report(&stage, &[], &[&client]), "");
+}
+
+#[test]
+fn undefined_symbol_in_a_shim() {
+    let stage = Stage::new();
+    let cuda = "int shim_log(void) { return 0; } int cuInit(unsigned f) { return shim_log(); }";
+    let cuda = stage.library("libvgpu-cuda.so", None, cuda, &[]);
+    let nvml = "int shim_log(void); int nvmlInit_v2(void) { return shim_log(); }";
+    let nvml = stage.library("libvgpu-nvidia-ml.so", None, nvml, &[]);
+    let parts = ["error: `quiet-loader`", "libvgpu-nvidia-ml.so` does not load: `shim_log` undefined"];
+    assert_says(&report(&stage, &[], &[&nvml]), &parts);
+    let parts = ["`shim_log` undefined", "only `", "libvgpu-cuda.so` defines", "hint: link the library with"];
+    assert_says(&report(&stage, &[], &[&cuda, &nvml]), &parts);
+}
+
+#[test]
+fn symbol_that_our_library_lacks() {
+    let stage = Stage::new();
+    let source = "int cudaFree(void *), cudaNewerThanWe(void); int use(void) { return cudaFree(0) + cudaNewerThanWe(); }";
+    let newer = "int cudaFree(void *p) { return 0; } int cudaNewerThanWe(void) { return 0; }";
+    stage.library("libcudart.so.12", Some("libcudart.so.12"), newer, &[]);
+    let client = stage.library("libggml-cuda.so", None, source, &["libcudart.so.12", "-Wl,-rpath,$ORIGIN"]);
+    let parts = [
+        "libggml-cuda.so` does not load: `cudaNewerThanWe` undefined",
+        "our `libcudart.so.12` has no such function",
+    ];
+    assert_says(&report(&stage, &[], &[&client]), &parts);
+}
+
+#[test]
+fn stub_that_shadows_the_real_library() {
+    let stage = Stage::new();
+    let real = "int cufftPlan1d(void) { return 0; }";
+    stage.library("libcufft.so.11", None, real, &[]);
+    let source = "int cufftPlan1d(void); int use(void) { return cufftPlan1d(); }";
+    let client = stage.library("libclient-cuda.so", None, source, &["libcufft.so.11", "-Wl,-rpath,$ORIGIN"]);
+    stage.library("libcufft.so.11", None, "int stub(void) { return 0; }", &[]);
+    let parts = [
+        "`cufftPlan1d` undefined",
+        "libcufft.so.11` does not define that",
+        "a stub shadows the real library",
+    ];
+    assert_says(&report(&stage, &[], &[&client]), &parts);
+}
+
+#[test]
+fn stub_of_a_library_that_we_replace_does_no_harm() {
+    let stage = Stage::new();
+    let real = "int cublasCreate_v2(void *p) { return 0; }";
+    stage.library("libcublas.so.12", Some("libcublas.so.12"), real, &[]);
+    let source = "int cublasCreate_v2(void *); int use(void) { return cublasCreate_v2(0); }";
+    let client = stage.library("libggml-cuda.so", None, source, &["libcublas.so.12", "-Wl,-rpath,$ORIGIN"]);
+    stage.library("libcublas.so.12", None, "int stub(void) { return 0; }", &[]);
+    assert_eq!(report(&stage, &[], &[&client]), "");
+    assert_says(&report(&stage, &["--report"], &[&client]), &["our libcublas.so.12 in its place"]);
+}
+
+#[test]
+fn missing_symbol_version() {
+    let stage = Stage::new();
+    let other = "int cudaFree(void *p) { return 0; }";
+    let source = "int cudaFree(void *); int use(void) { return cudaFree(0); }";
+    stage.library("libcudart.so.12", Some("libcudart.so.99"), other, &[]);
+    let client = stage.library("libggml-cuda.so", None, source, &["libcudart.so.12", "-Wl,-rpath,$ORIGIN"]);
+    let parts = ["`cudaFree` undefined", "it wants version `libcudart.so.99`", "has only `libcudart.so.12`"];
+    assert_says(&report(&stage, &[], &[&client]), &parts);
+}
+
+#[test]
+fn missing_library() {
+    let stage = Stage::new();
+    stage.library("libnccl.so.2", None, "int ncclGetVersion(int *v) { return 0; }", &[]);
+    let source = "int ncclGetVersion(int *); int use(void) { return ncclGetVersion(0); }";
+    let client = stage.library("libggml-cuda.so", None, source, &["libnccl.so.2", "-Wl,-rpath,$ORIGIN"]);
+    std::fs::remove_file(stage.path("libnccl.so.2")).unwrap();
+    let parts = [
+        "libggml-cuda.so` does not load",
+        "it needs `libnccl.so.2`",
+        "not found",
+        "hint: install the package",
+    ];
+    assert_says(&report(&stage, &[], &[&client]), &parts);
+}
+
+#[test]
+fn static_runtime() {
+    let stage = Stage::new();
+    let source = r#"
+        #include <dlfcn.h>
+        /* What shows NVIDIA's runtime: the driver's name, and the first bytes of the tables that it asks for. */
+        const unsigned char a[16] = {0x6b, 0xd5, 0xfb, 0x6c}, b[16] = {0xa0, 0x94, 0x79, 0x8c}, c[16] = {0xd4, 8, 0x20, 0x55};
+        int main(void) { return !dlopen("libcuda.so.1", RTLD_NOW); }"#;
+    let program = stage.compile("static-runtime", source, &[]);
+    let output = stage.run(&[], program).output().unwrap();
+    assert!(output.status.success(), "{}", both(&output));
+    let parts = [
+        "carries NVIDIA's runtime statically",
+        "proof of validity",
+        "hint: link the program with `nvcc -cudart shared`",
+    ];
+    assert_says(&String::from_utf8_lossy(&output.stderr), &parts);
+}
+
+/// C source of device code: containers of (kind, capability) entries with no payload. Kind 1 is PTX, 2 machine code.
+fn device_code(entries: &[(u16, u32)]) -> String {
+    let mut body = Vec::new();
+    for (kind, capability) in entries {
+        let mut header = [0u8; 72];
+        header[0..2].copy_from_slice(&kind.to_le_bytes());
+        header[2..4].copy_from_slice(&0x101u16.to_le_bytes());
+        header[4..8].copy_from_slice(&64u32.to_le_bytes());
+        header[8..16].copy_from_slice(&8u64.to_le_bytes());
+        header[28..32].copy_from_slice(&capability.to_le_bytes());
+        body.extend_from_slice(&header);
+    }
+    let mut bytes = vec![0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0];
+    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    format!(
+        "__attribute__((section(\".nv_fatbin\"), aligned(8), used)) static const unsigned char code[] = {{{}}};
+         int cudaFree(void *); int use(void) {{ return cudaFree(0); }}",
+        numbers.join(",")
+    )
+}
+
+/// The announced capability is known only where a program asks for the device, so the real driver has to be there.
+fn real_payload_report(source: &str, gpu: &str) -> Option<String> {
+    let stage = Stage::new();
+    let built = overlay_tests::vgpu_run().with_file_name("payload").join("libcuda.so.1");
+    if !built.exists() {
+        eprintln!("skipped: `{}` is not built; hint: run `make build`", built.display());
+        return None;
+    }
+    stage.add_to_payload(&built);
+    let client = stage.library("libggml-cuda.so", None, source, &["payload/libcudart.so.12"]);
+    let loader = r#"
+        #include <dlfcn.h>
+        int main(int count, char **names) {
+            void *driver = dlopen("libcuda.so.1", RTLD_NOW);
+            ((int (*)(unsigned))dlsym(driver, "cuInit"))(0);
+            dlopen(names[1], RTLD_NOW);
+            return 0;
+        }"#;
+    let loader = stage.compile("quiet-loader", loader, &[]);
+    let output = stage.run(&["--gpu", gpu], loader).arg(client).output().unwrap();
+    assert!(output.status.success(), "{}", both(&output));
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn no_code_for_the_announced_capability() {
+    let Some(report) = real_payload_report(&device_code(&[(1, 80), (2, 86)]), "gtx1080") else { return };
+    let parts = [
+        "libggml-cuda.so` has no device code for the announced capability 6.1",
+        "PTX for 8.0 and machine code for 8.6",
+        "capability 8.0 or higher with `--gpu`",
+    ];
+    assert_says(&report, &parts);
+}
+
+#[test]
+fn machine_code_only() {
+    let Some(report) = real_payload_report(&device_code(&[(2, 61)]), "gtx1080") else { return };
+    assert_says(&report, &["it has machine code only, for 6.1", "machine code runs on a real GPU only"]);
+}
+
+#[test]
+fn code_that_fits_needs_no_word() {
+    let Some(report) = real_payload_report(&device_code(&[(1, 61)]), "gtx1080") else { return };
+    assert_eq!(report, "");
+}
