@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!   target/release/liblibcudart.a ──┬─▶ target/release/payload/libcudart.so.11.0
-//!                                   ├─▶ target/release/payload/libcudart.so.12
-//!                                   └─▶ target/release/payload/libcudart.so.13      + SHA256SUMS
+//!                                   └─▶ target/release/payload/libcudart.so.12      + SHA256SUMS
 //! ```
 //!
 //! Cargo can give a shared library neither a SONAME per copy nor version nodes, hence this step. Every library is checked

@@ -42,13 +42,10 @@ pub const LIBRARIES: &[Library] = &[
     driver("libnvidia-ml.so.1", "liblibnvml.a", &["nvml"]),
     cudart("libcudart.so.11.0", 11),
     cudart("libcudart.so.12", 12),
-    cudart("libcudart.so.13", 13),
     cublas("libcublas.so.11", 11),
     cublas("libcublas.so.12", 12),
-    cublas("libcublas.so.13", 13),
     cublaslt("libcublasLt.so.11", 11),
     cublaslt("libcublasLt.so.12", 12),
-    cublaslt("libcublasLt.so.13", 13),
 ];
 
 impl Library {
@@ -87,7 +84,7 @@ mod tests {
     fn versioned_symbols_go_to_their_library_only() {
         let symbol = "abi12_cudaGetDeviceProperties";
         assert_eq!(library("libcudart.so.12").versioned(symbol), Some("cudaGetDeviceProperties"));
-        assert_eq!(library("libcudart.so.13").versioned(symbol), None);
-        assert_eq!(library("libcudart.so.13").versioned("cudaMalloc"), None);
+        assert_eq!(library("libcudart.so.11.0").versioned(symbol), None);
+        assert_eq!(library("libcudart.so.11.0").versioned("cudaMalloc"), None);
     }
 }

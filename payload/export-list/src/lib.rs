@@ -1,0 +1,85 @@
+//! For the build scripts of payload libraries: compares `symbols.txt` (every name that the real library exports) with what the
+//! sources implement, and writes `symbols.rs`: `unsupported!(name);` for each name that is left, and a table of all names.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+/// Writes `symbols.rs` into the build directory. Names begin with one of `prefixes`. A source implements a name by `fn name` or,
+/// beside it, `|name`; `abi12_name` implements `name`. The file `door.rs` holds macros and is not looked at.
+pub fn write(prefixes: &[&str]) {
+    println!("cargo::rerun-if-changed=symbols.txt");
+    println!("cargo::rerun-if-changed=src");
+    let symbols: BTreeSet<String> =
+        fs::read_to_string("symbols.txt").expect("symbols.txt").lines().map(str::to_owned).collect();
+    let implemented = implemented(prefixes);
+    let unversioned: BTreeSet<String> = implemented.iter().map(|name| base_name(name).to_owned()).collect();
+    let mut code = String::new();
+    for name in symbols.difference(&unversioned) {
+        let _ = writeln!(code, "unsupported!({name});");
+    }
+    code += "/// Every exported function by name, sorted.\n#[allow(dead_code)]\npub static SYMBOLS: &[(&str, Function)] = &[\n";
+    let plain: BTreeSet<String> =
+        implemented.iter().filter(|name| base_name(name) == name.as_str()).cloned().collect();
+    for name in symbols.difference(&unversioned).chain(&plain).collect::<BTreeSet<_>>() {
+        let _ = writeln!(code, "    (\"{name}\", Function({name} as *const ())),");
+    }
+    code += "];\n";
+    let target = Path::new(&env::var_os("OUT_DIR").expect("set by cargo")).join("symbols.rs");
+    fs::write(target, code).expect("the build directory is writable");
+}
+
+/// `abi12_name` is a form of `name` for one major version.
+fn base_name(name: &str) -> &str {
+    match name.strip_prefix("abi").and_then(|rest| rest.split_once('_')) {
+        Some((major, base)) if major.bytes().all(|digit| digit.is_ascii_digit()) => base,
+        _ => name,
+    }
+}
+
+fn implemented(prefixes: &[&str]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir("src").expect("src") {
+        let path = entry.expect("an entry").path();
+        if !path.ends_with("door.rs") {
+            collect(&fs::read_to_string(path).expect("source text"), prefixes, &mut names);
+        }
+    }
+    names
+}
+
+fn collect(text: &str, prefixes: &[&str], names: &mut BTreeSet<String>) {
+    for mark in ["fn ", "|"] {
+        for (position, _) in text.match_indices(mark) {
+            let rest = &text[position + mark.len()..];
+            let end = rest
+                .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+                .unwrap_or(rest.len());
+            let name = &rest[..end];
+            let is_export = |prefix: &&str| {
+                let tail = base_name(name).strip_prefix(*prefix);
+                // `cudaMalloc`, not `cuda_malloc` and not `cuda`.
+                tail.is_some_and(|tail| tail.starts_with(|letter: char| letter.is_ascii_uppercase()))
+            };
+            if prefixes.iter().any(is_export) {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_all_their_forms() {
+        let mut names = BTreeSet::new();
+        let text = "fn cudaMalloc(x) {} fn cudaLaunch |cudaLaunch_ptsz with s () {} fn abi12_cudaProps() {} fn cuda_helper() {}";
+        collect(text, &["cuda"], &mut names);
+        let expected = ["abi12_cudaProps", "cudaLaunch", "cudaLaunch_ptsz", "cudaMalloc"];
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(base_name("abi12_cudaProps"), "cudaProps");
+    }
+}

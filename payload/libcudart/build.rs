@@ -1,0 +1,5 @@
+//! Names that nobody implements answer `cudaErrorNotSupported`.
+
+fn main() {
+    export_list::write(&["cuda", "__cuda"]);
+}

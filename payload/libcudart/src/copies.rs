@@ -1,0 +1,241 @@
+//! cudaMemcpy…, cudaMemset…
+//!
+//! The runtime's synchronous copies go through the driver's asynchronous ones where those have more forms; `kind` is not needed,
+//! since addresses tell what they are.
+
+use std::ffi::c_void;
+
+use api::structs::{Memcpy3D, memory_type};
+
+use crate::door::*;
+use crate::driver::{call, call_in_context};
+use crate::memory::{Extent, Pitched};
+use crate::registration::variable;
+use crate::streams::Stream;
+
+/// `cudaPos`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Position {
+    x: usize,
+    y: usize,
+    z: usize,
+}
+
+/// `cudaMemcpy3DParms`
+#[repr(C)]
+pub struct Copy3D {
+    source_array: *mut c_void,
+    source_position: Position,
+    source: Pitched,
+    target_array: *mut c_void,
+    target_position: Position,
+    target: Pitched,
+    extent: Extent,
+    kind: u32,
+}
+
+/// `cudaMemcpy3DPeerParms`
+#[repr(C)]
+pub struct PeerCopy3D {
+    source_array: *mut c_void,
+    source_position: Position,
+    source: Pitched,
+    source_device: i32,
+    target_array: *mut c_void,
+    target_position: Position,
+    target: Pitched,
+    target_device: i32,
+    extent: Extent,
+}
+
+/// One side of a box copy: array, position, memory.
+type Side = (*mut c_void, Position, Pitched);
+
+unsafe fn copy_box(
+    (source_array, from, source): Side,
+    (target_array, to, target): Side,
+    extent: Extent,
+    stream: Stream,
+) -> Runtime {
+    if !source_array.is_null() || !target_array.is_null() {
+        crate::driver::note_unsupported("cudaMemcpy3D of a CUDA array\0");
+        return Err(Error::NOT_SUPPORTED);
+    }
+    let order = Memcpy3D {
+        src_x: from.x,
+        src_y: from.y,
+        src_z: from.z,
+        src_lod: 0,
+        src_type: memory_type::UNIFIED,
+        src_host: std::ptr::null(),
+        src_device: source.pointer,
+        src_array: std::ptr::null_mut(),
+        src_reserved: std::ptr::null_mut(),
+        src_pitch: source.pitch,
+        src_height: source.height,
+        dst_x: to.x,
+        dst_y: to.y,
+        dst_z: to.z,
+        dst_lod: 0,
+        dst_type: memory_type::UNIFIED,
+        dst_host: std::ptr::null_mut(),
+        dst_device: target.pointer,
+        dst_array: std::ptr::null_mut(),
+        dst_reserved: std::ptr::null_mut(),
+        dst_pitch: target.pitch,
+        dst_height: target.height,
+        width: extent.width,
+        height: extent.height,
+        depth: extent.depth,
+    };
+    // SAFETY: the caller's addresses.
+    unsafe { call_in_context!(copy_3d(&order, stream)) }
+}
+
+unsafe fn copy_2d(
+    target: u64,
+    target_pitch: usize,
+    source: u64,
+    source_pitch: usize,
+    width: usize,
+    height: usize,
+    stream: Stream,
+) -> Runtime {
+    const INVALID_PITCH: Error = Error(12);
+    if width > target_pitch || width > source_pitch {
+        return Err(INVALID_PITCH);
+    }
+    let origin = Position { x: 0, y: 0, z: 0 };
+    let side = |pointer, pitch| (std::ptr::null_mut(), origin, Pitched { pointer, pitch, width, height });
+    let extent = Extent { width, height, depth: 1 };
+    // SAFETY: the caller's addresses.
+    unsafe { copy_box(side(source, source_pitch), side(target, target_pitch), extent, stream) }
+}
+
+unsafe fn copy_now(target: u64, source: u64, bytes: usize, stream: Stream) -> Runtime {
+    // SAFETY: the caller's addresses.
+    unsafe {
+        if stream.is_null() {
+            return call_in_context!(copy(target, source, bytes));
+        }
+        call_in_context!(copy_async(target, source, bytes, stream))?;
+        call!(stream_synchronize(stream))
+    }
+}
+
+exports! {
+    fn cudaMemcpy |cudaMemcpy_ptds as stream (target: u64, source: u64, bytes: usize, _kind: u32) {
+        copy_now(target, source, bytes, stream)
+    }
+
+    fn cudaMemcpyAsync |cudaMemcpyAsync_ptsz with stream (target: u64, source: u64, bytes: usize, _kind: u32, stream: Stream) {
+        call_in_context!(copy_async(target, source, bytes, stream))
+    }
+
+    fn cudaMemcpyPeer(target: u64, _to: i32, source: u64, _from: i32, bytes: usize) {
+        copy_now(target, source, bytes, std::ptr::null_mut())
+    }
+
+    fn cudaMemcpyPeerAsync(target: u64, _to: i32, source: u64, _from: i32, bytes: usize, stream: Stream) {
+        call_in_context!(copy_async(target, source, bytes, stream))
+    }
+
+    fn cudaMemcpy2D |cudaMemcpy2D_ptds as stream (
+        target: u64,
+        target_pitch: usize,
+        source: u64,
+        source_pitch: usize,
+        width: usize,
+        height: usize,
+        _kind: u32,
+    ) {
+        copy_2d(target, target_pitch, source, source_pitch, width, height, stream)?;
+        call!(stream_synchronize(stream))
+    }
+
+    fn cudaMemcpy2DAsync |cudaMemcpy2DAsync_ptsz with stream (
+        target: u64,
+        target_pitch: usize,
+        source: u64,
+        source_pitch: usize,
+        width: usize,
+        height: usize,
+        _kind: u32,
+        stream: Stream,
+    ) {
+        copy_2d(target, target_pitch, source, source_pitch, width, height, stream)
+    }
+
+    fn cudaMemcpy3D |cudaMemcpy3D_ptds as stream (order: *const Copy3D) {
+        let order = input(order)?;
+        let source = (order.source_array, order.source_position, order.source);
+        copy_box(source, (order.target_array, order.target_position, order.target), order.extent, stream)?;
+        call!(stream_synchronize(stream))
+    }
+
+    fn cudaMemcpy3DAsync |cudaMemcpy3DAsync_ptsz with stream (order: *const Copy3D, stream: Stream) {
+        let order = input(order)?;
+        let source = (order.source_array, order.source_position, order.source);
+        copy_box(source, (order.target_array, order.target_position, order.target), order.extent, stream)
+    }
+
+    fn cudaMemcpy3DPeer |cudaMemcpy3DPeer_ptds as stream (order: *const PeerCopy3D) {
+        let order = input(order)?;
+        let source = (order.source_array, order.source_position, order.source);
+        copy_box(source, (order.target_array, order.target_position, order.target), order.extent, stream)?;
+        call!(stream_synchronize(stream))
+    }
+
+    fn cudaMemcpy3DPeerAsync |cudaMemcpy3DPeerAsync_ptsz with stream (order: *const PeerCopy3D, stream: Stream) {
+        let order = input(order)?;
+        let source = (order.source_array, order.source_position, order.source);
+        copy_box(source, (order.target_array, order.target_position, order.target), order.extent, stream)
+    }
+
+    fn cudaMemcpyToSymbol |cudaMemcpyToSymbol_ptds as stream (symbol: *const c_void, source: u64, bytes: usize, offset: usize, _kind: u32) {
+        copy_now(variable(symbol)?.0 + offset as u64, source, bytes, stream)
+    }
+
+    fn cudaMemcpyFromSymbol |cudaMemcpyFromSymbol_ptds as stream (target: u64, symbol: *const c_void, bytes: usize, offset: usize, _kind: u32) {
+        copy_now(target, variable(symbol)?.0 + offset as u64, bytes, stream)
+    }
+
+    fn cudaMemcpyToSymbolAsync |cudaMemcpyToSymbolAsync_ptsz with stream (
+        symbol: *const c_void,
+        source: u64,
+        bytes: usize,
+        offset: usize,
+        _kind: u32,
+        stream: Stream,
+    ) {
+        call_in_context!(copy_async(variable(symbol)?.0 + offset as u64, source, bytes, stream))
+    }
+
+    fn cudaMemcpyFromSymbolAsync |cudaMemcpyFromSymbolAsync_ptsz with stream (
+        target: u64,
+        symbol: *const c_void,
+        bytes: usize,
+        offset: usize,
+        _kind: u32,
+        stream: Stream,
+    ) {
+        call_in_context!(copy_async(target, variable(symbol)?.0 + offset as u64, bytes, stream))
+    }
+
+    fn cudaMemset |cudaMemset_ptds as stream (target: u64, value: i32, bytes: usize) {
+        call_in_context!(fill(target, value as u8, bytes, stream))
+    }
+
+    fn cudaMemsetAsync |cudaMemsetAsync_ptsz with stream (target: u64, value: i32, bytes: usize, stream: Stream) {
+        call_in_context!(fill(target, value as u8, bytes, stream))
+    }
+
+    fn cudaMemset2D |cudaMemset2D_ptds as stream (target: u64, pitch: usize, value: i32, width: usize, height: usize) {
+        call_in_context!(fill_2d(target, pitch, value as u8, width, height, stream))
+    }
+
+    fn cudaMemset2DAsync |cudaMemset2DAsync_ptsz with stream (target: u64, pitch: usize, value: i32, width: usize, height: usize, stream: Stream) {
+        call_in_context!(fill_2d(target, pitch, value as u8, width, height, stream))
+    }
+}

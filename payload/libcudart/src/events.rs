@@ -1,0 +1,38 @@
+//! cudaEvent…
+
+use crate::driver::call_in_context;
+use crate::streams::Stream;
+
+exports! {
+    fn cudaEventCreate(event: *mut usize) {
+        call_in_context!(event_create(event, 0))
+    }
+
+    fn cudaEventCreateWithFlags(event: *mut usize, flags: u32) {
+        call_in_context!(event_create(event, flags))
+    }
+
+    fn cudaEventDestroy(event: usize) {
+        call_in_context!(event_destroy(event))
+    }
+
+    fn cudaEventRecord |cudaEventRecord_ptsz with stream (event: usize, stream: Stream) {
+        call_in_context!(event_record(event, stream))
+    }
+
+    fn cudaEventRecordWithFlags |cudaEventRecordWithFlags_ptsz with stream (event: usize, stream: Stream, _flags: u32) {
+        call_in_context!(event_record(event, stream))
+    }
+
+    fn cudaEventQuery(event: usize) {
+        call_in_context!(event_query(event))
+    }
+
+    fn cudaEventSynchronize(event: usize) {
+        call_in_context!(event_synchronize(event))
+    }
+
+    fn cudaEventElapsedTime(milliseconds: *mut f32, start: usize, end: usize) {
+        call_in_context!(event_elapsed(milliseconds, start, end))
+    }
+}

@@ -1,0 +1,189 @@
+//! cudaMalloc and its kin, cudaPointerGetAttributes, cudaIpc…
+
+use std::ffi::c_void;
+
+use crate::door::*;
+use crate::driver::{self, IpcHandle, call, call_in_context};
+use crate::streams::Stream;
+
+/// `cudaPointerAttributes`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PointerAttributes {
+    kind: u32,
+    device: i32,
+    device_pointer: u64,
+    host_pointer: u64,
+}
+
+/// `cudaMemoryType`
+mod kind {
+    pub const UNREGISTERED: u32 = 0;
+    pub const HOST: u32 = 1;
+    pub const DEVICE: u32 = 2;
+    pub const MANAGED: u32 = 3;
+}
+
+/// `cudaPitchedPtr`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Pitched {
+    pub pointer: u64,
+    pub pitch: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+/// `cudaExtent`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Extent {
+    pub width: usize,
+    pub height: usize,
+    pub depth: usize,
+}
+
+unsafe fn attribute<T: Default>(number: u32, pointer: u64) -> Runtime<T> {
+    let mut value = T::default();
+    // SAFETY: `T` is the attribute's type, at each call.
+    unsafe { call!(pointer_attribute((&raw mut value).cast(), number, pointer))? };
+    Ok(value)
+}
+
+unsafe fn pointer_attributes(pointer: u64) -> PointerAttributes {
+    const MEMORY_TYPE: u32 = 2;
+    const IS_MANAGED: u32 = 8;
+    const DEVICE_ORDINAL: u32 = 9;
+    const HOST: u32 = 1;
+    // SAFETY: the types of these attributes.
+    let (memory, managed, device) = unsafe {
+        (
+            attribute::<u32>(MEMORY_TYPE, pointer),
+            attribute::<u32>(IS_MANAGED, pointer),
+            attribute::<i32>(DEVICE_ORDINAL, pointer),
+        )
+    };
+    let Ok(memory) = memory else {
+        return PointerAttributes {
+            kind: kind::UNREGISTERED,
+            device: -2,
+            device_pointer: 0,
+            host_pointer: pointer,
+        };
+    };
+    let kind = match (managed, memory) {
+        (Ok(1), _) => kind::MANAGED,
+        (_, HOST) => kind::HOST,
+        _ => kind::DEVICE,
+    };
+    let host_pointer = if kind == kind::DEVICE { 0 } else { pointer };
+    PointerAttributes { kind, device: device.unwrap_or(0), device_pointer: pointer, host_pointer }
+}
+
+exports! {
+    fn cudaMalloc(pointer: *mut u64, bytes: usize) {
+        let target = out(pointer)?;
+        *target = 0;
+        // Nothing is a valid amount for the runtime, and not for the driver.
+        if bytes == 0 {
+            return crate::devices::ensure_context();
+        }
+        call_in_context!(allocate(target, bytes))
+    }
+
+    fn cudaMallocPitch(pointer: *mut u64, pitch: *mut usize, width: usize, height: usize) {
+        call_in_context!(allocate_pitch(pointer, pitch, width, height, 4))
+    }
+
+    fn cudaMalloc3D(pitched: *mut Pitched, extent: Extent) {
+        let (mut pointer, mut pitch) = (0, 0);
+        call_in_context!(allocate_pitch(&mut pointer, &mut pitch, extent.width, extent.height * extent.depth, 4))?;
+        *out(pitched)? = Pitched { pointer, pitch, width: extent.width, height: extent.height };
+        Ok(())
+    }
+
+    fn cudaMallocManaged(pointer: *mut u64, bytes: usize, flags: u32) {
+        call_in_context!(allocate_managed(pointer, bytes, flags))
+    }
+
+    fn cudaMallocHost(pointer: *mut u64, bytes: usize) {
+        call_in_context!(allocate_host(pointer, bytes, 0))
+    }
+
+    fn cudaHostAlloc(pointer: *mut u64, bytes: usize, flags: u32) {
+        call_in_context!(allocate_host(pointer, bytes, flags))
+    }
+
+    fn cudaMallocAsync |cudaMallocAsync_ptsz with stream (pointer: *mut u64, bytes: usize, stream: Stream) {
+        call_in_context!(allocate_async(pointer, bytes, stream))
+    }
+
+    fn cudaMallocFromPoolAsync |cudaMallocFromPoolAsync_ptsz with stream (pointer: *mut u64, bytes: usize, pool: usize, stream: Stream) {
+        call_in_context!(allocate_from_pool(pointer, bytes, pool, stream))
+    }
+
+    fn cudaFree(pointer: u64) {
+        // The usual way to make a context.
+        if pointer == 0 {
+            return crate::devices::ensure_context();
+        }
+        call_in_context!(free(pointer))
+    }
+
+    fn cudaFreeHost(pointer: u64) {
+        if pointer == 0 {
+            return Ok(());
+        }
+        call_in_context!(free_host(pointer))
+    }
+
+    fn cudaFreeAsync |cudaFreeAsync_ptsz with stream (pointer: u64, stream: Stream) {
+        call_in_context!(free_async(pointer, stream))
+    }
+
+    fn cudaMemGetInfo(free: *mut usize, total: *mut usize) {
+        call_in_context!(memory_info(free, total))
+    }
+
+    fn cudaHostGetDevicePointer(device: *mut u64, host: u64, flags: u32) {
+        call_in_context!(host_pointer(device, host, flags))
+    }
+
+    fn cudaHostGetFlags(flags: *mut u32, host: u64) {
+        call_in_context!(host_flags(flags, host))
+    }
+
+    fn cudaHostRegister(pointer: *mut c_void, bytes: usize, flags: u32) {
+        call_in_context!(host_register(pointer, bytes, flags))
+    }
+
+    fn cudaHostUnregister(pointer: *mut c_void) {
+        call_in_context!(host_unregister(pointer))
+    }
+
+    fn cudaPointerGetAttributes(target: *mut PointerAttributes, pointer: u64) {
+        driver::get()?;
+        *out(target)? = pointer_attributes(pointer);
+        Ok(())
+    }
+
+    fn cudaMemAdvise(pointer: u64, bytes: usize, advice: u32, device: i32) {
+        call_in_context!(advise(pointer, bytes, advice, device))
+    }
+
+    fn cudaMemPrefetchAsync |cudaMemPrefetchAsync_ptsz with stream (pointer: u64, bytes: usize, device: i32, stream: Stream) {
+        call_in_context!(prefetch(pointer, bytes, device, stream))
+    }
+
+    fn cudaIpcGetMemHandle(handle: *mut IpcHandle, pointer: u64) {
+        call_in_context!(ipc_get(handle, pointer))
+    }
+
+    fn cudaIpcOpenMemHandle(pointer: *mut u64, handle: IpcHandle, flags: u32) {
+        call_in_context!(ipc_open(pointer, handle, flags))
+    }
+
+    fn cudaIpcCloseMemHandle(pointer: u64) {
+        call_in_context!(ipc_close(pointer))
+    }
+}

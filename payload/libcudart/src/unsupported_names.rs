@@ -1,0 +1,22 @@
+//! Names that exist and are refused: what `symbols.txt` has and no module implements.
+
+use crate::copies::*;
+use crate::devices::*;
+use crate::errors::*;
+use crate::events::*;
+use crate::functions::*;
+use crate::graphs::*;
+use crate::launches::*;
+use crate::memory::*;
+use crate::pools::*;
+use crate::properties::*;
+use crate::registration::*;
+use crate::streams::*;
+
+/// The address of an exported function.
+pub struct Function(#[allow(dead_code, reason = "kept so that the linker keeps the function")] pub *const ());
+
+// SAFETY: the address of a function never changes.
+unsafe impl Sync for Function {}
+
+include!(concat!(env!("OUT_DIR"), "/symbols.rs"));
