@@ -1,5 +1,6 @@
 //! What one program or library needs of the virtual GPU, and whether it gets it: `vgpu-run doctor FILE`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -34,6 +35,9 @@ pub fn explain(file: &Path, payload: Option<&Path>, candidates: &[Candidate]) ->
             say(line);
         }
     }
+    if let Some(line) = definitions_line(&facts) {
+        say(line);
+    }
     if facts.static_runtime {
         say("carries NVIDIA's runtime statically: it demands a proof of validity that only NVIDIA's driver gives".into());
         say("hint: link it with `nvcc -cudart shared`: then our runtime takes its place".into());
@@ -54,6 +58,17 @@ fn loader_line(facts: &Facts) -> Option<String> {
     }
     let loader = facts.interpreter.as_deref().filter(|path| !path.contains("/ld-linux-x86-64.so"))?;
     Some(format!("loader {loader}: such programs are followed, but our libraries need glibc's"))
+}
+
+/// Of a library that stands in for one of NVIDIA's, or is one: which functions it has.
+fn definitions_line(facts: &Facts) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for family in facts.exports.keys().filter_map(|name| crate::predict::family_of(name)) {
+        *counts.entry(family).or_default() += 1;
+    }
+    let parts: Vec<String> =
+        counts.iter().map(|(family, count)| format!("{count} functions of {family}")).collect();
+    (!parts.is_empty()).then(|| format!("defines {}", parts.join(", ")))
 }
 
 fn needed_line(needed: &str, facts: &Facts, payload: Option<&Path>) -> String {
@@ -157,6 +172,8 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("imports 1 functions of libcuda.so.1: ours has them all"), "{text}");
+        let text = explain(&place.join("libcuda.so.1"), Some(place), &[]).unwrap();
+        assert!(text.contains("defines 1 functions of libcuda"), "{text}");
     }
 
     #[test]

@@ -196,7 +196,12 @@ impl Report {
             process.exit = exit;
             if !process.is_related() {
                 let program = std::mem::take(&mut process.program);
+                // A search along PATH tries many programs that are not there; those never open anything.
+                let ran = !process.opened.is_empty();
                 self.processes.remove(&serial);
+                if !ran {
+                    return;
+                }
                 if self.others.len() < MOST_PROGRAMS || self.others.contains_key(&program) {
                     *self.others.entry(program).or_default() += 1;
                 }

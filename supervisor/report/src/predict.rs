@@ -276,7 +276,8 @@ pub fn family(import: &Import) -> Option<&'static str> {
     family_of(&import.name)
 }
 
-fn family_of(name: &str) -> Option<&'static str> {
+/// The same for a name alone.
+pub fn family_of(name: &str) -> Option<&'static str> {
     let known = FUNCTIONS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, library)| *library);
     // The driver's functions are `cu` and a capital.
     let driver = || {
