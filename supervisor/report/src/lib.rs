@@ -167,9 +167,18 @@ impl Report {
         let pid = self.thread_group(pid);
         let serial = match self.current.get(&pid) {
             Some(serial) => *serial,
+            // News of a process that has ended belong to its last record.
+            None if !process::exists(pid) => match self.last_of(pid) {
+                Some(serial) => serial,
+                None => self.add(Process::found(pid)),
+            },
             None => self.add(self.forked(pid)),
         };
         self.processes.entry(serial).or_insert_with(|| Process::found(pid))
+    }
+
+    fn last_of(&self, pid: i32) -> Option<u64> {
+        self.processes.iter().rev().find(|(_, process)| process.pid == pid).map(|(serial, _)| *serial)
     }
 
     fn add(&mut self, process: Process) -> u64 {
@@ -278,6 +287,23 @@ mod tests {
         assert!(report.render(Form::Full).contains("cuTexRefCreate"));
         report.exited(std::process::id() as i32, Exit::Signal(6));
         assert!(report.went_wrong());
+    }
+
+    #[test]
+    fn news_of_an_ended_process_go_to_its_record() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        let mut report = Report::new(Session::default());
+        report.executed(pid, Path::new("/usr/bin/client"));
+        report.noted(pid, &note(NoteKind::Initialised, 0), "cuInit");
+        child.wait().unwrap();
+        report.exited(pid, Exit::Code(0));
+        report.memory_held(pid, 1 << 20);
+        let text = report.render(Form::Full);
+        assert!(
+            text.contains("device memory, at most: 1.0 MiB") && !text.contains("unknown program"),
+            "{text}"
+        );
     }
 
     #[test]

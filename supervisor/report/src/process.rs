@@ -179,6 +179,11 @@ pub fn parent(pid: i32) -> Option<i32> {
     status(pid, "PPid:")
 }
 
+/// Whether there is such a process.
+pub fn exists(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
 fn status(pid: i32, field: &str) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
