@@ -54,8 +54,9 @@ impl Launch {
         if threads > u64::from(function.attributes()?.max_threads.min(1024)) {
             return Err(CuResult::INVALID_VALUE);
         }
-        if shared > module::dynamic_shared_limit(&function)? {
-            return Err(CuResult::INVALID_VALUE);
+        let limit = module::dynamic_shared_limit(&function)?;
+        if shared > limit {
+            return Err(module::too_much_shared(&function, shared, limit));
         }
         if cooperative && card.attributes[attribute::COOPERATIVE_LAUNCH] == 0 {
             return Err(CuResult::NOT_SUPPORTED);

@@ -313,8 +313,8 @@ pub fn set_function_attribute(function: &Function, number: i32, value: i32) -> C
         MAX_DYNAMIC_SHARED => {
             let optin = limit(function, attribute::SHARED_PER_BLOCK_OPTIN)?;
             let wanted = u32::try_from(value).map_err(|_| CuResult::INVALID_VALUE)?;
-            if wanted + function.attributes()?.static_shared > optin {
-                return Err(CuResult::INVALID_VALUE);
+            if wanted.saturating_add(function.attributes()?.static_shared) > optin {
+                return Err(too_much_shared(function, wanted, optin));
             }
             function.max_dynamic_shared.store(wanted, Ordering::Relaxed);
         }
@@ -327,6 +327,18 @@ pub fn set_function_attribute(function: &Function, number: i32, value: i32) -> C
 
 fn limit(function: &Function, number: usize) -> Cuda<u32> {
     Ok(device::description(function.device)?.attributes[number].max(0) as u32)
+}
+
+/// A kernel wants more shared memory than it may have. Libraries size their tiles by the announced limits, so the report has
+/// to show both figures.
+pub fn too_much_shared(function: &Function, wanted: u32, limit: u32) -> CuResult {
+    let result = CuResult::INVALID_VALUE;
+    let text = format!(
+        "kernel `{}` asks for {wanted} bytes of dynamic shared memory per block, its limit here is {limit}",
+        function.name()
+    );
+    note::once(NoteKind::CodeRefused, i64::from(result.0), &text);
+    result
 }
 
 /// Bytes of dynamic shared memory that a launch may ask for.

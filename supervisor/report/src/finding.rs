@@ -1,5 +1,6 @@
 //! What is worth saying, and in which words.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -53,7 +54,13 @@ impl Finding {
 
 /// Findings about what one process did and told.
 pub fn of_process(process: &Process) -> Vec<Finding> {
-    let opened = process.opened.iter().filter_map(|opened| of_open(process, opened));
+    // A loader probes many places for one library; the first says it all.
+    let mut left = BTreeSet::new();
+    let first = |opened: &&Opened| match &opened.seen {
+        Some(Seen::Left { library, .. }) => left.insert(*library),
+        _ => true,
+    };
+    let opened = process.opened.iter().filter(first).filter_map(|opened| of_open(process, opened));
     opened.chain(process.told.iter().filter_map(|told| of_note(process, told))).collect()
 }
 
@@ -79,6 +86,9 @@ fn of_open(process: &Process, opened: &Opened) -> Option<Finding> {
                 Reason::Loader(_) => {
                     finding.hint("only x86-64 programs of glibc systems can use the virtual GPU")
                 }
+                Reason::NotInPayload if library.starts_with("libcudart") => finding
+                    .cause("NVIDIA's own runtime demands a proof of validity from the driver, which we do not forge")
+                    .hint("use a build of the program for a CUDA release whose runtime we have (`vgpu-run doctor`)"),
                 _ => finding,
             })
         }
@@ -164,5 +174,41 @@ pub fn reason_text(reason: &Reason) -> String {
         Reason::Loader(_) => "the program's loader is not known".to_owned(),
         Reason::NotInPayload => "this build has none".to_owned(),
         Reason::Failed(why) => why.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn library_that_we_lack_is_told_once_with_what_follows() {
+        let mut process = Process::new(1, Path::new("/usr/bin/client"));
+        for place in ["/opt/app/libcudart.so.13", "/usr/lib/libcudart.so.13"] {
+            let seen = Seen::Left { library: "libcudart.so.13", reason: Reason::NotInPayload };
+            process.opened.push(Opened { path: place.into(), seen: Some(seen) });
+        }
+        let findings = of_process(&process);
+        assert_eq!(findings.len(), 1);
+        assert!(
+            findings[0].message.contains("`libcudart.so.13` was not given for `/opt/app/"),
+            "{findings:?}"
+        );
+        assert_eq!(findings[0].causes.len(), 2);
+    }
+
+    #[test]
+    fn refused_loader_and_raw_node_are_explained() {
+        let mut process = Process::new(1, Path::new("/usr/bin/client"));
+        let loader = Reason::Loader(Loader::Other("/lib/ld-musl-x86_64.so.1".into()));
+        let seen = [
+            Seen::Left { library: "libcuda.so.1", reason: loader },
+            Seen::Node(Node::Raw("/dev/nvidia0".into())),
+        ];
+        process.opened.extend(seen.map(|seen| Opened { path: b"/x".to_vec(), seen: Some(seen) }));
+        let findings = of_process(&process);
+        assert_eq!((findings[0].severity, findings[1].severity), (Severity::Error, Severity::Warning));
+        assert!(findings[0].causes[0].contains("ld-musl"), "{findings:?}");
+        assert!(findings[1].message.contains("`/dev/nvidia0` was opened and refused"), "{findings:?}");
     }
 }
