@@ -206,3 +206,39 @@ fn code_that_fits_needs_no_word() {
     let Some(report) = real_payload_report(&device_code(&[(1, 61)]), "gtx1080") else { return };
     assert_eq!(report, "");
 }
+
+/// A kernel that wants this much dynamic shared memory, asked for as tile pickers do.
+const SHARED_MEMORY: &str = r#"
+    #include <dlfcn.h>
+    static const char ptx[] =
+        ".version 6.4\n.target sm_61\n.address_size 64\n"
+        ".visible .entry tile() { ret; }\n";
+    #define FIND(name) int (*name)() = dlsym(driver, #name)
+    int main(void) {
+        void *driver = dlopen("libcuda.so.1", RTLD_NOW), *context, *module, *function;
+        FIND(cuInit); FIND(cuCtxCreate_v2); FIND(cuModuleLoadData); FIND(cuModuleGetFunction);
+        FIND(cuFuncSetAttribute); FIND(cuDeviceGetAttribute);
+        int optin;
+        if (cuInit(0) || cuDeviceGetAttribute(&optin, 97, 0) || cuCtxCreate_v2(&context, 0, 0)) return 1;
+        if (cuModuleLoadData(&module, ptx) || cuModuleGetFunction(&function, module, "tile")) return 2;
+        if (cuFuncSetAttribute(function, 8, optin)) return 3;
+        return cuFuncSetAttribute(function, 8, 65536) == 1 ? 0 : 4;
+    }"#;
+
+#[test]
+fn wrong_shared_memory_limit() {
+    let stage = Stage::new();
+    let build = overlay_tests::vgpu_run();
+    let (driver, engine) =
+        (build.with_file_name("payload").join("libcuda.so.1"), build.with_file_name("vgpu-engine"));
+    if !driver.exists() || !engine.exists() {
+        eprintln!("skipped: driver or engine is not built; hint: run `make build`");
+        return;
+    }
+    stage.add_to_payload(&driver);
+    let program = stage.compile("tile-picker", SHARED_MEMORY, &[]);
+    let output = stage.run(&["--gpu=gtx1080"], program).output().unwrap();
+    assert!(output.status.success(), "{}", both(&output));
+    let parts = ["kernel `tile` asks for 65536 bytes of dynamic shared memory", "its limit here is 49152"];
+    assert_says(&String::from_utf8_lossy(&output.stderr), &parts);
+}
