@@ -254,12 +254,17 @@ fn payload(directory: Option<&Path>) -> Check {
         .iter()
         .flat_map(|manifest| manifest.entries.iter().map(|entry| entry.name.as_str()))
         .collect();
-    let has_driver = names.contains(&"libcuda.so.1") && names.contains(&"libnvidia-ml.so.1");
+    let has = |name: &str| names.contains(&name);
+    let state = match (has("libcuda.so.1"), has("libnvidia-ml.so.1")) {
+        (true, true) => State::Good,
+        (true, false) => State::Degraded,
+        (false, _) => State::Bad,
+    };
     Check {
         name: "payload libraries",
-        state: if has_driver { State::Good } else { State::Bad },
+        state,
         found: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
-        needed: "libcuda.so.1 and libnvidia-ml.so.1, and the toolkit libraries that programs bring",
+        needed: "libcuda.so.1; libnvidia-ml.so.1 for tools that show the device; the toolkit libraries that programs bring",
         fix: "run `make build`, or install vgpu-run again",
     }
 }
