@@ -1,2 +1,35 @@
-//! The CPU engine process.
-fn main() {}
+//! The CPU engine: the process in which a client's kernels run.
+//!
+//! ```text
+//!   supervisor ─▶ zygote ──fork──▶ engine of one client process
+//!                                   ├─ ring thread     admits commands, orders streams, runs them (`dispatch`)
+//!                                   ├─ mapper thread   maps what the broker grants (`mapper`)
+//!                                   └─ workers         blocks of a kernel (`interpreter::Pool`)
+//! ```
+//!
+//! Client and engine see device memory at the same addresses, so a pointer in a buffer needs no translation. What goes
+//! wrong here ends this process at most: the client reads a sticky CUDA error, everybody else goes on.
+//!
+//! - A **command** is a record of the ring; **work** is a command that has a place in a stream.
+//! - A **grant** is memory that the broker gave to the client and that is mapped here.
+
+mod area;
+mod code;
+mod confine;
+mod dispatch;
+mod fault;
+mod gemm_operation;
+mod grants;
+mod host;
+mod mapper;
+mod process;
+mod ring;
+mod robust;
+mod schedule;
+mod transfer;
+mod work;
+mod zygote;
+
+fn main() {
+    zygote::serve()
+}

@@ -1,0 +1,299 @@
+//! Code: modules, their kernels, and running them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytemuck::{Pod, bytes_of};
+use interpreter::{Environment, FaultKind, Image, Pool};
+use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
+
+use crate::area::SharedArea;
+use crate::fault::result;
+use crate::grants::Grants;
+use crate::work::{Launch, Refusal};
+
+pub use interpreter::Kernel;
+
+/// What a command with a reply answers.
+pub type Answer = Vec<u8>;
+
+/// Threads per block that every card allows.
+const MAX_THREADS: u32 = 1024;
+
+/// A module from its load to its unload.
+struct Loaded {
+    module: Arc<ptx::Module>,
+    /// Names of its kernels, in the order of their numbers.
+    names: Vec<Box<str>>,
+    /// Room for its variables: bytes, alignment.
+    globals: (u64, u64),
+    /// Set once its variables have a place.
+    image: OnceLock<Image>,
+}
+
+/// The client's modules by the name that it gave them.
+#[derive(Default)]
+pub struct Modules {
+    loaded: HashMap<u64, Loaded>,
+}
+
+impl Modules {
+    /// Loads an image: finds the PTX for the announced capability and reads its declarations.
+    pub fn load(&mut self, order: &command::LoadModule, image: &[u8]) -> Result<Answer, Refusal> {
+        let text = ptx_of(image, order.capability)?;
+        let module = ptx::Module::parse(text)
+            .map_err(|error| Refusal::new(result::INVALID_PTX, format!("the PTX can't be read: {error}")))?;
+        let loaded = Loaded::new(Arc::new(module));
+        let answer = loaded.describe();
+        if loaded.globals.0 == 0 {
+            loaded.bind(0)?;
+        }
+        self.loaded.insert(order.module, loaded);
+        Ok(answer)
+    }
+
+    /// Places a module's variables.
+    pub fn bind_globals(&mut self, order: &command::BindGlobals, grants: &Grants) -> Result<(), Refusal> {
+        let loaded = self.module(order.module)?;
+        if !grants.contain(order.address, loaded.globals.0) {
+            let text = format!("a module's variables at {:#x} are outside of device memory", order.address);
+            return Err(Refusal::new(result::ILLEGAL_ADDRESS, text));
+        }
+        loaded.bind(order.address)
+    }
+
+    /// Forgets a module. Work under way keeps what it needs of it.
+    pub fn unload(&mut self, module: u64) {
+        self.loaded.remove(&module);
+    }
+
+    /// A kernel, decoded.
+    pub fn kernel(&self, module: u64, function: u32) -> Result<Arc<Kernel>, Refusal> {
+        let loaded = self.module(module)?;
+        let unknown =
+            || Refusal::new(result::NOT_FOUND, format!("module {module} has no function {function}"));
+        let name = loaded.names.get(function as usize).ok_or_else(unknown)?;
+        let image = loaded.image.get().ok_or_else(|| {
+            Refusal::new(
+                result::NOT_FOUND,
+                format!("kernel `{name}` was used before its module's variables had a place"),
+            )
+        })?;
+        image.kernel(name).map_err(|refused| Refusal::new(result::NOT_SUPPORTED, refused.to_string()))
+    }
+
+    /// What `cuFuncGetAttribute` tells of a kernel.
+    pub fn describe(&self, module: u64, function: u32) -> Result<Answer, Refusal> {
+        let kernel = self.kernel(module, function)?;
+        let attributes = kernel.attributes();
+        let head = &self.module(module)?.module;
+        let answer = FunctionAttributes {
+            max_threads: attributes.max_threads.min(MAX_THREADS),
+            static_shared: attributes.static_shared as u32,
+            constant: attributes.constant as u32,
+            local: attributes.local as u32,
+            registers: attributes.registers,
+            ptx_version: head.version.0 * 10 + head.version.1,
+            binary_version: target_number(&head.target),
+            reserved: 0,
+        };
+        Ok(bytes_of(&answer).to_vec())
+    }
+
+    fn module(&self, module: u64) -> Result<&Loaded, Refusal> {
+        self.loaded
+            .get(&module)
+            .ok_or_else(|| Refusal::new(result::NOT_FOUND, format!("there is no module {module}")))
+    }
+}
+
+/// The PTX of an image for a card of this capability.
+fn ptx_of(image: &[u8], capability: u32) -> Result<String, Refusal> {
+    let image = fatbin::Image::parse(image)
+        .map_err(|error| Refusal::new(result::INVALID_IMAGE, format!("the image can't be read: {error}")))?;
+    image.best_ptx(capability).map_err(|none| Refusal::new(result::NO_BINARY_FOR_GPU, none.to_string()))
+}
+
+/// `sm_61a` is 61.
+fn target_number(target: &str) -> u32 {
+    let digits: String = target.chars().skip_while(|letter| !letter.is_ascii_digit()).collect();
+    digits.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
+}
+
+impl Loaded {
+    fn new(module: Arc<ptx::Module>) -> Loaded {
+        let names =
+            module.entries().filter(|entry| entry.is_defined()).map(|entry| entry.name.clone()).collect();
+        let (mut length, mut alignment) = (0u64, 8u64);
+        for variable in stored(&module) {
+            let (size, align) = placement(variable);
+            length = length.next_multiple_of(align) + size;
+            alignment = alignment.max(align);
+        }
+        Loaded { module, names, globals: (length, alignment), image: OnceLock::new() }
+    }
+
+    fn bind(&self, address: u64) -> Result<(), Refusal> {
+        let mut next = address;
+        let end = address + self.globals.0;
+        let image = Image::load(self.module.clone(), &mut |size, align| {
+            let place = next.next_multiple_of(align);
+            next = place + size;
+            (next <= end).then_some(place)
+        });
+        let image = image.map_err(|error| {
+            Refusal::new(result::INVALID_PTX, format!("the module can't be loaded: {error}"))
+        })?;
+        let _ = self.image.set(image);
+        Ok(())
+    }
+
+    /// The answer to `LoadModule`.
+    fn describe(&self) -> Answer {
+        let mut tables = Tables::default();
+        for name in &self.names {
+            let Some(function) = self.module.function_named(name) else { continue };
+            let first = tables.parameters.len() as u32;
+            let slots = function.parameter_layout();
+            tables
+                .parameters
+                .extend(slots.iter().map(|slot| ParameterRow { offset: slot.offset, length: slot.size }));
+            let name = tables.name(name);
+            let product = |size: [u32; 3]| size.iter().product::<u32>();
+            let limit = function.required_threads.or(function.max_threads).map_or(MAX_THREADS, product);
+            tables.functions.push(FunctionRow {
+                name,
+                parameters: [first, slots.len() as u32],
+                parameter_length: function.parameter_bytes(),
+                max_threads: limit.min(MAX_THREADS),
+                static_shared: 0,
+                reserved: 0,
+            });
+        }
+        let mut offset = 0u64;
+        for variable in stored(&self.module) {
+            let (size, align) = placement(variable);
+            offset = offset.next_multiple_of(align);
+            let name = tables.name(&variable.name);
+            tables.variables.push(VariableRow { name, offset, length: variable.size() });
+            offset += size;
+        }
+        tables.bytes(self)
+    }
+}
+
+/// Variables that live in device memory, in the order in which `Image::load` places them.
+fn stored(module: &ptx::Module) -> impl Iterator<Item = &ptx::Variable> {
+    module.variables().iter().filter(|variable| {
+        matches!(variable.space, ptx::Space::Global | ptx::Space::Const)
+            && variable.linkage != ptx::Linkage::Extern
+    })
+}
+
+/// Size and alignment that `Image::load` asks for.
+fn placement(variable: &ptx::Variable) -> (u64, u64) {
+    (variable.size().max(1), u64::from(variable.align.max(8)))
+}
+
+#[derive(Default)]
+struct Tables {
+    functions: Vec<FunctionRow>,
+    parameters: Vec<ParameterRow>,
+    variables: Vec<VariableRow>,
+    names: Vec<u8>,
+}
+
+impl Tables {
+    fn name(&mut self, name: &str) -> [u32; 2] {
+        let offset = self.names.len() as u32;
+        self.names.extend_from_slice(name.as_bytes());
+        [offset, name.len() as u32]
+    }
+
+    fn bytes(&self, loaded: &Loaded) -> Answer {
+        let head = ModuleAnswer {
+            functions: self.functions.len() as u32,
+            parameters: self.parameters.len() as u32,
+            variables: self.variables.len() as u32,
+            names: self.names.len() as u32,
+            globals_length: loaded.globals.0,
+            globals_alignment: loaded.globals.1,
+            ptx_version: loaded.module.version.0 * 10 + loaded.module.version.1,
+            ptx_target: target_number(&loaded.module.target),
+        };
+        let mut bytes = bytes_of(&head).to_vec();
+        append(&mut bytes, &self.functions);
+        append(&mut bytes, &self.parameters);
+        append(&mut bytes, &self.variables);
+        bytes.extend_from_slice(&self.names);
+        bytes
+    }
+}
+
+fn append<T: Pod>(bytes: &mut Vec<u8>, rows: &[T]) {
+    bytes.extend_from_slice(bytemuck::cast_slice(rows));
+}
+
+/// Runs kernels.
+pub struct Runner {
+    area: SharedArea,
+    window: Range<u64>,
+    pool: Pool,
+    cancel: AtomicBool,
+}
+
+impl Runner {
+    pub fn new(area: SharedArea, window: Range<u64>, threads: usize) -> Runner {
+        Runner { area, window, pool: Pool::new(threads), cancel: AtomicBool::new(false) }
+    }
+
+    /// Runs one kernel to its end.
+    pub fn launch(&mut self, launch: &Launch) -> Result<(), Refusal> {
+        let order = interpreter::Launch {
+            grid: launch.order.grid,
+            block: launch.order.block,
+            dynamic_shared: launch.order.dynamic_shared,
+            parameters: &launch.parameters,
+            cooperative: launch.order.cooperative != 0,
+        };
+        let area = self.area;
+        let environment = Environment {
+            window: self.window.clone(),
+            print: &|text| area.print(text.as_bytes()),
+            cancel: &self.cancel,
+        };
+        let begun = Instant::now();
+        let outcome = self.pool.run(&launch.kernel, &order, &environment);
+        let head = self.area.head();
+        head.kernels.fetch_add(1, Ordering::Relaxed);
+        head.kernel_nanoseconds.0.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        outcome.map_err(|fault| Refusal::new(result_of(&fault.kind), fault.to_string()))
+    }
+}
+
+/// The `CUresult` of a fault.
+fn result_of(kind: &FaultKind) -> u32 {
+    match kind {
+        FaultKind::IllegalAddress => result::ILLEGAL_ADDRESS,
+        FaultKind::MisalignedAddress => result::MISALIGNED_ADDRESS,
+        FaultKind::Assertion(_) => result::ASSERT,
+        FaultKind::InvalidLaunch(_) => result::INVALID_VALUE,
+        _ => result::LAUNCH_FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_numbers() {
+        assert_eq!(
+            (target_number("sm_61"), target_number("sm_90a"), target_number("compute_75, debug")),
+            (61, 90, 75)
+        );
+    }
+}

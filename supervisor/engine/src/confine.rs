@@ -1,0 +1,111 @@
+//! What an engine gives up before it runs anybody's code: the supervisor's user, capabilities, new privileges, and every
+//! system call that computing does not need.
+
+use std::collections::BTreeMap;
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid, setsid};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use wire::engine::{Fork, ZYGOTE_SOCKET};
+
+/// Becomes the client's user, in a session of its own, bound to the zygote's life.
+pub fn take_identity(order: &Fork) -> Result<(), Errno> {
+    let _ = nix::unistd::close(ZYGOTE_SOCKET);
+    setsid()?;
+    if geteuid().is_root() && order.user != 0 {
+        setgroups(&[])?;
+        let (group, user) = (Gid::from_raw(order.group), Uid::from_raw(order.user));
+        setresgid(group, group, group)?;
+        setresuid(user, user, user)?;
+    }
+    lift_limits();
+    // After setresuid, which clears it: the zygote ends with the supervisor, and we with the zygote.
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    if nix::unistd::getppid().as_raw() == 1 {
+        return Err(Errno::ESRCH);
+    }
+    Ok(())
+}
+
+/// The client's limits are its own; ours must not make a mapping fail that the broker has granted.
+fn lift_limits() {
+    for resource in [Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_CPU] {
+        if let Ok((_, hard)) = nix::sys::resource::getrlimit(resource) {
+            let _ = setrlimit(resource, hard, hard);
+        }
+    }
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}
+
+/// Drops capabilities and installs the allow-list, on every thread.
+pub fn drop_privileges() -> Result<(), String> {
+    nix::sys::prctl::set_no_new_privs().map_err(|error| format!("set no_new_privs: {error}"))?;
+    drop_capabilities().map_err(|error| format!("drop capabilities: {error}"))?;
+    let filter = allow_list().map_err(|error| format!("build the filter: {error}"))?;
+    seccompiler::apply_filter_all_threads(&filter).map_err(|error| format!("install the filter: {error}"))
+}
+
+/// `struct __user_cap_header_struct` of linux/capability.h, version 3.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+fn drop_capabilities() -> Result<(), Errno> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = CapabilityHeader { version: VERSION_3, pid: 0 };
+    let none = [[0u32; 3]; 2];
+    // SAFETY: header and data have the layout that version 3 prescribes and outlive the call.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &header, none.as_ptr()) };
+    Errno::result(result).map(drop)
+}
+
+/// System calls of a computing process: memory, threads, time, and the descriptors it already has.
+const ALLOWED: &[libc::c_long] = &[
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_gettid,
+    libc::SYS_getpid,
+    libc::SYS_tgkill,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_clock_gettime,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_getrandom,
+    libc::SYS_prctl,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_close,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+];
+
+fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
+    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
+        ALLOWED.iter().map(|number| (*number, Vec::new())).collect();
+    // An error, not a signal: a library that probes for a call must not end the engine.
+    let refuse = SeccompAction::Errno(libc::EPERM as u32);
+    SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::x86_64)?.try_into()
+}

@@ -1,0 +1,160 @@
+//! A module loaded for one context: variables placed and initialised, kernels decoded on first use.
+
+use crate::decode::{self, Kernel};
+use ptx::{Constant, Element, Linkage, Module, Space, Variable};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Kernels, or why they can't run, by name.
+type Kernels = HashMap<Box<str>, Result<Arc<Kernel>, Unsupported>>;
+
+/// A function's body, once it is parsed.
+type Parsed = Result<Arc<ptx::Body>, ptx::ParseError>;
+
+/// A loaded module.
+pub struct Image {
+    module: Arc<Module>,
+    globals: HashMap<Box<str>, (u64, u64)>,
+    kernels: Mutex<Kernels>,
+    pub(crate) bodies: Vec<OnceLock<Parsed>>,
+}
+
+/// Why a module could not be loaded.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LoadError {
+    /// An initialiser cannot be read.
+    #[error(transparent)]
+    Parse(#[from] ptx::ParseError),
+    /// The caller has no room.
+    #[error("no device memory for variable `{name}` of {size} bytes")]
+    OutOfMemory {
+        /// The variable.
+        name: String,
+        /// Its size.
+        size: u64,
+    },
+    /// An initialiser names something that the module lacks.
+    #[error("the initialiser of `{variable}` names `{symbol}`, which the module does not define")]
+    Unresolved {
+        /// The variable that is initialised.
+        variable: String,
+        /// The missing symbol.
+        symbol: String,
+    },
+    /// The module is for 32-bit addresses.
+    #[error("the module has {0}-bit addresses, 64 are supported")]
+    AddressSize(u32),
+}
+
+/// Why a kernel cannot run here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    /// The module has no such kernel.
+    #[error("the module has no kernel `{0}`")]
+    NoKernel(String),
+    /// The kernel's text is not understood.
+    #[error(transparent)]
+    Parse(#[from] ptx::ParseError),
+    /// The kernel uses something that the interpreter lacks.
+    #[error("kernel `{kernel}` cannot run: {what} (`{instruction}`, line {line})")]
+    Instruction {
+        /// The kernel.
+        kernel: String,
+        /// The instruction as text.
+        instruction: String,
+        /// Its line in the module's PTX.
+        line: u32,
+        /// What is missing.
+        what: String,
+    },
+}
+
+impl Image {
+    /// Places every `.global` and `.const` variable through `place(size, align)`, which answers the address of writable memory
+    /// (valid in this process, in the launch window), and initialises them.
+    pub fn load(
+        module: Arc<Module>,
+        place: &mut dyn FnMut(u64, u64) -> Option<u64>,
+    ) -> Result<Image, LoadError> {
+        if module.address_size != 64 {
+            return Err(LoadError::AddressSize(module.address_size));
+        }
+        let bodies = module.functions().iter().map(|_| OnceLock::new()).collect();
+        let mut image =
+            Image { globals: HashMap::new(), kernels: Mutex::default(), bodies, module: module.clone() };
+        let stored = |variable: &&Variable| {
+            matches!(variable.space, Space::Global | Space::Const) && variable.linkage != Linkage::Extern
+        };
+        for variable in module.variables().iter().filter(stored) {
+            let size = variable.size().max(1);
+            let address = place(size, u64::from(variable.align.max(8)))
+                .ok_or_else(|| LoadError::OutOfMemory { name: variable.name.to_string(), size })?;
+            image.globals.insert(variable.name.clone(), (address, variable.size()));
+        }
+        for variable in module.variables().iter().filter(stored) {
+            image.initialise(variable)?;
+        }
+        Ok(image)
+    }
+
+    fn initialise(&self, variable: &Variable) -> Result<(), LoadError> {
+        let (address, size) = self.globals[&variable.name];
+        let mut bytes = vec![0u8; size as usize];
+        let step = variable.ty.size() as usize;
+        for (slot, element) in bytes.chunks_mut(step).zip(self.module.initial_elements(variable)?) {
+            let bits = match element {
+                Element::Constant(Constant::Integer(value)) if !variable.ty.is_float() => value,
+                Element::Constant(constant) => constant.bits(variable.ty),
+                Element::Address { symbol, offset, mask, .. } => {
+                    let base = self.symbol(&symbol).ok_or_else(|| LoadError::Unresolved {
+                        variable: variable.name.to_string(),
+                        symbol: symbol.clone(),
+                    })?;
+                    let whole = base.wrapping_add_signed(offset);
+                    mask.map_or(
+                        whole,
+                        |mask| if mask == 0 { 0 } else { (whole & mask) >> mask.trailing_zeros() },
+                    )
+                }
+            };
+            slot.copy_from_slice(&bits.to_le_bytes()[..slot.len()]);
+        }
+        // SAFETY: `place` promised `size` writable bytes at `address`, and nobody else knows the address yet.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+        Ok(())
+    }
+
+    /// The address that a symbol stands for: a variable's, or a token for a function.
+    pub(crate) fn symbol(&self, name: &str) -> Option<u64> {
+        let variable = self.globals.get(name).map(|(address, _)| *address);
+        variable.or_else(|| self.module.function_position(name).map(decode::function_token))
+    }
+
+    /// Address and size of a `.global` or `.const` variable.
+    pub fn global(&self, name: &str) -> Option<(u64, u64)> {
+        self.globals.get(name).copied()
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+
+    /// The kernel, decoded on first use; the answer (a refusal too) is kept.
+    pub fn kernel(&self, name: &str) -> Result<Arc<Kernel>, Unsupported> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = kernels.get(name) {
+            return known.clone();
+        }
+        let fresh = decode::kernel(self, name).map(Arc::new);
+        kernels.insert(name.into(), fresh.clone());
+        fresh
+    }
+
+    /// The parsed body of a function, kept.
+    pub(crate) fn body(&self, position: usize) -> Parsed {
+        self.bodies[position]
+            .get_or_init(|| self.module.body(&self.module.functions()[position]).map(Arc::new))
+            .clone()
+    }
+}

@@ -1,0 +1,160 @@
+//! Small kernels, launched and checked against their definition.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use interpreter::{Environment, Fault, FaultKind, Image, Launch, Pool};
+
+const HEAD: &str = ".version 8.0\n.target sm_61\n.address_size 64\n";
+
+/// Runs the only kernel of `text` over `memory`, whose address is the first parameter.
+fn run(text: &str, grid: u32, block: u32, memory: &mut [u32], threads: usize) -> (Result<(), Fault>, String) {
+    let module = Arc::new(ptx::Module::parse(format!("{HEAD}{text}")).expect("PTX of this test"));
+    let name = module.entries().next().expect("a kernel").name.to_string();
+    let mut variables = vec![0u64; 64].leak().as_ptr() as u64;
+    let image = Image::load(module, &mut |size, align| {
+        let place = variables.next_multiple_of(align);
+        variables = place + size;
+        Some(place)
+    });
+    let image = image.expect("variables fit");
+    let kernel = image.kernel(&name).expect("a kernel that can run");
+    let start = memory.as_ptr() as u64;
+    let printed = Mutex::new(String::new());
+    let print = |text: &str| printed.lock().expect("unpoisoned").push_str(text);
+    let window = start..start + 4 * memory.len() as u64;
+    let environment = Environment { window, print: &print, cancel: &AtomicBool::new(false) };
+    let parameters = start.to_le_bytes();
+    let launch = Launch {
+        grid: [grid, 1, 1],
+        block: [block, 1, 1],
+        dynamic_shared: 0,
+        parameters: &parameters,
+        cooperative: false,
+    };
+    let outcome = Pool::new(threads).run(&kernel, &launch, &environment);
+    (outcome, printed.into_inner().expect("unpoisoned"))
+}
+
+/// Address of this thread's word in %rd2, its global number in %r4.
+const PROLOGUE: &str = "
+    .reg .b32 %r<40>; .reg .b64 %rd<10>; .reg .pred %p<10>; .reg .f32 %f<10>;
+    ld.param.u64 %rd1, [memory];
+    mov.u32 %r1, %ctaid.x; mov.u32 %r2, %ntid.x; mov.u32 %r3, %tid.x;
+    mad.lo.s32 %r4, %r1, %r2, %r3;
+    mul.wide.u32 %rd3, %r4, 4;
+    add.s64 %rd2, %rd1, %rd3;
+";
+
+fn kernel(body: &str) -> String {
+    format!(".visible .entry k(.param .u64 memory) {{ {PROLOGUE} {body} ret; }}")
+}
+
+#[test]
+fn each_thread_of_many_blocks_writes_its_own_word() {
+    for threads in [1, 2, 4] {
+        let mut memory = vec![0; 1000];
+        let text = kernel(
+            "setp.ge.u32 %p1, %r4, 1000; @%p1 bra END;
+             mul.lo.s32 %r5, %r4, 3; st.global.u32 [%rd2], %r5; END:",
+        );
+        run(&text, 16, 70, &mut memory, threads).0.expect("no fault");
+        assert!(
+            memory.iter().enumerate().all(|(index, value)| *value == 3 * index as u32),
+            "{threads} threads"
+        );
+    }
+}
+
+#[test]
+fn diverged_lanes_meet_again() {
+    let mut memory = vec![0; 64];
+    // Steps of the Collatz sequence: every lane leaves its loop at another time.
+    let text = kernel(
+        "add.s32 %r5, %r4, 1; mov.u32 %r6, 0;
+         LOOP: setp.eq.s32 %p1, %r5, 1; @%p1 bra DONE;
+         and.b32 %r7, %r5, 1; setp.eq.s32 %p2, %r7, 0; @%p2 bra EVEN;
+         mad.lo.s32 %r5, %r5, 3, 1; bra.uni NEXT;
+         EVEN: shr.u32 %r5, %r5, 1;
+         NEXT: add.s32 %r6, %r6, 1; bra.uni LOOP;
+         DONE: vote.sync.ballot.b32 %r8, 1, 0xffffffff;
+         st.global.u32 [%rd2], %r6;",
+    )
+    .replace("vote.sync.ballot.b32 %r8, 1, 0xffffffff;", "");
+    run(&text, 1, 64, &mut memory, 1).0.expect("no fault");
+    let steps = |mut number: u32| {
+        let mut count = 0;
+        while number != 1 {
+            number = if number.is_multiple_of(2) { number / 2 } else { 3 * number + 1 };
+            count += 1;
+        }
+        count
+    };
+    let expected: Vec<u32> = (1..=64).map(steps).collect();
+    assert_eq!(memory, expected);
+}
+
+#[test]
+fn barrier_makes_shared_memory_of_other_warps_visible() {
+    let mut memory = vec![0; 128];
+    let text = kernel(
+        ".shared .align 4 .b8 tile[512];
+         mov.u32 %r5, tile; shl.b32 %r6, %r3, 2; add.s32 %r7, %r5, %r6;
+         st.shared.u32 [%r7], %r3;
+         bar.sync 0;
+         sub.s32 %r8, 127, %r3; shl.b32 %r9, %r8, 2; add.s32 %r10, %r5, %r9;
+         ld.shared.u32 %r11, [%r10];
+         st.global.u32 [%rd2], %r11;",
+    );
+    run(&text, 1, 128, &mut memory, 1).0.expect("no fault");
+    assert!(memory.iter().enumerate().all(|(index, value)| *value == 127 - index as u32));
+}
+
+#[test]
+fn butterfly_shuffles_sum_a_warp() {
+    let mut memory = vec![0; 32];
+    let steps: String = [16, 8, 4, 2, 1]
+        .map(|distance| {
+            format!("shfl.sync.bfly.b32 %r6|%p1, %r5, {distance}, 31, -1; add.s32 %r5, %r5, %r6;")
+        })
+        .concat();
+    let text = kernel(&format!("mov.u32 %r5, %r3; {steps} st.global.u32 [%rd2], %r5;"));
+    run(&text, 1, 32, &mut memory, 1).0.expect("no fault");
+    assert_eq!(memory, [496; 32]);
+}
+
+#[test]
+fn atomics_of_all_workers_add_up() {
+    let mut memory = vec![0; 1];
+    let text = kernel("atom.global.add.u32 %r5, [%rd1], 1;");
+    run(&text, 200, 96, &mut memory, 4).0.expect("no fault");
+    assert_eq!(memory, [200 * 96]);
+}
+
+#[test]
+fn dot_product_of_bytes_is_signed_and_exact() {
+    let mut memory = vec![0; 1];
+    let text = kernel("dp4a.s32.s32 %r5, 0x80ff7f01, 0x807f80ff, 100; st.global.u32 [%rd1], %r5;");
+    run(&text, 1, 1, &mut memory, 1).0.expect("no fault");
+    let pairs = [(1, -1), (127, -128), (-1, 127), (-128, -128)];
+    let expected = 100 + pairs.iter().map(|(x, y)| x * y).sum::<i32>();
+    assert_eq!(memory[0] as i32, expected);
+}
+
+#[test]
+fn access_outside_the_window_names_kernel_thread_and_address() {
+    let mut memory = vec![0; 4];
+    let text = kernel("mov.u64 %rd4, 4096; setp.eq.u32 %p1, %r4, 37; @%p1 st.global.u32 [%rd4], %r4;");
+    let fault = run(&text, 1, 64, &mut memory, 1).0.expect_err("4096 is nobody's memory");
+    assert_eq!((fault.kind, fault.address, fault.thread), (FaultKind::IllegalAddress, 4096, [37, 0, 0]));
+    assert!(fault.instruction.contains("st.global.u32"), "{}", fault.instruction);
+}
+
+#[test]
+fn instruction_that_is_missing_is_refused_by_its_text() {
+    let text = format!("{HEAD}{}", kernel("bar.red.popc.u32 %r5, 0, %p1;"));
+    let module = Arc::new(ptx::Module::parse(text).expect("PTX of this test"));
+    let image = Image::load(module, &mut |_, _| None).expect("no variables");
+    let refusal = image.kernel("k").err().expect("not implemented").to_string();
+    assert!(refusal.contains("bar.red.popc.u32") && refusal.contains("`k`"), "{refusal}");
+}

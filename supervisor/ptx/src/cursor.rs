@@ -1,0 +1,200 @@
+//! A position in PTX text, and the few ways of moving it forward.
+
+/// Reads words from bytes. White space and comments are skipped before each word.
+#[derive(Clone)]
+pub(crate) struct Cursor<'t> {
+    pub text: &'t str,
+    pub at: usize,
+}
+
+const WORD: u8 = 1;
+const SPACE: u8 = 2;
+/// Bytes at which [`Cursor::skip_braces`] has to look.
+const STRUCTURE: u8 = 4;
+
+const CLASS: [u8; 256] = {
+    let mut class = [0u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b == b'%' {
+            class[byte] |= WORD;
+        }
+        if b == b' ' || b == b'\t' || b == b'\n' || b == b'\r' {
+            class[byte] |= SPACE;
+        }
+        if b == b'{' || b == b'}' || b == b'"' || b == b'/' {
+            class[byte] |= STRUCTURE;
+        }
+        byte += 1;
+    }
+    class
+};
+
+impl<'t> Cursor<'t> {
+    pub fn new(text: &'t str, at: usize) -> Self {
+        Cursor { text, at }
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.text.as_bytes().get(at).copied().unwrap_or(0)
+    }
+
+    /// Skips white space and comments.
+    pub fn skip_space(&mut self) {
+        loop {
+            while CLASS[self.byte(self.at) as usize] & SPACE != 0 {
+                self.at += 1;
+            }
+            if self.byte(self.at) != b'/' {
+                return;
+            }
+            match self.byte(self.at + 1) {
+                b'/' => self.skip_line(),
+                b'*' => self.skip_comment(),
+                _ => return,
+            }
+        }
+    }
+
+    /// Moves behind the end of the line.
+    pub fn skip_line(&mut self) {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |n| n + 1);
+    }
+
+    fn skip_comment(&mut self) {
+        let rest = &self.text.as_bytes()[self.at + 2..];
+        let end = rest.windows(2).position(|w| w == b"*/");
+        self.at += 2 + end.map_or(rest.len(), |n| n + 2);
+    }
+
+    /// The next byte that is not white space; 0 at the end.
+    pub fn peek(&mut self) -> u8 {
+        self.skip_space();
+        self.byte(self.at)
+    }
+
+    /// Takes `byte` if it is next.
+    pub fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == byte && byte != 0;
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes letters, digits, `_`, `$` and `%`; empty if none are next.
+    pub fn word(&mut self) -> &'t str {
+        self.skip_space();
+        let start = self.at;
+        while CLASS[self.byte(self.at) as usize] & WORD != 0 {
+            self.at += 1;
+        }
+        &self.text[start..self.at]
+    }
+
+    /// Takes a word with dots and double colons in it: `ld.shared::cta.u32`, `.reg`.
+    pub fn dotted(&mut self) -> &'t str {
+        self.skip_space();
+        let start = self.at;
+        loop {
+            let b = self.byte(self.at);
+            if CLASS[b as usize] & WORD != 0 || b == b'.' {
+                self.at += 1;
+            } else if b == b':' && self.byte(self.at + 1) == b':' {
+                self.at += 2;
+            } else {
+                return &self.text[start..self.at];
+            }
+        }
+    }
+
+    /// Takes a directive or qualifier with its dot, up to the next dot; empty if none is next.
+    pub fn directive(&mut self) -> &'t str {
+        if self.peek() != b'.' {
+            return "";
+        }
+        let start = self.at;
+        self.at += 1;
+        loop {
+            let b = self.byte(self.at);
+            if CLASS[b as usize] & WORD != 0 {
+                self.at += 1;
+            } else if b == b':' && self.byte(self.at + 1) == b':' {
+                self.at += 2;
+            } else {
+                return &self.text[start..self.at];
+            }
+        }
+    }
+
+    /// Takes a quoted string, without its quotes.
+    pub fn quoted(&mut self) -> Option<&'t str> {
+        if !self.eat(b'"') {
+            return None;
+        }
+        let start = self.at;
+        let end = self.text[start..].find('"')? + start;
+        self.at = end + 1;
+        Some(&self.text[start..end])
+    }
+
+    /// From an opening brace, moves behind the brace that closes it. False at the end of the text.
+    pub fn skip_braces(&mut self) -> bool {
+        let bytes = self.text.as_bytes();
+        let mut depth = 0usize;
+        let mut at = self.at;
+        while at < bytes.len() {
+            let b = bytes[at];
+            if CLASS[b as usize] & STRUCTURE == 0 {
+                at += 1;
+                continue;
+            }
+            at += 1;
+            match b {
+                b'{' => depth += 1,
+                b'}' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        self.at = at;
+                        return true;
+                    }
+                }
+                b'"' => at += bytes[at..].iter().position(|&b| b == b'"').map_or(bytes.len() - at, |n| n + 1),
+                _ => {
+                    self.at = at - 1;
+                    if matches!(self.byte(at), b'/' | b'*') {
+                        self.skip_space();
+                        at = self.at;
+                    }
+                }
+            }
+        }
+        self.at = bytes.len();
+        false
+    }
+
+    /// Moves behind the next `;`.
+    pub fn skip_statement(&mut self) {
+        loop {
+            match self.peek() {
+                0 => return,
+                b';' => {
+                    self.at += 1;
+                    return;
+                }
+                b'"' => {
+                    if self.quoted().is_none() {
+                        self.at = self.text.len();
+                        return;
+                    }
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+}
+
+/// 1-based line of a byte offset.
+pub(crate) fn line_of(text: &str, at: usize) -> u32 {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|&&b| b == b'\n').count() as u32 + 1
+}
