@@ -67,8 +67,7 @@ impl Card {
 
     fn automatic(&self) -> &'static Profile {
         let libraries = self.libraries.borrow();
-        let facts = libraries.iter().filter_map(|(path, tid)| report::inspect::inspect(&find(*tid, path)));
-        let code = facts.map(|facts| facts.code);
+        let code = libraries.iter().filter_map(|(path, tid)| report::inspect::device_code(&find(*tid, path)));
         let capabilities: Vec<Vec<u32>> = code.map(|code| code.ptx.into_iter().collect()).collect();
         device::automatic(capabilities.iter().map(Vec::as_slice))
     }

@@ -75,7 +75,7 @@ pub struct Session {
     #[arg(long, value_enum, default_value_t = Log::Error, value_name = "LEVEL")]
     pub log: Log,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }
 
@@ -166,6 +166,11 @@ mod tests {
         let line = CommandLine::try_parse_from(["vgpu-run", "--report", "--", "--odd-name"]).unwrap();
         assert_eq!(line.session.command, ["--odd-name"]);
         assert_eq!(line.session.report, Some(Report::Human));
+    }
+
+    #[test]
+    fn unknown_options_are_no_programs() {
+        assert!(CommandLine::try_parse_from(["vgpu-run", "--no-such-option", "true"]).is_err());
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod tests {
             shell.args(["-c", "read line; exec sleep 100"]).stdin(Stdio::piped()).spawn().unwrap();
         let mut replaced = Replaced::default();
         replaced.expect(shell.id() as i32);
-        assert_eq!(replaced.look(), []);
+        assert!(replaced.look().is_empty());
         shell.stdin.take().unwrap().write_all(b"\n").unwrap();
         let seen = std::iter::repeat_with(|| replaced.look()).find(|seen| !seen.is_empty());
         assert_eq!(seen, Some(vec![shell.id() as i32]));

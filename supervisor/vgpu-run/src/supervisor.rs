@@ -81,7 +81,8 @@ fn services(session: &Session, card: Card, installation: &Installation) -> Resul
         cache: overlay::Config::default_cache(),
         engine: overlay::Engine::Cpu,
         devices: session.gpus,
-        files: Vec::new(),
+        // The devices are not known yet: `auto` chooses when one is asked for.
+        files: overlay::driver_text::driver_files(device::DRIVER_VERSION, &[]),
     })
     .doing("prepare the payload libraries")
     .map_err(|failure| failure.hint("run `make build`, or name their directory in VGPU_RUN_LIBEXEC"))?;

@@ -250,3 +250,19 @@ fn altered_cache_is_not_believed() {
     }
     assert_eq!(succeed(stage.run(&[], load).arg("libcuda.so.1")), "42\n");
 }
+
+#[test]
+fn driver_says_its_version() {
+    let stage = Stage::new();
+    let text = succeed(stage.run(&[], "cat").arg("/proc/driver/nvidia/version"));
+    assert!(text.starts_with("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580."), "{text}");
+}
+
+#[test]
+fn node_without_emulation_is_refused_and_named() {
+    let stage = Stage::new();
+    let output = stage.run(&[], "cat").arg("/dev/nvidia0").output().unwrap();
+    let text = overlay_tests::both(&output);
+    assert!(!output.status.success() && text.contains("No such device or address"), "{text}");
+    assert!(text.contains("`/dev/nvidia0` was opened and refused"), "{text}");
+}
