@@ -1,1 +1,40 @@
-//! Test harness.
+//! Test harness: target programs under `vgpu-run`.
+//!
+//! ```no_run
+//! let run = tests::launch("sees").run();
+//! run.assert_exit(0).assert_stdout("payload device\n");
+//! ```
+//!
+//! *Target program*: a small program in `tests/targets`, compiled once by [`workshop`]. *Payload of stand-ins*:
+//! libraries of a few lines in place of the real ones, so that these tests ask one thing only: does the
+//! program get what vgpu-run gives?
+
+mod launch;
+mod processes;
+mod terminal;
+pub mod workshop;
+
+pub use launch::{Launch, Run, launch, launch_path, vgpu_run};
+pub use processes::{Mark, children, parent_of, wait_until};
+pub use terminal::Terminal;
+
+/// Says why a test does not run here.
+pub fn skipped(reason: &str) {
+    println!("skipped: {reason}");
+}
+
+/// Whether we are root.
+pub fn is_root() -> bool {
+    // SAFETY: the call takes nothing.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Whether a program can be found.
+pub fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
+    if !found {
+        skipped(&format!("no `{name}`"));
+    }
+    found
+}

@@ -43,6 +43,10 @@ pub fn look(request: &Request, overlay: &mut Overlay) -> Reply {
     let Ok(path) = Memory::of(request.tid).read_path(RemotePtr::new(argument(at.path))) else {
         return Reply::Continue;
     };
+    // A directory as seen from itself or from below is always a real one.
+    if path.is_empty() || path == b"." || path.ends_with(b"/.") || path.ends_with(b"..") {
+        return Reply::Continue;
+    }
     let dirfd = at.dirfd.map_or(libc::AT_FDCWD, |index| argument(index) as i32);
     match overlay.stat(&OpenQuery { pid: request.tid, dirfd, path: &path }) {
         Some(facts) => put(request, argument(at.rest), &facts),

@@ -1,0 +1,7 @@
+//! Getting in: every descendant is followed, and everything else is as without vgpu-run.
+
+mod following;
+mod kills;
+mod overlay_full;
+mod status_and_streams;
+mod terminals;

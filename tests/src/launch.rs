@@ -1,0 +1,162 @@
+//! Running a target program under `vgpu-run`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::workshop;
+
+/// The program under test.
+pub fn vgpu_run() -> PathBuf {
+    workshop::directory().with_file_name("vgpu-run")
+}
+
+/// A run of a program, to be described further.
+pub struct Launch {
+    before: Vec<OsString>,
+    options: Vec<OsString>,
+    program: OsString,
+    arguments: Vec<OsString>,
+    libexec: PathBuf,
+    variables: Vec<(OsString, OsString)>,
+}
+
+/// A run of the target program of this name.
+pub fn launch(target: &str) -> Launch {
+    let program = workshop::target(target).unwrap_or_else(|| panic!("no compiler for `{target}`"));
+    launch_path(program)
+}
+
+/// A run of any program.
+pub fn launch_path(program: impl AsRef<OsStr>) -> Launch {
+    Launch {
+        before: vec![],
+        options: vec![],
+        program: program.as_ref().to_owned(),
+        arguments: vec![],
+        libexec: workshop::stand_ins(),
+        variables: vec![],
+    }
+}
+
+fn strings<S: AsRef<OsStr>>(parts: impl IntoIterator<Item = S>) -> impl Iterator<Item = OsString> {
+    parts.into_iter().map(|part| part.as_ref().to_owned())
+}
+
+impl Launch {
+    /// Arguments of the program.
+    pub fn arguments<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(strings(arguments));
+        self
+    }
+
+    /// Options of vgpu-run.
+    pub fn options<S: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = S>) -> Self {
+        self.options.extend(strings(options));
+        self
+    }
+
+    /// A program and arguments in front of vgpu-run, such as `setpriv …`.
+    pub fn through<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.before.extend(strings(words));
+        self
+    }
+
+    /// An environment variable.
+    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.variables.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// The real payload and engine that were built, instead of stand-ins.
+    pub fn real_payload(mut self) -> Self {
+        self.libexec = vgpu_run().parent().unwrap_or(Path::new(".")).to_owned();
+        self
+    }
+
+    /// As a command, for what this does not offer.
+    pub fn command(&self) -> Command {
+        let mut words: Vec<&OsStr> = self.before.iter().map(OsString::as_os_str).collect();
+        let program = vgpu_run();
+        words.push(program.as_os_str());
+        words.extend(self.options.iter().map(OsString::as_os_str));
+        words.extend([OsStr::new("--"), self.program.as_os_str()]);
+        words.extend(self.arguments.iter().map(OsString::as_os_str));
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        // Cargo sets it for tests; programs do not have it.
+        command.env_remove("LD_LIBRARY_PATH");
+        command.env("VGPU_RUN_LIBEXEC", &self.libexec);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts it with piped standard streams.
+    pub fn start(self) -> Child {
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Runs it to its end, with nothing on standard input.
+    pub fn run(self) -> Run {
+        let mut command = self.command();
+        command.stdin(Stdio::null());
+        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Run { what: format!("{command:?}"), output }
+    }
+}
+
+/// A program that has ended.
+pub struct Run {
+    what: String,
+    output: Output,
+}
+
+impl Run {
+    /// Of a child that was started before.
+    pub fn of(child: Child) -> Self {
+        Self { what: "started before".into(), output: child.wait_with_output().expect("its output") }
+    }
+
+    /// It must have ended with this code; as a shell sees it, so 128 + n for signal n.
+    pub fn assert_exit(&self, code: i32) -> &Self {
+        let status = self.output.status;
+        let seen = status.code().or(status.signal().map(|signal| 128 + signal));
+        assert_eq!(seen, Some(code), "{}", self.text());
+        self
+    }
+
+    /// It must have been ended by this signal.
+    pub fn assert_signal(&self, signal: i32) -> &Self {
+        assert_eq!(self.output.status.signal(), Some(signal), "{}", self.text());
+        self
+    }
+
+    /// It must have printed exactly this.
+    pub fn assert_stdout(&self, expected: &str) -> &Self {
+        assert_eq!(self.stdout(), expected, "{}", self.text());
+        self
+    }
+
+    /// Its standard error must contain this.
+    pub fn assert_stderr_has(&self, expected: &str) -> &Self {
+        assert!(self.stderr().contains(expected), "no `{expected}` in: {}", self.text());
+        self
+    }
+
+    /// What it printed.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// What it and vgpu-run complained about.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    fn text(&self) -> String {
+        format!("{}\n{}\n{}{}", self.what, self.output.status, self.stdout(), self.stderr())
+    }
+}

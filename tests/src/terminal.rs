@@ -1,0 +1,86 @@
+//! A program on a terminal of its own, and a user at the keyboard.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A terminal and the session on it.
+pub struct Terminal {
+    keyboard: File,
+    child: Child,
+    seen: String,
+}
+
+impl Terminal {
+    /// Starts a command as leader of a new session on a new terminal.
+    pub fn start(mut command: Command) -> Self {
+        let (mut keyboard, mut screen) = (-1, -1);
+        let no = std::ptr::null_mut();
+        // SAFETY: openpty writes two descriptors; the other pointers may be null.
+        let opened = unsafe { libc::openpty(&mut keyboard, &mut screen, no, no.cast(), no.cast()) };
+        assert_eq!(opened, 0, "openpty: {}", std::io::Error::last_os_error());
+        // SAFETY: both descriptors are new and ours.
+        let (keyboard, screen) = unsafe { (File::from_raw_fd(keyboard), File::from_raw_fd(screen)) };
+        let stream = || Stdio::from(screen.try_clone().expect("a duplicate"));
+        command.stdin(stream()).stdout(stream()).stderr(stream());
+        // SAFETY: setsid and ioctl are async-signal-safe.
+        unsafe {
+            command.pre_exec(|| {
+                libc::setsid();
+                libc::ioctl(0, libc::TIOCSCTTY, 0);
+                Ok(())
+            })
+        };
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { keyboard, child, seen: String::new() }
+    }
+
+    /// Types.
+    pub fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("types");
+    }
+
+    /// Changes the size of the window.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the request reads one winsize.
+        unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+    }
+
+    /// Waits until this appears on the screen, after what was waited for before.
+    pub fn expect(&mut self, text: &str) {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(20) {
+            if let Some(at) = self.seen.find(text) {
+                self.seen.drain(..at + text.len());
+                return;
+            }
+            let mut poll = libc::pollfd { fd: self.keyboard.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd, alive here.
+            if unsafe { libc::poll(&mut poll, 1, 100) } > 0 {
+                let mut buffer = [0; 4096];
+                match self.keyboard.read(&mut buffer) {
+                    Ok(count) => self.seen += &String::from_utf8_lossy(&buffer[..count]),
+                    Err(_) => break,
+                }
+            }
+        }
+        let _ = self.child.kill();
+        panic!("`{text}` did not appear; instead: {:?}", self.seen);
+    }
+
+    /// Waits for the end.
+    pub fn end(mut self) -> ExitStatus {
+        let mut status = None;
+        let ended = crate::wait_until(Duration::from_secs(20), || {
+            status = self.child.try_wait().expect("its status");
+            status.is_some()
+        });
+        let _ = self.child.kill();
+        assert!(ended, "the session did not end");
+        status.expect("checked")
+    }
+}
