@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-PAYLOAD_CRATES := libcuda libcudart libcublas libcublaslt
+PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt
 
 .PHONY: help build demo test bench clients lint clean
 

@@ -39,6 +39,7 @@ const fn cublaslt(soname: &'static str, major: u32) -> Library {
 /// Every library of the payload: one file per SONAME, as loaders recognise a library by its inode.
 pub const LIBRARIES: &[Library] = &[
     driver("libcuda.so.1", "liblibcuda.a", &["cu"]),
+    driver("libnvidia-ml.so.1", "liblibnvml.a", &["nvml"]),
     cudart("libcudart.so.11.0", 11),
     cudart("libcudart.so.12", 12),
     cublas("libcublas.so.11", 11),

@@ -1,4 +1,4 @@
-//! The process that answers: how it begins and ends. What it does in between is [`main_loop`].
+//! The process that answers: how it begins and ends. What it does in between is [`crate::main_loop`].
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;

@@ -1,0 +1,246 @@
+//! Which devices there are, and what they are.
+
+use std::ffi::c_char;
+
+use crate::door::*;
+use crate::session::{self, Session, unpadded};
+use wire::device::Description;
+
+/// `nvmlPciInfo_t` as `nvmlDeviceGetPciInfo_v3` fills it.
+#[repr(C)]
+pub struct PciInfo {
+    legacy_id: [u8; 16],
+    domain: u32,
+    bus: u32,
+    device: u32,
+    device_id: u32,
+    subsystem_id: u32,
+    id: [u8; 32],
+}
+
+fn bus_id(device: &Description, digits: usize) -> String {
+    let [domain, bus, slot] = device.pci;
+    format!("{domain:0digits$X}:{bus:02X}:{slot:02X}.0")
+}
+
+fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes[..text.len().min(N - 1)].copy_from_slice(&text.as_bytes()[..text.len().min(N - 1)]);
+    bytes
+}
+
+fn uuid(device: &Description) -> String {
+    let digits: String = device.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "GPU-{}-{}-{}-{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[12..16],
+        &digits[16..20],
+        &digits[20..]
+    )
+}
+
+fn find(session: &Session, matches: impl Fn(&Description) -> bool) -> Nvml<usize> {
+    let index = session.devices().iter().position(matches).ok_or(Error::NOT_FOUND)?;
+    session.handle(index)
+}
+
+fn by_bus_id(session: &Session, wanted: &str) -> Nvml<usize> {
+    find(session, |device| [4, 8].iter().any(|digits| bus_id(device, *digits).eq_ignore_ascii_case(wanted)))
+}
+
+unsafe fn pci(target: *mut PciInfo, handle: usize) -> Nvml {
+    session::with(|session| {
+        let (_, device) = session.device(handle)?;
+        let [domain, bus, slot] = device.pci;
+        // SAFETY: the caller's structure.
+        *unsafe { out(target) }? = PciInfo {
+            legacy_id: padded(&bus_id(device, 4)),
+            domain,
+            bus,
+            device: slot,
+            device_id: device.pci_device_id,
+            subsystem_id: device.pci_subsystem_id,
+            id: padded(&bus_id(device, 8)),
+        };
+        Ok(())
+    })
+}
+
+/// A text of a device.
+unsafe fn tell(
+    target: *mut c_char,
+    length: u32,
+    handle: usize,
+    of: impl FnOnce(&Description) -> Nvml<String>,
+) -> Nvml {
+    // SAFETY: the caller's buffer.
+    session::with(|session| unsafe { put_text(target, length, &of(session.device(handle)?.1)?) })
+}
+
+/// A number of a device.
+unsafe fn number<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description) -> T) -> Nvml {
+    session::with(|session| {
+        let value = of(session.device(handle)?.1);
+        // SAFETY: the caller's place.
+        *unsafe { out(target) }? = value;
+        Ok(())
+    })
+}
+
+unsafe fn count(target: *mut u32) -> Nvml {
+    session::with(|session| {
+        // SAFETY: the caller's place.
+        *unsafe { out(target) }? = session.devices().len() as u32;
+        Ok(())
+    })
+}
+
+unsafe fn by_index(index: u32, handle: *mut usize) -> Nvml {
+    session::with(|session| {
+        // SAFETY: the caller's place.
+        *unsafe { out(handle) }? = session.handle(index as usize)?;
+        Ok(())
+    })
+}
+
+exports! {
+    fn nvmlDeviceGetCount(target: *mut u32) {
+        count(target)
+    }
+
+    fn nvmlDeviceGetCount_v2(target: *mut u32) {
+        count(target)
+    }
+
+    fn nvmlDeviceGetHandleByIndex(index: u32, handle: *mut usize) {
+        by_index(index, handle)
+    }
+
+    fn nvmlDeviceGetHandleByIndex_v2(index: u32, handle: *mut usize) {
+        by_index(index, handle)
+    }
+
+    fn nvmlDeviceGetHandleByUUID(wanted: *const c_char, handle: *mut usize) {
+        let wanted = text(wanted)?;
+        session::with(|session| {
+            *out(handle)? = find(session, |device| uuid(device) == wanted)?;
+            Ok(())
+        })
+    }
+
+    fn nvmlDeviceGetHandleBySerial(wanted: *const c_char, handle: *mut usize) {
+        let wanted = text(wanted)?;
+        session::with(|session| {
+            *out(handle)? = find(session, |device| unpadded(&device.serial) == wanted)?;
+            Ok(())
+        })
+    }
+
+    fn nvmlDeviceGetHandleByPciBusId(wanted: *const c_char, handle: *mut usize) {
+        let wanted = text(wanted)?;
+        session::with(|session| {
+            *out(handle)? = by_bus_id(session, wanted)?;
+            Ok(())
+        })
+    }
+
+    fn nvmlDeviceGetHandleByPciBusId_v2(wanted: *const c_char, handle: *mut usize) {
+        let wanted = text(wanted)?;
+        session::with(|session| {
+            *out(handle)? = by_bus_id(session, wanted)?;
+            Ok(())
+        })
+    }
+
+    fn nvmlDeviceGetPciInfo(handle: usize, target: *mut PciInfo) {
+        pci(target, handle)
+    }
+
+    fn nvmlDeviceGetPciInfo_v2(handle: usize, target: *mut PciInfo) {
+        pci(target, handle)
+    }
+
+    fn nvmlDeviceGetPciInfo_v3(handle: usize, target: *mut PciInfo) {
+        pci(target, handle)
+    }
+
+    fn nvmlDeviceGetName(handle: usize, target: *mut c_char, length: u32) {
+        tell(target, length, handle, |device| Ok(unpadded(&device.name)))
+    }
+
+    fn nvmlDeviceGetUUID(handle: usize, target: *mut c_char, length: u32) {
+        tell(target, length, handle, |device| Ok(uuid(device)))
+    }
+
+    fn nvmlDeviceGetSerial(handle: usize, target: *mut c_char, length: u32) {
+        tell(target, length, handle, |device| Ok(unpadded(&device.serial)))
+    }
+
+    fn nvmlDeviceGetVbiosVersion(handle: usize, target: *mut c_char, length: u32) {
+        tell(target, length, handle, |device| Ok(unpadded(&device.vbios)))
+    }
+
+    fn nvmlDeviceGetBoardPartNumber(handle: usize, target: *mut c_char, length: u32) {
+        tell(target, length, handle, |device| match device.part_number[0] {
+            0 => Err(Error::NOT_SUPPORTED),
+            _ => Ok(unpadded(&device.part_number)),
+        })
+    }
+
+    fn nvmlDeviceGetIndex(handle: usize, target: *mut u32) {
+        session::with(|session| {
+            *out(target)? = session.device(handle)?.0;
+            Ok(())
+        })
+    }
+
+    fn nvmlDeviceGetMinorNumber(handle: usize, target: *mut u32) {
+        session::with(|session| {
+            *out(target)? = session.device(handle)?.0;
+            Ok(())
+        })
+    }
+
+    fn nvmlDeviceGetBrand(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.brand)
+    }
+
+    fn nvmlDeviceGetArchitecture(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.architecture)
+    }
+
+    fn nvmlDeviceGetCudaComputeCapability(handle: usize, major: *mut i32, minor: *mut i32) {
+        number(major, handle, |device| device.capability[0] as i32)?;
+        number(minor, handle, |device| device.capability[1] as i32)
+    }
+
+    fn nvmlDeviceGetMemoryBusWidth(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.memory_bus_width)
+    }
+
+    fn nvmlDeviceGetMultiGpuBoard(handle: usize, target: *mut u32) {
+        number(target, handle, |_| 0)
+    }
+
+    fn nvmlDeviceGetMaxPcieLinkGeneration(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.pcie[0])
+    }
+
+    fn nvmlDeviceGetMaxPcieLinkWidth(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.pcie[1])
+    }
+
+    fn nvmlDeviceGetCurrPcieLinkGeneration(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.pcie[0])
+    }
+
+    fn nvmlDeviceGetCurrPcieLinkWidth(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.pcie[1])
+    }
+
+    fn nvmlDeviceGetNumFans(handle: usize, target: *mut u32) {
+        number(target, handle, |device| device.fans)
+    }
+}

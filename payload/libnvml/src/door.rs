@@ -1,0 +1,104 @@
+//! `nvmlReturn_t`, and what every exported function goes through.
+
+use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// An `nvmlReturn_t` that is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error(pub u32);
+
+/// What an implementation returns.
+pub type Nvml<T = ()> = Result<T, Error>;
+
+impl Error {
+    /// `NVML_ERROR_UNINITIALIZED`
+    pub const UNINITIALIZED: Error = Error(1);
+    /// `NVML_ERROR_INVALID_ARGUMENT`
+    pub const INVALID_ARGUMENT: Error = Error(2);
+    /// `NVML_ERROR_NOT_SUPPORTED`
+    pub const NOT_SUPPORTED: Error = Error(3);
+    /// `NVML_ERROR_NOT_FOUND`
+    pub const NOT_FOUND: Error = Error(6);
+    /// `NVML_ERROR_INSUFFICIENT_SIZE`
+    pub const INSUFFICIENT_SIZE: Error = Error(7);
+    /// `NVML_ERROR_DRIVER_NOT_LOADED`
+    pub const DRIVER_NOT_LOADED: Error = Error(9);
+    /// `NVML_ERROR_TIMEOUT`
+    pub const TIMEOUT: Error = Error(10);
+    /// `NVML_ERROR_ARGUMENT_VERSION_MISMATCH`
+    pub const VERSION_MISMATCH: Error = Error(25);
+    /// `NVML_ERROR_UNKNOWN`
+    pub const UNKNOWN: Error = Error(999);
+}
+
+/// Runs an implementation.
+pub fn enter(implementation: impl FnOnce() -> Nvml) -> u32 {
+    match catch_unwind(AssertUnwindSafe(implementation)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => error.0,
+        Err(_) => Error::UNKNOWN.0,
+    }
+}
+
+/// Where a function writes its answer.
+///
+/// # Safety
+/// `pointer` must be null or valid for writes of `T`.
+pub unsafe fn out<'a, T>(pointer: *mut T) -> Nvml<&'a mut T> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.as_mut() }.ok_or(Error::INVALID_ARGUMENT)
+}
+
+/// A text that the caller passes.
+///
+/// # Safety
+/// `pointer` must be null or a NUL-terminated string.
+pub unsafe fn text<'a>(pointer: *const c_char) -> Nvml<&'a str> {
+    if pointer.is_null() {
+        return Err(Error::INVALID_ARGUMENT);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Error::INVALID_ARGUMENT)
+}
+
+/// Copies a text and its NUL into a caller's buffer, whole or not at all.
+///
+/// # Safety
+/// `target` must be null or valid for writes of `capacity` bytes.
+pub unsafe fn put_text(target: *mut c_char, capacity: u32, text: &str) -> Nvml {
+    if target.is_null() {
+        return Err(Error::INVALID_ARGUMENT);
+    }
+    if text.len() >= capacity as usize {
+        return Err(Error::INSUFFICIENT_SIZE);
+    }
+    // SAFETY: text and NUL fit, by the comparison.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), target.cast(), text.len());
+        *target.add(text.len()) = 0;
+    }
+    Ok(())
+}
+
+/// Exported functions.
+macro_rules! exports {
+    ($(fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
+            // SAFETY: what each body dereferences is what NVML's documentation makes the caller promise.
+            #[allow(unused_unsafe, reason = "some bodies are safe")]
+            $crate::door::enter(|| -> $crate::door::Nvml { unsafe { $body } })
+        }
+    )*};
+}
+
+/// A name that exists and is refused.
+macro_rules! unsupported {
+    ($name:ident) => {
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name() -> u32 {
+            $crate::session::note_unsupported(stringify!($name));
+            $crate::door::Error::NOT_SUPPORTED.0
+        }
+    };
+}

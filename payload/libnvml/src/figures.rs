@@ -1,0 +1,198 @@
+//! Memory, load, clocks, power, temperature, modes.
+
+use crate::door::*;
+use crate::session;
+use wire::device::{Description, Usage};
+
+/// `nvmlMemory_t`
+#[repr(C)]
+pub struct Memory {
+    total: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlMemory_v2_t`
+#[repr(C)]
+pub struct Memory2 {
+    version: u32,
+    total: u64,
+    reserved: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlUtilization_t`
+#[repr(C)]
+pub struct Utilization {
+    gpu: u32,
+    memory: u32,
+}
+
+/// Something that moves.
+unsafe fn moving<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description, &Usage) -> Nvml<T>) -> Nvml {
+    session::with(|session| {
+        let (_, device) = session.device(handle)?;
+        let value = of(device, &session.usage(handle)?)?;
+        // SAFETY: the caller's place.
+        *unsafe { out(target) }? = value;
+        Ok(())
+    })
+}
+
+/// Something that does not.
+unsafe fn fixed<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description) -> Nvml<T>) -> Nvml {
+    session::with(|session| {
+        let value = of(session.device(handle)?.1)?;
+        // SAFETY: the caller's place.
+        *unsafe { out(target) }? = value;
+        Ok(())
+    })
+}
+
+/// Between idle and limit, by the load.
+fn scaled(idle: u32, most: u32, per_cent: u32) -> u32 {
+    idle + (u64::from(most.saturating_sub(idle)) * u64::from(per_cent) / 100) as u32
+}
+
+/// `nvmlClockType_t`: graphics, SM, memory, video.
+fn clock(clocks: [u32; 4], kind: u32) -> Nvml<u32> {
+    clocks.get(kind as usize).copied().ok_or(Error::INVALID_ARGUMENT)
+}
+
+fn power_now(device: &Description, usage: &Usage) -> u32 {
+    scaled(device.power[0], device.power[1], usage.utilisation)
+}
+
+exports! {
+    // The first form of the structure has no place for what the driver reserves: it counts as used (recorded on an H100).
+    fn nvmlDeviceGetMemoryInfo(handle: usize, target: *mut Memory) {
+        moving(target, handle, |device, usage| {
+            let reserved = device.reserved_memory;
+            Ok(Memory { total: usage.total + reserved, free: usage.free, used: usage.used + reserved })
+        })
+    }
+
+    fn nvmlDeviceGetMemoryInfo_v2(handle: usize, target: *mut Memory2) {
+        const VERSION_2: u32 = 0x0200_0028;
+        let version = out(target)?.version;
+        if version != VERSION_2 {
+            return Err(Error::VERSION_MISMATCH);
+        }
+        moving(target, handle, |device, usage| {
+            let reserved = device.reserved_memory;
+            Ok(Memory2 { version, total: usage.total + reserved, reserved, free: usage.free, used: usage.used })
+        })
+    }
+
+    fn nvmlDeviceGetUtilizationRates(handle: usize, target: *mut Utilization) {
+        moving(target, handle, |_, usage| Ok(Utilization { gpu: usage.utilisation, memory: usage.memory_utilisation }))
+    }
+
+    fn nvmlDeviceGetTemperature(handle: usize, _sensor: u32, target: *mut u32) {
+        moving(target, handle, |device, usage| {
+            let [idle, _, _, most] = device.temperature;
+            Ok(scaled(idle, most.saturating_sub(10), usage.utilisation))
+        })
+    }
+
+    fn nvmlDeviceGetTemperatureThreshold(handle: usize, kind: u32, target: *mut u32) {
+        fixed(target, handle, |device| {
+            let [_, slowdown, shutdown, most] = device.temperature;
+            [shutdown, slowdown, most, most].get(kind as usize).copied().ok_or(Error::NOT_SUPPORTED)
+        })
+    }
+
+    fn nvmlDeviceGetFanSpeed(handle: usize, target: *mut u32) {
+        moving(target, handle, |device, usage| if device.fans == 0 { Err(Error::NOT_SUPPORTED) } else { Ok(scaled(0, 80, usage.utilisation)) })
+    }
+
+    fn nvmlDeviceGetPowerUsage(handle: usize, target: *mut u32) {
+        moving(target, handle, |device, usage| Ok(power_now(device, usage)))
+    }
+
+    fn nvmlDeviceGetEnforcedPowerLimit(handle: usize, target: *mut u32) {
+        fixed(target, handle, |device| Ok(device.power[1]))
+    }
+
+    fn nvmlDeviceGetPowerManagementLimit(handle: usize, target: *mut u32) {
+        fixed(target, handle, |device| Ok(device.power[1]))
+    }
+
+    fn nvmlDeviceGetPowerManagementDefaultLimit(handle: usize, target: *mut u32) {
+        fixed(target, handle, |device| Ok(device.power[1]))
+    }
+
+    fn nvmlDeviceGetPowerManagementLimitConstraints(handle: usize, least: *mut u32, most: *mut u32) {
+        fixed(least, handle, |device| Ok(device.power[2]))?;
+        fixed(most, handle, |device| Ok(device.power[3]))
+    }
+
+    fn nvmlDeviceGetPowerManagementMode(handle: usize, target: *mut u32) {
+        fixed(target, handle, |_| Ok(1))
+    }
+
+    fn nvmlDeviceGetClockInfo(handle: usize, kind: u32, target: *mut u32) {
+        moving(target, handle, |device, usage| {
+            clock(if usage.utilisation > 0 { device.clocks_max } else { device.clocks_idle }, kind)
+        })
+    }
+
+    fn nvmlDeviceGetMaxClockInfo(handle: usize, kind: u32, target: *mut u32) {
+        fixed(target, handle, |device| clock(device.clocks_max, kind))
+    }
+
+    fn nvmlDeviceGetApplicationsClock(handle: usize, kind: u32, target: *mut u32) {
+        fixed(target, handle, |device| clock(device.clocks_max, kind))
+    }
+
+    fn nvmlDeviceGetPerformanceState(handle: usize, target: *mut u32) {
+        moving(target, handle, |_, usage| Ok(if usage.utilisation > 0 { 0 } else { 8 }))
+    }
+
+    fn nvmlDeviceGetPersistenceMode(handle: usize, target: *mut u32) {
+        fixed(target, handle, |_| Ok(1))
+    }
+
+    fn nvmlDeviceGetComputeMode(handle: usize, target: *mut u32) {
+        fixed(target, handle, |_| Ok(0))
+    }
+
+    fn nvmlDeviceGetDisplayMode(handle: usize, target: *mut u32) {
+        fixed(target, handle, |_| Ok(0))
+    }
+
+    fn nvmlDeviceGetDisplayActive(handle: usize, target: *mut u32) {
+        fixed(target, handle, |_| Ok(0))
+    }
+
+    fn nvmlDeviceGetCurrentClocksThrottleReasons(handle: usize, target: *mut u64) {
+        fixed(target, handle, |_| Ok(1))
+    }
+
+    fn nvmlDeviceGetEncoderUtilization(handle: usize, target: *mut u32, period: *mut u32) {
+        fixed(target, handle, |_| Ok(0))?;
+        fixed(period, handle, |_| Ok(100_000))
+    }
+
+    fn nvmlDeviceGetDecoderUtilization(handle: usize, target: *mut u32, period: *mut u32) {
+        fixed(target, handle, |_| Ok(0))?;
+        fixed(period, handle, |_| Ok(100_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn structures_have_the_sizes_of_the_c_interface() {
+        assert_eq!(size_of::<Memory>(), 24);
+        assert_eq!(size_of::<Memory2>(), 40);
+    }
+
+    #[test]
+    fn figures_scale_between_idle_and_limit() {
+        assert_eq!((scaled(10, 110, 0), scaled(10, 110, 50), scaled(10, 110, 100)), (10, 60, 110));
+    }
+}

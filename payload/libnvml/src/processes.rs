@@ -1,0 +1,94 @@
+//! Who uses a device.
+
+use bytemuck::Zeroable;
+
+use crate::door::*;
+use crate::session;
+use wire::control::{ListProcesses, ProcessEntry};
+
+/// `nvmlProcessInfo_v1_t`
+#[repr(C)]
+pub struct Process1 {
+    pid: u32,
+    used: u64,
+}
+
+/// `nvmlProcessInfo_v2_t`, and `nvmlProcessInfo_t` of version 3
+#[repr(C)]
+pub struct Process2 {
+    pid: u32,
+    used: u64,
+    gpu_instance: u32,
+    compute_instance: u32,
+}
+
+/// Longest list: more processes than a machine can run engines.
+const MOST: usize = 4096;
+
+fn holders(handle: usize) -> Nvml<Vec<ProcessEntry>> {
+    session::with(|session| {
+        let (index, _) = session.device(handle)?;
+        let mut tail = vec![0; MOST * size_of::<ProcessEntry>()];
+        let order = ListProcesses { index, reserved: 0 };
+        let (head, length) =
+            session.connection().call_with(&order, &[], &mut tail).map_err(|_| Error::UNKNOWN)?;
+        let mut entries = vec![ProcessEntry::zeroed(); head.count as usize];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut entries);
+        let usable = bytes.len().min(length);
+        bytes[..usable].copy_from_slice(&tail[..usable]);
+        Ok(entries)
+    })
+}
+
+/// Fills a caller's list, or says how long it has to be.
+unsafe fn fill<T>(handle: usize, count: *mut u32, list: *mut T, make: impl Fn(&ProcessEntry) -> T) -> Nvml {
+    let entries = holders(handle)?;
+    // SAFETY: the caller's place.
+    let count = unsafe { out(count) }?;
+    let room = std::mem::replace(count, entries.len() as u32) as usize;
+    if entries.len() > room || list.is_null() && !entries.is_empty() {
+        return Err(Error::INSUFFICIENT_SIZE);
+    }
+    for (index, entry) in entries.iter().enumerate() {
+        // SAFETY: the caller's list has room for that many, by its own word.
+        unsafe { list.add(index).write(make(entry)) };
+    }
+    Ok(())
+}
+
+fn second(entry: &ProcessEntry) -> Process2 {
+    Process2 { pid: entry.pid, used: entry.bytes, gpu_instance: u32::MAX, compute_instance: u32::MAX }
+}
+
+unsafe fn none(handle: usize, count: *mut u32) -> Nvml {
+    session::with(|session| session.device(handle).map(drop))?;
+    // SAFETY: the caller's place.
+    *unsafe { out(count) }? = 0;
+    Ok(())
+}
+
+exports! {
+    fn nvmlDeviceGetComputeRunningProcesses(handle: usize, count: *mut u32, list: *mut Process1) {
+        fill(handle, count, list, |entry| Process1 { pid: entry.pid, used: entry.bytes })
+    }
+
+    fn nvmlDeviceGetComputeRunningProcesses_v2(handle: usize, count: *mut u32, list: *mut Process2) {
+        fill(handle, count, list, second)
+    }
+
+    fn nvmlDeviceGetComputeRunningProcesses_v3(handle: usize, count: *mut u32, list: *mut Process2) {
+        fill(handle, count, list, second)
+    }
+
+    fn nvmlDeviceGetGraphicsRunningProcesses(handle: usize, count: *mut u32, _list: *mut Process1) {
+        none(handle, count)
+    }
+
+    fn nvmlDeviceGetGraphicsRunningProcesses_v2(handle: usize, count: *mut u32, _list: *mut Process2) {
+        none(handle, count)
+    }
+
+    fn nvmlDeviceGetGraphicsRunningProcesses_v3(handle: usize, count: *mut u32, _list: *mut Process2) {
+        none(handle, count)
+    }
+}
