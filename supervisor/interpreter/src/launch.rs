@@ -13,7 +13,7 @@ pub struct Launch<'a> {
     pub block: [u32; 3],
     /// Bytes of dynamic shared memory.
     pub dynamic_shared: u32,
-    /// The parameter buffer, laid out as [`crate::Kernel::parameters`] says.
+    /// The parameter buffer, laid out as PTX lays parameters out.
     pub parameters: &'a [u8],
     /// Whether all blocks must be able to wait for each other (`cuLaunchCooperativeKernel`).
     pub cooperative: bool,
@@ -22,7 +22,7 @@ pub struct Launch<'a> {
 /// What a kernel meets outside itself.
 pub struct Environment<'a> {
     /// Device addresses. An access outside (and outside the block's own shared and local memory) is a [`Fault`];
-    /// one inside that no page backs raises SIGSEGV, which the caller turns into a fault with the help of [`crate::current`].
+    /// one inside that no page backs raises SIGSEGV, which the caller turns into a fault with the help of [`crate::with_current`].
     pub window: Range<u64>,
     /// Receives the text of device `printf`, one call per statement. Called from any worker thread.
     pub print: &'a (dyn Fn(&str) + Sync),
