@@ -27,11 +27,11 @@ class Fixture:
     def input(self, name, width, values):
         self.data.append(f'// data: {name} = u{width}{listing(values, width)}')
 
-    def kernel(self, name, instruction, inputs, out, expected, within=''):
+    def kernel(self, name, instruction, inputs, out, expected, within='', kind=None):
         """`inputs` is [(name, register type, bits in memory)], `out` the (register type, bits in memory) of %d."""
         name = name.replace('.', '_')
         out_type, out_width = out
-        kind = out_type if within else f'u{out_width}'
+        kind = kind or (out_type if within else f'u{out_width}')
         arguments = ', '.join(['out'] + [argument for argument, _, _ in inputs])
         values = expected if isinstance(expected, str) else listing(expected, out_width)
         self.runs.append(f'// run: {name}<<<1, {LANES}>>>({arguments}) -> out == {kind}{values}{within}')
@@ -471,7 +471,6 @@ def half_arithmetic():
         fixture = Fixture(f'arithmetic_{kind}', f'Arithmetic on .{kind} and .{kind}x2: one rounding, also of fma.', target=target)
         a, b, c = (float_inputs(form, seed) for seed in range(3))
         c = [form.encode(neg(mul(form.decode(x), form.decode(y)))) if i % 4 == 0 else z for i, (x, y, z) in enumerate(zip(a, b, c))]
-        # Sums that land exactly between two values when the product is rounded first: fma must not round twice.
         for name, values in (('a', a), ('b', b), ('c', c)):
             fixture.input(name, 16, values)
             fixture.input(name + 'x2', 32, [x | values[(i * 7 + 3) % LANES] << 16 for i, x in enumerate(values)])
@@ -484,9 +483,9 @@ def half_arithmetic():
             listed = lambda names: ', '.join('%' + name for name, _, _ in names)
             fixture.kernel(f'{op}{suffix}_{kind}', f'{op}{suffix}.{kind} %d, {listed(operands)};', operands, (kind, 16), values)
             packed = [(name + 'x2', kind + 'x2', 32) for name in 'abc'[:arity]]
-            # Packed NaNs are compared as their canonical bits: a lane of two halves has no `nan`.
-            both = [(x if x != 'nan' else form.nan) | (y if y != 'nan' else form.nan) << 16 for x, y in zip(values, (values[(i * 7 + 3) % LANES] for i in range(LANES)))]
-            fixture.kernel(f'{op}{suffix}_{kind}x2', f'{op}{suffix}.{kind}x2 %d, {listed(packed)};', packed, (kind + 'x2', 32), both)
+            # Expected halves one by one, so that each may be any NaN.
+            halves = [half for i in range(LANES) for half in (values[i], values[(i * 7 + 3) % LANES])]
+            fixture.kernel(f'{op}{suffix}_{kind}x2', f'{op}{suffix}.{kind}x2 %d, {listed(packed)};', packed, (kind + 'x2', 32), listing(halves, 16), kind='u16')
 
         subtract = lambda x, y: add(x, neg(y)) if y != 'nan' else 'nan'
         for op, function, arity in (('add', add, 2), ('sub', subtract, 2), ('mul', mul, 2), ('fma.rn', fma, 3)):

@@ -1,0 +1,140 @@
+//! Who runs PTX: the interpreter today, further executors beside it.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use interpreter::{Environment, Image, Kernel, Launch, Pool};
+
+/// Memory that a kernel sees, aligned as device memory is.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    words: Vec<u128>,
+    len: usize,
+}
+
+impl Buffer {
+    /// Zeroed memory.
+    pub fn zeroed(len: usize) -> Self {
+        Self { words: vec![0; len.div_ceil(16) + 1], len }
+    }
+
+    /// A copy of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut words: Vec<u128> = bytes
+            .chunks(16)
+            .map(|chunk| {
+                let mut word = [0; 16];
+                word[..chunk.len()].copy_from_slice(chunk);
+                u128::from_le_bytes(word)
+            })
+            .collect();
+        words.push(0);
+        Self { words, len: bytes.len() }
+    }
+
+    /// Its address.
+    pub fn address(&mut self) -> u64 {
+        self.words.as_mut_ptr().expose_provenance() as u64
+    }
+
+    /// What it holds.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.words.iter().flat_map(|word| word.to_le_bytes()).take(self.len).collect()
+    }
+}
+
+/// A parameter of a launch.
+#[derive(Debug)]
+pub enum Parameter<'a> {
+    /// A value, by its bytes.
+    Value(Vec<u8>),
+    /// The address of a buffer.
+    Memory(&'a mut Buffer),
+}
+
+/// How many blocks and threads, and how much dynamic shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Blocks.
+    pub grid: [u32; 3],
+    /// Threads of a block.
+    pub block: [u32; 3],
+    /// Bytes of dynamic shared memory.
+    pub shared: u32,
+}
+
+/// A module loaded into the interpreter; it keeps the memory of the module's variables.
+pub struct Loaded {
+    image: Image,
+    _variables: Vec<Vec<u128>>,
+}
+
+impl Loaded {
+    /// Parses and loads a module.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let module = ptx::Module::parse(text.to_owned()).map_err(|error| error.to_string())?;
+        let mut variables = Vec::new();
+        let mut allocate = |size: u64, align: u64| {
+            // Alignment beyond 16 is met by taking more and rounding up.
+            let mut memory = vec![0u128; ((size + align) / 16 + 1) as usize];
+            let start = memory.as_mut_ptr().expose_provenance() as u64;
+            variables.push(memory);
+            Some(start.next_multiple_of(align.max(1)))
+        };
+        let image = Image::load(Arc::new(module), &mut allocate).map_err(|error| error.to_string())?;
+        Ok(Self { image, _variables: variables })
+    }
+
+    /// Decodes a kernel; the error names the instruction that is refused.
+    pub fn kernel(&self, name: &str) -> Result<Arc<Kernel>, String> {
+        self.image.kernel(name).map_err(|error| error.to_string())
+    }
+
+    /// Runs a kernel to its end and gives what it printed.
+    pub fn run(
+        &self,
+        pool: &Pool,
+        name: &str,
+        shape: Shape,
+        parameters: &mut [Parameter],
+    ) -> Result<String, String> {
+        let kernel = self.kernel(name)?;
+        let bytes = self.parameters(name, parameters)?;
+        let printed = Mutex::new(String::new());
+        let environment = Environment {
+            window: 0..u64::MAX,
+            print: &|text| printed.lock().expect("no printer panics").push_str(text),
+            cancel: &AtomicBool::new(false),
+        };
+        let launch = Launch {
+            grid: shape.grid,
+            block: shape.block,
+            dynamic_shared: shape.shared,
+            parameters: &bytes,
+            cooperative: false,
+        };
+        pool.run(&kernel, &launch, &environment).map_err(|fault| fault.to_string())?;
+        Ok(printed.into_inner().expect("no printer panics"))
+    }
+
+    /// The parameter buffer: each value at its own alignment, cut or extended to the declared size.
+    fn parameters(&self, name: &str, parameters: &mut [Parameter]) -> Result<Vec<u8>, String> {
+        let module = self.image.module();
+        let function = module.function_named(name).ok_or_else(|| format!("no function `{name}`"))?;
+        let (slots, size) = (function.parameter_layout(), function.parameter_bytes());
+        if slots.len() != parameters.len() {
+            return Err(format!("`{name}` takes {} parameters, not {}", slots.len(), parameters.len()));
+        }
+        let mut bytes = vec![0; size as usize];
+        for (slot, parameter) in slots.iter().zip(parameters) {
+            let value = match parameter {
+                Parameter::Value(value) => value.clone(),
+                Parameter::Memory(buffer) => buffer.address().to_le_bytes().to_vec(),
+            };
+            let len = value.len().min(slot.size as usize);
+            bytes[slot.offset as usize..][..len].copy_from_slice(&value[..len]);
+        }
+        Ok(bytes)
+    }
+}
