@@ -9,6 +9,9 @@ use std::rc::Rc;
 
 use broker::Announcement;
 use device::{Host, Profile};
+use overlay::DriverFile;
+use overlay::driver_text::{DeviceText, driver_files};
+use wire::device::Description;
 
 use crate::cli::Session;
 use crate::failure::Failure;
@@ -54,6 +57,15 @@ impl Card {
         *self.chosen.borrow()
     }
 
+    /// The driver's text files; those of the devices are there once these are known.
+    pub fn files(&self) -> Vec<DriverFile> {
+        let texts = self.chosen().map_or_else(Vec::new, |profile| {
+            let devices = device::announce(profile, &self.request, &Host::probe());
+            devices.iter().map(text_of).collect()
+        });
+        driver_files(device::DRIVER_VERSION, &texts)
+    }
+
     /// Chooses, for the rest of the session.
     pub fn announce(&self) -> Announcement {
         let profile = self.profile.unwrap_or_else(|| self.automatic());
@@ -70,6 +82,21 @@ impl Card {
         let code = libraries.iter().filter_map(|(path, tid)| report::inspect::device_code(&find(*tid, path)));
         let capabilities: Vec<Vec<u32>> = code.map(|code| code.ptx.into_iter().collect()).collect();
         device::automatic(capabilities.iter().map(Vec::as_slice))
+    }
+}
+
+fn text_of(device: &Description) -> DeviceText {
+    let text = |bytes: &[u8]| {
+        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    };
+    let digits: String = device.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    DeviceText {
+        name: text(&device.name),
+        uuid: format!("GPU-{}", parts.join("-")),
+        pci: device.pci,
+        video_bios: text(&device.vbios),
     }
 }
 

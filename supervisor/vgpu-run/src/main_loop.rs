@@ -70,6 +70,7 @@ pub struct MainLoop<'a> {
     nodes: Nodes,
     listings: Listings,
     replaced: Replaced,
+    card_is_known: bool,
     phase: Phase,
 }
 
@@ -94,6 +95,7 @@ impl<'a> MainLoop<'a> {
             nodes: Nodes::default(),
             listings: Listings::default(),
             replaced: Replaced::default(),
+            card_is_known: false,
             phase: Phase::Running,
         }
     }
@@ -224,13 +226,18 @@ impl<'a> MainLoop<'a> {
     }
 
     fn report_broker(&mut self) {
-        let Services { broker, report, card, .. } = &mut self.services;
+        let Services { overlay, broker, report, card } = &mut self.services;
         for event in broker.take_events() {
             reporting::broker_event(report, &event);
         }
-        if let Some(profile) = card.chosen() {
+        if let Some(profile) = card.chosen().filter(|_| !self.card_is_known) {
+            self.card_is_known = true;
             let [major, minor] = profile.capability;
             report.device_chosen(&profile.name, (major, minor));
+            overlay.set_files(card.files());
+            if self.session.log >= Log::Info {
+                eprintln!("vgpu-run: announces {} (`--gpu {}`)", profile.name, profile.key);
+            }
         }
     }
 
