@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fatbin::{Found, NoCode, scan};
+use filetests::executor::Loaded;
 use memmap2::Mmap;
 
 /// A library with fat binaries, in a package of somebody else's.
@@ -81,4 +82,37 @@ impl Library {
     pub fn images(&self, capability: u32) -> impl Iterator<Item = Result<String, NoCode>> {
         self.containers().filter_map(|found| found.container.ok()).map(move |it| it.best_ptx(capability))
     }
+}
+
+/// What became of a library's kernels.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// Kernels that can run.
+    pub decoded: usize,
+    /// Kernels (or, where a module does not load, the module by number) and why not.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Parses every image for `capability` and decodes all of its kernels.
+pub fn decode(library: &Library, capability: u32) -> Decoded {
+    let mut outcome = Decoded::default();
+    for (index, text) in library.images(capability).enumerate() {
+        let result =
+            text.map_err(|error| error.to_string()).and_then(|text| decode_module(&text, &mut outcome));
+        if let Err(error) = result {
+            outcome.refused.push((format!("module {index}"), error));
+        }
+    }
+    outcome
+}
+
+fn decode_module(text: &str, outcome: &mut Decoded) -> Result<(), String> {
+    let loaded = Loaded::new(text)?;
+    for name in loaded.entries() {
+        match loaded.kernel(&name) {
+            Ok(_) => outcome.decoded += 1,
+            Err(reason) => outcome.refused.push((name, reason)),
+        }
+    }
+    Ok(())
 }

@@ -86,6 +86,11 @@ impl Loaded {
         Ok(Self { image, _variables: variables })
     }
 
+    /// Names of the module's kernels.
+    pub fn entries(&self) -> Vec<String> {
+        self.image.module().entries().map(|function| function.name.to_string()).collect()
+    }
+
     /// Decodes a kernel; the error names the instruction that is refused.
     pub fn kernel(&self, name: &str) -> Result<Arc<Kernel>, String> {
         self.image.kernel(name).map_err(|error| error.to_string())
