@@ -4,13 +4,12 @@ CARGO ?= cargo
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt
 
-.PHONY: help build demo test bench clients lint clean
+.PHONY: help build demo test bench lint clean
 
 help:
 	@echo "make demo     run a real language model on the virtual GPU"
 	@echo "make test     install what the tests need, build, run all tests"
 	@echo "make bench    print the ratios of the design, write target/bench.json"
-	@echo "make clients  run the large real clients"
 	@echo "make build    vgpu-run, its engine and its payload in $(RELEASE)"
 	@echo "make lint     formatting, clippy and documentation, warnings denied"
 
@@ -29,11 +28,8 @@ test: build
 
 bench: build
 	scripts/setup test
-	scripts/bench
-
-clients: build
-	scripts/setup test
-	scripts/clients
+	$(CARGO) build --release --locked -p tests --bins
+	$(RELEASE)/bench-getting-in $(BENCH_FLAGS)
 
 lint:
 	$(CARGO) fmt --all --check

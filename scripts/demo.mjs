@@ -1,5 +1,6 @@
 // Greedy completions of fixed prompts by llama.cpp through node-llama-cpp: `demo.mjs cuda|cpu TOKENS FILE`.
-// Writes what it generated to FILE as JSON; with `compare CPU CUDA` holds two such files against each other.
+// Writes what it generated to FILE as JSON; `compare CPU CUDA` holds two such files against each other, and asks the CPU build
+// how sure it was where they first differ.
 import fs from "node:fs";
 import path from "node:path";
 import {createRequire} from "node:module";
@@ -11,7 +12,7 @@ const prompts = [
     "Water boils at a temperature of"
 ];
 
-async function generate(backend, tokens, file) {
+async function load(backend) {
     const home = process.env.LLAMA_HOME;
     const library = createRequire(path.join(home, "package.json")).resolve("node-llama-cpp");
     const {getLlama, LlamaLogLevel, LlamaCompletion} = await import(pathToFileURL(library));
@@ -23,6 +24,11 @@ async function generate(backend, tokens, file) {
         modelPath: path.join(home, "model.gguf"), gpuLayers: backend === "cuda" ? "max" : 0
     });
     const context = await model.createContext({contextSize: 256, threads: 1, flashAttention: true, sequences: 1});
+    return {model, context, LlamaCompletion};
+}
+
+async function generate(backend, tokens, file) {
+    const {model, context, LlamaCompletion} = await load(backend);
     const results = [];
     for (const prompt of prompts) {
         const sequence = context.getSequence();
@@ -42,22 +48,40 @@ async function generate(backend, tokens, file) {
     process.exit(0);
 }
 
-function compare(cpuFile, cudaFile) {
+// Difference of the two highest logits of the CPU build behind the tokens that both agree on.
+async function gap({model, context}, {prompt, tokens}, agreed) {
+    const input = [...model.tokenize(prompt), ...tokens.slice(0, agreed)];
+    // llama.cpp's models want their first token; the completion has added it too.
+    if (model.tokens.bos != null && model.tokens.shouldPrependBosToken) input.unshift(model.tokens.bos);
+    const sequence = context.getSequence();
+    const last = input.pop();
+    const answers = await sequence.controlledEvaluate([
+        ...input, [last, {generateNext: {probabilities: true, options: {temperature: 0}}}]
+    ]);
+    sequence.dispose();
+    const best = [...answers.at(-1).next.probabilities.values()].sort((x, y) => y - x);
+    return Math.log(best[0] / best[1]);
+}
+
+async function compare(cpuFile, cudaFile) {
     const [cpu, cuda] = [cpuFile, cudaFile].map((file) => JSON.parse(fs.readFileSync(file)));
+    const judge = await load("cpu");
     let [identical, all] = [0, 0];
-    cpu.forEach((expected, index) => {
+    for (const [index, expected] of cpu.entries()) {
         const same = expected.tokens.findIndex((token, place) => token !== cuda[index].tokens[place]);
         const agreed = same < 0 ? expected.tokens.length : same;
-        console.log(`  prompt ${index + 1}: first ${agreed} of ${expected.tokens.length} tokens identical`);
+        const how = same < 0 ? "" : `; there the CPU build's top-2 logit gap is ${(await gap(judge, expected, agreed)).toFixed(3)}`;
+        console.log(`  prompt ${index + 1}: first ${agreed} of ${expected.tokens.length} tokens identical${how}`);
         identical += agreed;
         all += expected.tokens.length;
-    });
+    }
     const speed = (results) => results.reduce((sum, result) => sum + result.tokens.length, 0)
         / results.reduce((sum, result) => sum + result.seconds, 0);
     console.log(`tokens identical: ${identical}/${all}`);
     console.log(`speed: ${speed(cuda).toFixed(2)} tokens/s on the virtual GPU, ${speed(cpu).toFixed(2)} on llama.cpp's CPU backend`);
+    process.exit(0);
 }
 
 const [, , action, first, second] = process.argv;
-if (action === "compare") compare(first, second);
+if (action === "compare") await compare(first, second);
 else await generate(action, Number(first), second);

@@ -25,7 +25,8 @@ fn ctrl_c_reaches_the_program_once() {
 
 #[test]
 fn ctrl_c_ends_a_program_that_does_not_care() {
-    let mut terminal = on_terminal(shell("echo ready; sleep 30"));
+    // exec: between its fork and its child's exec, dash can lose the signal, also without vgpu-run (31 of 60 times).
+    let mut terminal = on_terminal(shell("echo ready; exec sleep 30"));
     terminal.expect("ready");
     // A shell that is interrupted between fork and exec of its child goes on waiting, without us as well.
     std::thread::sleep(std::time::Duration::from_millis(300));
