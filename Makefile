@@ -30,6 +30,7 @@ bench: build
 	scripts/setup test
 	$(CARGO) build --release --locked -p tests --bins
 	$(RELEASE)/bench-getting-in $(BENCH_FLAGS)
+	scripts/bench
 
 lint:
 	$(CARGO) fmt --all --check
