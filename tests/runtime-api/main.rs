@@ -1,7 +1,7 @@
 //! The runtime interface as compiled CUDA programs use it: registration, launch, graphs, errors, beside the driver interface.
 //!
-//! `target.c` is linked against the built `libcudart.so.12` and `libcuda.so.1` and run by `vgpu-run`; it checks every
-//! result itself and prints a line for each.
+//! `target.c` and `blas.c` are linked against the built libraries and run by `vgpu-run`; they check every result
+//! themselves and print a line for each.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,22 +13,23 @@ fn build_directory() -> PathBuf {
     found.unwrap_or_else(|| panic!("vgpu-run is not built; hint: run `make build`")).to_owned()
 }
 
-fn compile(build: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/runtime-api/target.c");
-    let target = build.join("runtime-api-target");
+fn compile(build: &Path, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/runtime-api/{name}.c"));
+    let target = build.join(format!("runtime-api-{name}"));
     let mut command = Command::new("cc");
     command.args(["-O1", "-Wall", "-o"]).arg(&target).arg(source);
-    command.args(["libcudart.so.12", "libcuda.so.1"].map(|name| build.join("payload").join(name)));
+    command.args(
+        ["libcudart.so.12", "libcublas.so.12", "libcuda.so.1"].map(|name| build.join("payload").join(name)),
+    );
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     target
 }
 
-#[test]
-fn registered_kernel_runs_and_both_interfaces_share_contexts_and_streams() {
+fn run(name: &str) {
     let build = build_directory();
     let mut command = Command::new(build.join("vgpu-run"));
-    command.args(["--gpu", "gtx1080", "--"]).arg(compile(&build));
+    command.args(["--gpu", "gtx1080", "--"]).arg(compile(&build, name));
     // Cargo sets it for tests; programs do not have it.
     command.env_remove("LD_LIBRARY_PATH");
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -36,4 +37,14 @@ fn registered_kernel_runs_and_both_interfaces_share_contexts_and_streams() {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{said}{complaints}", output.status);
     assert_eq!(said.lines().last(), Some("ok end"), "{said}{complaints}");
+}
+
+#[test]
+fn registered_kernel_runs_and_both_interfaces_share_contexts_and_streams() {
+    run("target");
+}
+
+#[test]
+fn matrix_products_are_right_alone_and_in_graphs() {
+    run("blas");
 }
