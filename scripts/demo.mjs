@@ -49,7 +49,8 @@ async function generate(backend, tokens, file) {
 }
 
 // Difference of the two highest logits of the CPU build behind the tokens that both agree on.
-async function gap({model, context}, {prompt, tokens}, agreed) {
+async function gap({model}, {prompt, tokens}, agreed) {
+    const context = await model.createContext({contextSize: 256, threads: 1, flashAttention: true});
     const input = [...model.tokenize(prompt), ...tokens.slice(0, agreed)];
     // llama.cpp's models want their first token; the completion has added it too.
     if (model.tokens.bos != null && model.tokens.shouldPrependBosToken) input.unshift(model.tokens.bos);
@@ -58,7 +59,7 @@ async function gap({model, context}, {prompt, tokens}, agreed) {
     const answers = await sequence.controlledEvaluate([
         ...input, [last, {generateNext: {probabilities: true, options: {temperature: 0}}}]
     ]);
-    sequence.dispose();
+    await context.dispose();
     const best = [...answers.at(-1).next.probabilities.values()].sort((x, y) => y - x);
     return Math.log(best[0] / best[1]);
 }
