@@ -97,6 +97,8 @@ pub enum EngineState {
     Ready = 1,
     /// Gone; `error` says what the client is to be told.
     Dead = 2,
+    /// Gone as it should, since client or supervisor went first.
+    Left = 3,
 }
 
 /// One stream.

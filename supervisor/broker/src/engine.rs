@@ -24,6 +24,8 @@ pub struct Engine {
     socket: OwnedFd,
     area: OwnedFd,
     view: MappedArea,
+    /// Whether its end is in the report.
+    end_told: bool,
 }
 
 /// The shared area in this process; unmapped when dropped.
@@ -86,6 +88,17 @@ impl Engine {
         }
     }
 
+    /// Whether it ended while its client still had use for it. The pidfd alone does not tell: a client sees the robust futex
+    /// first, and may be gone before the pidfd is readable.
+    fn failed(&self, ended: bool) -> bool {
+        let head = self.view.0.head();
+        match head.state.0.load(Ordering::SeqCst) {
+            state if state == EngineState::Left as u32 => false,
+            state if state == EngineState::Dead as u32 => true,
+            _ => ended || head.robust.0.load(Ordering::SeqCst) & libc::FUTEX_OWNER_DIED != 0,
+        }
+    }
+
     /// Second line after the robust futex: tells the client that nobody will answer. Answers error and text.
     fn declare_dead(&self) -> (u32, String) {
         const LAUNCH_FAILED: u32 = 719;
@@ -112,6 +125,16 @@ impl Engine {
             String::from_utf8_lossy(&bytes).into_owned()
         };
         (if error == 0 { LAUNCH_FAILED } else { error }, text)
+    }
+}
+
+impl Engine {
+    /// Marks it as gone; what the report is to hear of it, once. `ended`: its process has.
+    fn end(&mut self, process: u32, ended: bool) -> Option<Event> {
+        let failed = self.failed(ended);
+        let (error, text) = self.declare_dead();
+        let told = std::mem::replace(&mut self.end_told, true);
+        (failed && !told).then_some(Event::EngineEnded { process, error, text })
     }
 }
 
@@ -160,7 +183,7 @@ impl Broker {
             self.zygote()?.fork(&order, descriptors).map_err(|error| fail("order an engine", error))?;
         }
         let view = MappedArea::new(&area).map_err(|error| fail("map the shared area", error))?;
-        Ok(Engine { pidfd: None, socket, area, view })
+        Ok(Engine { pidfd: None, socket, area, view, end_told: false })
     }
 
     fn zygote(&mut self) -> Result<&Zygote, String> {
@@ -212,19 +235,17 @@ impl Broker {
     }
 
     fn engine_lost(&mut self, process: u32, text: &str) {
-        if let Some(session) = self.sessions.get(&process) {
+        if let Some(session) = self.sessions.get_mut(&process) {
             session.engine.declare_dead();
+            session.engine.end_told = true;
             self.events.push(Event::EngineFailed { process, text: text.into() });
         }
     }
 
     pub(crate) fn engine_ended(&mut self, process: u32) {
         let Some(session) = self.sessions.get_mut(&process) else { return };
-        let (error, text) = session.engine.declare_dead();
         session.engine.pidfd = None;
-        if client_lives(&session.client) {
-            self.events.push(Event::EngineEnded { process, error, text });
-        }
+        self.events.extend(session.engine.end(process, true));
     }
 
     pub(crate) fn engine_spoke(&mut self, process: u32) {
@@ -251,9 +272,9 @@ impl Broker {
 
     /// A client is gone, or has let go of its engine: kill the engine, give all memory back.
     pub(crate) fn end_session(&mut self, process: u32) {
-        let Some(session) = self.sessions.remove(&process) else { return };
+        let Some(mut session) = self.sessions.remove(&process) else { return };
+        self.events.extend(session.engine.end(process, false));
         session.engine.kill();
-        session.engine.declare_dead();
         for grant in session.grants.values().filter(|grant| !grant.imported) {
             memory::punch(&*grant.memory, grant.length);
         }
@@ -262,11 +283,6 @@ impl Broker {
         let (kernels, kernel_nanoseconds) = session.engine.work_done();
         self.events.push(Event::Finished { process, kernels, kernel_nanoseconds, peak });
     }
-}
-
-fn client_lives(client: &OwnedFd) -> bool {
-    let mut ready = [nix::poll::PollFd::new(client.as_fd(), nix::poll::PollFlags::POLLIN)];
-    nix::poll::poll(&mut ready, nix::poll::PollTimeout::ZERO) == Ok(0)
 }
 
 fn pidfd_of(process: u32) -> Result<OwnedFd, Errno> {

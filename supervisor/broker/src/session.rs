@@ -22,8 +22,8 @@ pub struct Grant {
 
 /// A client with an engine.
 pub struct Session {
-    /// Ends with the process.
-    pub client: Arc<OwnedFd>,
+    /// Readable when the process ends; the watch list follows it as long as it is open.
+    _client: Arc<OwnedFd>,
     pub engine: Engine,
     pub space: AddressSpace,
     pub grants: BTreeMap<u64, Grant>,
@@ -33,7 +33,13 @@ pub struct Session {
 
 impl Session {
     pub fn new(client: Arc<OwnedFd>, engine: Engine) -> Session {
-        Session { client, engine, space: AddressSpace::new(WINDOW), grants: BTreeMap::new(), map_sequence: 0 }
+        Session {
+            _client: client,
+            engine,
+            space: AddressSpace::new(WINDOW),
+            grants: BTreeMap::new(),
+            map_sequence: 0,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use packet::Packet;
 use wire::engine::{Map, Unmap};
 use wire::futex;
+use wire::shared::EngineState;
 
 use crate::area::SharedArea;
 use crate::grants::Grants;
@@ -51,14 +52,20 @@ impl Mapper {
                 Ok(_) => {}
             }
             if ready[1].revents().is_some_and(|events| !events.is_empty()) {
-                std::process::exit(0); // The client is gone, and so is all that we are for.
+                self.leave(); // The client is gone, and so is all that we are for.
             }
             match packet::receive(self.socket.as_fd()) {
                 Ok(Some(packet)) => self.obey(packet),
-                Ok(None) => std::process::exit(0),
+                Ok(None) => self.leave(),
                 Err(error) => end(&format!("the broker's socket failed: {error}")),
             }
         }
+    }
+
+    /// Ends in order; the broker tells this from an engine that was killed.
+    fn leave(&self) -> ! {
+        self.area.set_state(EngineState::Left);
+        std::process::exit(0)
     }
 
     fn obey(&self, packet: Packet) {

@@ -1,0 +1,39 @@
+//! What a client meets without anybody being killed from outside.
+
+use tests::{Run, launch};
+
+use crate::alone;
+
+fn run(part: &str, options: &[&str]) -> Run {
+    let _alone = alone();
+    launch("device").arguments([part]).options(["--gpu", "gtx1080"]).options(options).real_payload().run()
+}
+
+#[test]
+fn memory_beyond_the_card_is_refused_and_what_is_freed_can_be_had_again() {
+    run("exhausted", &["--memory", "1G"]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn wild_kernel_is_an_illegal_address_in_its_own_process_only() {
+    run("neighbours", &[])
+        .assert_exit(0)
+        .assert_stdout("ok\n")
+        .assert_stderr_has("access to unmapped memory")
+        .assert_stderr_has("in kernel wild");
+}
+
+#[test]
+fn forked_child_is_told_that_it_has_no_device_and_the_parent_goes_on() {
+    run("forked", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn limit_of_address_space_leaves_the_window_out_and_memory_usable() {
+    run("narrow", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn exported_memory_is_the_same_memory_in_another_process() {
+    run("shared", &[]).assert_exit(0).assert_stdout("ok\n");
+}

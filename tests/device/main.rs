@@ -1,0 +1,14 @@
+//! The virtual GPU when things go wrong: engines and clients killed, memory at its end, wild kernels, forks, narrow limits.
+//!
+//! `tests/targets/device.c` is the client; it checks what it sees itself and prints what a test here wants to know.
+
+use std::sync::{Mutex, MutexGuard};
+
+mod deaths;
+mod limits;
+
+/// One test at a time: the machine's shared memory is measured.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,308 @@
+// One client of the virtual GPU, in the part that its first argument names. Prints what a test asks for; ends with 1 and
+// the line of the check that failed.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef unsigned long long address;
+typedef struct { char bytes[64]; } ipc_handle;
+
+#define FUNCTIONS(X) \
+    X(init, "cuInit", (unsigned)) \
+    X(make, "cuCtxCreate_v2", (void **, unsigned, int)) \
+    X(synchronize, "cuCtxSynchronize", (void)) \
+    X(allocate, "cuMemAlloc_v2", (address *, size_t)) \
+    X(release, "cuMemFree_v2", (address)) \
+    X(info, "cuMemGetInfo_v2", (size_t *, size_t *)) \
+    X(fill, "cuMemsetD32_v2", (address, unsigned, size_t)) \
+    X(to_host, "cuMemcpyDtoH_v2", (void *, address, size_t)) \
+    X(load, "cuModuleLoadData", (void **, const void *)) \
+    X(function, "cuModuleGetFunction", (void **, void *, const char *)) \
+    X(launch, "cuLaunchKernel", (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **)) \
+    X(ipc_get, "cuIpcGetMemHandle", (ipc_handle *, address)) \
+    X(ipc_open, "cuIpcOpenMemHandle_v2", (address *, ipc_handle, unsigned)) \
+    X(ipc_close, "cuIpcCloseMemHandle", (address))
+
+#define DECLARE(name, symbol, arguments) static int (*name) arguments;
+FUNCTIONS(DECLARE)
+
+static void check(int holds, int line, const char *what, int got) {
+    if (!holds) {
+        printf("line %d: %s: got %d\n", line, what, got);
+        fflush(stdout);
+        _exit(1);
+    }
+}
+#define OK(call) do { int result_ = (call); check(result_ == 0, __LINE__, #call, result_); } while (0)
+#define GIVES(wanted, call) do { int result_ = (call); check(result_ == (wanted), __LINE__, #call, result_); } while (0)
+#define HOLDS(condition) check(!!(condition), __LINE__, #condition, 0)
+
+static const char text[] =
+    ".version 6.0\n.target sm_50\n.address_size 64\n"
+    ".visible .entry empty() { ret; }\n"
+    ".visible .entry endless(.param .u64 place) {\n"
+    ".reg .b64 %rd<2>; .reg .b32 %r<2>; .reg .pred %p;\n"
+    "ld.param.u64 %rd0, [place];\n"
+    "again: ld.volatile.global.u32 %r0, [%rd0]; setp.eq.u32 %p, %r0, 0; @%p bra again; ret;\n}\n"
+    ".visible .entry wild(.param .u64 place) {\n"
+    ".reg .b64 %rd<2>; .reg .b32 %r<2>;\n"
+    "ld.param.u64 %rd0, [place]; mov.u32 %r0, 1; st.global.u32 [%rd0], %r0; ret;\n}\n";
+
+static void *kernel(const char *name) {
+    static void *module;
+    void *found;
+    if (!module) OK(load(&module, text));
+    OK(function(&found, module, name));
+    return found;
+}
+
+static int start(const char *name, address place) {
+    void *parameters[] = {&place};
+    return launch(kernel(name), 1, 1, 1, 1, 1, 1, 0, 0, parameters, 0);
+}
+
+static long long now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000ll + time.tv_nsec;
+}
+
+static void begin(void) {
+    void *context, *library = dlopen("libcuda.so.1", RTLD_NOW);
+    HOLDS(library);
+#define LOOK_UP(name, symbol, arguments) *(void **)&name = dlsym(library, symbol); HOLDS(name);
+    FUNCTIONS(LOOK_UP)
+    OK(init(0));
+    OK(make(&context, 0, 0));
+}
+
+static void say(const char *words) {
+    puts(words);
+    fflush(stdout);
+}
+
+// Memory that reads back as it was written.
+static void work(unsigned value) {
+    enum { COUNT = 1 << 16 };
+    static unsigned copy[COUNT];
+    address place;
+    OK(allocate(&place, sizeof copy));
+    OK(fill(place, value, COUNT));
+    OK(to_host(copy, place, sizeof copy));
+    for (int at = 0; at < COUNT; at++) HOLDS(copy[at] == value);
+    OK(release(place));
+}
+
+// Waits for a kernel that never ends, until something else does.
+static void blocked(void) {
+    address place;
+    begin();
+    OK(allocate(&place, 4));
+    OK(fill(place, 0, 1));
+    OK(start("empty", 0));
+    OK(synchronize());
+    OK(start("endless", place));
+    say("ready");
+    int result = synchronize();
+    printf("%d %lld\n", result, now());
+    HOLDS(allocate(&place, 1 << 20) != 0);
+    HOLDS(start("empty", 0) != 0);
+}
+
+// Holds 512 MiB, of which every page was touched; a forked child lives on after us if asked for.
+static void hold(int with_child) {
+    address place;
+    begin();
+    OK(allocate(&place, 512 << 20));
+    OK(fill(place, 7, (512 << 20) / 4));
+    OK(synchronize());
+    pid_t child = with_child ? fork() : -1;
+    if (child == 0) for (;;) pause();
+    printf("ready %d\n", child);
+    fflush(stdout);
+    for (;;) pause();
+}
+
+// Started with --memory 1G.
+static void exhausted(void) {
+    address place, other;
+    size_t before, after, total;
+    begin();
+    OK(info(&before, &total));
+    HOLDS(total == 1 << 30);
+    GIVES(2, allocate(&place, 2ull << 30));
+    OK(allocate(&place, 600 << 20));
+    GIVES(2, allocate(&other, 600 << 20));
+    OK(info(&after, &total));
+    HOLDS(before - after >= 600 << 20);
+    OK(release(place));
+    OK(allocate(&other, 600 << 20));
+    OK(release(other));
+    OK(info(&after, &total));
+    HOLDS(after == before);
+    work(3);
+    say("ok");
+}
+
+// Our kernel writes where nothing is; the neighbour, another client at the same time, notices nothing.
+static void neighbours(void) {
+    int go[2], status;
+    char byte;
+    HOLDS(pipe(go) == 0);
+    pid_t neighbour = fork();
+    if (neighbour == 0) {
+        begin();
+        work(1);
+        HOLDS(write(go[1], "x", 1) == 1);
+        for (long long end = now() + 500000000; now() < end;) work(2);
+        exit(0);
+    }
+    HOLDS(read(go[0], &byte, 1) == 1);
+    begin();
+    OK(start("wild", 0x300000000008ull + (900ull << 30)));
+    GIVES(700, synchronize());
+    address place;
+    GIVES(700, allocate(&place, 4096));
+    GIVES(700, start("empty", 0));
+    HOLDS(waitpid(neighbour, &status, 0) == neighbour && status == 0);
+    say("ok");
+}
+
+// A child of a process that has a context has none, and its parent loses nothing by it.
+static void forked(void) {
+    int status;
+    begin();
+    work(4);
+    for (int round = 0; round < 20; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            address place;
+            int first = allocate(&place, 4096), second = synchronize();
+            _exit(first == 3 && second == 3 ? 0 : 1);
+        }
+        work(5 + round);
+        HOLDS(waitpid(child, &status, 0) == child);
+        check(status == 0, __LINE__, "the child's answers", status);
+    }
+    say("ok");
+}
+
+// Too little address space for the window.
+static void narrow(void) {
+    struct rlimit limit = {2ull << 30, 2ull << 30};
+    HOLDS(setrlimit(RLIMIT_AS, &limit) == 0);
+    begin();
+    for (int round = 0; round < 20; round++) work(round);
+    address place;
+    OK(allocate(&place, 256 << 20));
+    OK(fill(place, 1, 64 << 20));
+    OK(start("empty", 0));
+    OK(synchronize());
+    OK(release(place));
+    say("ok");
+}
+
+// Memory of another process, both ways.
+static void shared(void) {
+    enum { BYTES = 4 << 20 };
+    int names[2], answers[2], status;
+    ipc_handle handle;
+    unsigned seen[4];
+    char byte;
+    HOLDS(pipe(names) == 0 && pipe(answers) == 0);
+    pid_t child = fork();
+    address place;
+    if (child == 0) {
+        HOLDS(read(names[0], &handle, sizeof handle) == sizeof handle);
+        begin();
+        OK(ipc_open(&place, handle, 1));
+        OK(to_host(seen, place, sizeof seen));
+        HOLDS(seen[0] == 11 && seen[3] == 11);
+        OK(fill(place, 12, BYTES / 4));
+        OK(synchronize());
+        OK(ipc_close(place));
+        memset(&handle, 1, sizeof handle);
+        HOLDS(ipc_open(&place, handle, 1) != 0);
+        HOLDS(write(answers[1], "x", 1) == 1);
+        exit(0);
+    }
+    begin();
+    OK(allocate(&place, BYTES));
+    OK(fill(place, 11, BYTES / 4));
+    OK(synchronize());
+    OK(ipc_get(&handle, place));
+    HOLDS(write(names[1], &handle, sizeof handle) == sizeof handle);
+    close(answers[1]);
+    HOLDS(read(answers[0], &byte, 1) == 1);
+    OK(to_host(seen, place, sizeof seen));
+    HOLDS(seen[0] == 12 && seen[3] == 12);
+    HOLDS(waitpid(child, &status, 0) == child && status == 0);
+    work(6);
+    say("ok");
+}
+
+// Nanoseconds: cuInit and first context; empty launch; launch and synchronise; allocate and free; and a byte through a
+// pair of pipes and back, which is the machine's own price of asking another process.
+static void timed(void) {
+    enum { ROUNDS = 20000 };
+    long long begun = now();
+    begin();
+    printf("%lld ", now() - begun);
+    void *empty = kernel("empty");
+    OK(launch(empty, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0));
+    OK(synchronize());
+    long long submitting = 0;
+    for (int batch = 0; batch < ROUNDS / 100; batch++) {
+        begun = now();
+        for (int at = 0; at < 100; at++) launch(empty, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0);
+        submitting += now() - begun;
+        OK(synchronize());
+    }
+    printf("%lld ", submitting / ROUNDS);
+    begun = now();
+    for (int at = 0; at < ROUNDS; at++) {
+        launch(empty, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0);
+        synchronize();
+    }
+    printf("%lld ", (now() - begun) / ROUNDS);
+    begun = now();
+    for (int at = 0; at < 1000; at++) {
+        address place;
+        OK(allocate(&place, 4 << 20));
+        OK(release(place));
+    }
+    printf("%lld ", (now() - begun) / 1000);
+    int there[2], back[2];
+    char byte = 0;
+    HOLDS(pipe(there) == 0 && pipe(back) == 0);
+    if (fork() == 0) {
+        close(there[1]);
+        while (read(there[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1) {}
+        _exit(0);
+    }
+    begun = now();
+    for (int at = 0; at < ROUNDS; at++) HOLDS(write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1);
+    printf("%lld\n", (now() - begun) / ROUNDS);
+}
+
+int main(int count, char **arguments) {
+    const char *part = count > 1 ? arguments[1] : "";
+    if (!strcmp(part, "blocked")) blocked();
+    else if (!strcmp(part, "hold")) hold(0);
+    else if (!strcmp(part, "hold-forked")) hold(1);
+    else if (!strcmp(part, "exhausted")) exhausted();
+    else if (!strcmp(part, "neighbours")) neighbours();
+    else if (!strcmp(part, "forked")) forked();
+    else if (!strcmp(part, "narrow")) narrow();
+    else if (!strcmp(part, "shared")) shared();
+    else if (!strcmp(part, "timed")) timed();
+    else return 2;
+    return 0;
+}
