@@ -1,0 +1,52 @@
+//! What asking the virtual GPU costs: context, launch, synchronisation, memory, each beside a byte through a pair of pipes
+//! and back, the machine's own price of asking another process. No kernel does any work.
+//!
+//! Prints a table and puts rows into `bench.json` in the build directory.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tests::{launch, workshop};
+
+/// What `tests/targets/device.c timed` prints, in its order; the last number is the native one.
+const NAMES: [&str; 4] = [
+    "cuInit and first context",
+    "empty launch, client side",
+    "launch and synchronise",
+    "allocate and free 4 MiB",
+];
+const ROUNDS: usize = 9;
+
+fn main() {
+    let mut columns: [Vec<f64>; NAMES.len() + 1] = Default::default();
+    for _ in 0..ROUNDS {
+        let run = launch("device").arguments(["timed"]).options(["--gpu", "gtx1080"]).real_payload().run();
+        let text = run.assert_exit(0).stdout();
+        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        assert_eq!(numbers.len(), columns.len(), "{text}");
+        columns.iter_mut().zip(numbers).for_each(|(column, nanoseconds)| column.push(nanoseconds / 1e3));
+    }
+    columns.iter_mut().for_each(|column| column.sort_by(f64::total_cmp));
+    let native = columns[NAMES.len()][ROUNDS / 2];
+    println!("{:<34} {:>8} {:>10} {:>10}", "what", "ratio", "ours", "pipes");
+    append(NAMES.iter().zip(&columns).map(|(name, ours)| row(name, ours, native)).collect());
+}
+
+/// Median and its ratio; the spread is the middle half relative to the median.
+fn row(name: &str, ours: &[f64], native: f64) -> Value {
+    let median = ours[ROUNDS / 2];
+    let spread = (ours[ROUNDS * 3 / 4] - ours[ROUNDS / 4]) / median;
+    println!("{name:<34} {:>8.3} {median:>10.2} {native:>10.2} us", median / native);
+    json!({"name": name, "ratio": median / native, "ours": median, "native": native, "unit": "us", "spread": spread})
+}
+
+fn append(rows: Vec<Value>) {
+    // The build directory's parent: `target/bench.json` beside `target/release`.
+    let file = workshop::directory().ancestors().nth(2).unwrap_or(Path::new(".")).join("bench.json");
+    let known = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let mut all: Vec<Value> = known.unwrap_or_default();
+    all.retain(|row| rows.iter().all(|new| new["name"] != row["name"]));
+    all.extend(rows);
+    fs::write(&file, serde_json::to_string_pretty(&all).expect("plain data")).expect("writes bench.json");
+}
