@@ -443,7 +443,8 @@ def has_property(form, bits, test):
     value, exponent = form.decode(bits), bits & ~form.sign
     return {'finite': value not in ('nan', 'inf', '-inf'), 'infinite': value in ('inf', '-inf'), 'number': value != 'nan',
             'notanumber': value == 'nan', 'subnormal': 0 < exponent < 1 << form.fbits,
-            'normal': exponent >= 1 << form.fbits and value not in ('nan', 'inf', '-inf')}[test]
+            # Zero counts as normal (PTX ISA, testp).
+            'normal': (exponent == 0 or exponent >= 1 << form.fbits) and value not in ('nan', 'inf', '-inf')}[test]
 
 
 def float_comparisons():

@@ -1,6 +1,7 @@
 //! A module loaded for one context: variables placed and initialised, kernels decoded on first use.
 
-use crate::decode::{self, Kernel};
+use crate::code::Kernel;
+use crate::decode;
 use ptx::{Constant, Element, Linkage, Module, Space, Variable};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};

@@ -14,32 +14,37 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A warp is 32 lanes in lock step; a register is an array of 32 values. A kernel is decoded into basic blocks of closures,
-//! each of which does one instruction for all active lanes. Diverged lanes wait at the block that they branched to, and the
-//! lowest block with waiting lanes runs next (thread frontiers). At a barrier a warp stops and the next one runs.
+//! A warp is 32 lanes in lock step; a register is 32 values side by side. A kernel and the functions it can reach are decoded
+//! into basic blocks of closures, each of which does one instruction for all active lanes. Lanes that part wait at the block
+//! that they branched to, and the lowest block of the innermost call runs next (thread frontiers), unless it has run for long.
+//! At a barrier a warp stops and the next one runs.
 //!
 //! ```text
-//!   Module ──Image::load──▶ Image ──kernel(name)──▶ Kernel (blocks of operations, `decode`)
-//!   Pool ── worker: next block index ─▶ warps of the block in turn ─▶ basic blocks ─▶ operations (`exec`, `warp`)
+//!   Module ──Image::load──▶ Image ──kernel(name)──▶ Kernel: functions of blocks of operations   (decode, code)
+//!   Pool ── worker: block index ─▶ warps of the block in turn ─▶ basic blocks ─▶ operations     (pool, block, warp)
+//!                                                     └─ registers, calls, masks ─┘  └─ memory, registers
 //! ```
 //!
 //! Device addresses are this process's addresses; shared and local memory belong to the worker that runs the block, so generic
 //! addresses need no translation. Every access is checked against the launch's window and the block's own memory.
 //!
-//! What is missing is refused when a kernel is decoded, by the instruction's text: device functions and indirect calls,
-//! barriers other than `bar.sync` of the whole block, textures, matrix instructions, cooperative launches. Needs AVX2, FMA
-//! and F16C.
+//! What is missing is refused when a kernel is decoded, by the instruction's text: textures, matrix instructions, clusters of
+//! more than one block, dynamic stack memory. Needs AVX2, FMA and F16C.
 
 #![allow(clippy::needless_range_loop, reason = "loops over lanes index several arrays at once")]
 
+mod block;
+mod code;
 mod decode;
-mod exec;
 mod image;
 mod launch;
+mod memory;
 mod pool;
+mod print;
+mod registers;
 mod warp;
 
-pub use decode::{Attributes, Kernel};
+pub use code::{Attributes, Kernel};
 pub use image::{Image, LoadError, Unsupported};
 pub use launch::{Environment, Fault, FaultKind, Launch};
 pub use pool::{Current, Pool, with_current};

@@ -1,12 +1,18 @@
-//! Threads that run blocks, in index order.
+//! Threads that run blocks.
+//!
+//! A worker takes the next block in index order and runs it to its end. Where a block does not come to an end because it waits
+//! for another one (a barrier of the whole grid, a flag that an earlier or later block sets), its worker sets it aside after a
+//! while, takes one block more, and gives each of those it has begun a turn: at once in cooperative launches, which promise
+//! that all blocks are there, and otherwise when a block has run for long.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use crate::decode::Kernel;
-use crate::exec;
+use crate::block::{self, Progress, Room};
+use crate::code::Kernel;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
+use crate::memory::Region;
 
 /// What a faulting thread was running, for a signal handler.
 #[derive(Clone, Copy)]
@@ -72,36 +78,29 @@ impl Pool {
     pub fn run(&self, kernel: &Kernel, launch: &Launch, environment: &Environment) -> Result<(), Fault> {
         let mut runs = self.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *runs += 1;
-        exec::check(kernel, launch)?;
-        let blocks = launch.grid.iter().map(|size| *size as usize).product::<usize>();
-        let next = AtomicUsize::new(0);
-        let fault: Mutex<Option<Fault>> = Mutex::new(None);
-        let work = || {
-            let mut room = exec::Room::new(kernel, launch, environment);
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= blocks || environment.cancel.load(Ordering::Relaxed) {
-                    break;
-                }
-                let block = position(index, launch.grid);
-                CURRENT.set(Some((kernel, block)));
-                if let Err(found) = exec::run_block(kernel, launch, &mut room, block) {
-                    next.store(usize::MAX / 2, Ordering::Relaxed);
-                    fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(found);
-                    break;
-                }
-            }
-            CURRENT.set(None);
+        block::check(kernel, launch)?;
+        let workspace = [const { AtomicU64::new(0) }; WORKSPACE_WORDS];
+        let grid = Grid {
+            kernel,
+            launch,
+            environment,
+            workspace: Region {
+                start: workspace.as_ptr().expose_provenance() as u64,
+                bytes: size_of_val(&workspace) as u64,
+            },
+            blocks: launch.grid.iter().map(|size| *size as usize).product(),
+            next: AtomicUsize::new(0),
+            fault: Mutex::new(None),
         };
-        if blocks < 2 || self.helpers == 0 {
-            work();
+        if grid.blocks < 2 || self.helpers == 0 {
+            grid.work();
         } else {
-            self.share(&work, *runs);
+            self.share(&|| grid.work(), *runs);
         }
         if environment.cancel.load(Ordering::Relaxed) {
-            return Err(exec::plain_fault(kernel, FaultKind::Cancelled));
+            return Err(block::plain_fault(kernel, FaultKind::Cancelled));
         }
-        match fault.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        match grid.fault.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             Some(fault) => Err(fault),
             None => Ok(()),
         }
@@ -152,6 +151,81 @@ fn help(shared: &Shared) {
             }
             _ => job = shared.changed.wait(job).unwrap_or_else(|poisoned| poisoned.into_inner()),
         }
+    }
+}
+
+/// Words that all blocks of a cooperative launch share, zero at first.
+const WORKSPACE_WORDS: usize = 8;
+/// Turns that a block gets, in a launch that is not cooperative, before others are begun beside it.
+const PATIENCE: u32 = 1 << 10;
+/// Blocks that a worker of such a launch begins at most.
+const MOST_BEGUN: usize = 256;
+
+/// A launch while it runs.
+struct Grid<'a> {
+    kernel: &'a Kernel,
+    launch: &'a Launch<'a>,
+    environment: &'a Environment<'a>,
+    workspace: Region,
+    blocks: usize,
+    /// The next block that nobody has begun.
+    next: AtomicUsize,
+    fault: Mutex<Option<Fault>>,
+}
+
+impl<'a> Grid<'a> {
+    /// One worker's part.
+    fn work(&self) {
+        if let Err(fault) = self.run_blocks() {
+            self.next.store(usize::MAX / 2, Ordering::Relaxed);
+            self.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(fault);
+        }
+        CURRENT.set(None);
+    }
+
+    fn run_blocks(&self) -> Result<(), Fault> {
+        let mut spare: Vec<Room<'a>> = Vec::new();
+        let mut begun: Vec<Room<'a>> = Vec::new();
+        let mut waited = 0;
+        loop {
+            let one_more =
+                begun.is_empty() || self.launch.cooperative || waited >= PATIENCE && begun.len() < MOST_BEGUN;
+            if one_more && let Some(index) = self.take() {
+                let fresh = || Room::new(self.kernel, self.launch, self.environment, self.workspace);
+                let mut room = spare.pop().unwrap_or_else(fresh);
+                room.start(index);
+                begun.push(room);
+            }
+            if begun.is_empty() || self.is_over() {
+                return Ok(());
+            }
+            let mut place = 0;
+            while place < begun.len() {
+                CURRENT.set(Some((self.kernel, begun[place].index())));
+                match begun[place].run(self.kernel)? {
+                    Progress::Done => {
+                        spare.push(begun.swap_remove(place));
+                        waited = 0;
+                    }
+                    Progress::Yielded => place += 1,
+                }
+            }
+            if !begun.is_empty() {
+                waited += 1;
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// A block that nobody has begun.
+    fn take(&self) -> Option<[u32; 3]> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        (index < self.blocks).then(|| position(index, self.launch.grid))
+    }
+
+    /// Whether the launch ends before its time.
+    fn is_over(&self) -> bool {
+        self.environment.cancel.load(Ordering::Relaxed) || self.next.load(Ordering::Relaxed) >= usize::MAX / 2
     }
 }
 

@@ -1,52 +1,14 @@
-//! The state of a warp: registers, mask, and the lanes that wait elsewhere.
+//! The state of a warp: the calls its lanes are in, who executes now, and who waits where.
+//!
+//! Lanes that execute together are a *fragment*: a call, a block of its function, a mask. Lanes that part become two
+//! fragments; fragments that get to the same place become one. The innermost call's lowest block runs first (thread
+//! frontiers: in compiled code, that is where lanes meet again), unless it has run for long: then the others get a turn,
+//! so that lanes may wait for each other in loops.
 
-use std::ffi::c_void;
-
+use crate::code::{Kernel, Origin};
 use crate::launch::FaultKind;
-
-/// Lanes of a warp.
-pub(crate) const LANES: usize = 32;
-/// All lanes.
-pub(crate) const FULL: u32 = u32::MAX;
-
-/// 32 values side by side.
-pub(crate) type V32 = [u32; LANES];
-/// 32 wide values side by side.
-pub(crate) type V64 = [u64; LANES];
-
-/// What all warps of a block share.
-pub(crate) struct BlockContext<'a> {
-    pub parameters: &'a [u8],
-    pub shared: Vec<u64>,
-    pub shared_bytes: u64,
-    pub local: Vec<u64>,
-    /// Bytes of local memory of one thread.
-    pub local_bytes: u64,
-    pub window: (u64, u64),
-    pub grid: [u32; 3],
-    pub size: [u32; 3],
-    pub index: [u32; 3],
-    pub print: &'a (dyn Fn(&str) + Sync),
-}
-
-impl BlockContext<'_> {
-    pub fn shared_base(&self) -> u64 {
-        self.shared.as_ptr() as u64
-    }
-
-    pub fn local_base(&self) -> u64 {
-        self.local.as_ptr() as u64
-    }
-
-    /// Whether a kernel may touch these bytes.
-    pub fn allows(&self, address: u64, size: u64) -> bool {
-        let inside =
-            |low: u64, bytes: u64| address.wrapping_sub(low) <= bytes.wrapping_sub(size) && size <= bytes;
-        inside(self.window.0, self.window.1 - self.window.0)
-            || inside(self.shared_base(), self.shared_bytes)
-            || inside(self.local_base(), self.local.len() as u64 * 8)
-    }
-}
+use crate::memory::{Memory, thread_positions};
+use crate::registers::{Condition, FULL, LANES, Lane, Predicate, Reg, Slot, Word};
 
 /// What went wrong, and where.
 #[derive(Clone, Debug)]
@@ -54,170 +16,452 @@ pub(crate) struct WarpFault {
     pub kind: FaultKind,
     pub address: u64,
     pub lane: u32,
-    pub origin: u32,
+    pub origin: Origin,
 }
+
+/// A call in progress.
+pub(crate) struct Frame {
+    pub function: u32,
+    /// The caller's frame, and the block where lanes go on when they return; the kernel's own frame is its own parent.
+    pub parent: u32,
+    pub resume: u32,
+    pub depth: u32,
+    /// Lanes that have not returned or ended.
+    pub lanes: u32,
+    /// Offset of its local memory in each thread's.
+    pub stack: u64,
+    /// Places of the results in the caller's frame.
+    pub results: Vec<u64>,
+    registers: Registers,
+}
+
+/// A register file, aligned for vectors.
+struct Registers(Vec<[u64; 4]>);
+
+impl Registers {
+    fn new(words: &[u64]) -> Registers {
+        // One vector more than needed, so that an aligned start can be chosen.
+        let mut file = vec![[0u64; 4]; words.len().div_ceil(4) + 1];
+        let start = Registers::start(file.as_mut_ptr());
+        // SAFETY: `start` lies at most 24 bytes into the vector, which has 32 bytes more than `words`.
+        unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), start.cast(), words.len()) };
+        Registers(file)
+    }
+
+    fn start(file: *mut [u64; 4]) -> *mut u8 {
+        let place: *mut u8 = file.cast();
+        place.wrapping_add(place.align_offset(32))
+    }
+}
+
+/// Lanes that wait to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fragment {
+    /// Rises when a fragment has run for long.
+    pub turn: u32,
+    pub depth: u32,
+    pub frame: u32,
+    pub block: u32,
+    pub mask: u32,
+    /// Lanes that must be here before the block begins; none as a rule.
+    pub members: u32,
+}
+
+impl Fragment {
+    /// Least runs first.
+    fn order(&self) -> (u32, u32, u32, u32) {
+        (self.turn, u32::MAX - self.depth, self.block, self.frame)
+    }
+}
+
+/// Turns on backward branches before others get their turn.
+const BUDGET: u32 = 1 << 10;
 
 /// A warp while it runs.
 pub(crate) struct Warp<'a> {
-    /// Narrow registers.
-    pub narrow: Vec<V32>,
-    /// 64-bit registers.
-    pub wide: Vec<V64>,
-    /// Predicates, a bit per lane.
-    pub predicates: Vec<u32>,
+    /// Register file of the running frame.
+    base: *mut u8,
     /// Lanes that execute now.
     pub mask: u32,
+    /// Whether lanes that do not execute have values in this frame that must stay.
+    blend: bool,
     /// Lanes that have not ended.
     pub live: u32,
-    /// Blocks with waiting lanes, highest first.
-    pub waiting: Vec<(u32, u32)>,
-    /// Lanes that wait at a barrier, and where they go on.
-    pub at_barrier: Vec<(u32, u32)>,
-    pub context: *const BlockContext<'a>,
+    pub frame: u32,
+    pub turn: u32,
+    pub budget: u32,
+    pub frames: Vec<Frame>,
+    /// Frames that nobody is in.
+    free: Vec<u32>,
+    /// Waiting fragments, the next one last.
+    pub pending: Vec<Fragment>,
+    pub memory: *const Memory<'a>,
     pub index: u32,
+    /// x, y and z of each thread in the block.
+    pub positions: [[u32; LANES]; 3],
     pub fault: Option<WarpFault>,
-    /// Carry flags, a bit per lane.
-    pub carry: u32,
 }
 
+// SAFETY: the raw pointers mean memory that belongs to this warp and its block, which move between threads together.
+unsafe impl Send for Warp<'_> {}
+
 impl<'a> Warp<'a> {
-    pub fn context(&self) -> &BlockContext<'a> {
-        // SAFETY: the block's context outlives its warps, and nobody writes it while they run.
-        unsafe { &*self.context }
+    /// A warp that waits to be started.
+    pub fn new(kernel: &Kernel, index: u32, block: [u32; 3]) -> Warp<'a> {
+        let mut warp = Warp {
+            base: std::ptr::null_mut(),
+            mask: 0,
+            blend: false,
+            live: 0,
+            frame: 0,
+            turn: 0,
+            budget: BUDGET,
+            frames: Vec::new(),
+            free: Vec::new(),
+            pending: Vec::new(),
+            memory: std::ptr::null(),
+            index,
+            positions: thread_positions(index, block),
+            fault: None,
+        };
+        warp.frames.push(Frame {
+            function: 0,
+            parent: 0,
+            resume: 0,
+            depth: 0,
+            lanes: 0,
+            stack: 0,
+            results: Vec::new(),
+            registers: Registers::new(&kernel.functions[0].registers),
+        });
+        warp
     }
 
-    pub fn set32(&mut self, register: usize, values: &V32) {
-        let target = &mut self.narrow[register];
-        if self.mask == FULL {
-            *target = *values;
-        } else {
-            for lane in 0..LANES {
-                let keep = (self.mask >> lane & 1).wrapping_sub(1);
-                target[lane] = target[lane] & keep | values[lane] & !keep;
-            }
+    /// Puts `live` lanes at the kernel's first block.
+    pub fn start(&mut self, memory: *const Memory<'a>, live: u32) {
+        (self.memory, self.live, self.mask, self.fault) = (memory, live, 0, None);
+        (self.turn, self.budget) = (0, BUDGET);
+        self.pending.clear();
+        self.frames.truncate(1);
+        self.free.clear();
+        self.frames[0].lanes = live;
+        if live != 0 {
+            self.send(0, 0, live);
         }
     }
 
-    pub fn set64(&mut self, register: usize, values: &V64) {
-        let target = &mut self.wide[register];
-        if self.mask == FULL {
-            *target = *values;
-        } else {
-            for lane in 0..LANES {
-                if self.mask >> lane & 1 != 0 {
-                    target[lane] = values[lane];
+    /// The memory that the block sees.
+    pub fn memory(&self) -> &Memory<'a> {
+        // SAFETY: `start` was given the block's memory, which outlives its warps and is not changed while they run.
+        unsafe { &*self.memory }
+    }
+
+    /// Makes a fragment the one that runs.
+    pub fn enter(&mut self, fragment: Fragment) {
+        self.frame = fragment.frame;
+        self.turn = fragment.turn;
+        let frame = &mut self.frames[fragment.frame as usize];
+        self.base = Registers::start(frame.registers.0.as_mut_ptr());
+        self.set_mask(fragment.mask);
+    }
+
+    /// Changes who executes.
+    pub fn set_mask(&mut self, mask: u32) {
+        self.mask = mask;
+        self.blend = self.frames[self.frame as usize].lanes & !mask != 0;
+    }
+
+    /// Restricts execution to some lanes for the time of one instruction.
+    #[inline(always)]
+    pub fn guarded(&mut self, condition: Condition, run: impl FnOnce(&mut Self)) {
+        let (mask, blend) = (self.mask, self.blend);
+        let some = mask & self.holds(condition);
+        if some == 0 {
+            return;
+        }
+        self.mask = some;
+        self.blend = blend || some != mask;
+        run(self);
+        if self.fault.is_none() {
+            (self.mask, self.blend) = (mask, blend);
+        }
+    }
+
+    #[inline(always)]
+    fn at<T>(&self, offset: u32) -> *mut T {
+        self.base.wrapping_add(offset as usize).cast()
+    }
+
+    /// The lanes of a register.
+    #[inline(always)]
+    pub fn values<W: Word>(&self, register: Reg<W>) -> [W; LANES] {
+        // SAFETY: the decoder made the register for this frame's function, whose register file it laid out.
+        unsafe { self.at::<[W; LANES]>(register.0).read() }
+    }
+
+    /// One lane of a register.
+    #[inline(always)]
+    pub fn value<W: Word>(&self, register: Reg<W>, lane: usize) -> W {
+        debug_assert!(lane < LANES);
+        // SAFETY: as in `values`; the lane is below 32.
+        unsafe { self.at::<W>(register.0).add(lane).read() }
+    }
+
+    /// Writes one lane, active or not.
+    #[inline(always)]
+    pub fn set_value<W: Word>(&mut self, register: Reg<W>, lane: usize, value: W) {
+        debug_assert!(lane < LANES);
+        // SAFETY: as in `value`.
+        unsafe { self.at::<W>(register.0).add(lane).write(value) }
+    }
+
+    /// Writes the active lanes. `value` may read the register that is written, in its own lane.
+    #[inline(always)]
+    pub fn write<W: Word>(&mut self, register: Reg<W>, value: impl Fn(&Self, usize) -> W) {
+        self.write_chunks(register, |warp, first| std::array::from_fn(|lane| value(warp, first + lane)));
+    }
+
+    /// Writes the active lanes, eight at a time: `values` is given the first lane.
+    #[inline(always)]
+    pub fn write_chunks<W: Word>(&mut self, register: Reg<W>, values: impl Fn(&Self, usize) -> [W; 8]) {
+        let target = self.at::<W>(register.0);
+        let mask = self.mask;
+        for chunk in 0..LANES / 8 {
+            let first = 8 * chunk;
+            let mut fresh = values(self, first);
+            // SAFETY: eight lanes from a multiple of eight within the register, as in `values`.
+            unsafe {
+                let place = target.add(first).cast::<[W; 8]>();
+                if self.blend {
+                    let old = place.read();
+                    for lane in 0..8 {
+                        fresh[lane] = fresh[lane].blend(old[lane], mask >> (first + lane) & 1 != 0);
+                    }
                 }
+                place.write(fresh);
             }
         }
     }
 
-    pub fn set_predicate(&mut self, register: usize, bits: u32) {
-        let target = &mut self.predicates[register];
-        *target = *target & !self.mask | bits & self.mask;
+    /// Writes the same value to the active lanes.
+    #[inline(always)]
+    pub fn fill<W: Word>(&mut self, register: Reg<W>, value: W) {
+        self.write(register, |_, _| value);
+    }
+
+    /// Writes wide values to a register of any width.
+    pub fn write_slot(&mut self, slot: Slot, values: &[u64; LANES]) {
+        match slot {
+            Slot::Narrow(register) => self.write(register, |_, lane| values[lane] as u32),
+            Slot::Wide(register) => self.write(register, |_, lane| values[lane]),
+            Slot::Predicate(_) => {}
+        }
+    }
+
+    /// The lanes of a register of any width.
+    pub fn slot_values(&self, slot: Slot) -> [u64; LANES] {
+        match slot {
+            Slot::Narrow(register) => self.values(register).map(u64::from),
+            Slot::Wide(register) => self.values(register),
+            Slot::Predicate(_) => [0; LANES],
+        }
+    }
+
+    #[inline(always)]
+    pub fn map1<A: Lane, D: Lane>(&mut self, d: Reg<D::Word>, a: Reg<A::Word>, f: impl Fn(A) -> D) {
+        self.write(d, |w, lane| f(A::of(w.value(a, lane))).word());
+    }
+
+    #[inline(always)]
+    pub fn map2<A: Lane, B: Lane, D: Lane>(
+        &mut self,
+        d: Reg<D::Word>,
+        (a, b): (Reg<A::Word>, Reg<B::Word>),
+        f: impl Fn(A, B) -> D,
+    ) {
+        self.write(d, |w, lane| f(A::of(w.value(a, lane)), B::of(w.value(b, lane))).word());
+    }
+
+    #[inline(always)]
+    pub fn map3<A: Lane, B: Lane, C: Lane, D: Lane>(
+        &mut self,
+        d: Reg<D::Word>,
+        (a, b, c): Three<A, B, C>,
+        f: impl Fn(A, B, C) -> D,
+    ) {
+        self.write(d, |w, lane| {
+            f(A::of(w.value(a, lane)), B::of(w.value(b, lane)), C::of(w.value(c, lane))).word()
+        });
+    }
+
+    /// A bit per lane for which `test` holds.
+    #[inline(always)]
+    pub fn test2<A: Lane>(&self, a: Reg<A::Word>, b: Reg<A::Word>, test: impl Fn(A, A) -> bool) -> u32 {
+        let mut bits = 0;
+        for chunk in 0..LANES / 8 {
+            let held: [u32; 8] = std::array::from_fn(|lane| {
+                let lane = 8 * chunk + lane;
+                u32::from(test(A::of(self.value(a, lane)), A::of(self.value(b, lane)))) << lane
+            });
+            bits |= held.iter().fold(0, |all, bit| all | bit);
+        }
+        bits
+    }
+
+    /// A predicate's word.
+    #[inline(always)]
+    pub fn predicate(&self, predicate: Predicate) -> u32 {
+        // SAFETY: as in `values`.
+        unsafe { self.at::<u32>(predicate.0).read() }
+    }
+
+    /// Lanes for which a condition holds, active or not.
+    #[inline(always)]
+    pub fn holds(&self, condition: Condition) -> u32 {
+        self.predicate(condition.predicate) ^ if condition.negated { FULL } else { 0 }
+    }
+
+    /// Writes a predicate's active lanes.
+    #[inline(always)]
+    pub fn set_predicate(&mut self, predicate: Predicate, bits: u32) {
+        let fresh = self.predicate(predicate) & !self.mask | bits & self.mask;
+        // SAFETY: as in `values`.
+        unsafe { self.at::<u32>(predicate.0).write(fresh) }
     }
 
     /// Records a fault; nothing more of this warp has an effect.
-    pub fn fail(&mut self, kind: FaultKind, address: u64, lane: usize, origin: u32) {
+    #[cold]
+    pub fn fail(&mut self, kind: FaultKind, address: u64, lane: usize, origin: Origin) {
         if self.fault.is_none() {
             self.fault = Some(WarpFault { kind, address, lane: lane as u32, origin });
         }
-        self.mask = 0;
+        (self.mask, self.blend) = (0, true);
     }
 
-    /// Sends lanes to a block.
-    pub fn send(&mut self, block: u32, mask: u32) {
+    /// Lowest active lane.
+    pub fn first(&self) -> usize {
+        self.mask.trailing_zeros() as usize & (LANES - 1)
+    }
+
+    /// Active lanes, ascending.
+    #[inline(always)]
+    pub fn active(&self) -> impl Iterator<Item = usize> + use<> {
+        lanes_of(self.mask)
+    }
+
+    /// Sends lanes to a block of a frame.
+    pub fn send(&mut self, frame: u32, block: u32, mask: u32) {
+        self.send_when(frame, block, mask, 0);
+    }
+
+    /// Sends lanes to a block that begins when `members` are there.
+    pub fn send_when(&mut self, frame: u32, block: u32, mask: u32, members: u32) {
         if mask == 0 {
             return;
         }
-        match self.waiting.binary_search_by(|(known, _)| block.cmp(known)) {
-            Ok(place) => self.waiting[place].1 |= mask,
-            Err(place) => self.waiting.insert(place, (block, mask)),
+        if let Some(known) =
+            self.pending.iter_mut().find(|known| known.frame == frame && known.block == block)
+        {
+            known.mask |= mask;
+            return;
         }
+        let depth = self.frames[frame as usize].depth;
+        let fresh = Fragment { turn: self.turn, depth, frame, block, mask, members };
+        let place = self.pending.partition_point(|known| known.order() > fresh.order());
+        self.pending.insert(place, fresh);
     }
 
-    /// Checks `size` bytes at each active lane's address; on a fault nothing stays active.
-    pub fn check(&mut self, addresses: &V64, size: u64, origin: u32) -> bool {
-        let mut bad = None;
-        for (lane, address) in addresses.iter().enumerate() {
-            if self.mask >> lane & 1 != 0
-                && (!self.context().allows(*address, size) || address & (size - 1) != 0)
-            {
-                bad = Some(lane);
-                break;
+    /// Sends the running lanes to a block, behind all others.
+    pub fn yield_turn(&mut self, block: u32) {
+        let last = self.pending.iter().map(|known| known.turn).max().unwrap_or(self.turn);
+        self.turn = if last == u32::MAX { 0 } else { last.max(self.turn) + 1 };
+        self.budget = BUDGET;
+        let (frame, mask) = (self.frame, self.mask);
+        self.send(frame, block, mask);
+    }
+
+    /// The next fragment to run: one whose members are all here, else the first that waits.
+    pub fn next(&mut self) -> Option<Fragment> {
+        let live = self.live;
+        let ready = |known: &Fragment| known.members & live & !known.mask == 0;
+        let place = self.pending.iter().rposition(ready).or(self.pending.len().checked_sub(1))?;
+        Some(self.pending.remove(place))
+    }
+
+    /// Whether another fragment must run before the running one goes on at `block`.
+    #[inline(always)]
+    pub fn must_give_way(&self, block: u32) -> bool {
+        let Some(next) = self.pending.last() else { return false };
+        let depth = self.frames[self.frame as usize].depth;
+        next.order() <= (self.turn, u32::MAX - depth, block, self.frame)
+    }
+
+    /// A frame for a call by the running lanes, and its number.
+    pub fn call(&mut self, kernel: &Kernel, function: u32, frame: CallFrame) -> u32 {
+        let fresh = Frame {
+            function,
+            parent: self.frame,
+            resume: frame.resume,
+            depth: self.frames[self.frame as usize].depth + 1,
+            lanes: frame.lanes,
+            stack: frame.stack,
+            results: frame.results,
+            registers: Registers::new(&kernel.functions[function as usize].registers),
+        };
+        match self.free.pop() {
+            Some(number) => {
+                self.frames[number as usize] = fresh;
+                number
+            }
+            None => {
+                self.frames.push(fresh);
+                self.frames.len() as u32 - 1
             }
         }
-        let Some(lane) = bad else { return true };
-        let address = addresses[lane];
-        let kind = if self.context().allows(address, size) {
-            FaultKind::MisalignedAddress
-        } else {
-            FaultKind::IllegalAddress
-        };
-        self.fail(kind, address, lane, origin);
-        false
     }
-}
 
-/// Device printf: formats with the arguments of one lane.
-pub(crate) fn format(text: &str, arguments: u64) -> String {
-    let mut out = String::new();
-    let mut place = arguments;
-    let mut rest = text;
-    while let Some(start) = rest.find('%') {
-        out.push_str(&rest[..start]);
-        let tail = &rest[start + 1..];
-        let end = tail
-            .find(|letter: char| letter.is_ascii_alphabetic() && !"hlLzjt".contains(letter) || letter == '%');
-        let Some(end) = end else {
-            out.push('%');
-            rest = tail;
-            continue;
-        };
-        let (spec, conversion) = (&tail[..end], tail.as_bytes()[end]);
-        rest = &tail[end + 1..];
-        if conversion == b'%' {
-            out.push('%');
-            continue;
+    /// Lanes leave a frame.
+    pub fn leave(&mut self, number: u32, lanes: u32) {
+        let frame = &mut self.frames[number as usize];
+        frame.lanes &= !lanes;
+        if frame.lanes == 0 && number != 0 {
+            frame.registers.0 = Vec::new();
+            self.free.push(number);
         }
-        out.push_str(&convert(spec, conversion, &mut place));
     }
-    out.push_str(rest);
-    out
-}
 
-fn convert(spec: &str, conversion: u8, place: &mut u64) -> String {
-    let flags: String = spec.chars().filter(|letter| !"hlLzjt".contains(*letter)).collect();
-    let wide = spec.contains('l') || spec.contains('z') || spec.contains('j') || spec.contains('t');
-    let eight =
-        wide || matches!(conversion, b'f' | b'F' | b'e' | b'E' | b'g' | b'G' | b's' | b'p' | b'a' | b'A');
-    let size = if eight { 8 } else { 4 };
-    *place = place.next_multiple_of(size);
-    // SAFETY: device code passed a buffer that holds the arguments of its format, in local memory of this thread.
-    let value = unsafe {
-        if eight { (*place as *const u64).read() } else { u64::from((*place as *const u32).read()) }
-    };
-    *place += size;
-    let format =
-        std::ffi::CString::new(format!("%{flags}{}{}", if eight { "ll" } else { "" }, conversion as char));
-    let Ok(format) = format else { return String::new() };
-    let mut buffer = [0u8; 512];
-    // SAFETY: one conversion and one argument of its type; the buffer's length is given.
-    let written = unsafe {
-        match conversion {
-            b's' => snprintf(buffer.as_mut_ptr(), 512, c"%s".as_ptr().cast(), value as *const c_void),
-            b'f' | b'F' | b'e' | b'E' | b'g' | b'G' | b'a' | b'A' => {
-                let plain =
-                    std::ffi::CString::new(format!("%{flags}{}", conversion as char)).unwrap_or_default();
-                snprintf(buffer.as_mut_ptr(), 512, plain.as_ptr().cast(), f64::from_bits(value))
+    /// Lanes end: they leave their frame and all frames around it.
+    pub fn end(&mut self, lanes: u32) {
+        self.live &= !lanes;
+        let mut number = self.frame;
+        loop {
+            let parent = self.frames[number as usize].parent;
+            self.leave(number, lanes);
+            if number == 0 {
+                return;
             }
-            b'p' => snprintf(buffer.as_mut_ptr(), 512, c"%p".as_ptr().cast(), value as *const c_void),
-            _ if eight => snprintf(buffer.as_mut_ptr(), 512, format.as_ptr().cast(), value),
-            _ => snprintf(buffer.as_mut_ptr(), 512, format.as_ptr().cast(), value as u32),
+            number = parent;
         }
-    };
-    String::from_utf8_lossy(&buffer[..(written.max(0) as usize).min(511)]).into_owned()
+    }
 }
 
-unsafe extern "C" {
-    fn snprintf(buffer: *mut u8, size: usize, format: *const u8, ...) -> i32;
+/// The registers of three operands.
+type Three<A, B, C> = (Reg<<A as Lane>::Word>, Reg<<B as Lane>::Word>, Reg<<C as Lane>::Word>);
+
+/// What [`Warp::call`] needs to know.
+pub(crate) struct CallFrame {
+    pub resume: u32,
+    pub lanes: u32,
+    pub stack: u64,
+    pub results: Vec<u64>,
+}
+
+/// Lanes of a mask, ascending.
+#[inline(always)]
+pub(crate) fn lanes_of(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = mask.trailing_zeros() as usize;
+        mask &= mask.wrapping_sub(1);
+        (lane < LANES).then_some(lane)
+    })
 }

@@ -1,54 +1,11 @@
 //! Small kernels, launched and checked against their definition.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+mod machine;
 
-use interpreter::{Environment, Fault, FaultKind, Image, Launch, Pool};
+use std::sync::Arc;
 
-const HEAD: &str = ".version 8.0\n.target sm_61\n.address_size 64\n";
-
-/// Runs the only kernel of `text` over `memory`, whose address is the first parameter.
-fn run(text: &str, grid: u32, block: u32, memory: &mut [u32], threads: usize) -> (Result<(), Fault>, String) {
-    let module = Arc::new(ptx::Module::parse(format!("{HEAD}{text}")).expect("PTX of this test"));
-    let name = module.entries().next().expect("a kernel").name.to_string();
-    let mut variables = vec![0u64; 64].leak().as_ptr() as u64;
-    let image = Image::load(module, &mut |size, align| {
-        let place = variables.next_multiple_of(align);
-        variables = place + size;
-        Some(place)
-    });
-    let image = image.expect("variables fit");
-    let kernel = image.kernel(&name).expect("a kernel that can run");
-    let start = memory.as_ptr() as u64;
-    let printed = Mutex::new(String::new());
-    let print = |text: &str| printed.lock().expect("unpoisoned").push_str(text);
-    let window = start..start + 4 * memory.len() as u64;
-    let environment = Environment { window, print: &print, cancel: &AtomicBool::new(false) };
-    let parameters = start.to_le_bytes();
-    let launch = Launch {
-        grid: [grid, 1, 1],
-        block: [block, 1, 1],
-        dynamic_shared: 0,
-        parameters: &parameters,
-        cooperative: false,
-    };
-    let outcome = Pool::new(threads).run(&kernel, &launch, &environment);
-    (outcome, printed.into_inner().expect("unpoisoned"))
-}
-
-/// Address of this thread's word in %rd2, its global number in %r4.
-const PROLOGUE: &str = "
-    .reg .b32 %r<40>; .reg .b64 %rd<10>; .reg .pred %p<10>; .reg .f32 %f<10>;
-    ld.param.u64 %rd1, [memory];
-    mov.u32 %r1, %ctaid.x; mov.u32 %r2, %ntid.x; mov.u32 %r3, %tid.x;
-    mad.lo.s32 %r4, %r1, %r2, %r3;
-    mul.wide.u32 %rd3, %r4, 4;
-    add.s64 %rd2, %rd1, %rd3;
-";
-
-fn kernel(body: &str) -> String {
-    format!(".visible .entry k(.param .u64 memory) {{ {PROLOGUE} {body} ret; }}")
-}
+use interpreter::{FaultKind, Image};
+use machine::{HEAD, kernel, run};
 
 #[test]
 fn each_thread_of_many_blocks_writes_its_own_word() {
@@ -152,9 +109,9 @@ fn access_outside_the_window_names_kernel_thread_and_address() {
 
 #[test]
 fn instruction_that_is_missing_is_refused_by_its_text() {
-    let text = format!("{HEAD}{}", kernel("bar.red.popc.u32 %r5, 0, %p1;"));
+    let text = format!("{HEAD}{}", kernel("barrier.cluster.arrive;"));
     let module = Arc::new(ptx::Module::parse(text).expect("PTX of this test"));
     let image = Image::load(module, &mut |_, _| None).expect("no variables");
     let refusal = image.kernel("k").err().expect("not implemented").to_string();
-    assert!(refusal.contains("bar.red.popc.u32") && refusal.contains("`k`"), "{refusal}");
+    assert!(refusal.contains("barrier.cluster.arrive") && refusal.contains("`k`"), "{refusal}");
 }

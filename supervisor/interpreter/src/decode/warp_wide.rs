@@ -1,73 +1,77 @@
-//! Exchange and votes across the warp. Lanes run in lock step; a lane that the member mask names and that is elsewhere is not
-//! waited for: its register is read as it is.
+//! What lanes of a warp do together.
 
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 
-use super::{Decoded, Decoder, Slot};
+use super::operands::{Decoded, Decoder};
+use crate::registers::{FULL, LANES, Slot};
+use crate::warp::lanes_of;
 
 impl Decoder<'_> {
+    #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn warp_wide(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         match mnemonic.op {
             Op::Shfl => self.shuffle(mnemonic, operands),
             Op::Vote => self.vote(mnemonic, operands),
-            Op::Activemask => {
-                let d = self.target32(&operands[0])?;
-                self.push(move |w| w.set32(d, &[w.mask; 32]));
+            Op::Redux => self.redux(mnemonic, operands),
+            Op::Match => self.find_same(mnemonic, operands),
+            Op::Elect => self.elect(operands),
+            _ => {
+                let d = self.target::<u32>(&operands[0])?;
+                self.push(move |w| {
+                    let mask = w.mask;
+                    w.fill(d, mask);
+                });
                 Ok(())
             }
-            Op::Redux => self.redux(mnemonic, operands),
-            Op::Match => self.match_any(mnemonic, operands),
-            _ => Err("not implemented".into()),
         }
     }
 
-    fn shuffle(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
-        let (d, p) = match &operands[0] {
+    /// `d|p`, either of which may be missing.
+    fn pair(&mut self, operand: &Operand) -> Decoded<(Option<Slot>, Option<crate::registers::Predicate>)> {
+        let (d, p) = match operand {
             Operand::Pair(d, p) => (*d, *p),
             Operand::Register(register) => (Some(*register), None),
             _ => (None, None),
         };
-        let d = match d.map(|register| self.slot(register)) {
-            Some(Slot::Narrow(register)) => Some(register),
-            None => None,
-            _ => return Err("a destination of another width".into()),
+        let p = p.map(|register| self.target_predicate(&Operand::Register(register))).transpose()?;
+        Ok((d.map(|register| self.slot(register)), p))
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn shuffle(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
+        let (d, p) = self.pair(&operands[0])?;
+        let d = match d {
+            None => self.temporary::<u32>(),
+            Some(Slot::Narrow(d)) => d,
+            Some(_) => return Err("a destination of another width".into()),
         };
-        let p = match p.map(|register| self.slot(register)) {
-            Some(Slot::Predicate(predicate)) => Some(predicate),
-            _ => None,
-        };
-        let a = self.source32(&operands[1], Type::B32)?;
-        let b = self.source32(&operands[2], Type::U32)?;
-        let c = self.source32(&operands[3], Type::U32)?;
+        let a = self.source_as::<u32>(&operands[1], Type::B32)?;
+        let b = self.source::<u32>(&operands[2])?;
+        let c = self.source::<u32>(&operands[3])?;
         let mode = mnemonic
             .modifiers
             .first_of(&[Modifier::Up, Modifier::Down, Modifier::Bfly, Modifier::Idx])
             .ok_or("a shuffle without a mode")?;
         self.push(move |w| {
-            let (values, distances, limits) = (w.narrow[a], w.narrow[b], w.narrow[c]);
-            let mut moved = values;
-            let mut inside = 0u32;
-            for lane in 0..32u32 {
-                let (distance, limit) = (distances[lane as usize] & 31, limits[lane as usize]);
+            let values = w.values(a);
+            let (mut sources, mut inside) = ([0u32; LANES], 0u32);
+            for lane in 0..LANES as u32 {
+                let (distance, limit) = (w.value(b, lane as usize) & 31, w.value(c, lane as usize));
                 let (clamp, segment) = (limit & 31, limit >> 8 & 31);
-                let most = lane & segment | clamp & !segment;
                 let least = lane & segment;
+                let most = least | clamp & !segment;
                 let (source, valid) = match mode {
                     Modifier::Up => {
                         (lane.wrapping_sub(distance), lane as i32 - distance as i32 >= most as i32)
                     }
                     Modifier::Down => (lane + distance, lane + distance <= most),
                     Modifier::Bfly => (lane ^ distance, lane ^ distance <= most),
-                    _ => (least | distance & !segment, (least | distance & !segment) <= most),
+                    _ => (least | distance & !segment, least | distance & !segment <= most),
                 };
-                if valid {
-                    moved[lane as usize] = values[(source & 31) as usize];
-                    inside |= 1 << lane;
-                }
+                sources[lane as usize] = if valid { source & 31 } else { lane };
+                inside |= u32::from(valid) << lane;
             }
-            if let Some(d) = d {
-                w.set32(d, &moved);
-            }
+            w.write(d, |_, lane| values[sources[lane] as usize]);
             if let Some(p) = p {
                 w.set_predicate(p, inside);
             }
@@ -76,49 +80,27 @@ impl Decoder<'_> {
     }
 
     fn vote(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
-        let (a, negated) = self.source_predicate(&operands[1])?;
+        let a = self.condition(&operands[1])?;
         let mode = mnemonic
             .modifiers
             .first_of(&[Modifier::Ballot, Modifier::All, Modifier::Any, Modifier::Uni])
             .ok_or("a vote without a mode")?;
-        let Operand::Register(register) = &operands[0] else { return Ok(()) };
-        let place = self.slot(*register);
+        let d = self.target_slot(&operands[0])?;
         let members = match operands.get(2) {
-            Some(operand) => Some(self.source32(operand, Type::U32)?),
-            None => None,
+            Some(operand) => self.source::<u32>(operand)?,
+            None => self.constant(FULL),
         };
         self.push(move |w| {
-            let first = w.mask.trailing_zeros() as usize & 31;
-            let here = w.mask & members.map_or(u32::MAX, |register| w.narrow[register][first]);
-            let bits = w.predicates[a] ^ if negated { u32::MAX } else { 0 };
-            let yes = bits & here;
-            let value = match mode {
-                Modifier::Ballot => yes,
-                Modifier::All => {
-                    if yes == here {
-                        u32::MAX
-                    } else {
-                        0
-                    }
-                }
-                Modifier::Any => {
-                    if yes != 0 {
-                        u32::MAX
-                    } else {
-                        0
-                    }
-                }
-                _ => {
-                    if yes == here || yes == 0 {
-                        u32::MAX
-                    } else {
-                        0
-                    }
-                }
+            let here = w.mask & w.value(members, w.first());
+            let yes = w.holds(a) & here;
+            let held = match mode {
+                Modifier::All => yes == here,
+                Modifier::Any => yes != 0,
+                _ => yes == here || yes == 0,
             };
-            match place {
-                Slot::Predicate(predicate) => w.set_predicate(predicate, value),
-                Slot::Narrow(register) => w.set32(register, &[value; 32]),
+            match d {
+                Slot::Predicate(d) => w.set_predicate(d, if held { FULL } else { 0 }),
+                Slot::Narrow(d) => w.fill(d, yes),
                 Slot::Wide(_) => {}
             }
         });
@@ -126,57 +108,79 @@ impl Decoder<'_> {
     }
 
     fn redux(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
-        let d = self.target32(&operands[0])?;
+        use Modifier::*;
+        let d = self.target::<u32>(&operands[0])?;
         let ty = mnemonic.ty().unwrap_or(Type::B32);
-        let a = self.source32(&operands[1], ty)?;
+        let a = self.source_as::<u32>(&operands[1], ty)?;
+        let members = self.source::<u32>(&operands[2])?;
         let mode = mnemonic
             .modifiers
-            .first_of(&[
-                Modifier::Add,
-                Modifier::Min,
-                Modifier::Max,
-                Modifier::And,
-                Modifier::Or,
-                Modifier::Xor,
-            ])
+            .first_of(&[Add, Min, Max, And, Or, Xor])
             .ok_or("a reduction without an operation")?;
         let signed = ty.is_signed();
         if ty.is_float() {
             return Err("reductions of floats are not implemented".into());
         }
         self.push(move |w| {
-            let values = w.narrow[a];
-            let lanes = (0..32).filter(|lane| w.mask >> lane & 1 != 0).map(|lane| values[lane]);
-            let total = lanes.reduce(|x, y| match mode {
-                Modifier::Add => x.wrapping_add(y),
-                Modifier::Min if signed => (x as i32).min(y as i32) as u32,
-                Modifier::Max if signed => (x as i32).max(y as i32) as u32,
-                Modifier::Min => x.min(y),
-                Modifier::Max => x.max(y),
-                Modifier::And => x & y,
-                Modifier::Or => x | y,
+            let here = w.mask & w.value(members, w.first());
+            let total = lanes_of(here).map(|lane| w.value(a, lane)).reduce(|x, y| match mode {
+                Add => x.wrapping_add(y),
+                Min if signed => (x as i32).min(y as i32) as u32,
+                Max if signed => (x as i32).max(y as i32) as u32,
+                Min => x.min(y),
+                Max => x.max(y),
+                And => x & y,
+                Or => x | y,
                 _ => x ^ y,
             });
-            w.set32(d, &[total.unwrap_or(0); 32]);
+            w.fill(d, total.unwrap_or(0));
         });
         Ok(())
     }
 
-    fn match_any(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
-        if !mnemonic.has(Modifier::Any) || mnemonic.ty().is_none_or(|ty| ty.size() != 4) {
-            return Err("this form of match is not implemented".into());
-        }
-        let d = self.target32(&operands[0])?;
-        let a = self.source32(&operands[1], Type::B32)?;
+    /// `match.any`: lanes with the same value; `match.all`: all of them, or none.
+    fn find_same(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
+        let (d, p) = self.pair(&operands[0])?;
+        let Some(Slot::Narrow(d)) = d else { return Err("a destination of another width".into()) };
+        let ty = mnemonic.ty().unwrap_or(Type::B32);
+        let a = self.source_slot(&operands[1], ty)?;
+        let members = self.source::<u32>(&operands[2])?;
+        let all = mnemonic.has(Modifier::All);
         self.push(move |w| {
-            let values = w.narrow[a];
-            let mask = w.mask;
-            let same = std::array::from_fn(|lane| {
-                (0..32)
-                    .filter(|other| mask >> other & 1 != 0 && values[*other] == values[lane])
+            let here = w.mask & w.value(members, w.first());
+            let values = w.slot_values(a);
+            let same = |lane: usize| {
+                lanes_of(here)
+                    .filter(|other| values[*other] == values[lane])
                     .fold(0, |bits, other| bits | 1 << other)
-            });
-            w.set32(d, &same);
+            };
+            if all {
+                let agree = here == 0 || same(here.trailing_zeros() as usize) == here;
+                w.fill(d, if agree { here } else { 0 });
+                if let Some(p) = p {
+                    w.set_predicate(p, if agree { FULL } else { 0 });
+                }
+            } else {
+                let sets: [u32; LANES] = std::array::from_fn(same);
+                w.write(d, |_, lane| sets[lane]);
+            }
+        });
+        Ok(())
+    }
+
+    /// `elect.sync d|p, members`: the lowest lane leads.
+    fn elect(&mut self, operands: &[Operand]) -> Decoded<()> {
+        let (d, p) = self.pair(&operands[0])?;
+        let members = self.source::<u32>(&operands[1])?;
+        self.push(move |w| {
+            let here = w.mask & w.value(members, w.first());
+            let leader = here.trailing_zeros() & 31;
+            if let Some(Slot::Narrow(d)) = d {
+                w.fill(d, leader);
+            }
+            if let Some(p) = p {
+                w.set_predicate(p, here & 1 << leader);
+            }
         });
         Ok(())
     }
