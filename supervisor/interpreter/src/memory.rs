@@ -175,11 +175,10 @@ pub(crate) unsafe fn load<T: Lane, D: Lane>(
             // SAFETY: eight of the 32 values that were checked.
             unsafe { place.read() }.map(|value| convert(value).word())
         }),
-        _ if w.mask == FULL => {
-            for (lane, address) in at.iter().enumerate() {
-                w.set_value(d, lane, read(address.wrapping_add(offset)));
-            }
-        }
+        // Written as vectors, because the next instruction reads vectors: narrower stores could not be forwarded to it.
+        _ if w.mask == FULL => w.write_chunks(d, |_, first| {
+            std::array::from_fn(|lane| read(at[first + lane].wrapping_add(offset)))
+        }),
         _ => {
             for lane in w.active() {
                 w.set_value(d, lane, read(at[lane].wrapping_add(offset)));

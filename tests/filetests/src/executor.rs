@@ -38,6 +38,12 @@ impl Buffer {
         self.words.as_mut_ptr().expose_provenance() as u64
     }
 
+    /// Takes other contents of the same length.
+    pub fn replace(&mut self, bytes: &[u8]) {
+        assert_eq!(bytes.len(), self.len, "a buffer keeps its length");
+        self.words = Buffer::of(bytes).words;
+    }
+
     /// What it holds.
     pub fn bytes(&self) -> Vec<u8> {
         self.words.iter().flat_map(|word| word.to_le_bytes()).take(self.len).collect()

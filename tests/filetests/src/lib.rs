@@ -14,7 +14,9 @@
 
 pub mod executor;
 mod fixture;
+mod judge;
 mod value;
 
 pub use fixture::{Argument, Check, Fixture, Run};
+pub use judge::{Execute, check, fixtures};
 pub use value::{Bound, Element, Kind};

@@ -267,8 +267,9 @@ impl Manner {
         };
         let is_float = self.from.is_float();
         let value = match number.integral(self.rounding) {
-            // GPUs give 0, or the highest bit alone in 64 bits.
-            Number::Nan => return if size == 64 { 1 << 63 } else { 0 },
+            // What an H100 gives: the highest bit alone in 64 bits, and from `f64`; else 0.
+            Number::Nan if size == 64 || self.from == Type::F64 => return 1 << (size - 1),
+            Number::Nan => return 0,
             Number::Infinite(negative) => {
                 if negative {
                     low

@@ -63,6 +63,39 @@ impl Addresses {
     }
 }
 
+/// Addresses of a kind that is known when the closure is made.
+trait Source: Copy + Send + Sync + 'static {
+    fn of(self, w: &Warp) -> [u64; LANES];
+    /// Where the addresses most probably lie.
+    fn region(self, memory: &Memory) -> Region;
+}
+
+impl Source for Addresses {
+    #[inline(always)]
+    fn of(self, w: &Warp) -> [u64; LANES] {
+        Addresses::of(self, w)
+    }
+    #[inline(always)]
+    fn region(self, memory: &Memory) -> Region {
+        Addresses::region(self, memory)
+    }
+}
+
+/// [`Addresses::Real`], by far the most frequent kind.
+#[derive(Clone, Copy)]
+struct Real(Reg<u64>, u64);
+
+impl Source for Real {
+    #[inline(always)]
+    fn of(self, w: &Warp) -> [u64; LANES] {
+        Addresses::Real(self.0, self.1).of(w)
+    }
+    #[inline(always)]
+    fn region(self, memory: &Memory) -> Region {
+        memory.window
+    }
+}
+
 /// The space that an instruction names; `None`: generic.
 fn space(mnemonic: &Mnemonic) -> Option<Space> {
     use Modifier::*;
@@ -159,15 +192,26 @@ impl Decoder<'_> {
         }
         let d = self.target_slot(&targets[0])?;
         let origin = self.origin();
+        macro_rules! push {
+            ($memory:ty, $word:ty, $d:ident) => {
+                match addresses {
+                    Addresses::Real(register, offset) => {
+                        let addresses = Real(register, offset);
+                        self.push(move |w| {
+                            load_one(w, $d, addresses, origin, |value: $memory| value as i64 as $word)
+                        })
+                    }
+                    _ => self.push(move |w| {
+                        load_one(w, $d, addresses, origin, |value: $memory| value as i64 as $word)
+                    }),
+                }
+            };
+        }
         macro_rules! run {
             ($memory:ty) => {
                 match d {
-                    Slot::Narrow(d) => self.push(move |w| {
-                        load_one::<$memory, u32>(w, d, addresses, origin, |value| value as i64 as u32)
-                    }),
-                    Slot::Wide(d) => self.push(move |w| {
-                        load_one::<$memory, u64>(w, d, addresses, origin, |value| value as i64 as u64)
-                    }),
+                    Slot::Narrow(d) => push!($memory, u32, d),
+                    Slot::Wide(d) => push!($memory, u64, d),
                     Slot::Predicate(_) => return Err("a load into a predicate".into()),
                 }
             };
@@ -374,7 +418,7 @@ impl Decoder<'_> {
 fn load_one<T: Lane, D: Lane>(
     w: &mut Warp,
     d: Reg<D::Word>,
-    addresses: Addresses,
+    addresses: impl Source,
     origin: crate::code::Origin,
     convert: impl Fn(T) -> D,
 ) {
