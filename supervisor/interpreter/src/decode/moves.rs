@@ -104,6 +104,15 @@ impl Decoder<'_> {
             let (d, shift) = (self.target_slot(part)?, bits * index as u32);
             cut.push((d, shift));
         }
+        if let (Slot::Wide(a), [(Slot::Narrow(low), 0), (Slot::Narrow(high), 32)]) = (from, &cut[..]) {
+            let (low, high) = (*low, *high);
+            self.push(move |w| {
+                // The source is wide, so neither part overwrites it.
+                w.write(low, |w, lane| w.value(a, lane) as u32);
+                w.write(high, |w, lane| (w.value(a, lane) >> 32) as u32);
+            });
+            return Ok(());
+        }
         self.push(move |w| {
             let whole = w.slot_values(from);
             for (d, shift) in &cut {

@@ -46,32 +46,29 @@ impl Decoder<'_> {
             Some(_) => return Err("a destination of another width".into()),
         };
         let a = self.source_as::<u32>(&operands[1], Type::B32)?;
-        let b = self.source::<u32>(&operands[2])?;
-        let c = self.source::<u32>(&operands[3])?;
         let mode = mnemonic
             .modifiers
             .first_of(&[Modifier::Up, Modifier::Down, Modifier::Bfly, Modifier::Idx])
             .ok_or("a shuffle without a mode")?;
+        // As a rule every lane's partner is known now.
+        if let (Operand::Constant(distance), Operand::Constant(limit)) = (&operands[2], &operands[3]) {
+            let (distance, limit) = (distance.bits(Type::U32) as u32, limit.bits(Type::U32) as u32);
+            let (sources, inside) = partners(mode, |_| (distance, limit));
+            self.push(move |w| {
+                let values = w.values(a);
+                w.write(d, |_, lane| values[sources[lane] as usize & 31]);
+                if let Some(p) = p {
+                    w.set_predicate(p, inside);
+                }
+            });
+            return Ok(());
+        }
+        let b = self.source::<u32>(&operands[2])?;
+        let c = self.source::<u32>(&operands[3])?;
         self.push(move |w| {
             let values = w.values(a);
-            let (mut sources, mut inside) = ([0u32; LANES], 0u32);
-            for lane in 0..LANES as u32 {
-                let (distance, limit) = (w.value(b, lane as usize) & 31, w.value(c, lane as usize));
-                let (clamp, segment) = (limit & 31, limit >> 8 & 31);
-                let least = lane & segment;
-                let most = least | clamp & !segment;
-                let (source, valid) = match mode {
-                    Modifier::Up => {
-                        (lane.wrapping_sub(distance), lane as i32 - distance as i32 >= most as i32)
-                    }
-                    Modifier::Down => (lane + distance, lane + distance <= most),
-                    Modifier::Bfly => (lane ^ distance, lane ^ distance <= most),
-                    _ => (least | distance & !segment, least | distance & !segment <= most),
-                };
-                sources[lane as usize] = if valid { source & 31 } else { lane };
-                inside |= u32::from(valid) << lane;
-            }
-            w.write(d, |_, lane| values[sources[lane] as usize]);
+            let (sources, inside) = partners(mode, |lane| (w.value(b, lane), w.value(c, lane)));
+            w.write(d, |_, lane| values[sources[lane] as usize & 31]);
             if let Some(p) = p {
                 w.set_predicate(p, inside);
             }
@@ -184,4 +181,26 @@ impl Decoder<'_> {
         });
         Ok(())
     }
+}
+
+/// The lane that each lane reads in a shuffle, and for which lanes it lies in their segment; the others read their own.
+/// `of` gives a lane's distance (or lane) and its word of segment mask and clamp.
+fn partners(mode: Modifier, of: impl Fn(usize) -> (u32, u32)) -> ([u32; LANES], u32) {
+    let (mut sources, mut inside) = ([0u32; LANES], 0u32);
+    for lane in 0..LANES as u32 {
+        let (distance, limit) = of(lane as usize);
+        let distance = distance & 31;
+        let (clamp, segment) = (limit & 31, limit >> 8 & 31);
+        let least = lane & segment;
+        let most = least | clamp & !segment;
+        let (source, valid) = match mode {
+            Modifier::Up => (lane.wrapping_sub(distance), lane as i32 - distance as i32 >= most as i32),
+            Modifier::Down => (lane + distance, lane + distance <= most),
+            Modifier::Bfly => (lane ^ distance, lane ^ distance <= most),
+            _ => (least | distance & !segment, least | distance & !segment <= most),
+        };
+        sources[lane as usize] = if valid { source & 31 } else { lane };
+        inside |= u32::from(valid) << lane;
+    }
+    (sources, inside)
 }
