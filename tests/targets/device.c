@@ -84,13 +84,22 @@ static long long now(void) {
     return time.tv_sec * 1000000000ll + time.tv_nsec;
 }
 
-static void begin(void) {
-    void *context, *library = dlopen("libcuda.so.1", RTLD_NOW);
+static void load_library(void) {
+    void *library = dlopen("libcuda.so.1", RTLD_NOW);
     HOLDS(library);
 #define LOOK_UP(name, symbol, arguments) *(void **)&name = dlsym(library, symbol); HOLDS(name);
     FUNCTIONS(LOOK_UP)
+}
+
+static void make_context(void) {
+    void *context;
     OK(init(0));
     OK(make(&context, 0, 0));
+}
+
+static void begin(void) {
+    load_library();
+    make_context();
 }
 
 static void say(const char *words) {
@@ -364,16 +373,21 @@ static void shared(void) {
     say("ok");
 }
 
-// Nanoseconds: cuInit and first context; empty launch; launch and synchronise; allocate and free; and a byte through a
-// pair of pipes and back, which is the machine's own price of asking another process.
+// Nanoseconds: dlopen; cuInit and first context; module, first launch and its end; empty launch; launch and synchronise;
+// allocate and free; and a byte through a pair of pipes and back, which is the machine's own price of asking another process.
 static void timed(void) {
     enum { ROUNDS = 20000 };
     long long begun = now();
-    begin();
+    load_library();
     printf("%lld ", now() - begun);
+    begun = now();
+    make_context();
+    printf("%lld ", now() - begun);
+    begun = now();
     void *empty = kernel("empty");
     OK(launch(empty, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0));
     OK(synchronize());
+    printf("%lld ", now() - begun);
     long long submitting = 0;
     for (int batch = 0; batch < ROUNDS / 100; batch++) {
         begun = now();

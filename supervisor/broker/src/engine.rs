@@ -194,7 +194,7 @@ impl Broker {
         Ok(Engine { pidfd: None, socket, area, view, end_told: false })
     }
 
-    fn zygote(&mut self) -> Result<&Zygote, String> {
+    pub(crate) fn zygote(&mut self) -> Result<&Zygote, String> {
         if self.zygote.is_none() {
             let zygote = Zygote::start(&self.config.engine)?;
             self.watch

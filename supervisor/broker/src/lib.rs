@@ -148,6 +148,14 @@ impl Broker {
         })
     }
 
+    /// Starts what a first context will need, so that it is warm by then: a client may be about to ask for one.
+    pub fn prepare(&mut self) {
+        if let Err(why) = self.zygote() {
+            // Whoever needs it will try again, and be told.
+            tracing::debug!("{why}");
+        }
+    }
+
     /// Executes the control call whose block lies at `block` in the caller. The result is that of its `ioctl`.
     pub fn handle(&mut self, caller: &dyn Caller, block: u64) -> Result<i64, nix::errno::Errno> {
         call::handle(self, caller, block)

@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use notification::{Reply, Request};
-use overlay::{Answer, OpenQuery, Outcome, Overlay};
+use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
 use tracee::{PidFd, ThreadGroups};
 
@@ -204,6 +204,9 @@ impl<'a> MainLoop<'a> {
             },
         };
         answer(request, reply);
+        if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
+            self.services.broker.prepare();
+        }
     }
 
     fn handle_control(&mut self, request: Request) {
