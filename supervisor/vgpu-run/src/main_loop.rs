@@ -192,7 +192,7 @@ impl<'a> MainLoop<'a> {
         }
         if seen.is_some() || opens::may_be_library(&open.path) {
             self.services.report.opened(request.tid, &open.path, seen.as_ref());
-            self.services.card.note_library(request.tid, &open.path);
+            self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
         let reply = match what {
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
