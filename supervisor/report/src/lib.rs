@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use objects::{Files, Objects};
 use overlay::Seen;
+use render::Account;
 use wire::control::{Note, NoteKind};
 
 pub use finding::{Finding, Severity};
@@ -160,7 +161,13 @@ impl Report {
         if form == Form::Short {
             return render::short(&findings);
         }
-        let related: Vec<&Process> = self.processes.values().filter(|process| process.is_related()).collect();
+        let payload = self.session.payload.as_deref();
+        let related: Vec<Account> = self
+            .processes
+            .values()
+            .filter(|process| process.is_related())
+            .map(|process| Account::new(process, &Objects::of(process, payload, &mut self.files)))
+            .collect();
         let unrelated = self.processes.len() - related.len();
         let others = self.others.values().sum::<u64>() + unrelated as u64;
         findings.extend(self.others.keys().filter_map(|program| finding::of_foreign_program(program)));

@@ -122,6 +122,13 @@ impl Process {
             .any(|opened| matches!(&opened.seen, Some(Seen::Given { library, .. }) if *library == soname))
     }
 
+    /// Whether it asked for a library that stands in our table and that we lack.
+    pub fn was_denied(&self, soname: &str) -> bool {
+        self.opened
+            .iter()
+            .any(|opened| matches!(&opened.seen, Some(Seen::Left { library, .. }) if *library == soname))
+    }
+
     /// Where a file of the process lies for us.
     pub fn in_root(&self, path: &Path) -> PathBuf {
         match &self.root {
