@@ -58,7 +58,8 @@ func libraryDirectories(libraries string) []string {
 	for directory := range found {
 		directories = append(directories, directory)
 	}
-	sort.Strings(directories)
+	// The newest first.
+	sort.Sort(sort.Reverse(sort.StringSlice(directories)))
 	return directories
 }
 

@@ -102,6 +102,15 @@ pub fn device_code(path: &Path) -> Option<Code> {
     has_code.then(|| code(&bytes))
 }
 
+/// Libraries that a file names as needed; none if it is no ELF file.
+pub fn needed(path: &Path) -> Vec<String> {
+    let Ok(file) = File::open(path) else { return vec![] };
+    // SAFETY: as in `inspect`.
+    let Ok(bytes) = (unsafe { memmap2::Mmap::map(&file) }) else { return vec![] };
+    let elf = Elf::parse(&bytes);
+    elf.map_or_else(|_| vec![], |elf| elf.libraries.iter().map(|name| (*name).to_owned()).collect())
+}
+
 fn code(bytes: &[u8]) -> Code {
     let mut code = Code::default();
     for container in fatbin::scan(bytes).filter_map(|found| found.container.ok()) {
@@ -255,6 +264,7 @@ pub(crate) mod tests {
         assert_eq!(runtime.exports["cudaFree"], [Some("libcudart.so.12".to_owned())]);
         let client = inspect(&client).unwrap();
         assert!(client.needed.contains(&"libcudart.so.12".to_owned()));
+        assert_eq!(needed(&place.join("libclient.so")), client.needed);
         let import = |name: &str| client.imports.iter().find(|import| import.name == name).unwrap();
         let version = ("libcudart.so.12".to_owned(), "libcudart.so.12".to_owned());
         assert_eq!(import("cudaFree").version, Some(version));

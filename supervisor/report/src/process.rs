@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use overlay::Seen;
+use overlay::{Node, Seen};
 use wire::control::NoteKind;
 
 /// How a process ended.
@@ -70,10 +70,10 @@ impl Process {
 
     /// A process whose start was not seen: a fork.
     pub fn found(pid: i32) -> Self {
-        let unknown = Path::new("(unknown program)");
-        let mut process = Self::new(pid, unknown);
+        let mut process = Self::new(pid, Path::new(""));
         process.look();
-        process.program = process.executable.clone().unwrap_or_else(|| unknown.to_owned());
+        // Of a process that must not be looked into, at least the short name.
+        process.program = process.executable.clone().unwrap_or_else(|| name(pid));
         process
     }
 
@@ -111,11 +111,23 @@ impl Process {
         }
     }
 
+    /// Whether it opened the virtual device.
+    pub fn opened_device(&self) -> bool {
+        self.opened.iter().any(|opened| opened.seen == Some(Seen::Node(Node::Control)))
+    }
+
     /// Whether a library of ours was given to it.
     pub fn was_given(&self, soname: &str) -> bool {
         self.opened
             .iter()
             .any(|opened| matches!(&opened.seen, Some(Seen::Given { library, .. }) if *library == soname))
+    }
+
+    /// Whether it asked for a library that stands in our table and that we lack.
+    pub fn was_denied(&self, soname: &str) -> bool {
+        self.opened
+            .iter()
+            .any(|opened| matches!(&opened.seen, Some(Seen::Left { library, .. }) if *library == soname))
     }
 
     /// Where a file of the process lies for us.
@@ -178,6 +190,11 @@ pub fn thread_group(thread: i32) -> Option<i32> {
 /// The process that made this one.
 pub fn parent(pid: i32) -> Option<i32> {
     status(pid, "PPid:")
+}
+
+fn name(pid: i32) -> PathBuf {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.map_or_else(|_| "(unknown program)".into(), |name| name.trim_end().into())
 }
 
 /// Whether there is such a process.
