@@ -115,8 +115,9 @@ fn check_two_devices(run: &Run) {
     assert!(said.contains("memory is back: true"), "{said}");
 }
 
-/// The report says of each runner what it opened, from where, and what it was given.
+/// The report says of each runner what it opened, from where, and what it was given; and that the parent was followed.
 fn check_report(run: &Run) {
+    run.assert_stderr_has("static programs, which load no libraries: `serve`");
     let runners = paragraphs(run, "runner");
     // Two passes, and at least one more for the memory.
     assert!(runners.len() >= 4, "{}", run.stderr());

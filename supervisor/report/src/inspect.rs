@@ -219,7 +219,7 @@ fn section_name<'a>(elf: &Elf<'a>, at: usize) -> &'a str {
 }
 
 /// Whether `wanted` occurs in `data`. Jumps from one occurrence of its first byte to the next.
-fn find(data: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn find(data: &[u8], wanted: &[u8]) -> bool {
     let mut rest = data;
     while let Some(at) = rest.iter().position(|byte| *byte == wanted[0]) {
         if rest[at..].starts_with(wanted) {

@@ -17,11 +17,12 @@ pub mod explain;
 mod finding;
 pub mod inspect;
 mod objects;
+mod others;
 mod predict;
 mod process;
 mod render;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use objects::{Files, Objects};
@@ -52,6 +53,8 @@ pub struct Session {
     pub capability: Option<(u32, u32)>,
     /// Directory with the payload, for the exports that programs meet.
     pub payload: Option<PathBuf>,
+    /// Whether listings and existence tests are answered too.
+    pub overlay_is_full: bool,
 }
 
 /// A tree that runs more different programs than this makes them itself.
@@ -168,9 +171,16 @@ impl Report {
             .filter(|process| process.is_related())
             .map(|process| Account::new(process, &Objects::of(process, payload, &mut self.files)))
             .collect();
-        let unrelated = self.processes.len() - related.len();
-        let others = self.others.values().sum::<u64>() + unrelated as u64;
-        findings.extend(self.others.keys().filter_map(|program| finding::of_foreign_program(program)));
+        // Those whose end nobody saw.
+        let unrelated: Vec<&PathBuf> = self
+            .processes
+            .values()
+            .filter(|process| !process.is_related())
+            .filter_map(Process::program_that_ran)
+            .collect();
+        let others = self.others.values().sum::<u64>() + unrelated.len() as u64;
+        let programs: BTreeSet<&PathBuf> = self.others.keys().chain(unrelated).collect();
+        findings.extend(others::findings(programs, self.session.overlay_is_full));
         match form {
             Form::Json => render::json(&self.session, &related, &findings),
             _ => render::full(&self.session, &related, others, &findings),
@@ -217,13 +227,9 @@ impl Report {
         if let Some(process) = self.processes.get_mut(&serial) {
             process.exit = exit;
             if !process.is_related() {
-                let program = std::mem::take(&mut process.program);
-                // A search along PATH tries many programs that are not there; those never open anything.
-                let ran = !process.opened.is_empty();
+                let program = process.program_that_ran().cloned();
                 self.processes.remove(&serial);
-                if !ran {
-                    return;
-                }
+                let Some(program) = program else { return };
                 if self.others.len() < MOST_PROGRAMS || self.others.contains_key(&program) {
                     *self.others.entry(program).or_default() += 1;
                 }

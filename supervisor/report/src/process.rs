@@ -82,6 +82,21 @@ impl Process {
         !self.told.is_empty() || self.memory_peak > 0 || self.opened.iter().any(Opened::is_related)
     }
 
+    /// Its program, unless that only was looked for along PATH: then it is not there. A static program opens nothing and is.
+    pub fn program_that_ran(&self) -> Option<&PathBuf> {
+        let ran = || !self.opened.is_empty() || self.sees(&self.program);
+        self.executable.as_ref().or_else(|| ran().then_some(&self.program))
+    }
+
+    /// Whether there is such a file for the process; for us, if it has ended.
+    fn sees(&self, path: &Path) -> bool {
+        let through_process = match path.strip_prefix("/") {
+            Ok(below_root) => Path::new(&format!("/proc/{}/root", self.pid)).join(below_root),
+            Err(_) => Path::new(&format!("/proc/{}/cwd", self.pid)).join(path),
+        };
+        through_process.is_file() || !exists(self.pid) && path.is_file()
+    }
+
     /// Adds an open unless the same is there.
     pub fn opened(&mut self, opened: Opened) {
         // Not at its exec, which is reported while the old program still runs; and only where somebody will ask: a short

@@ -94,7 +94,9 @@ fn services(session: &Session, card: Card, installation: &Installation) -> Resul
         engine: installation.engine.clone(),
     })
     .doing("prepare the broker")?;
-    let report = report::Report::new(report::Session { payload: Some(payload), ..Default::default() });
+    let overlay_is_full = session.overlay == cli::Overlay::Full;
+    let known = report::Session { payload: Some(payload), overlay_is_full, ..Default::default() };
+    let report = report::Report::new(known);
     let exits = Exits::new().doing("follow clients")?;
     Ok(Services { overlay, broker, report, card, exits })
 }
