@@ -32,9 +32,10 @@ test: build
 
 bench: build
 	scripts/setup test
-	$(CARGO) build --release --locked -p tests --bins
+	$(CARGO) build --release --locked -p tests -p benchmarks --bins
 	$(RELEASE)/bench-getting-in $(BENCH_FLAGS)
-	scripts/bench
+	$(RELEASE)/bench-device
+	$(RELEASE)/benchmarks
 
 lint:
 	$(CARGO) fmt --all --check
