@@ -116,7 +116,8 @@ impl Loaded {
         let bytes = self.parameters(name, parameters)?;
         let printed = Mutex::new(String::new());
         let environment = Environment {
-            window: 0..u64::MAX,
+            // All of a process, and as round as the window of an engine.
+            window: 0..1 << 47,
             print: &|text| printed.lock().expect("no printer panics").push_str(text),
             cancel: &AtomicBool::new(false),
         };

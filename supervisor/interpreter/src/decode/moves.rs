@@ -12,6 +12,9 @@ impl Decoder<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn mov(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         let ty = mnemonic.ty().ok_or("a move without a type")?;
+        if self.known(&operands[0], ty).is_some() {
+            return Ok(());
+        }
         match (&operands[0], &operands[1]) {
             (Operand::Vector(parts), source) => self.unpack(parts, source, ty),
             (target, Operand::Vector(parts)) => self.pack(target, parts, ty),

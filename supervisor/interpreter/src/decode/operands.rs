@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ptx::{Body, Mnemonic, Modifier, Operand, RegisterId, Type};
+use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId, Type};
 
 use super::layout::{Place, Program};
 use crate::code::{Flush, Operation, Origin};
@@ -23,6 +23,8 @@ pub(super) struct Decoder<'a> {
     pub body: Arc<Body>,
     slots: Vec<Slot>,
     pub layout: Layout,
+    /// Registers that hold the same value from the start, and it.
+    known: HashMap<RegisterId, u64>,
     constants: HashMap<(u64, bool), Slot>,
     carry: Option<Predicate>,
     /// Where each of the body's variables lies.
@@ -37,10 +39,14 @@ impl<'a> Decoder<'a> {
     pub fn new(image: &'a Image, program: &'a Program, number: u32, places: Vec<Place>) -> Decoder<'a> {
         let body = program.functions[number as usize].body.clone();
         let mut layout = Layout::default();
-        let slot = |register| match body.register_type(register) {
-            Type::Pred => Slot::Predicate(layout.predicate()),
-            ty if ty.size() <= 4 => Slot::Narrow(layout.register(0)),
-            _ => Slot::Wide(layout.register(0)),
+        let known = known_registers(&body);
+        let slot = |register| {
+            let value = known.get(&register).copied().unwrap_or(0);
+            match body.register_type(register) {
+                Type::Pred => Slot::Predicate(layout.predicate()),
+                ty if ty.size() <= 4 => Slot::Narrow(layout.register(value as u32)),
+                _ => Slot::Wide(layout.register(value)),
+            }
         };
         let slots = (0..body.register_count).map(slot).collect();
         Decoder {
@@ -49,6 +55,7 @@ impl<'a> Decoder<'a> {
             number,
             slots,
             layout,
+            known,
             constants: HashMap::new(),
             carry: None,
             places,
@@ -82,6 +89,15 @@ impl<'a> Decoder<'a> {
         let fresh = || W::slot(layout.register(value));
         let slot = *self.constants.entry((value.widen(), size_of::<W>() == 8)).or_insert_with(fresh);
         W::register(slot).expect("the key holds the width")
+    }
+
+    /// The bits of an operand that is the same for all lanes at all times.
+    pub fn known(&self, operand: &Operand, ty: Type) -> Option<u64> {
+        match operand {
+            Operand::Constant(constant) => Some(constant.bits(ty)),
+            Operand::Register(register) => self.known.get(register).copied(),
+            _ => None,
+        }
     }
 
     /// A register of the decoder's own.
@@ -237,5 +253,47 @@ impl<'a> Decoder<'a> {
         let d = self.target::<D::Word>(operand)?;
         self.push(move |w| w.map1::<D, D>(d, d, f));
         Ok(())
+    }
+}
+
+/// Registers that one instruction alone writes, and always the same constant. They can hold it from the start: a read before
+/// that instruction would find any value. Inline assembly leaves many of them.
+fn known_registers(body: &Body) -> HashMap<RegisterId, u64> {
+    let mut known = HashMap::new();
+    let mut written = vec![false; body.register_count as usize];
+    for instruction in &body.instructions {
+        let Some(target) = instruction.operands.first() else { continue };
+        for register in targets(target) {
+            known.remove(&register);
+            if !std::mem::replace(&mut written[register as usize], true)
+                && let Some(value) = moved_constant(body, instruction)
+            {
+                known.insert(register, value);
+            }
+        }
+    }
+    known
+}
+
+/// What `mov` puts into its register for all lanes, if that is a number.
+fn moved_constant(body: &Body, instruction: &Instruction) -> Option<u64> {
+    let mnemonic = body.mnemonic(instruction);
+    let (Op::Mov, None) = (mnemonic.op, instruction.guard) else { return None };
+    match (&instruction.operands[..], mnemonic.ty()?) {
+        (_, Type::Pred) => None,
+        ([Operand::Register(_), Operand::Constant(constant)], ty) if ty.size() <= 8 => {
+            Some(constant.bits(ty))
+        }
+        _ => None,
+    }
+}
+
+/// Registers in the place of a result.
+fn targets(operand: &Operand) -> Vec<RegisterId> {
+    match operand {
+        Operand::Register(register) | Operand::Part(register, _) => vec![*register],
+        Operand::Pair(first, second) => first.iter().chain(second).copied().collect(),
+        Operand::Vector(parts) | Operand::List(parts) => parts.iter().flat_map(targets).collect(),
+        _ => Vec::new(),
     }
 }
