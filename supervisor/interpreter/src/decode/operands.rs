@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId, Type};
+use ptx::{Body, Mnemonic, Modifier, Operand, RegisterId, Type};
 
+use super::invariant;
 use super::layout::{Place, Program};
 use crate::code::{Flush, Operation, Origin};
 use crate::image::Image;
@@ -31,6 +32,8 @@ pub(super) struct Decoder<'a> {
     pub places: Vec<Place>,
     /// What has been decoded of the current block.
     pub operations: Vec<Operation>,
+    /// What has been decoded of [`invariant`] instructions.
+    pub once: Vec<Operation>,
     /// The current instruction.
     pub index: u32,
 }
@@ -39,7 +42,7 @@ impl<'a> Decoder<'a> {
     pub fn new(image: &'a Image, program: &'a Program, number: u32, places: Vec<Place>) -> Decoder<'a> {
         let body = program.functions[number as usize].body.clone();
         let mut layout = Layout::default();
-        let known = known_registers(&body);
+        let known = invariant::constants(&body);
         let slot = |register| {
             let value = known.get(&register).copied().unwrap_or(0);
             match body.register_type(register) {
@@ -60,6 +63,7 @@ impl<'a> Decoder<'a> {
             carry: None,
             places,
             operations: Vec::new(),
+            once: Vec::new(),
             index: 0,
             body,
         }
@@ -253,47 +257,5 @@ impl<'a> Decoder<'a> {
         let d = self.target::<D::Word>(operand)?;
         self.push(move |w| w.map1::<D, D>(d, d, f));
         Ok(())
-    }
-}
-
-/// Registers that one instruction alone writes, and always the same constant. They can hold it from the start: a read before
-/// that instruction would find any value. Inline assembly leaves many of them.
-fn known_registers(body: &Body) -> HashMap<RegisterId, u64> {
-    let mut known = HashMap::new();
-    let mut written = vec![false; body.register_count as usize];
-    for instruction in &body.instructions {
-        let Some(target) = instruction.operands.first() else { continue };
-        for register in targets(target) {
-            known.remove(&register);
-            if !std::mem::replace(&mut written[register as usize], true)
-                && let Some(value) = moved_constant(body, instruction)
-            {
-                known.insert(register, value);
-            }
-        }
-    }
-    known
-}
-
-/// What `mov` puts into its register for all lanes, if that is a number.
-fn moved_constant(body: &Body, instruction: &Instruction) -> Option<u64> {
-    let mnemonic = body.mnemonic(instruction);
-    let (Op::Mov, None) = (mnemonic.op, instruction.guard) else { return None };
-    match (&instruction.operands[..], mnemonic.ty()?) {
-        (_, Type::Pred) => None,
-        ([Operand::Register(_), Operand::Constant(constant)], ty) if ty.size() <= 8 => {
-            Some(constant.bits(ty))
-        }
-        _ => None,
-    }
-}
-
-/// Registers in the place of a result.
-fn targets(operand: &Operand) -> Vec<RegisterId> {
-    match operand {
-        Operand::Register(register) | Operand::Part(register, _) => vec![*register],
-        Operand::Pair(first, second) => first.iter().chain(second).copied().collect(),
-        Operand::Vector(parts) | Operand::List(parts) => parts.iter().flat_map(targets).collect(),
-        _ => Vec::new(),
     }
 }
