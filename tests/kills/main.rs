@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Engine,
+    /// The process that makes engines.
+    Zygote,
     Supervisor,
     Keeper,
     /// The program itself.
@@ -60,6 +62,7 @@ impl Tree {
                 Victim::Client => self.program(),
                 Victim::ClientBeside => self.progress.client(),
                 Victim::Engine => self.engine(),
+                Victim::Zygote => self.engine().and_then(tests::parent_of),
             };
             if let Some(pid) = found {
                 return pid;
@@ -118,7 +121,7 @@ fn kill_one(victim: Victim, moment: Moment) -> (Phase, Run) {
 
 fn check(victim: Victim, phase: Phase, supervised: bool, client: Option<i32>, run: &Run) {
     match victim {
-        Victim::Engine => {
+        Victim::Engine | Victim::Zygote => {
             let client = client.expect("an engine has a client");
             let ended = format!("the engine of process {client} ended; the process sees CUDA error ");
             let not_started = format!("the engine for process {client} could not be started");
@@ -145,9 +148,9 @@ fn check(victim: Victim, phase: Phase, supervised: bool, client: Option<i32>, ru
     }
 }
 
-/// A hundred rounds, in which the victims take turns.
-fn kill(victims: &[Victim]) {
-    let rounds = number_in("VGPU_RUN_TEST_ROUNDS").unwrap_or(ROUNDS as u64) as usize;
+/// So many rounds, in which the victims take turns.
+fn kill(victims: &[Victim], rounds: usize) {
+    let rounds = number_in("VGPU_RUN_TEST_ROUNDS").map_or(rounds, |rounds| rounds as usize);
     let seed = number_in("VGPU_RUN_TEST_SEED").unwrap_or_else(clock);
     let memory = shared_memory();
     let mut numbers = Numbers::new(seed);
@@ -206,22 +209,27 @@ impl Drop for Context {
 
 #[test]
 fn killed_engine_is_an_error_for_its_client_and_the_report_names_it() {
-    kill(&[Victim::Engine]);
+    kill(&[Victim::Engine], ROUNDS);
+}
+
+#[test]
+fn killed_zygote_takes_its_engines_with_it() {
+    kill(&[Victim::Zygote], ROUNDS / 4);
 }
 
 #[test]
 fn killed_supervisor_ends_the_tree_with_125() {
-    kill(&[Victim::Supervisor]);
+    kill(&[Victim::Supervisor], ROUNDS);
 }
 
 #[test]
 fn killed_keeper_ends_the_tree() {
-    kill(&[Victim::Keeper]);
+    kill(&[Victim::Keeper], ROUNDS);
 }
 
 #[test]
 fn killed_client_leaves_nothing_and_its_memory_is_back() {
-    kill(&[Victim::Client, Victim::ClientBeside]);
+    kill(&[Victim::Client, Victim::ClientBeside], ROUNDS);
 }
 
 /// The other tests look for what is left by these marks.
