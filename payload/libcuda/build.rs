@@ -1,5 +1,5 @@
 //! Names that nobody implements answer `CUDA_ERROR_NOT_SUPPORTED`.
 
 fn main() {
-    export_list::write(&["cu"]);
+    export_list::write(&["cu", "cudbg"]);
 }

@@ -36,6 +36,29 @@ fn limit_of_address_space_leaves_the_window_out_and_memory_usable() {
 }
 
 #[test]
+fn memory_lies_elsewhere_where_the_window_is_taken() {
+    run("elsewhere", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn mapping_in_the_way_of_memory_without_a_window_costs_a_place_only() {
+    run("narrow-elsewhere", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn memory_that_the_machine_can_not_back_is_refused_also_if_none_was_touched() {
+    run("overcommitted", &["--memory", "400G", "--report"])
+        .assert_exit(0)
+        .assert_stdout("ok\n")
+        .assert_stderr_has("can't back that much more");
+}
+
+#[test]
+fn blocks_of_a_cooperative_launch_run_at_a_time() {
+    run("cooperating", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
 fn exported_memory_is_the_same_memory_in_another_process() {
     run("shared", &[]).assert_exit(0).assert_stdout("ok\n");
 }

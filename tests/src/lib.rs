@@ -9,6 +9,7 @@
 //! libraries of a few lines in place of the real ones, so that these tests ask one thing only: does the
 //! program get what vgpu-run gives?
 
+pub mod bench_json;
 mod launch;
 mod processes;
 mod terminal;

@@ -7,13 +7,17 @@ use std::path::Path;
 use std::{env, fs};
 
 /// Writes `symbols.rs` into the build directory. Names begin with one of `prefixes`. A source implements a name by `fn name` or,
-/// beside it, `|name`; `abi12_name` implements `name`. The file `door.rs` holds macros and is not looked at.
+/// beside it, `|name`; `abi12_name` implements `name`; `static name` is a variable, and not in the table. The file `door.rs`
+/// holds macros and is not looked at.
 pub fn write(prefixes: &[&str]) {
     println!("cargo::rerun-if-changed=symbols.txt");
     println!("cargo::rerun-if-changed=src");
     let symbols: BTreeSet<String> =
         fs::read_to_string("symbols.txt").expect("symbols.txt").lines().map(str::to_owned).collect();
-    let implemented = implemented(prefixes);
+    let sources = sources();
+    let implemented = names(&sources, &["fn ", "|"], prefixes);
+    let symbols: BTreeSet<String> =
+        symbols.difference(&names(&sources, &["static "], prefixes)).cloned().collect();
     let unversioned: BTreeSet<String> = implemented.iter().map(|name| base_name(name).to_owned()).collect();
     let mut code = String::new();
     for name in symbols.difference(&unversioned) {
@@ -38,19 +42,17 @@ fn base_name(name: &str) -> &str {
     }
 }
 
-fn implemented(prefixes: &[&str]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir("src").expect("src") {
-        let path = entry.expect("an entry").path();
-        if !path.ends_with("door.rs") {
-            collect(&fs::read_to_string(path).expect("source text"), prefixes, &mut names);
-        }
-    }
-    names
+/// The text of every source file except for the macros.
+fn sources() -> String {
+    let paths = fs::read_dir("src").expect("src").map(|entry| entry.expect("an entry").path());
+    let texts = paths.filter(|path| !path.ends_with("door.rs"));
+    texts.map(|path| fs::read_to_string(path).expect("source text")).collect()
 }
 
-fn collect(text: &str, prefixes: &[&str], names: &mut BTreeSet<String>) {
-    for mark in ["fn ", "|"] {
+/// Exported names behind one of these marks.
+fn names(text: &str, marks: &[&str], prefixes: &[&str]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for mark in marks {
         for (position, _) in text.match_indices(mark) {
             let rest = &text[position + mark.len()..];
             let end = rest
@@ -67,6 +69,7 @@ fn collect(text: &str, prefixes: &[&str], names: &mut BTreeSet<String>) {
             }
         }
     }
+    names
 }
 
 #[cfg(test)]
@@ -75,11 +78,14 @@ mod tests {
 
     #[test]
     fn names_are_found_in_all_their_forms() {
-        let mut names = BTreeSet::new();
         let text = "fn cudaMalloc(x) {} fn cudaLaunch |cudaLaunch_ptsz with s () {} fn abi12_cudaProps() {} fn cuda_helper() {}";
-        collect(text, &["cuda"], &mut names);
+        let found = names(text, &["fn ", "|"], &["cuda"]);
         let expected = ["abi12_cudaProps", "cudaLaunch", "cudaLaunch_ptsz", "cudaMalloc"];
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(
+            names("static cudaFlag;", &["static "], &["cuda"]).into_iter().collect::<Vec<_>>(),
+            ["cudaFlag"]
+        );
         assert_eq!(base_name("abi12_cudaProps"), "cudaProps");
     }
 }

@@ -13,6 +13,7 @@ mod door;
 
 mod contexts;
 mod copies;
+mod debugger;
 mod devices;
 mod entry_points;
 mod errors;

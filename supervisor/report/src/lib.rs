@@ -214,7 +214,8 @@ impl Report {
     fn forked(&self, pid: i32) -> Process {
         let mut process = Process::found(pid);
         let parent = process::parent(pid).and_then(|parent| self.processes.get(self.current.get(&parent)?));
-        if let Some(parent) = parent.filter(|parent| parent.executable == process.executable) {
+        let same = |parent: &&Process| parent.executable.is_none() || parent.executable == process.executable;
+        if let Some(parent) = parent.filter(same) {
             process.opened.clone_from(&parent.opened);
         }
         process

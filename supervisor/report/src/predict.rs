@@ -179,9 +179,25 @@ fn undefined_symbols(
 ) -> Finding {
     let names = enumerate(imports.iter().map(|import| import.name.as_str()));
     let finding = Finding::new(Severity::Error, title(&format!("does not load: {names} undefined")));
-    if let Some(home) = home {
-        return blame_home(finding, home, imports);
+    match home {
+        Some(home) if imports.iter().all(|import| defines(home, import)) => not_named(finding, home),
+        Some(home) => blame_home(finding, home, imports),
+        None => blame_others(finding, imports, objects),
     }
+}
+
+/// Loads if the program opened the home with RTLD_GLOBAL before, which cannot be seen from outside.
+fn not_named(mut finding: Finding, home: &Object) -> Finding {
+    finding.severity = Severity::Warning;
+    let soname = home.facts.soname.as_deref().unwrap_or(&home.name);
+    finding.cause(format!("`{}` defines that, and the library does not name it as needed", home.path)).hint(
+        format!(
+            "it does load where the program has opened `{soname}` with RTLD_GLOBAL; else link it with that"
+        ),
+    )
+}
+
+fn blame_others(finding: Finding, imports: &[&Import], objects: &Objects) -> Finding {
     let elsewhere = objects.all.iter().find(|object| imports.iter().all(|import| defines(object, import)));
     match elsewhere {
         Some(other) => finding
@@ -443,6 +459,21 @@ mod tests {
             &scene.text(None),
             &["libggml-cuda.so", "`cudaNew` undefined", "our `libcudart.so.12` has no such function"],
         );
+    }
+
+    #[test]
+    fn driver_that_a_library_does_not_name_as_needed_is_not_blamed() {
+        let mut scene = Scene::new();
+        scene.library("libcuda.so.1", "int cuInit(int f) { return 0; }", &["-Wl,-soname,libcuda.so.1"]);
+        scene.payload("libcuda.so.1");
+        let client = "int cuInit(int); int use(void) { return cuInit(0); }";
+        let client = scene.library("libbackend-cuda.so", client, &[]);
+        scene.system_libraries();
+        scene.given("libcuda.so.1");
+        scene.opened(&client, None);
+        let text = scene.text(None);
+        assert_has(&text, &["warning: ", "`cuInit` undefined", "does not name it as needed", "RTLD_GLOBAL"]);
+        assert!(!text.contains("no such function"), "{text}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Process {
     pub pid: i32,
     /// Its program, as it was asked for.
     pub program: PathBuf,
-    /// The file that runs: of a script, its interpreter. Known once it has opened something.
+    /// The file that runs: of a script, its interpreter. Known once it has opened something that has to do with CUDA.
     pub executable: Option<PathBuf>,
     /// Its root directory, where that is not ours.
     pub root: Option<PathBuf>,
@@ -99,8 +99,9 @@ impl Process {
 
     /// Adds an open unless the same is there.
     pub fn opened(&mut self, opened: Opened) {
-        if self.executable.is_none() {
-            // Not before: the exec itself is reported while the old program still runs.
+        // Not at its exec, which is reported while the old program still runs; and only where somebody will ask: a short
+        // process pays for each look into /proc.
+        if self.executable.is_none() && opened.is_related() {
             self.look();
         }
         if !self.opened.contains(&opened) {

@@ -211,6 +211,9 @@ impl<'a> MainLoop<'a> {
             },
         };
         answer(request, reply);
+        if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
+            self.services.broker.prepare();
+        }
     }
 
     /// The asker has to do with the device, so the report will say how it ended.

@@ -8,8 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ptx::{
-    AddressBase, Body, Element, Function, Linkage, Mnemonic, Modifier, Module, Op, Operand, Space, Type,
-    Variable,
+    AddressBase, Body, Element, Function, Mnemonic, Modifier, Module, Op, Operand, Space, Type, Variable,
 };
 
 use crate::code::Flush;
@@ -113,7 +112,8 @@ impl Program {
         self.shared.get(&(None, name.into())).copied()
     }
 
-    /// Places shared variables, unsized ones behind all others.
+    /// Places shared variables, unsized ones behind all others. An extern one with a size is as any other: a real driver
+    /// gives it that size where no other module can define it.
     fn lay_out_shared(&mut self, module: &Module) {
         let named: HashSet<Box<str>> =
             self.functions.iter().flat_map(|reached| module_names(&reached.body)).collect();
@@ -124,7 +124,7 @@ impl Program {
         }
         let (mut offset, mut dynamic) = (0u64, Vec::new());
         for (owner, variable) in all.into_iter().filter(|(_, variable)| variable.space == Space::Shared) {
-            if variable.count == 0 || variable.linkage == Linkage::Extern {
+            if variable.count == 0 {
                 dynamic.push((owner, variable.name.clone()));
                 continue;
             }

@@ -1,0 +1,94 @@
+//! The programs in `examples/` do what its README says, and are listed there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tests::{Launch, has_program, launch_path, workshop};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples")
+}
+
+/// Compiles an example with all warnings as errors; `options` as its first lines tell.
+fn compile(source: &str, output: &str, options: &[&str]) -> PathBuf {
+    let output = workshop::directory().join(output);
+    let mut command = Command::new("cc");
+    command
+        .args(["-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&output)
+        .arg(examples().join(source))
+        .args(options);
+    let result = command.output().expect("a C compiler");
+    assert!(result.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&result.stderr));
+    output
+}
+
+/// A Python example, on this card.
+fn python(name: &str, options: &[&str]) -> Launch {
+    launch_path("python3").options(options).arguments([examples().join(name)]).real_payload()
+}
+
+/// What Python prints without a card: the example must say so, and not pretend.
+fn fails_without_a_card(name: &str) {
+    if Path::new("/dev/nvidiactl").exists() {
+        return tests::skipped("this machine has a real card");
+    }
+    let output = Command::new("python3").arg(examples().join(name)).output().expect("python3");
+    assert!(!output.status.success(), "{name} succeeds without a card");
+}
+
+#[test]
+fn every_example_is_listed() {
+    let list = fs::read_to_string(examples().join("README.md")).expect("the list");
+    let mut count = 0;
+    for entry in fs::read_dir(examples()).expect("the examples").flatten() {
+        let name = entry.file_name().into_string().expect("a plain name");
+        assert!(name == "README.md" || list.contains(&format!("| `{name}` |")), "`{name}` is not listed");
+        count += 1;
+    }
+    assert!(count > 3, "{count} files");
+}
+
+#[test]
+fn device_is_the_same_for_driver_and_nvml() {
+    if !has_program("python3") {
+        return;
+    }
+    let run = python("query_device.py", &["--gpu", "a100", "--gpus", "2", "--memory", "2G"]).run();
+    let card = "NVIDIA A100-SXM4-40GB";
+    let mut expected = "driver for CUDA 13.0\n".to_owned();
+    for index in 0..2 {
+        expected += &format!("{index}: {card}, capability 8.0, 108 multiprocessors, 2048 MiB\n");
+        expected += &format!("   NVML calls it {card}\n");
+    }
+    run.assert_exit(0).assert_stdout(&expected);
+    fails_without_a_card("query_device.py");
+}
+
+#[test]
+fn kernel_gives_the_right_results() {
+    let program = compile("launch_kernel.c", "example-launch-kernel", &["-ldl"]);
+    let run = launch_path(program).real_payload().run();
+    run.assert_exit(0).assert_stdout("1000000 of 1000000 results are right\n");
+}
+
+#[test]
+fn grandchild_with_an_empty_environment_sees_the_card() {
+    if !has_program("python3") {
+        return;
+    }
+    let run = python("from_a_child.py", &["--gpu", "t4"]).run();
+    run.assert_exit(0).assert_stdout("the grandchild sees Tesla T4\n");
+    fails_without_a_card("from_a_child.py");
+}
+
+#[test]
+fn silent_fallback_is_explained() {
+    let plugin = compile("explain_failure.c", "libbackend-cuda.so", &["-DPLUGIN", "-shared", "-fPIC"]);
+    let program = compile("explain_failure.c", "example-explain-failure", &["-ldl"]);
+    let run = launch_path(program).arguments([plugin]).real_payload().run();
+    run.assert_exit(0).assert_stdout("found a driver\nusing the CPU\n");
+    run.assert_stderr_has("libbackend-cuda.so` does not load: `backend_log` undefined");
+    run.assert_stderr_has("hint: link it with the library that does");
+}
