@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use tests::{Launch, Mark, Run, launch_path, skipped, workshop};
+use tests::{Launch, Mark, Run, kernel_is_at_least, launch_path, skipped, workshop};
 
 /// Where an installation of Ollama has its files, below a directory of a test's own.
 struct Installation {
@@ -129,13 +129,6 @@ fn check_report(run: &Run) {
         // Before Linux 6.15 only the parent hears of that for certain.
         assert!(runner.contains(", killed by signal 9") || !kernel_is_at_least(6, 15), "{runner}");
     }
-}
-
-fn kernel_is_at_least(major: u32, minor: u32) -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's version");
-    let mut numbers =
-        release.split(|letter: char| !letter.is_ascii_digit()).map_while(|part| part.parse().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
 #[test]

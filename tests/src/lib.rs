@@ -39,3 +39,11 @@ pub fn has_program(name: &str) -> bool {
     }
     found
 }
+
+/// Whether this kernel's version is that or a newer one.
+pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's version");
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+}

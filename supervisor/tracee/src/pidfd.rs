@@ -31,11 +31,13 @@ impl PidFd {
     /// How the process `tgid`, of which this is a handle, has ended, as `wait` would tell its parent; also when we are
     /// not that. `None`: it has not ended, or the kernel (before 6.15) has forgotten it.
     pub fn wait_status(&self, tgid: i32) -> Option<i32> {
-        self.status_after_wait().or_else(|| {
+        let of_zombie = || {
             let status = status_of_zombie(tgid)?;
             // Only as long as its parent has not waited for it is the number still its own.
             self.signal(0).is_ok().then_some(status)
-        })
+        };
+        // Its parent may wait for it just now.
+        self.status_after_wait().or_else(of_zombie).or_else(|| self.status_after_wait())
     }
 
     /// What the kernel keeps with the handle.
