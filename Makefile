@@ -6,11 +6,12 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 STATIC := -C target-feature=+crt-static
 PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt
 
-.PHONY: help build demo test bench lint clean
+.PHONY: help build demo test clients bench lint clean
 
 help:
 	@echo "make demo     run a real language model on the virtual GPU"
 	@echo "make test     install what the tests need, build, run all tests"
+	@echo "make clients  run real CUDA programs from package registries, print a table"
 	@echo "make bench    print the ratios of the design, write target/bench.json"
 	@echo "make build    vgpu-run, its engine and its payload in $(RELEASE)"
 	@echo "make lint     formatting, clippy and documentation, warnings denied"
@@ -29,6 +30,10 @@ demo: build
 test: build
 	scripts/setup test
 	scripts/run-tests
+
+clients: build
+	scripts/setup test
+	scripts/clients
 
 bench: build
 	scripts/setup test

@@ -633,7 +633,7 @@ def compare(expected, actual):
             wrong += 1
             first = np.argwhere(~close)[0]
             print(f"{name}: {off:.1%} differ, first at {first}: {actual[name][tuple(first)]}, expected {expected[name][tuple(first)]}")
-    print(f"taichi: {len(expected.files) - wrong} of {len(expected.files)} cases equal the CPU backend")
+    print(f"result {len(expected.files) - wrong} of {len(expected.files)} cases equal the CPU backend")
     return wrong
 
 

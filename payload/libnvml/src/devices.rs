@@ -6,16 +6,48 @@ use crate::door::*;
 use crate::session::{self, Session, unpadded};
 use wire::device::Description;
 
-/// `nvmlPciInfo_t` as `nvmlDeviceGetPciInfo_v3` fills it.
+/// `nvmlPciInfo_t` as the first `nvmlDeviceGetPciInfo` fills it. Callers of an older form have room for no more than that.
 #[repr(C)]
-pub struct PciInfo {
+pub struct PciInfo1 {
     legacy_id: [u8; 16],
     domain: u32,
     bus: u32,
     device: u32,
     device_id: u32,
+}
+
+/// As `nvmlDeviceGetPciInfo_v2` fills it.
+#[repr(C)]
+pub struct PciInfo2 {
+    first: PciInfo1,
     subsystem_id: u32,
+}
+
+/// As `nvmlDeviceGetPciInfo_v3` fills it.
+#[repr(C)]
+pub struct PciInfo3 {
+    second: PciInfo2,
     id: [u8; 32],
+}
+
+impl From<&Description> for PciInfo1 {
+    fn from(device: &Description) -> Self {
+        let [domain, bus, slot] = device.pci;
+        let legacy_id = padded(&bus_id(device, 4));
+        Self { legacy_id, domain, bus, device: slot, device_id: device.pci_device_id }
+    }
+}
+
+impl From<&Description> for PciInfo2 {
+    fn from(device: &Description) -> Self {
+        Self { first: device.into(), subsystem_id: device.pci_subsystem_id }
+    }
+}
+
+impl From<&Description> for PciInfo3 {
+    fn from(device: &Description) -> Self {
+        Self { second: device.into(), id: padded(&bus_id(device, 8)) }
+    }
 }
 
 fn bus_id(device: &Description, digits: usize) -> String {
@@ -50,24 +82,6 @@ fn by_bus_id(session: &Session, wanted: &str) -> Nvml<usize> {
     find(session, |device| [4, 8].iter().any(|digits| bus_id(device, *digits).eq_ignore_ascii_case(wanted)))
 }
 
-unsafe fn pci(target: *mut PciInfo, handle: usize) -> Nvml {
-    session::with(|session| {
-        let (_, device) = session.device(handle)?;
-        let [domain, bus, slot] = device.pci;
-        // SAFETY: the caller's structure.
-        *unsafe { out(target) }? = PciInfo {
-            legacy_id: padded(&bus_id(device, 4)),
-            domain,
-            bus,
-            device: slot,
-            device_id: device.pci_device_id,
-            subsystem_id: device.pci_subsystem_id,
-            id: padded(&bus_id(device, 8)),
-        };
-        Ok(())
-    })
-}
-
 /// A text of a device.
 unsafe fn tell(
     target: *mut c_char,
@@ -79,7 +93,7 @@ unsafe fn tell(
     session::with(|session| unsafe { put_text(target, length, &of(session.device(handle)?.1)?) })
 }
 
-/// A number of a device.
+/// A number or a structure of a device.
 unsafe fn number<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description) -> T) -> Nvml {
     session::with(|session| {
         let value = of(session.device(handle)?.1);
@@ -154,16 +168,16 @@ exports! {
         })
     }
 
-    fn nvmlDeviceGetPciInfo(handle: usize, target: *mut PciInfo) {
-        pci(target, handle)
+    fn nvmlDeviceGetPciInfo(handle: usize, target: *mut PciInfo1) {
+        number(target, handle, |device| device.into())
     }
 
-    fn nvmlDeviceGetPciInfo_v2(handle: usize, target: *mut PciInfo) {
-        pci(target, handle)
+    fn nvmlDeviceGetPciInfo_v2(handle: usize, target: *mut PciInfo2) {
+        number(target, handle, |device| device.into())
     }
 
-    fn nvmlDeviceGetPciInfo_v3(handle: usize, target: *mut PciInfo) {
-        pci(target, handle)
+    fn nvmlDeviceGetPciInfo_v3(handle: usize, target: *mut PciInfo3) {
+        number(target, handle, |device| device.into())
     }
 
     fn nvmlDeviceGetName(handle: usize, target: *mut c_char, length: u32) {
