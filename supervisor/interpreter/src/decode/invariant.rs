@@ -37,7 +37,7 @@ fn moved_constant(body: &Body, instruction: &Instruction) -> Option<(RegisterId,
 pub(super) fn instructions(body: &Body, places: &[Place]) -> Vec<bool> {
     let writes = writes(body);
     let mut fixed = vec![false; body.register_count as usize];
-    let mut test = |instruction: &Instruction| {
+    let test = |instruction: &Instruction| {
         let mnemonic = body.mnemonic(instruction);
         let Some((target, sources)) = instruction.operands.split_first() else { return false };
         let targets = targets(target);
@@ -50,7 +50,7 @@ pub(super) fn instructions(body: &Body, places: &[Place]) -> Vec<bool> {
         }
         result
     };
-    body.instructions.iter().map(|instruction| test(instruction)).collect()
+    body.instructions.iter().map(test).collect()
 }
 
 /// Whether an instruction's results depend on its operands alone.
