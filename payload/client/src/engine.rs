@@ -51,6 +51,8 @@ struct Producer {
     ring: Ring,
     /// Sequence number of the newest command, by stream slot.
     sequences: Vec<u64>,
+    /// Slots that have ever had a command: few of all that there are.
+    used: Vec<u32>,
 }
 
 struct SlotTables {
@@ -91,7 +93,11 @@ impl Engine {
         Ok(Engine {
             view,
             reserved,
-            producer: Mutex::new(Producer { ring: Ring::new(view), sequences: vec![0; STREAM_SLOTS] }),
+            producer: Mutex::new(Producer {
+                ring: Ring::new(view),
+                sequences: vec![0; STREAM_SLOTS],
+                used: Vec::new(),
+            }),
             slots: Mutex::new(SlotTables {
                 // Slot 0 is the legacy stream.
                 streams: Slots::new(1, STREAM_SLOTS),
@@ -122,7 +128,7 @@ impl Engine {
         assert!(size_of::<C>() + variable.len() < Ring::LONGEST, "{} is too long for the ring", C::NAME);
         self.check()?;
         let mut producer = lock(&self.producer);
-        let Producer { ring, sequences } = &mut *producer;
+        let Producer { ring, sequences, used } = &mut *producer;
         let sequence = sequences[stream as usize] + 1;
         let header = Header {
             number: C::NUMBER,
@@ -134,6 +140,9 @@ impl Engine {
         ring.push(header, bytes_of(command), variable, || !self.is_dead())
             .map_err(|_| EngineGone(self.error()))?;
         sequences[stream as usize] = sequence;
+        if sequence == 1 {
+            used.push(stream);
+        }
         Ok(sequence)
     }
 
@@ -154,11 +163,11 @@ impl Engine {
 
     /// Waits for everything that was submitted to any stream so far.
     pub fn wait_all(&self) -> Result<(), EngineGone> {
-        let submitted = lock(&self.producer).sequences.clone();
-        for (stream, sequence) in submitted.into_iter().enumerate().filter(|(_, sequence)| *sequence != 0) {
-            self.wait(stream as u32, sequence)?;
-        }
-        Ok(())
+        let submitted: Vec<(u32, u64)> = {
+            let producer = lock(&self.producer);
+            producer.used.iter().map(|stream| (*stream, producer.sequences[*stream as usize])).collect()
+        };
+        submitted.into_iter().try_for_each(|(stream, sequence)| self.wait(stream, sequence))
     }
 
     // ----- events
