@@ -3,15 +3,14 @@
 //!
 //! Prints a table and puts rows into `bench.json` in the build directory.
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::{Value, json};
-use tests::{launch, workshop};
+use tests::{bench_json, launch};
 
 /// What `tests/targets/device.c timed` prints, in its order; the last number is the native one.
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 6] = [
+    "dlopen of libcuda, first in session",
     "cuInit and first context",
+    "module, first launch and its end",
     "empty launch, client side",
     "launch and synchronise",
     "allocate and free 4 MiB",
@@ -29,24 +28,15 @@ fn main() {
     }
     columns.iter_mut().for_each(|column| column.sort_by(f64::total_cmp));
     let native = columns[NAMES.len()][ROUNDS / 2];
-    println!("{:<34} {:>8} {:>10} {:>10}", "what", "ratio", "ours", "pipes");
-    append(NAMES.iter().zip(&columns).map(|(name, ours)| row(name, ours, native)).collect());
+    println!("{:<36} {:>8} {:>10} {:>10}", "what", "ratio", "ours", "pipes");
+    let rows: Vec<Value> = NAMES.iter().zip(&columns).map(|(name, ours)| row(name, ours, native)).collect();
+    bench_json::append(&rows);
 }
 
 /// Median and its ratio; the spread is the middle half relative to the median.
 fn row(name: &str, ours: &[f64], native: f64) -> Value {
     let median = ours[ROUNDS / 2];
     let spread = (ours[ROUNDS * 3 / 4] - ours[ROUNDS / 4]) / median;
-    println!("{name:<34} {:>8.3} {median:>10.2} {native:>10.2} us", median / native);
+    println!("{name:<36} {:>8.3} {median:>10.2} {native:>10.2} us", median / native);
     json!({"name": name, "ratio": median / native, "ours": median, "native": native, "unit": "us", "spread": spread})
-}
-
-fn append(rows: Vec<Value>) {
-    // The build directory's parent: `target/bench.json` beside `target/release`.
-    let file = workshop::directory().ancestors().nth(2).unwrap_or(Path::new(".")).join("bench.json");
-    let known = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
-    let mut all: Vec<Value> = known.unwrap_or_default();
-    all.retain(|row| rows.iter().all(|new| new["name"] != row["name"]));
-    all.extend(rows);
-    fs::write(&file, serde_json::to_string_pretty(&all).expect("plain data")).expect("writes bench.json");
 }

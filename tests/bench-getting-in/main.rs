@@ -4,12 +4,12 @@
 //! `--overlay=full` measures the rows of the full overlay. The payload is that of stand-ins: no GPU is used.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tests::{has_program, launch_path, workshop};
+use tests::{bench_json, has_program, launch_path, workshop};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,7 +18,7 @@ fn main() {
     println!("{:<34} {:>7} {:>11} {:>11}      {:>9}", "workload", "ratio", "ours", "native", "traps");
     let mut rows = bench.call_costs();
     rows.extend(bench.workloads().iter().map(|workload| bench.measure(workload)));
-    append(rows);
+    bench_json::append(&rows);
 }
 
 struct Bench {
@@ -142,16 +142,6 @@ fn row(name: &str, unit: &str, ours: &mut [f64], native: &mut [f64], traps: Opti
     let trapped = traps.map_or_else(String::new, |traps| traps.to_string());
     println!("{name:<34} {:>7.3} {our:>11.2} {their:>11.2} {unit}  {trapped:>9}", our / their);
     json!({"name": name, "ratio": our / their, "ours": our, "native": their, "unit": unit, "spread": spread, "traps": traps})
-}
-
-fn append(rows: Vec<Value>) {
-    // The build directory's parent: `target/bench.json` beside `target/release`.
-    let file = workshop::directory().ancestors().nth(2).unwrap_or(Path::new(".")).join("bench.json");
-    let known = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
-    let mut all: Vec<Value> = known.unwrap_or_default();
-    all.retain(|row| rows.iter().all(|new| new["name"] != row["name"]));
-    all.extend(rows);
-    fs::write(&file, serde_json::to_string_pretty(&all).expect("plain data")).expect("writes bench.json");
 }
 
 fn git_tree(count: usize) -> PathBuf {

@@ -16,11 +16,13 @@ fn memory_beyond_the_card_is_refused_and_what_is_freed_can_be_had_again() {
 
 #[test]
 fn wild_kernel_is_an_illegal_address_in_its_own_process_only() {
-    run("neighbours", &[])
-        .assert_exit(0)
+    let run = run("neighbours", &[]);
+    run.assert_exit(0)
         .assert_stdout("ok\n")
         .assert_stderr_has("access to unmapped memory")
         .assert_stderr_has("in kernel wild");
+    // What the engine can't answer any more is no fault of the code's.
+    assert!(!run.stderr().contains("code refused"), "{}", run.stderr());
 }
 
 #[test]
@@ -31,6 +33,29 @@ fn forked_child_is_told_that_it_has_no_device_and_the_parent_goes_on() {
 #[test]
 fn limit_of_address_space_leaves_the_window_out_and_memory_usable() {
     run("narrow", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn memory_lies_elsewhere_where_the_window_is_taken() {
+    run("elsewhere", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn mapping_in_the_way_of_memory_without_a_window_costs_a_place_only() {
+    run("narrow-elsewhere", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn memory_that_the_machine_can_not_back_is_refused_also_if_none_was_touched() {
+    run("overcommitted", &["--memory", "400G", "--report"])
+        .assert_exit(0)
+        .assert_stdout("ok\n")
+        .assert_stderr_has("can't back that much more");
+}
+
+#[test]
+fn blocks_of_a_cooperative_launch_run_at_a_time() {
+    run("cooperating", &[]).assert_exit(0).assert_stdout("ok\n");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::Child;
 use std::time::Duration;
 
-use tests::{Mark, Run, children, launch_path, wait_until, workshop};
+use tests::{Mark, Run, children, launch_path, name_of, wait_until, workshop};
 
 /// A tree that is busy with trapped calls and short processes, and has an orphan.
 const BUSY: &str = "(setsid sh -c 'while :; do cat /etc/hostname; done' >/dev/null 2>&1 &); \
@@ -22,7 +22,8 @@ fn busy() -> Busy {
     let mut supervisor = 0;
     assert!(wait_until(Duration::from_secs(5), || {
         supervisor = children(child.id() as i32).first().copied().unwrap_or(0);
-        supervisor != 0 && !children(supervisor).is_empty()
+        // Before its exec, the program's process is one of ours.
+        supervisor != 0 && children(supervisor).first().is_some_and(|&program| name_of(program) == "sh")
     }));
     Busy { child, mark, supervisor }
 }
@@ -80,7 +81,7 @@ fn killed_program_is_told_and_what_it_left_goes_on_being_served() {
 
 /// Keeper or supervisor, by the name that it shows.
 fn is_ours(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("vgpu-"))
+    name_of(pid).starts_with("vgpu-")
 }
 
 /// Without the process that stands by, each of the daemon's opens would fail with ENOSYS.
@@ -94,9 +95,7 @@ fn daemon_goes_on_when_its_supervisor_is_killed() {
         result.display()
     );
     launch_path("/bin/sh").arguments(["-c", &script]).variable(name, value).run().assert_exit(0);
-    let supervisor = mark.bearers().into_iter().find(|pid| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "vgpu-supervisor\n")
-    });
+    let supervisor = mark.bearers().into_iter().find(|&pid| name_of(pid) == "vgpu-supervisor");
     kill(supervisor.expect("the supervisor stays for the daemon"));
     mark.assert_nobody_left();
     assert_eq!(std::fs::read(&result).unwrap(), std::fs::read("/etc/hostname").unwrap());

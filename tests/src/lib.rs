@@ -9,13 +9,14 @@
 //! libraries of a few lines in place of the real ones, so that these tests ask one thing only: does the
 //! program get what vgpu-run gives?
 
+pub mod bench_json;
 mod launch;
 mod processes;
 mod terminal;
 pub mod workshop;
 
 pub use launch::{Launch, Run, launch, launch_path, vgpu_run};
-pub use processes::{Mark, children, parent_of, wait_until};
+pub use processes::{Mark, children, name_of, parent_of, wait_until};
 pub use terminal::Terminal;
 
 /// Says why a test does not run here.
@@ -37,4 +38,12 @@ pub fn has_program(name: &str) -> bool {
         skipped(&format!("no `{name}`"));
     }
     found
+}
+
+/// Whether this kernel's version is that or a newer one.
+pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's version");
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }

@@ -50,6 +50,15 @@ pub fn target(name: &str) -> Option<PathBuf> {
     }))
 }
 
+/// A library that defines nothing, under this name.
+pub fn empty_library(path: &Path, soname: &str) {
+    let soname = format!("-Wl,-soname,{soname}");
+    let mut command = Command::new("cc");
+    command.args(["-shared", "-nostdlib", "-x", "c", "/dev/null", &soname, "-o"]).arg(path);
+    let result = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(result.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&result.stderr));
+}
+
 /// A directory for VGPU_RUN_LIBEXEC with stand-ins.
 pub fn stand_ins() -> PathBuf {
     let libexec = directory().join("libexec");

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +20,7 @@ typedef struct { char bytes[64]; } ipc_handle;
     X(make, "cuCtxCreate_v2", (void **, unsigned, int)) \
     X(synchronize, "cuCtxSynchronize", (void)) \
     X(allocate, "cuMemAlloc_v2", (address *, size_t)) \
+    X(allocate_host, "cuMemHostAlloc", (void **, size_t, unsigned)) \
     X(release, "cuMemFree_v2", (address)) \
     X(info, "cuMemGetInfo_v2", (size_t *, size_t *)) \
     X(fill, "cuMemsetD32_v2", (address, unsigned, size_t)) \
@@ -26,6 +28,9 @@ typedef struct { char bytes[64]; } ipc_handle;
     X(load, "cuModuleLoadData", (void **, const void *)) \
     X(function, "cuModuleGetFunction", (void **, void *, const char *)) \
     X(launch, "cuLaunchKernel", (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **)) \
+    X(cooperative, "cuLaunchCooperativeKernel", (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **)) \
+    X(attribute, "cuDeviceGetAttribute", (int *, int, int)) \
+    X(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor", (int *, void *, int, size_t)) \
     X(ipc_get, "cuIpcGetMemHandle", (ipc_handle *, address)) \
     X(ipc_open, "cuIpcOpenMemHandle_v2", (address *, ipc_handle, unsigned)) \
     X(ipc_close, "cuIpcCloseMemHandle", (address))
@@ -51,6 +56,11 @@ static const char text[] =
     ".reg .b64 %rd<2>; .reg .b32 %r<2>; .reg .pred %p;\n"
     "ld.param.u64 %rd0, [place];\n"
     "again: ld.volatile.global.u32 %r0, [%rd0]; setp.eq.u32 %p, %r0, 0; @%p bra again; ret;\n}\n"
+    ".visible .entry meet(.param .u64 place, .param .u32 blocks) {\n"
+    ".reg .b64 %rd<2>; .reg .b32 %r<4>; .reg .pred %p;\n"
+    "ld.param.u64 %rd0, [place]; ld.param.u32 %r0, [blocks];\n"
+    "atom.global.add.u32 %r1, [%rd0], 1;\n"
+    "again: ld.volatile.global.u32 %r2, [%rd0]; setp.lo.u32 %p, %r2, %r0; @%p bra again; ret;\n}\n"
     ".visible .entry wild(.param .u64 place) {\n"
     ".reg .b64 %rd<2>; .reg .b32 %r<2>;\n"
     "ld.param.u64 %rd0, [place]; mov.u32 %r0, 1; st.global.u32 [%rd0], %r0; ret;\n}\n";
@@ -74,13 +84,22 @@ static long long now(void) {
     return time.tv_sec * 1000000000ll + time.tv_nsec;
 }
 
-static void begin(void) {
-    void *context, *library = dlopen("libcuda.so.1", RTLD_NOW);
+static void load_library(void) {
+    void *library = dlopen("libcuda.so.1", RTLD_NOW);
     HOLDS(library);
 #define LOOK_UP(name, symbol, arguments) *(void **)&name = dlsym(library, symbol); HOLDS(name);
     FUNCTIONS(LOOK_UP)
+}
+
+static void make_context(void) {
+    void *context;
     OK(init(0));
     OK(make(&context, 0, 0));
+}
+
+static void begin(void) {
+    load_library();
+    make_context();
 }
 
 static void say(const char *words) {
@@ -194,6 +213,112 @@ static void forked(void) {
     say("ok");
 }
 
+// Other things lie where device memory would: it goes elsewhere, and kernels find it there.
+static void elsewhere(void) {
+    static const address taken[] = {0x300000000000, 0x20ffffffe000};
+    address place;
+    unsigned seen;
+    for (int at = 0; at < 2; at++) {
+        char *page = mmap((void *)taken[at], 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        HOLDS(page == (void *)taken[at]);
+        *page = 1;
+    }
+    begin();
+    OK(allocate(&place, 4096));
+    HOLDS(place >> 40 == 0x40);
+    OK(start("wild", place + 8));
+    OK(synchronize());
+    OK(to_host(&seen, place + 8, 4));
+    HOLDS(seen == 1);
+    work(7);
+    for (int at = 0; at < 2; at++) HOLDS(*(char *)taken[at] == 1);
+    say("ok");
+}
+
+// No window could be reserved, and something lies in the middle of it.
+static void narrow_elsewhere(void) {
+    enum { COUNT = 8 };
+    struct rlimit limit = {2ull << 30, 2ull << 30};
+    address places[COUNT];
+    HOLDS(setrlimit(RLIMIT_AS, &limit) == 0);
+    begin();
+    OK(allocate(&places[0], 1 << 20));
+    void *in_the_way = (void *)(places[0] + (8 << 20));
+    HOLDS(mmap(in_the_way, 4 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == in_the_way);
+    for (int at = 1; at < COUNT; at++) OK(allocate(&places[at], 1 << 20));
+    for (int at = 0; at < COUNT; at++) OK(fill(places[at], at, 1 << 18));
+    for (int at = 0; at < COUNT; at++) {
+        unsigned seen;
+        OK(to_host(&seen, places[at], 4));
+        HOLDS(seen == (unsigned)at);
+        OK(release(places[at]));
+    }
+    say("ok");
+}
+
+static size_t machine_memory(void) {
+    char line[128];
+    size_t kibibytes = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    HOLDS(file);
+    while (!kibibytes && fgets(line, sizeof line, file)) sscanf(line, "MemAvailable: %zu", &kibibytes);
+    fclose(file);
+    return kibibytes << 10;
+}
+
+// The card is larger than the machine: what can't be backed is refused, though nobody has touched what was granted.
+static void overcommitted(void) {
+    enum { PIECE = 256 << 20 };
+    begin();
+    size_t available = machine_memory(), granted = 0;
+    address places[2000], refused;
+    int count = 0;
+    for (int result = 0; count < 2000; count++, granted += PIECE) {
+        void *host;
+        result = count % 2 ? allocate_host(&host, PIECE, 0) : allocate(&places[count / 2], PIECE);
+        if (count % 2) places[count / 2 + 1000] = (address)host;
+        if (result) {
+            check(result == 2, __LINE__, "CUDA_ERROR_OUT_OF_MEMORY", result);
+            break;
+        }
+    }
+    HOLDS(granted > available / 2 && granted < available + (512 << 20));
+    OK(release(places[0]));
+    OK(release(places[1]));
+    OK(allocate(&refused, PIECE));
+    work(8);
+    say("ok");
+}
+
+// All blocks run at a time, or the kernel never ends. More than the card holds at a time are refused.
+static void cooperating(void) {
+    address place;
+    int able = 0, per_multiprocessor = 0, multiprocessors = 0;
+    begin();
+    OK(attribute(&able, 95, 0));
+    HOLDS(able == 1);
+    OK(attribute(&multiprocessors, 16, 0));
+    void *meet = kernel("meet");
+    OK(occupancy(&per_multiprocessor, meet, 64, 0));
+    OK(allocate(&place, 4));
+    unsigned most = per_multiprocessor * multiprocessors, seen;
+    const unsigned grids[] = {1, 60, most};
+    for (int at = 0; at < 3; at++) {
+        unsigned threads = grids[at] * 64;
+        void *parameters[] = {&place, &threads};
+        OK(fill(place, 0, 1));
+        OK(cooperative(meet, grids[at], 1, 1, 64, 1, 1, 0, 0, parameters));
+        OK(synchronize());
+        OK(to_host(&seen, place, 4));
+        HOLDS(seen == threads);
+    }
+    unsigned none = 0;
+    void *parameters[] = {&place, &none};
+    GIVES(720, cooperative(meet, most + 1, 1, 1, 64, 1, 1, 0, 0, parameters));
+    OK(synchronize());
+    say("ok");
+}
+
 // Too little address space for the window.
 static void narrow(void) {
     struct rlimit limit = {2ull << 30, 2ull << 30};
@@ -248,16 +373,21 @@ static void shared(void) {
     say("ok");
 }
 
-// Nanoseconds: cuInit and first context; empty launch; launch and synchronise; allocate and free; and a byte through a
-// pair of pipes and back, which is the machine's own price of asking another process.
+// Nanoseconds: dlopen; cuInit and first context; module, first launch and its end; empty launch; launch and synchronise;
+// allocate and free; and a byte through a pair of pipes and back, which is the machine's own price of asking another process.
 static void timed(void) {
     enum { ROUNDS = 20000 };
     long long begun = now();
-    begin();
+    load_library();
     printf("%lld ", now() - begun);
+    begun = now();
+    make_context();
+    printf("%lld ", now() - begun);
+    begun = now();
     void *empty = kernel("empty");
     OK(launch(empty, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0));
     OK(synchronize());
+    printf("%lld ", now() - begun);
     long long submitting = 0;
     for (int batch = 0; batch < ROUNDS / 100; batch++) {
         begun = now();
@@ -301,6 +431,10 @@ int main(int count, char **arguments) {
     else if (!strcmp(part, "neighbours")) neighbours();
     else if (!strcmp(part, "forked")) forked();
     else if (!strcmp(part, "narrow")) narrow();
+    else if (!strcmp(part, "elsewhere")) elsewhere();
+    else if (!strcmp(part, "narrow-elsewhere")) narrow_elsewhere();
+    else if (!strcmp(part, "overcommitted")) overcommitted();
+    else if (!strcmp(part, "cooperating")) cooperating();
     else if (!strcmp(part, "shared")) shared();
     else if (!strcmp(part, "timed")) timed();
     else return 2;

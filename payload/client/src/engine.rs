@@ -20,6 +20,8 @@ use crate::slots::Slots;
 
 /// `CUDA_ERROR_LAUNCH_FAILED`: what a client is told when its engine is gone without a word.
 const LAUNCH_FAILED: u32 = 719;
+/// How many places of the broker's choice are tried for one allocation where no window is reserved.
+const PLACES_TRIED: u32 = 64;
 /// Set in a robust futex by the kernel when its owner dies (linux/futex.h).
 const FUTEX_OWNER_DIED: u32 = 0x4000_0000;
 
@@ -60,7 +62,8 @@ struct SlotTables {
 /// A process's engine. Made once per process; shared by all its threads and contexts.
 pub struct Engine {
     view: View,
-    window: Range<u64>,
+    /// Address space that holds nothing but grants; empty where it could not be reserved.
+    reserved: Range<u64>,
     producer: Mutex<Producer>,
     slots: Mutex<SlotTables>,
     bounce: Mutex<BounceBuffer>,
@@ -77,16 +80,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     /// Asks for an engine. It may still be starting when this returns; commands wait for it.
     pub fn connect(connection: &Connection) -> Result<Engine, Status> {
-        let answer = connection.call(&control::Connect::default())?;
+        let window = mapping::choose_window();
+        let answer = connection.call(&control::Connect { window: window.address })?;
         let view = map_area(&answer).map_err(|_| Status::OutOfMemory)?;
-        let reserved = mapping::reserve_window(answer.window, answer.window_length);
-        let window = if reserved { answer.window..answer.window + answer.window_length } else { 0..0 };
+        let reserved =
+            if window.reserved { window.address..window.address + control::WINDOW_LENGTH } else { 0..0 };
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let spin = Duration::from_micros(if cores > 1 { 20 } else { 0 });
         view.head().spin.store(spin.as_micros() as u32, Ordering::Relaxed);
         Ok(Engine {
             view,
-            window,
+            reserved,
             producer: Mutex::new(Producer { ring: Ring::new(view), sequences: vec![0; STREAM_SLOTS] }),
             slots: Mutex::new(SlotTables {
                 // Slot 0 is the legacy stream.
@@ -220,26 +224,34 @@ impl Engine {
         length: u64,
     ) -> Result<Mapped, Status> {
         let order = control::Allocate { device, kind: kind as u32, length, address: 0 };
-        let grant = connection.call(&order)?;
-        self.accept(connection, &grant)
+        for _ in 0..PLACES_TRIED {
+            let grant = connection.call(&order)?;
+            match self.accept(connection, &grant) {
+                // Something lies there, which nothing kept from coming: the broker goes on to the next place.
+                Err(libc::EEXIST) => {}
+                outcome => return outcome.map_err(|_| Status::OutOfMemory),
+            }
+        }
+        Err(Status::OutOfMemory)
     }
 
     /// Maps memory that another process exported.
     pub fn import(&self, connection: &Connection, token: [u8; 32]) -> Result<Mapped, Status> {
         let grant = connection.call(&control::ImportMemory { token })?;
-        self.accept(connection, &grant)
+        self.accept(connection, &grant).map_err(|_| Status::OutOfMemory)
     }
 
-    fn accept(&self, connection: &Connection, grant: &control::Allocation) -> Result<Mapped, Status> {
+    /// Maps a grant, or gives it back and answers the `errno`.
+    fn accept(&self, connection: &Connection, grant: &control::Allocation) -> Result<Mapped, i32> {
         match mapping::map(grant, self.in_window(grant.address, grant.length)) {
             Ok(mapped) => {
                 lock(&self.grants).insert(mapped.address, mapped);
                 self.newest_grant.fetch_max(mapped.map_sequence, Ordering::AcqRel);
                 Ok(mapped)
             }
-            Err(_) => {
+            Err(error) => {
                 let _ = connection.call(&control::Free { address: grant.address });
-                Err(Status::OutOfMemory)
+                Err(error)
             }
         }
     }
@@ -252,7 +264,7 @@ impl Engine {
     }
 
     fn in_window(&self, address: u64, length: u64) -> bool {
-        self.window.start <= address && address.saturating_add(length) <= self.window.end
+        self.reserved.start <= address && address.saturating_add(length) <= self.reserved.end
     }
 
     /// The view of the shared area, for [`Bounce::write`] and [`Bounce::read`].

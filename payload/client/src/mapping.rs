@@ -1,6 +1,6 @@
 //! Mapping what the broker grants.
 
-use wire::control::Allocation;
+use wire::control::{Allocation, WINDOW_LENGTH, WINDOWS};
 
 use crate::connection::errno;
 
@@ -15,25 +15,44 @@ pub struct Mapped {
     pub map_sequence: u32,
 }
 
-/// Reserves address space so that later maps can't collide. `false`: it was not to be had (`RLIMIT_AS`), and
-/// allocations go wherever they fit.
-pub fn reserve_window(address: u64, length: u64) -> bool {
-    if length == 0 {
-        return false;
-    }
+/// A place for device memory in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// One of [`WINDOWS`].
+    pub address: u64,
+    /// Whether it is this crate's, whole. If not (`RLIMIT_AS`), something else may be mapped into it at any time.
+    pub reserved: bool,
+}
+
+/// The first window in which nothing is mapped, reserved if the limits permit.
+pub fn choose_window() -> Window {
+    let choice = WINDOWS.into_iter().find_map(|address| match reserve(address, WINDOW_LENGTH) {
+        Ok(()) => Some(Window { address, reserved: true }),
+        // The kernel looks for what is mapped there before it looks at limits, so the window is empty.
+        Err(libc::ENOMEM) => Some(Window { address, reserved: false }),
+        Err(_) => None,
+    });
+    // All four are taken: grants may still fit between what is there.
+    choice.unwrap_or(Window { address: WINDOWS[0], reserved: false })
+}
+
+fn reserve(address: u64, length: u64) -> Result<(), i32> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: NOREPLACE takes the place of nothing. By raw system call: sanitizers refuse such addresses in their mmap.
     let result =
         unsafe { libc::syscall(libc::SYS_mmap, address, length, libc::PROT_NONE, flags, -1i64, 0i64) } as u64;
-    if result == address {
-        // SAFETY: the range was mapped just now; a child must not have it, a core dump need not.
-        unsafe { keep_private(address, length) };
-    } else if result < u64::MAX - 4095 {
+    if result == u64::MAX {
+        return Err(errno());
+    }
+    if result != address {
         // An old kernel took the address as a hint.
         // SAFETY: unmaps what was mapped just now.
         unsafe { libc::syscall(libc::SYS_munmap, result, length) };
+        return Err(libc::EEXIST);
     }
-    result == address
+    // SAFETY: the range was mapped just now; a child must not have it, a core dump need not.
+    unsafe { keep_private(address, length) };
+    Ok(())
 }
 
 /// Maps a grant and closes its descriptor. `in_window`: the place is our own reservation.

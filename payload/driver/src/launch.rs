@@ -9,7 +9,7 @@ use crate::device::attribute;
 use crate::module::{self, Function};
 use crate::operation::Operation;
 use crate::stream::{self, Stream};
-use crate::{CuResult, Cuda, device, gone};
+use crate::{CuResult, Cuda, device, gone, occupancy};
 
 /// A launch with its parameters taken.
 pub struct Launch {
@@ -58,8 +58,15 @@ impl Launch {
         if shared > limit {
             return Err(module::too_much_shared(&function, shared, limit));
         }
-        if cooperative && card.attributes[attribute::COOPERATIVE_LAUNCH] == 0 {
-            return Err(CuResult::NOT_SUPPORTED);
+        if cooperative {
+            if card.attributes[attribute::COOPERATIVE_LAUNCH] == 0 {
+                return Err(CuResult::NOT_SUPPORTED);
+            }
+            let a_multiprocessor = occupancy::max_active_blocks(&function, threads as i32, shared.into())?;
+            let room = a_multiprocessor as u64 * card.attributes[attribute::MULTIPROCESSOR_COUNT] as u64;
+            if grid.iter().map(|size| u64::from(*size)).product::<u64>() > room {
+                return Err(CuResult::COOPERATIVE_LAUNCH_TOO_LARGE);
+            }
         }
         Ok(Launch { function, function_handle, grid, block, shared, cooperative, parameters })
     }

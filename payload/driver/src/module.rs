@@ -257,7 +257,10 @@ impl Function {
             }
             Ok(_) => Err(CuResult::UNKNOWN),
             Err(refused) => {
-                note::once(NoteKind::CodeRefused, i64::from(refused.result), &refused.text);
+                // An engine that is gone refuses everything; of that the report hears from the broker.
+                if self.engine.error() == 0 {
+                    note::once(NoteKind::CodeRefused, i64::from(refused.result), &refused.text);
+                }
                 Err(CuResult(refused.result))
             }
         })

@@ -211,12 +211,19 @@ pub struct ProcessEntry {
     pub bytes: u64,
 }
 
+/// Where device memory may lie, first choice first: free in plain programs, Python, node, the JVM, Go, and (the first)
+/// under AddressSanitizer.
+pub const WINDOWS: [u64; 4] = [0x3000_0000_0000, 0x2000_0000_0000, 0x4000_0000_0000, 0x5000_0000_0000];
+
+/// Bytes of each of [`WINDOWS`].
+pub const WINDOW_LENGTH: u64 = 0x100_0000_0000;
+
 /// Start an engine for the calling process (its thread group), if it has none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct Connect {
-    /// Zero.
-    pub reserved: u64,
+    /// One of [`WINDOWS`]: where the caller has room, reserved with `PROT_NONE` if its limits permit.
+    pub window: u64,
 }
 
 /// Answer to [`Connect`]. The descriptors are already in the caller, close-on-exec; it maps them and closes them.
@@ -229,10 +236,6 @@ pub struct Connection {
     pub reserved: i32,
     /// Bytes of the shared area.
     pub area_length: u64,
-    /// Where device memory will lie, to be reserved by the client if it can (`PROT_NONE`); 0: do not reserve.
-    pub window: u64,
-    /// Bytes of the window.
-    pub window_length: u64,
 }
 
 /// What an allocation is for.

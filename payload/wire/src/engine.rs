@@ -12,8 +12,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// The zygote finds its socket here.
-pub const ZYGOTE_SOCKET: i32 = 3;
+/// The zygote finds its socket here: as its standard input it needs no work between fork and exec.
+pub const ZYGOTE_SOCKET: i32 = 0;
 
 /// First bytes of each packet.
 #[repr(C)]

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// First choice for device memory: free in plain programs, Python, node, the JVM, Go, and under AddressSanitizer.
-pub const WINDOW: Range<u64> = 0x3000_0000_0000..0x3100_0000_0000;
-
 /// Large grants begin at multiples of this, so that huge pages stay possible.
 const ALIGNMENT: u64 = 2 << 20;
 

@@ -87,7 +87,7 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) 
         DescribeDevice::NUMBER => describe(broker, fixed(input)?),
         DeviceUsage::NUMBER => usage(broker, caller.process(), fixed(input)?),
         ListProcesses::NUMBER => list_processes(broker, fixed(input)?, call.output_capacity),
-        Connect::NUMBER => connect(broker, caller),
+        Connect::NUMBER => connect(broker, caller, fixed(input)?),
         Allocate::NUMBER => allocate(broker, caller, fixed(input)?),
         Free::NUMBER => free(broker, caller.process(), fixed(input)?),
         ExportMemory::NUMBER => export(broker, caller.process(), fixed(input)?),
@@ -163,16 +163,17 @@ fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: 
     Ok(output)
 }
 
-fn connect(broker: &mut Broker, caller: &dyn Caller) -> Answer {
+fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) -> Answer {
     broker.announcement();
     let process = caller.process();
-    if !caller.is_waiting() {
+    if !caller.is_waiting() || !control::WINDOWS.contains(&order.window) {
         return Err(Status::Invalid);
     }
     // A process that connects anew has lost its old connection (it began another program).
     broker.end_session(process);
     let (user, group) = caller.identity();
-    if let Err(text) = broker.begin_session(process, user, group) {
+    let window = order.window..order.window + control::WINDOW_LENGTH;
+    if let Err(text) = broker.begin_session(process, user, group, window) {
         broker.events.push(Event::EngineFailed { process, text });
         return Err(Status::EngineFailed);
     }
@@ -182,14 +183,7 @@ fn connect(broker: &mut Broker, caller: &dyn Caller) -> Answer {
         broker.end_session(process);
         return Err(Status::OutOfMemory);
     };
-    let window = crate::address_space::WINDOW;
-    plain(&control::Connection {
-        area,
-        reserved: 0,
-        area_length: wire::shared::AREA_LENGTH as u64,
-        window: window.start,
-        window_length: window.end - window.start,
-    })
+    plain(&control::Connection { area, reserved: 0, area_length: wire::shared::AREA_LENGTH as u64 })
 }
 
 fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) -> Answer {
@@ -199,12 +193,14 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
         return Err(Status::Invalid);
     }
     let length = order.length.checked_next_multiple_of(PAGE).ok_or(Status::OutOfMemory)?;
-    if !broker.sessions.contains_key(&process) {
-        return Err(Status::NotFound);
-    }
+    let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
+    let can_be_backed = broker.can_back(session, length);
     let charged = if kind == MemoryKind::Host { 0 } else { length };
-    if length > memory::available() || broker.ledger.charge(order.device, process, charged).is_err() {
-        let text = format!("device {}", order.device);
+    if !can_be_backed || broker.ledger.charge(order.device, process, charged).is_err() {
+        let text = match can_be_backed {
+            true => format!("device {} has not that much left", order.device),
+            false => "this machine and its cgroups can't back that much more".into(),
+        };
         broker.events.push(Event::Note {
             process,
             kind: control::NoteKind::AllocationFailed as u32,
@@ -240,26 +236,26 @@ fn grant(broker: &mut Broker, caller: &dyn Caller, grant: Grant) -> Answer {
     };
     session.map_sequence = sequence;
     let length = grant.length;
-    session.grants.insert(address, grant);
+    session.hold(address, grant);
     plain(&control::Allocation { address, length, map_sequence: sequence, memory: number })
 }
 
 fn free(broker: &mut Broker, process: u32, order: control::Free) -> Answer {
     let session = broker.sessions.get_mut(&process).ok_or(Status::NotFound)?;
-    let grant = session.grants.remove(&order.address).ok_or(Status::NotFound)?;
+    let grant = session.let_go(order.address).ok_or(Status::NotFound)?;
     session.engine.unmap(order.address, grant.length);
     session.space.give(order.address);
-    if !grant.imported {
-        memory::punch(&*grant.memory, grant.length);
-        broker.exports.forget(process, order.address);
-    }
     broker.ledger.release(grant.device, process, grant.charged);
+    if !grant.imported {
+        broker.exports.forget(process, order.address);
+        broker.reclaimer.reclaim(grant.memory, grant.length);
+    }
     Ok(Vec::new())
 }
 
 fn export(broker: &mut Broker, process: u32, order: control::ExportMemory) -> Answer {
     let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
-    let grant = session.grants.get(&order.address).filter(|grant| !grant.imported).ok_or(Status::NotFound)?;
+    let grant = session.grant(order.address).filter(|grant| !grant.imported).ok_or(Status::NotFound)?;
     let export = Export {
         owner: process,
         address: order.address,

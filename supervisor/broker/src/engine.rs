@@ -1,6 +1,7 @@
 //! One engine as the broker sees it, and the life of engines and sessions.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,10 +13,11 @@ use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, Unmap};
 use wire::futex;
 use wire::shared::{AREA_LENGTH, EngineState, View};
 
+use crate::backing::Cgroup;
 use crate::session::Session;
 use crate::watch::Source;
 use crate::zygote::{Zygote, pair};
-use crate::{Broker, Event, address_space, ledger, memory};
+use crate::{Broker, Event, ledger, memory};
 
 /// An engine from order to end.
 pub struct Engine {
@@ -140,10 +142,16 @@ impl Engine {
 
 impl Broker {
     /// Orders an engine for a process and opens its session.
-    pub(crate) fn begin_session(&mut self, process: u32, user: u32, group: u32) -> Result<(), String> {
+    pub(crate) fn begin_session(
+        &mut self,
+        process: u32,
+        user: u32,
+        group: u32,
+        window: Range<u64>,
+    ) -> Result<(), String> {
         let client =
             Arc::new(pidfd_of(process).map_err(|error| format!("can't follow process {process}: {error}"))?);
-        let engine = self.order_engine(process, user, group, &client)?;
+        let engine = self.order_engine(process, (user, group), &window, &client)?;
         let watching = self
             .watch
             .add(client.as_fd(), Source::Client(process))
@@ -152,22 +160,22 @@ impl Broker {
         // A card too small for a context still has one: the figure is an estimate, and what follows will be refused.
         let room = self.ledger.free(0).min(ledger::CONTEXT_BYTES);
         let _ = self.ledger.charge(0, process, room);
-        self.sessions.insert(process, Session::new(client, engine));
+        let session = Session::new(client, engine, window, Cgroup::of(process));
+        self.sessions.insert(process, session);
         Ok(())
     }
 
     fn order_engine(
         &mut self,
         process: u32,
-        user: u32,
-        group: u32,
+        (user, group): (u32, u32),
+        window: &Range<u64>,
         client: &OwnedFd,
     ) -> Result<Engine, String> {
         let fail = |what: &str, error: Errno| format!("can't {what} for process {process}: {error}");
         let area = memory::create(c"vgpu-area", AREA_LENGTH as u64)
             .map_err(|error| fail("make the shared area", error))?;
         let (socket, theirs) = pair().map_err(|error| fail("make the engine's socket", error))?;
-        let window = address_space::WINDOW;
         let order = Fork {
             client: process,
             user,
@@ -186,7 +194,7 @@ impl Broker {
         Ok(Engine { pidfd: None, socket, area, view, end_told: false })
     }
 
-    fn zygote(&mut self) -> Result<&Zygote, String> {
+    pub(crate) fn zygote(&mut self) -> Result<&Zygote, String> {
         if self.zygote.is_none() {
             let zygote = Zygote::start(&self.config.engine)?;
             self.watch
@@ -275,12 +283,12 @@ impl Broker {
         let Some(mut session) = self.sessions.remove(&process) else { return };
         self.events.extend(session.engine.end(process, false));
         session.engine.kill();
-        for grant in session.grants.values().filter(|grant| !grant.imported) {
-            memory::punch(&*grant.memory, grant.length);
-        }
         self.exports.forget_process(process);
         let peak = self.ledger.forget(process);
         let (kernels, kernel_nanoseconds) = session.engine.work_done();
+        for grant in session.into_own_grants() {
+            self.reclaimer.reclaim(grant.memory, grant.length);
+        }
         self.events.push(Event::Finished { process, kernels, kernel_nanoseconds, peak });
     }
 }

@@ -16,11 +16,13 @@
 //! that can happen without a call (a process ends, an engine speaks) makes one descriptor readable ([`Broker::as_fd`]).
 
 mod address_space;
+mod backing;
 mod call;
 mod engine;
 mod export;
 mod ledger;
 mod memory;
+mod reclaim;
 mod session;
 mod watch;
 mod zygote;
@@ -35,6 +37,7 @@ pub use call::Caller;
 pub use ledger::Ledger;
 
 use crate::export::Exports;
+use crate::reclaim::Reclaimer;
 use crate::session::Session;
 use crate::watch::Watch;
 use crate::zygote::Zygote;
@@ -118,6 +121,7 @@ pub struct Broker {
     exports: Exports,
     zygote: Option<Zygote>,
     watch: Watch,
+    reclaimer: Reclaimer,
     events: Vec<Event>,
     samples: ledger::Utilisation,
 }
@@ -138,9 +142,18 @@ impl Broker {
             exports: Exports::default(),
             zygote: None,
             watch: Watch::new()?,
+            reclaimer: Reclaimer::default(),
             events: Vec::new(),
             samples: ledger::Utilisation::default(),
         })
+    }
+
+    /// Starts what a first context will need, so that it is warm by then: a client may be about to ask for one.
+    pub fn prepare(&mut self) {
+        if let Err(why) = self.zygote() {
+            // Whoever needs it will try again, and be told.
+            tracing::debug!("{why}");
+        }
     }
 
     /// Executes the control call whose block lies at `block` in the caller. The result is that of its `ioctl`.
@@ -173,6 +186,15 @@ impl Broker {
     /// Whether any process has an engine.
     pub fn has_sessions(&self) -> bool {
         !self.sessions.is_empty()
+    }
+
+    /// Whether `length` more bytes for this session can be backed when they are touched, and all that was promised before.
+    fn can_back(&self, session: &Session, length: u64) -> bool {
+        let room = session.cgroup.available() + self.reclaimer.pending();
+        let fits = |promised: u64| promised.saturating_add(length) <= room;
+        // The first sum is known and too large, since pages that exist are no longer in the room; often it suffices.
+        fits(self.sessions.values().map(Session::promised).sum())
+            || fits(self.sessions.values().map(Session::untouched).sum())
     }
 
     pub(crate) fn announcement(&mut self) -> &Announcement {

@@ -1,11 +1,11 @@
-//! The memory behind grants, and whether the machine can back another one.
+//! The memory behind grants.
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
 /// Makes anonymous memory of exactly `length` bytes whose size nobody can change.
@@ -31,25 +31,9 @@ pub fn punch(memory: &impl AsFd, length: u64) {
     }
 }
 
-/// Bytes that the machine and our cgroup can still back.
-pub fn available() -> u64 {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "MemAvailable:"));
-    machine.unwrap_or(u64::MAX).min(cgroup_room().unwrap_or(u64::MAX))
-}
-
-fn field(meminfo: &str, name: &str) -> Option<u64> {
-    let value = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-    value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
-}
-
-/// What `memory.max` of our cgroup (version 2) leaves.
-fn cgroup_room() -> Option<u64> {
-    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = membership.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let read = |file: &str| {
-        fs::read_to_string(format!("/sys/fs/cgroup{path}/{file}")).ok()?.trim().parse::<u64>().ok()
-    };
-    Some(read("memory.max")?.saturating_sub(read("memory.current")?))
+/// Bytes of it that have a page.
+pub fn resident(memory: &impl AsFd) -> u64 {
+    fstat(memory).map_or(0, |status| status.st_blocks as u64 * 512)
 }
 
 #[cfg(test)]
@@ -59,15 +43,18 @@ mod tests {
     #[test]
     fn memory_has_its_size_and_keeps_it() {
         let memory = create(c"vgpu-test", 8192).expect("memfd");
-        assert_eq!(nix::sys::stat::fstat(&memory).expect("stat").st_size, 8192);
+        assert_eq!(fstat(&memory).expect("stat").st_size, 8192);
         assert_eq!(ftruncate(&memory, 4096), Err(Errno::EPERM));
         assert_eq!(ftruncate(&memory, 16384), Err(Errno::EPERM));
-        punch(&memory, 8192);
     }
 
     #[test]
-    fn meminfo_is_read_in_kibibytes() {
-        assert_eq!(field("MemTotal: 5 kB\nMemAvailable:    12 kB\n", "MemAvailable:"), Some(12 << 10));
-        assert!(available() > 0);
+    fn touched_pages_are_resident_until_punched_out() {
+        let memory = create(c"vgpu-test", 1 << 20).expect("memfd");
+        assert_eq!(resident(&memory), 0);
+        nix::sys::uio::pwrite(&memory, &[1; 5000], 0).expect("written");
+        assert_eq!(resident(&memory), 8192);
+        punch(&memory, 1 << 20);
+        assert_eq!(resident(&memory), 0);
     }
 }

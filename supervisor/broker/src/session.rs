@@ -1,13 +1,16 @@
 //! One client process and what it holds.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use wire::control::MemoryKind;
 
-use crate::address_space::{AddressSpace, WINDOW};
+use crate::address_space::AddressSpace;
+use crate::backing::Cgroup;
 use crate::engine::Engine;
+use crate::memory;
 
 /// One piece of memory.
 pub struct Grant {
@@ -20,26 +23,73 @@ pub struct Grant {
     pub memory: Arc<OwnedFd>,
 }
 
+impl Grant {
+    fn own_bytes(&self) -> u64 {
+        if self.imported { 0 } else { self.length }
+    }
+}
+
 /// A client with an engine.
 pub struct Session {
     /// Readable when the process ends; the watch list follows it as long as it is open.
     _client: Arc<OwnedFd>,
     pub engine: Engine,
     pub space: AddressSpace,
-    pub grants: BTreeMap<u64, Grant>,
+    grants: BTreeMap<u64, Grant>,
+    /// Bytes of the grants that are this session's own.
+    promised: u64,
     /// Newest grant's number.
     pub map_sequence: u32,
+    /// Whose limits the pages count against.
+    pub cgroup: Cgroup,
 }
 
 impl Session {
-    pub fn new(client: Arc<OwnedFd>, engine: Engine) -> Session {
+    /// `window`: the addresses that its grants get.
+    pub fn new(client: Arc<OwnedFd>, engine: Engine, window: Range<u64>, cgroup: Cgroup) -> Session {
         Session {
             _client: client,
             engine,
-            space: AddressSpace::new(WINDOW),
+            space: AddressSpace::new(window),
             grants: BTreeMap::new(),
+            promised: 0,
             map_sequence: 0,
+            cgroup,
         }
+    }
+
+    /// The grant that begins at `address`.
+    pub fn grant(&self, address: u64) -> Option<&Grant> {
+        self.grants.get(&address)
+    }
+
+    /// Adds a grant.
+    pub fn hold(&mut self, address: u64, grant: Grant) {
+        self.promised += grant.own_bytes();
+        self.grants.insert(address, grant);
+    }
+
+    /// Takes a grant out.
+    pub fn let_go(&mut self, address: u64) -> Option<Grant> {
+        let grant = self.grants.remove(&address)?;
+        self.promised -= grant.own_bytes();
+        Some(grant)
+    }
+
+    /// Bytes that it may touch, whether or not it has done so.
+    pub fn promised(&self) -> u64 {
+        self.promised
+    }
+
+    /// Those of them that have no page yet.
+    pub fn untouched(&self) -> u64 {
+        let own = self.grants.values().filter(|grant| !grant.imported);
+        own.map(|grant| grant.length.saturating_sub(memory::resident(&*grant.memory))).sum()
+    }
+
+    /// Memory that is to be given back at its end.
+    pub fn into_own_grants(self) -> impl Iterator<Item = Grant> {
+        self.grants.into_values().filter(|grant| !grant.imported)
     }
 }
 

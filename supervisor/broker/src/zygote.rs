@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use wire::engine::{Fork, ZYGOTE_SOCKET};
+use wire::engine::Fork;
 
 /// A running zygote; ends when this is dropped, since its socket then ends.
 pub struct Zygote {
@@ -23,22 +23,11 @@ impl Zygote {
             format!("can't start the engine `{}`: {error}", program.display())
         };
         let (ours, theirs) = pair().map_err(|error| fail(&error))?;
-        let number = theirs.as_raw_fd();
         let mut command = Command::new(program);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).env_clear();
-        // SAFETY: between fork and exec only system calls are made, on descriptors that are open in the child.
-        unsafe {
-            command.pre_exec(move || {
-                // A session of its own: the terminal's Ctrl-C is for the client, which takes its engine with it.
-                libc::setsid();
-                if number == ZYGOTE_SOCKET {
-                    libc::fcntl(number, libc::F_SETFD, 0);
-                } else if libc::dup2(number, ZYGOTE_SOCKET) < 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-                Ok(())
-            })
-        };
+        // Nothing here may need a fork: std then spawns by vfork, which does not copy this process.
+        command.stdin(theirs).stdout(Stdio::null()).env_clear();
+        // The terminal's Ctrl-C is for the client, which takes its engine with it.
+        command.process_group(0);
         let child = command.spawn().map_err(|error| fail(&error))?;
         Ok(Zygote { socket: ours, child })
     }

@@ -8,7 +8,6 @@ pub const CPU_ENGINE: &[(usize, i32, &str)] = &[
     (86, 0, "host native atomics: no link to speak of"),
     (91, 0, "pointers of registered memory differ from the host's: registration is not supported"),
     (92, 0, "first form of stream memory operations"),
-    (95, 0, "cooperative launch: refused by the engine so far"),
     (96, 0, "cooperative launch on several devices"),
     (99, 0, "host pointers of registered memory"),
     (102, 0, "virtual memory management (cuMemCreate …)"),

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid, setsid};
+use nix::unistd::{Gid, Pid, Uid, geteuid, setgroups, setresgid, setresuid, setsid};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use wire::engine::{Fork, ZYGOTE_SOCKET};
 
-/// Becomes the client's user, in a session of its own, bound to the zygote's life.
-pub fn take_identity(order: &Fork) -> Result<(), Errno> {
+/// Becomes the client's user, in a session of its own, bound to the life of the process `zygote`, our parent.
+pub fn take_identity(order: &Fork, zygote: Pid) -> Result<(), Errno> {
     let _ = nix::unistd::close(ZYGOTE_SOCKET);
     setsid()?;
     if geteuid().is_root() && order.user != 0 {
@@ -22,7 +22,8 @@ pub fn take_identity(order: &Fork) -> Result<(), Errno> {
     lift_limits();
     // After setresuid, which clears it: the zygote ends with the supervisor, and we with the zygote.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
-    if nix::unistd::getppid().as_raw() == 1 {
+    // One that has ended before that sends no signal; another process is our parent then.
+    if nix::unistd::getppid() != zygote {
         return Err(Errno::ESRCH);
     }
     Ok(())

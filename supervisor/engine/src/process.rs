@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use nix::unistd::Pid;
 use wire::engine::Fork;
 use wire::shared::EngineState;
 
@@ -19,14 +20,14 @@ pub fn set_name(name: &CStr) {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
 }
 
-/// Becomes the engine of one client; ends with it. `descriptors` are those of [`Fork`].
-pub fn run(order: Fork, descriptors: Vec<OwnedFd>) -> ! {
+/// Becomes the engine of one client; ends with it, and with the zygote. `descriptors` are those of [`Fork`].
+pub fn run(order: Fork, descriptors: Vec<OwnedFd>, zygote: Pid) -> ! {
     set_name(c"vgpu-engine");
     let Ok([area, client, socket]) = <[OwnedFd; 3]>::try_from(descriptors) else {
         unreachable!("checked by message()")
     };
     let threads = host::threads_of(order.client);
-    if let Err(error) = confine::take_identity(&order) {
+    if let Err(error) = confine::take_identity(&order, zygote) {
         give_up("become the client's user", error);
     }
     let area = match SharedArea::map(area) {

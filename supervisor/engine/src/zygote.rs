@@ -33,9 +33,10 @@ fn fork_engine(socket: BorrowedFd, packet: packet::Packet) {
         eprintln!("vgpu-engine: packet {} is not one that a zygote knows", packet.number);
         return;
     };
+    let own = nix::unistd::getpid();
     // SAFETY: this process has one thread, so the child may use everything that the parent could.
     let outcome = match unsafe { fork() } {
-        Ok(ForkResult::Child) => process::run(order, packet.descriptors),
+        Ok(ForkResult::Child) => process::run(order, packet.descriptors, own),
         Ok(ForkResult::Parent { child }) => pidfd_of(child).map(|pidfd| (child.as_raw() as u32, pidfd)),
         Err(error) => Err(error),
     };

@@ -92,6 +92,8 @@ pub(crate) enum Progress {
 /// A worker's memory for one block at a time.
 pub(crate) struct Room<'a> {
     memory: Box<Memory<'a>>,
+    /// Whether the warps have run what they run once.
+    is_prepared: bool,
     warps: Vec<Warp<'a>>,
     barriers: Barriers,
     /// What [`Memory`] points to.
@@ -147,6 +149,7 @@ impl<'a> Room<'a> {
         };
         Room {
             memory: Box::new(memory),
+            is_prepared: false,
             warps: (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect(),
             barriers: Barriers { all: Default::default(), live: vec![0; warps as usize] },
             _shared: shared,
@@ -177,6 +180,9 @@ impl<'a> Room<'a> {
     /// Runs each warp until it waits, ends or has run for long.
     pub fn run(&mut self, kernel: &Kernel) -> Result<Progress, Fault> {
         let _flush = (kernel.flush == Flush::Whole).then(FlushAll::begin);
+        if !std::mem::replace(&mut self.is_prepared, true) {
+            self.warps.iter_mut().for_each(|warp| warp.prepare(&kernel.functions[0].once));
+        }
         loop {
             let mut ran = false;
             let mut yielded = false;

@@ -91,6 +91,8 @@ pub(crate) enum Callee {
 pub(crate) struct Function {
     pub name: Box<str>,
     pub blocks: Vec<Block>,
+    /// Of a kernel: what runs once in each warp, before its first block, for all lanes.
+    pub once: Vec<Operation>,
     /// First contents of the register file.
     pub registers: Vec<u64>,
     /// Bytes of each thread's local memory.

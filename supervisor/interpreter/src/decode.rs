@@ -12,6 +12,7 @@ mod convert;
 mod float;
 mod half_float;
 mod integer;
+mod invariant;
 mod layout;
 mod memory;
 mod moves;
@@ -107,6 +108,7 @@ fn unusable(body: &Arc<Body>) -> Function {
     Function {
         name: "".into(),
         blocks: Vec::new(),
+        once: Vec::new(),
         registers: Vec::new(),
         local_bytes: 0,
         arguments: Vec::new(),
@@ -132,6 +134,7 @@ fn function(image: &Image, program: &Program, index: usize) -> Result<(Function,
     let function = Function {
         name: declared.name.clone(),
         blocks,
+        once: decoder.once,
         registers: decoder.layout.words,
         local_bytes,
         arguments,
@@ -147,6 +150,8 @@ impl Decoder<'_> {
         let body = self.body.clone();
         let starts = self.starts();
         let numbers = block_numbers(&starts);
+        // Only a kernel's own registers keep their values; a function's are fresh at each call.
+        let once = if entry { invariant::instructions(&body, &self.places) } else { Vec::new() };
         let mut blocks = Vec::new();
         let mut end = None;
         for (index, instruction) in body.instructions.iter().enumerate() {
@@ -161,7 +166,11 @@ impl Decoder<'_> {
                 let meeting = self.meeting(instruction).map_err(|what| (index, what))?;
                 blocks.push(self.block(Some(meeting)));
             }
+            let before = self.operations.len();
             end = self.instruction(instruction, &numbers).map_err(|what| (index, what))?;
+            if once.get(index) == Some(&true) {
+                self.once.extend(self.operations.drain(before..));
+            }
         }
         blocks.push(self.block(end));
         // Running past the end is a return.

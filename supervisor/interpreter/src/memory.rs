@@ -18,6 +18,12 @@ pub(crate) struct Region {
 }
 
 impl Region {
+    /// A power of two of bytes from a multiple of it on, as the window of device memory is.
+    #[inline(always)]
+    fn is_round(self) -> bool {
+        self.bytes.is_power_of_two() && self.start & (self.bytes - 1) == 0
+    }
+
     #[inline(always)]
     pub fn holds(self, address: u64, size: u64) -> bool {
         size <= self.bytes && address.wrapping_sub(self.start) <= self.bytes - size
@@ -75,13 +81,17 @@ pub(crate) fn check(
 ) -> Option<Pattern> {
     if w.mask == FULL {
         let first = at[0];
-        let aligned = first & (size - 1) == 0;
-        let (row, same) = neighbours(at, size);
-        if row && aligned && region.holds(first, LANES as u64 * size) {
-            return Some(Pattern::Row(first));
-        }
-        if same && aligned && region.holds(first, size) {
-            return Some(Pattern::Same(first));
+        let distance = at[LANES - 1].wrapping_sub(first);
+        // The last lane tells most others from a row without a look at them.
+        if distance == 0 || distance == (LANES as u64 - 1) * size {
+            let aligned = first & (size - 1) == 0;
+            let (row, same) = neighbours(at, size);
+            if row && aligned && region.holds(first, LANES as u64 * size) {
+                return Some(Pattern::Row(first));
+            }
+            if same && aligned && region.holds(first, size) {
+                return Some(Pattern::Same(first));
+            }
         }
         if all_inside(at, size, region) {
             return Some(Pattern::Any);
@@ -112,6 +122,9 @@ fn neighbours(at: &[u64; LANES], size: u64) -> (bool, bool) {
 /// Whether all accesses lie in a region and are aligned.
 #[inline(always)]
 fn all_inside(at: &[u64; LANES], size: u64, region: Region) -> bool {
+    if region.is_round() {
+        return all_below(at, size, region);
+    }
     let Some(most) = region.bytes.checked_sub(size) else { return false };
     // Comparison is signed: of a region so large, only the lower half is found here, and the rest lane by lane.
     let most = most.min(i64::MAX as u64);
@@ -128,6 +141,21 @@ fn all_inside(at: &[u64; LANES], size: u64, region: Region) -> bool {
         }
         let inside = _mm256_movemask_pd(_mm256_castsi256_pd(outside)) == 0;
         inside && _mm256_testz_si256(crooked, _mm256_set1_epi64x(size as i64 - 1)) != 0
+    }
+}
+
+/// [`all_inside`] for a round region, whose places differ from its start in low bits only. An aligned access that begins
+/// inside ends inside.
+#[inline(always)]
+fn all_below(at: &[u64; LANES], size: u64, region: Region) -> bool {
+    // SAFETY: as in `neighbours`.
+    unsafe {
+        let start = _mm256_set1_epi64x(region.start as i64);
+        let differing = vectors(at).into_iter().fold(_mm256_setzero_si256(), |differing, four| {
+            _mm256_or_si256(differing, _mm256_xor_si256(four, start))
+        });
+        let wrong = !(region.bytes - 1) | (size - 1);
+        size <= region.bytes && _mm256_testz_si256(differing, _mm256_set1_epi64x(wrong as i64)) != 0
     }
 }
 

@@ -5,7 +5,7 @@
 //! frontiers: in compiled code, that is where lanes meet again), unless it has run for long: then the others get a turn,
 //! so that lanes may wait for each other in loops.
 
-use crate::code::{Kernel, Origin};
+use crate::code::{Kernel, Operation, Origin};
 use crate::launch::FaultKind;
 use crate::memory::{Memory, thread_positions};
 use crate::registers::{Condition, FULL, LANES, Lane, Predicate, Reg, Slot, Word};
@@ -148,6 +148,17 @@ impl<'a> Warp<'a> {
         if live != 0 {
             self.send(0, 0, live);
         }
+    }
+
+    /// Runs what is the same for every block of the launch. The warp must have been started.
+    pub fn prepare(&mut self, once: &[Operation]) {
+        self.frame = 0;
+        self.base = Registers::start(self.frames[0].registers.0.as_mut_ptr());
+        (self.mask, self.blend) = (FULL, false);
+        for operation in once {
+            operation(self);
+        }
+        self.mask = 0;
     }
 
     /// The memory that the block sees.

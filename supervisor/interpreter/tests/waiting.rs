@@ -89,7 +89,7 @@ fn blocks_of_a_grid_wait_for_each_other() {
 fn cooperative_blocks_see_one_zeroed_workspace() {
     let mut memory = vec![0; 64];
     let text = kernel(
-        "mov.u32 %r5, %envreg1; mov.u32 %r6, %envreg2; mov.b64 %rd4, {%r5, %r6};
+        "mov.u32 %r5, %envreg1; mov.u32 %r6, %envreg2; mov.b64 %rd4, {%r6, %r5};
          atom.add.u32 %r7, [%rd4+4], 1; st.global.u32 [%rd2], %r7;",
     );
     let shape = Shape { grid: 2, block: 32, threads: 2, cooperative: true };

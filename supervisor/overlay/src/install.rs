@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -221,9 +221,7 @@ fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 fn open_verified(path: &Path, hash: &str) -> Option<File> {
     let mut file = File::open(path).ok()?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
-    (manifest::hash(&bytes) == hash).then_some(file)
+    (manifest::hash_of(&mut file).ok()? == hash).then_some(file)
 }
 
 /// A loader must be able to map code from the directory.
@@ -248,6 +246,7 @@ fn remove_old_versions(cache: &Path, current: &Path) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::io::Read;
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     /// A payload of two libraries and its manifest, in a directory of its own.

@@ -2,6 +2,7 @@
 //!
 //! Reading it is enough to name the cache directory, so starting costs no hashing of megabytes.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -74,7 +75,23 @@ impl Manifest {
 
 /// SHA-256 as hexadecimal digits.
 pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file's bytes, without a place for all of them: touching fresh memory costs as much as hashing it.
+pub fn hash_of(file: &mut impl Read) -> std::io::Result<String> {
+    let mut piece = vec![0; 128 << 10];
+    let mut hash = Sha256::new();
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(digits(&hash.finalize())),
+            length => hash.update(&piece[..length]),
+        }
+    }
+}
+
+fn digits(sum: &[u8]) -> String {
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the payload of an installed or freshly built program may lie, best first.

@@ -102,6 +102,15 @@ pub fn device_code(path: &Path) -> Option<Code> {
     has_code.then(|| code(&bytes))
 }
 
+/// Libraries that a file names as needed; none if it is no ELF file.
+pub fn needed(path: &Path) -> Vec<String> {
+    let Ok(file) = File::open(path) else { return vec![] };
+    // SAFETY: as in `inspect`.
+    let Ok(bytes) = (unsafe { memmap2::Mmap::map(&file) }) else { return vec![] };
+    let elf = Elf::parse(&bytes);
+    elf.map_or_else(|_| vec![], |elf| elf.libraries.iter().map(|name| (*name).to_owned()).collect())
+}
+
 fn code(bytes: &[u8]) -> Code {
     let mut code = Code::default();
     for container in fatbin::scan(bytes).filter_map(|found| found.container.ok()) {
@@ -210,7 +219,7 @@ fn section_name<'a>(elf: &Elf<'a>, at: usize) -> &'a str {
 }
 
 /// Whether `wanted` occurs in `data`. Jumps from one occurrence of its first byte to the next.
-fn find(data: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn find(data: &[u8], wanted: &[u8]) -> bool {
     let mut rest = data;
     while let Some(at) = rest.iter().position(|byte| *byte == wanted[0]) {
         if rest[at..].starts_with(wanted) {
@@ -255,6 +264,7 @@ pub(crate) mod tests {
         assert_eq!(runtime.exports["cudaFree"], [Some("libcudart.so.12".to_owned())]);
         let client = inspect(&client).unwrap();
         assert!(client.needed.contains(&"libcudart.so.12".to_owned()));
+        assert_eq!(needed(&place.join("libclient.so")), client.needed);
         let import = |name: &str| client.imports.iter().find(|import| import.name == name).unwrap();
         let version = ("libcudart.so.12".to_owned(), "libcudart.so.12".to_owned());
         assert_eq!(import("cudaFree").version, Some(version));

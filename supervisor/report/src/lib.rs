@@ -17,15 +17,17 @@ pub mod explain;
 mod finding;
 pub mod inspect;
 mod objects;
+mod others;
 mod predict;
 mod process;
 mod render;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use objects::{Files, Objects};
 use overlay::Seen;
+use render::Account;
 use wire::control::{Note, NoteKind};
 
 pub use finding::{Finding, Severity};
@@ -51,6 +53,8 @@ pub struct Session {
     pub capability: Option<(u32, u32)>,
     /// Directory with the payload, for the exports that programs meet.
     pub payload: Option<PathBuf>,
+    /// Whether listings and existence tests are answered too.
+    pub overlay_is_full: bool,
 }
 
 /// A tree that runs more different programs than this makes them itself.
@@ -103,19 +107,26 @@ impl Report {
             return;
         }
         let opened = Opened { path: path.to_vec(), seen: seen.cloned() };
-        self.process(pid).opened(opened);
+        if let Some(process) = self.process(pid) {
+            process.opened(opened);
+        }
     }
 
     /// The payload has told something.
     pub fn noted(&mut self, pid: i32, note: &Note, text: &str) {
         let Some(kind) = process::note_kind(note.kind) else { return };
-        self.process(pid).noted(kind, note.value, text);
+        if let Some(process) = self.process(pid) {
+            process.noted(kind, note.value, text);
+        }
     }
 
-    /// A process holds this much device memory now.
+    /// A process held this much device memory. It may have begun another program since.
     pub fn memory_held(&mut self, pid: i32, bytes: u64) {
-        let process = self.process(pid);
-        process.memory_peak = process.memory_peak.max(bytes);
+        let mut newest_first = self.processes.values_mut().rev();
+        let client = newest_first.find(|process| process.pid == pid && process.opened_device());
+        if let Some(process) = client {
+            process.memory_peak = process.memory_peak.max(bytes);
+        }
     }
 
     /// The supervisor itself has something to say: an engine that did not start, a fallback taken.
@@ -153,28 +164,39 @@ impl Report {
         if form == Form::Short {
             return render::short(&findings);
         }
-        let related: Vec<&Process> = self.processes.values().filter(|process| process.is_related()).collect();
-        let unrelated = self.processes.len() - related.len();
-        let others = self.others.values().sum::<u64>() + unrelated as u64;
-        findings.extend(self.others.keys().filter_map(|program| finding::of_foreign_program(program)));
+        let payload = self.session.payload.as_deref();
+        let related: Vec<Account> = self
+            .processes
+            .values()
+            .filter(|process| process.is_related())
+            .map(|process| Account::new(process, &Objects::of(process, payload, &mut self.files)))
+            .collect();
+        // Those whose end nobody saw.
+        let unrelated: Vec<&PathBuf> = self
+            .processes
+            .values()
+            .filter(|process| !process.is_related())
+            .filter_map(Process::program_that_ran)
+            .collect();
+        let others = self.others.values().sum::<u64>() + unrelated.len() as u64;
+        let programs: BTreeSet<&PathBuf> = self.others.keys().chain(unrelated).collect();
+        findings.extend(others::findings(programs, self.session.overlay_is_full));
         match form {
             Form::Json => render::json(&self.session, &related, &findings),
             _ => render::full(&self.session, &related, others, &findings),
         }
     }
 
-    fn process(&mut self, pid: i32) -> &mut Process {
+    /// The record of a process; `None` for one that is gone and never did anything else: its name is gone too.
+    fn process(&mut self, pid: i32) -> Option<&mut Process> {
         let pid = self.thread_group(pid);
         let serial = match self.current.get(&pid) {
             Some(serial) => *serial,
             // News of a process that has ended belong to its last record.
-            None if !process::exists(pid) => match self.last_of(pid) {
-                Some(serial) => serial,
-                None => self.add(Process::found(pid)),
-            },
+            None if !process::exists(pid) => self.last_of(pid)?,
             None => self.add(self.forked(pid)),
         };
-        self.processes.entry(serial).or_insert_with(|| Process::found(pid))
+        self.processes.get_mut(&serial)
     }
 
     fn last_of(&self, pid: i32) -> Option<u64> {
@@ -192,7 +214,8 @@ impl Report {
     fn forked(&self, pid: i32) -> Process {
         let mut process = Process::found(pid);
         let parent = process::parent(pid).and_then(|parent| self.processes.get(self.current.get(&parent)?));
-        if let Some(parent) = parent.filter(|parent| parent.executable == process.executable) {
+        let same = |parent: &&Process| parent.executable.is_none() || parent.executable == process.executable;
+        if let Some(parent) = parent.filter(same) {
             process.opened.clone_from(&parent.opened);
         }
         process
@@ -204,13 +227,9 @@ impl Report {
         if let Some(process) = self.processes.get_mut(&serial) {
             process.exit = exit;
             if !process.is_related() {
-                let program = std::mem::take(&mut process.program);
-                // A search along PATH tries many programs that are not there; those never open anything.
-                let ran = !process.opened.is_empty();
+                let program = process.program_that_ran().cloned();
                 self.processes.remove(&serial);
-                if !ran {
-                    return;
-                }
+                let Some(program) = program else { return };
                 if self.others.len() < MOST_PROGRAMS || self.others.contains_key(&program) {
                     *self.others.entry(program).or_default() += 1;
                 }
@@ -298,19 +317,40 @@ mod tests {
         report.noted(pid, &note(NoteKind::Initialised, 0), "cuInit");
         child.wait().unwrap();
         report.exited(pid, Exit::Code(0));
+        report.noted(pid, &note(NoteKind::Unsupported, 0), "cuTexRefCreate");
+        let text = report.render(Form::Full);
+        assert!(text.contains("`client` (pid") && text.contains("cuTexRefCreate"), "{text}");
+    }
+
+    #[test]
+    fn news_of_a_thread_whose_process_is_gone_make_no_record() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let mut report = Report::new(Session::default());
+        let given = Seen::Node(overlay::Node::Control);
+        report.opened(child.id() as i32, b"/dev/nvidiactl", Some(&given));
+        assert_eq!(report.processes.len(), 0);
+    }
+
+    #[test]
+    fn memory_belongs_to_the_program_that_held_it_not_to_the_one_that_followed() {
+        let mut report = Report::new(Session::default());
+        let pid = std::process::id() as i32;
+        report.executed(pid, Path::new("/usr/bin/client"));
+        report.opened(pid, b"/dev/nvidiactl", Some(&Seen::Node(overlay::Node::Control)));
+        report.executed(pid, Path::new("/usr/bin/follower"));
         report.memory_held(pid, 1 << 20);
         let text = report.render(Form::Full);
-        assert!(
-            text.contains("device memory, at most: 1.0 MiB") && !text.contains("unknown program"),
-            "{text}"
-        );
+        assert!(text.contains("device memory, at most: 1.0 MiB") && !text.contains("follower"), "{text}");
     }
 
     #[test]
     fn json_holds_what_the_text_holds() {
         let mut report = told(NoteKind::Initialised, 0, "cuInit");
         report.device_chosen("NVIDIA GeForce GTX 1080", (6, 1));
-        report.memory_held(std::process::id() as i32, 1 << 20);
+        let pid = std::process::id() as i32;
+        report.opened(pid, b"/dev/nvidiactl", Some(&Seen::Node(overlay::Node::Control)));
+        report.memory_held(pid, 1 << 20);
         let value: serde_json::Value = serde_json::from_str(&report.render(Form::Json)).unwrap();
         assert_eq!(value["capability"], "6.1");
         assert_eq!(value["processes"][0]["told"][0]["text"], "cuInit");

@@ -53,6 +53,10 @@ pub fn findings(process: &Process, objects: &Objects, session: &Session) -> Vec<
     let mut findings = Vec::new();
     for object in objects.all.iter().filter(|object| !object.ours && is_related(object)) {
         findings.extend(will_not_load(process, object, objects));
+        if misses_a_library(object, objects) {
+            // What it carries does not matter.
+            continue;
+        }
         if object.facts.static_runtime {
             findings.push(static_runtime(process, object));
         } else if let Some(capability) = session.capability {
@@ -73,20 +77,52 @@ pub fn is_related(object: &Object) -> bool {
         || facts.exports.keys().any(|name| family_of(name).is_some())
 }
 
+/// What the report says of a program's own file that has to do with CUDA.
+pub fn own_file_text(object: &Object) -> Option<String> {
+    if object.ours || !is_related(object) {
+        return None;
+    }
+    let code = &object.facts.code;
+    let text = if code.containers == 0 { String::new() } else { format!("; {}", code_text(code)) };
+    Some(format!("the program's own{text}"))
+}
+
+/// Whether the loader looked in vain for something that the object needs.
+fn misses_a_library(object: &Object, objects: &Objects) -> bool {
+    objects.scope(object).missing.iter().any(|name| objects.was_probed(name))
+}
+
+/// Programs try builds of one library in several directories until one loads.
+fn other_build<'a>(object: &Object, objects: &'a Objects) -> Option<&'a Object> {
+    let is_other = |other: &&Object| other.name == object.name && other.path != object.path && !other.ours;
+    objects.all.iter().filter(is_other).find(|other| !misses_a_library(other, objects))
+}
+
+fn missing_library(process: &Process, object: &Object, objects: &Objects, missing: &str) -> Finding {
+    let cause = format!("it needs `{missing}`, directly or through another library, and that was not found");
+    let message = format!("{}: `{}` does not load", process.title(), object.path);
+    if let Some(other) = other_build(object, objects) {
+        return Finding::new(Severity::Remark, message).cause(cause).hint(format!(
+            "nothing to do: the program opened `{}` as well, which has all it needs",
+            other.path
+        ));
+    }
+    let finding = Finding::new(Severity::Error, message).cause(cause);
+    // Where it is one of those that we should have, that has a finding of its own.
+    if process.was_denied(missing) {
+        return finding;
+    }
+    finding.hint(format!(
+        "install the package that brings `{missing}`, or name its directory in LD_LIBRARY_PATH"
+    ))
+}
+
 fn will_not_load(process: &Process, object: &Object, objects: &Objects) -> Vec<Finding> {
     let scope = objects.scope(object);
     let title = |what: &str| format!("{}: `{}` {what}", process.title(), object.path);
     let mut findings = Vec::new();
     for missing in scope.missing.iter().filter(|name| objects.was_probed(name)) {
-        findings.push(
-            Finding::new(Severity::Error, title("does not load"))
-                .cause(format!(
-                    "it needs `{missing}`, directly or through another library, and that was not found"
-                ))
-                .hint(format!(
-                    "install the package that brings `{missing}`, or name its directory in LD_LIBRARY_PATH"
-                )),
-        );
+        findings.push(missing_library(process, object, objects, missing));
     }
     // With a library out of sight nothing can be said of symbols in general, but still of those with a known home.
     let complete = scope.missing.is_empty();
@@ -526,6 +562,38 @@ mod tests {
             &scene.text(None),
             &["libggml-cuda.so` does not load", "it needs `libnccl.so.2`", "hint: install"],
         );
+    }
+
+    #[test]
+    fn library_that_does_not_load_is_no_matter_when_another_build_of_it_does() {
+        let mut scene = Scene::new();
+        let second = scene.place.path().join("second");
+        std::fs::create_dir(&second).unwrap();
+        scene.library(
+            "libcudart.so.13",
+            "int cudaFree(void *p) { return 0; }",
+            &["-Wl,-soname,libcudart.so.13"],
+        );
+        let needs = ["-Wl,--no-as-needed", "libcudart.so.13"];
+        let first = library_with_code(scene.place.path(), "libggml-cuda.so", &[&[(1, 75)]], &needs);
+        std::fs::remove_file(scene.place.path().join("libcudart.so.13")).unwrap();
+        scene.system_libraries();
+        scene.opened(&first, None);
+        let left = Seen::Left { library: "libcudart.so.13", reason: overlay::Reason::NotInPayload };
+        scene.opened(Path::new("/usr/lib/libcudart.so.13"), Some(left));
+        let alone = scene.findings(Some((6, 1)));
+        assert_eq!(alone.len(), 1, "nothing of its device code: {alone:?}");
+        assert_eq!(
+            (alone[0].severity, alone[0].hints.len()),
+            (Severity::Error, 0),
+            "there is nothing to install"
+        );
+        let other = library_with_code(&second, "libggml-cuda.so", &[&[(1, 61)]], &[]);
+        scene.opened(&other, None);
+        let with_other = scene.findings(Some((6, 1)));
+        assert_eq!(with_other.len(), 1);
+        assert_eq!(with_other[0].severity, Severity::Remark);
+        assert!(with_other[0].hints[0].contains("second/libggml-cuda.so"), "{with_other:?}");
     }
 
     #[test]

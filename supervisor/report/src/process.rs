@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use overlay::Seen;
+use overlay::{Node, Seen};
 use wire::control::NoteKind;
 
 /// How a process ended.
@@ -43,7 +43,7 @@ pub struct Process {
     pub pid: i32,
     /// Its program, as it was asked for.
     pub program: PathBuf,
-    /// The file that runs: of a script, its interpreter. Known once it has opened something.
+    /// The file that runs: of a script, its interpreter. Known once it has opened something that has to do with CUDA.
     pub executable: Option<PathBuf>,
     /// Its root directory, where that is not ours.
     pub root: Option<PathBuf>,
@@ -70,10 +70,10 @@ impl Process {
 
     /// A process whose start was not seen: a fork.
     pub fn found(pid: i32) -> Self {
-        let unknown = Path::new("(unknown program)");
-        let mut process = Self::new(pid, unknown);
+        let mut process = Self::new(pid, Path::new(""));
         process.look();
-        process.program = process.executable.clone().unwrap_or_else(|| unknown.to_owned());
+        // Of a process that must not be looked into, at least the short name.
+        process.program = process.executable.clone().unwrap_or_else(|| name(pid));
         process
     }
 
@@ -82,10 +82,26 @@ impl Process {
         !self.told.is_empty() || self.memory_peak > 0 || self.opened.iter().any(Opened::is_related)
     }
 
+    /// Its program, unless that only was looked for along PATH: then it is not there. A static program opens nothing and is.
+    pub fn program_that_ran(&self) -> Option<&PathBuf> {
+        let ran = || !self.opened.is_empty() || self.sees(&self.program);
+        self.executable.as_ref().or_else(|| ran().then_some(&self.program))
+    }
+
+    /// Whether there is such a file for the process; for us, if it has ended.
+    fn sees(&self, path: &Path) -> bool {
+        let through_process = match path.strip_prefix("/") {
+            Ok(below_root) => Path::new(&format!("/proc/{}/root", self.pid)).join(below_root),
+            Err(_) => Path::new(&format!("/proc/{}/cwd", self.pid)).join(path),
+        };
+        through_process.is_file() || !exists(self.pid) && path.is_file()
+    }
+
     /// Adds an open unless the same is there.
     pub fn opened(&mut self, opened: Opened) {
-        if self.executable.is_none() {
-            // Not before: the exec itself is reported while the old program still runs.
+        // Not at its exec, which is reported while the old program still runs; and only where somebody will ask: a short
+        // process pays for each look into /proc.
+        if self.executable.is_none() && opened.is_related() {
             self.look();
         }
         if !self.opened.contains(&opened) {
@@ -110,11 +126,23 @@ impl Process {
         }
     }
 
+    /// Whether it opened the virtual device.
+    pub fn opened_device(&self) -> bool {
+        self.opened.iter().any(|opened| opened.seen == Some(Seen::Node(Node::Control)))
+    }
+
     /// Whether a library of ours was given to it.
     pub fn was_given(&self, soname: &str) -> bool {
         self.opened
             .iter()
             .any(|opened| matches!(&opened.seen, Some(Seen::Given { library, .. }) if *library == soname))
+    }
+
+    /// Whether it asked for a library that stands in our table and that we lack.
+    pub fn was_denied(&self, soname: &str) -> bool {
+        self.opened
+            .iter()
+            .any(|opened| matches!(&opened.seen, Some(Seen::Left { library, .. }) if *library == soname))
     }
 
     /// Where a file of the process lies for us.
@@ -177,6 +205,11 @@ pub fn thread_group(thread: i32) -> Option<i32> {
 /// The process that made this one.
 pub fn parent(pid: i32) -> Option<i32> {
     status(pid, "PPid:")
+}
+
+fn name(pid: i32) -> PathBuf {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.map_or_else(|_| "(unknown program)".into(), |name| name.trim_end().into())
 }
 
 /// Whether there is such a process.

@@ -1,5 +1,6 @@
 //! The report as text and as JSON.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use overlay::{Seen, Storage};
@@ -7,7 +8,37 @@ use serde_json::{Value, json};
 
 use crate::Session;
 use crate::finding::{Finding, Severity};
+use crate::objects::Objects;
 use crate::process::{Exit, Opened, Process};
+
+/// What is told of one process.
+pub struct Account<'a> {
+    process: &'a Process,
+    /// What it opened, each with the answer.
+    opened: Vec<(String, String)>,
+}
+
+impl<'a> Account<'a> {
+    /// From its record and its files.
+    pub fn new(process: &'a Process, objects: &Objects) -> Self {
+        let of_own = |path: &str| {
+            let object = objects.all.iter().find(|object| object.path == path)?;
+            crate::predict::own_file_text(object)
+        };
+        // A loader probes many places for a library that is not there; the first says it all.
+        let mut left = BTreeSet::new();
+        let mut say = |opened: &Opened| {
+            let path = opened.text();
+            let answer = match &opened.seen {
+                Some(Seen::Left { library, .. }) if !left.insert(*library) => return None,
+                Some(seen) => answer_text(seen)?,
+                None => of_own(&path)?,
+            };
+            Some((path, answer))
+        };
+        Self { process, opened: process.opened.iter().filter_map(&mut say).collect() }
+    }
+}
 
 /// Findings that matter unasked.
 pub fn short(findings: &[Finding]) -> String {
@@ -19,7 +50,7 @@ pub fn short(findings: &[Finding]) -> String {
 }
 
 /// Everything.
-pub fn full(session: &Session, processes: &[&Process], others: u64, findings: &[Finding]) -> String {
+pub fn full(session: &Session, processes: &[Account], others: u64, findings: &[Finding]) -> String {
     let mut text = head(session);
     for process in processes {
         write_process(&mut text, process);
@@ -33,11 +64,11 @@ pub fn full(session: &Session, processes: &[&Process], others: u64, findings: &[
 }
 
 /// Everything, for programs.
-pub fn json(session: &Session, processes: &[&Process], findings: &[Finding]) -> String {
+pub fn json(session: &Session, processes: &[Account], findings: &[Finding]) -> String {
     let value = json!({
         "device": session.device,
         "capability": session.capability.map(|(major, minor)| format!("{major}.{minor}")),
-        "processes": processes.iter().map(|process| process_value(process)).collect::<Vec<_>>(),
+        "processes": processes.iter().map(process_value).collect::<Vec<_>>(),
         "findings": findings.iter().map(finding_value).collect::<Vec<_>>(),
     });
     format!("{value:#}\n")
@@ -50,12 +81,10 @@ fn head(session: &Session) -> String {
     }
 }
 
-fn write_process(text: &mut String, process: &Process) {
+fn write_process(text: &mut String, Account { process, opened }: &Account) {
     let _ = writeln!(text, "\n{}: {}{}", process.title(), process.program.display(), exit_text(process.exit));
-    for opened in &process.opened {
-        if let Some(answer) = opened.seen.as_ref().and_then(answer_text) {
-            let _ = writeln!(text, "  opened {}: {answer}", opened.text());
-        }
+    for (path, answer) in opened {
+        let _ = writeln!(text, "  opened {path}: {answer}");
     }
     for told in &process.told {
         let times = if told.times > 1 { format!(" ({} times)", told.times) } else { String::new() };
@@ -109,21 +138,17 @@ pub fn answer_text(seen: &Seen) -> Option<String> {
     })
 }
 
-fn process_value(process: &Process) -> Value {
+fn process_value(Account { process, opened }: &Account) -> Value {
     let exit = match process.exit {
         Some(Exit::Code(code)) => json!({ "code": code }),
         Some(Exit::Signal(signal)) => json!({ "signal": signal }),
         None => Value::Null,
     };
-    let opened = |opened: &Opened| {
-        let answer = answer_text(opened.seen.as_ref()?)?;
-        Some(json!({ "path": opened.text(), "answer": answer }))
-    };
     json!({
         "pid": process.pid,
         "program": process.program.to_string_lossy(),
         "exit": exit,
-        "opened": process.opened.iter().filter_map(opened).collect::<Vec<_>>(),
+        "opened": opened.iter().map(|(path, answer)| json!({ "path": path, "answer": answer })).collect::<Vec<_>>(),
         "told": process.told.iter().map(|told| json!({
             "kind": format!("{:?}", told.kind), "text": told.text, "value": told.value, "times": told.times,
         })).collect::<Vec<_>>(),

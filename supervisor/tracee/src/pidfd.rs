@@ -28,6 +28,26 @@ impl PidFd {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// How the process `tgid`, of which this is a handle, has ended, as `wait` would tell its parent; also when we are
+    /// not that. `None`: it has not ended, or the kernel (before 6.15) has forgotten it.
+    pub fn wait_status(&self, tgid: i32) -> Option<i32> {
+        let of_zombie = || {
+            let status = status_of_zombie(tgid)?;
+            // Only as long as its parent has not waited for it is the number still its own.
+            self.signal(0).is_ok().then_some(status)
+        };
+        // Its parent may wait for it just now.
+        self.status_after_wait().or_else(of_zombie).or_else(|| self.status_after_wait())
+    }
+
+    /// What the kernel keeps with the handle.
+    fn status_after_wait(&self) -> Option<i32> {
+        let mut info = Info { mask: Info::EXIT, ..Info::default() };
+        // SAFETY: the request number holds the size of `info`, which the kernel fills with numbers.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), Info::REQUEST, &mut info) };
+        (result == 0 && info.mask & Info::EXIT != 0).then_some(info.exit_code)
+    }
+
     /// The process has ended.
     pub fn has_ended(&self) -> bool {
         let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -35,6 +55,33 @@ impl PidFd {
         unsafe { libc::poll(&mut poll, 1, 0) };
         poll.revents != 0
     }
+}
+
+/// `struct pidfd_info` of linux/pidfd.h in its first version.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+impl Info {
+    /// `PIDFD_GET_INFO`: _IOWR(0xff, 11, struct pidfd_info).
+    const REQUEST: libc::c_ulong = 0xc040_ff0b;
+    /// `PIDFD_INFO_EXIT`
+    const EXIT: u64 = 1 << 3;
+}
+
+const _: () = assert!(size_of::<Info>() == 64);
+
+/// The last field of `stat`, of a process that has ended and was not yet waited for.
+fn status_of_zombie(tgid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{tgid}/stat")).ok()?;
+    // Counted from the name, which may hold anything: first the state, 49 fields later the status.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
+    (fields.next()? == "Z").then(|| fields.nth(48)?.parse().ok())?
 }
 
 impl From<OwnedFd> for PidFd {
@@ -62,5 +109,26 @@ mod tests {
         child.wait().unwrap();
         assert!(pidfd.has_ended());
         assert_eq!(pidfd.signal(libc::SIGKILL).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn status_is_told_before_and_after_the_parent_has_waited() {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "read x; exit 7"]).stdin(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let tgid = child.id() as i32;
+        let pidfd = PidFd::open(tgid).unwrap();
+        assert_eq!(pidfd.wait_status(tgid), None);
+        drop(child.stdin.take());
+        while !pidfd.has_ended() {
+            std::thread::yield_now();
+        }
+        assert_eq!(pidfd.wait_status(tgid), Some(7 << 8));
+        child.wait().unwrap();
+        if pidfd.status_after_wait().is_none() {
+            println!("skipped: this kernel forgets how a process ended");
+            return;
+        }
+        assert_eq!(pidfd.wait_status(tgid), Some(7 << 8));
     }
 }

@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use broker::Announcement;
 use device::{Host, Profile};
-use overlay::DriverFile;
 use overlay::driver_text::{DeviceText, driver_files};
+use overlay::{DriverFile, Reason, Seen};
 use wire::device::Description;
 
 use crate::cli::Session;
@@ -22,9 +22,38 @@ use crate::failure::Failure;
 pub struct Card {
     profile: Option<&'static Profile>,
     request: device::Request,
-    /// Paths as programs gave them, each with a thread that did.
-    libraries: Rc<RefCell<HashMap<Vec<u8>, i32>>>,
+    /// By their paths as programs gave them.
+    libraries: Rc<RefCell<HashMap<Vec<u8>, Library>>>,
     chosen: Rc<RefCell<Option<&'static Profile>>>,
+}
+
+/// A library that was looked for.
+#[derive(Clone, Copy)]
+struct Library {
+    /// A thread that did.
+    tid: i32,
+    source: Source,
+}
+
+/// Where the file comes from, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// From us.
+    Payload,
+    /// Should come from us, but we lack it. NVIDIA's own does not work here.
+    Lacking,
+    /// From the disk.
+    Disk,
+}
+
+impl Source {
+    fn of(seen: Option<&Seen>) -> Source {
+        match seen {
+            Some(Seen::Given { .. }) => Source::Payload,
+            Some(Seen::Left { reason: Reason::NotInPayload, .. }) => Source::Lacking,
+            _ => Source::Disk,
+        }
+    }
 }
 
 impl Card {
@@ -42,12 +71,13 @@ impl Card {
         Ok(Self { profile, request, libraries: Rc::default(), chosen: Rc::default() })
     }
 
-    /// A library was opened that may carry device code. Called for every library, so it must cost nothing.
-    pub fn note_library(&self, tid: i32, path: &[u8]) {
+    /// A library was looked for that may carry device code, or be needed by one that does. Called for every library,
+    /// so it must cost nothing.
+    pub fn note_library(&self, tid: i32, path: &[u8], seen: Option<&Seen>) {
         if self.profile.is_none() && self.chosen.borrow().is_none() {
             let mut libraries = self.libraries.borrow_mut();
             if !libraries.contains_key(path) {
-                libraries.insert(path.to_vec(), tid);
+                libraries.insert(path.to_vec(), Library { tid, source: Source::of(seen) });
             }
         }
     }
@@ -79,10 +109,28 @@ impl Card {
 
     fn automatic(&self) -> &'static Profile {
         let libraries = self.libraries.borrow();
-        let code = libraries.iter().filter_map(|(path, tid)| report::inspect::device_code(&find(*tid, path)));
+        let from_disk = libraries.iter().filter(|(_, library)| library.source == Source::Disk);
+        let files = from_disk.map(|(path, library)| find(library.tid, path));
+        let code = files.filter_map(|file| {
+            let code = report::inspect::device_code(&file)?;
+            // One that can't be loaded does not vote: programs try several builds of themselves.
+            report::inspect::needed(&file).iter().all(|name| may_be_met(&libraries, name)).then_some(code)
+        });
         let capabilities: Vec<Vec<u32>> = code.map(|code| code.ptx.into_iter().collect()).collect();
         device::automatic(capabilities.iter().map(Vec::as_slice))
     }
+}
+
+/// Whether a loader that needs a library of this name may have got one. Of a name that nobody looked for we know nothing.
+fn may_be_met(libraries: &HashMap<Vec<u8>, Library>, needed: &str) -> bool {
+    let is_it = |path: &[u8]| path.rsplit(|&byte| byte == b'/').next() == Some(needed.as_bytes());
+    let mut found = libraries.iter().filter(|(path, _)| is_it(path)).peekable();
+    found.peek().is_none()
+        || found.any(|(path, library)| match library.source {
+            Source::Payload => true,
+            Source::Lacking => false,
+            Source::Disk => find(library.tid, path).exists(),
+        })
 }
 
 fn text_of(device: &Description) -> DeviceText {
@@ -114,4 +162,35 @@ fn unknown(name: &str) -> Failure {
     let names: Vec<_> = device::profiles().iter().map(|profile| profile.key).collect();
     Failure::new(format!("there is no profile `{name}`"))
         .hint(format!("use `auto` or one of: {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needed_library_is_met_by_us_or_by_the_disk_and_unmet_where_we_lack_it() {
+        let own = std::env::current_exe().unwrap();
+        let on_disk = own.as_os_str().as_bytes();
+        let places: [(&[u8], Source); 5] = [
+            (b"/nowhere/libcudart.so.12", Source::Payload),
+            (b"/nowhere/libcudart.so.13", Source::Lacking),
+            (b"/nowhere/libfft.so.3", Source::Disk),
+            (b"/nowhere/else/libfft.so.3", Source::Disk),
+            (on_disk, Source::Disk),
+        ];
+        let tid = std::process::id() as i32;
+        let libraries =
+            places.into_iter().map(|(path, source)| (path.to_vec(), Library { tid, source })).collect();
+        let present = own.file_name().unwrap().to_str().unwrap();
+        for (name, expected) in [
+            ("libcudart.so.12", true),
+            ("libcudart.so.13", false),
+            ("libfft.so.3", false),
+            (present, true),
+            ("libnobody-asked.so", true),
+        ] {
+            assert_eq!(may_be_met(&libraries, name), expected, "{name}");
+        }
+    }
 }

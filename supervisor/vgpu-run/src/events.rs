@@ -20,6 +20,8 @@ pub enum Event {
     ChildChanged,
     /// The broker's descriptor is readable: a client or an engine has ended or spoken.
     Broker,
+    /// A client of the device has ended.
+    ClientEnded,
     /// The keeper is gone.
     KeeperGone,
     /// No process of the tree is left.
@@ -34,6 +36,7 @@ impl fmt::Display for Event {
             Event::Notification(request) => write!(out, "call {} of thread {}", request.number, request.tid),
             Event::ChildChanged => write!(out, "a child changed"),
             Event::Broker => write!(out, "the broker has something to do"),
+            Event::ClientEnded => write!(out, "a client has ended"),
             Event::KeeperGone => write!(out, "the keeper is gone"),
             Event::TreeGone => write!(out, "the tree is gone"),
             Event::TimeOut => write!(out, "nothing happened"),
@@ -46,10 +49,11 @@ impl fmt::Display for Event {
 enum Token {
     Child,
     Broker,
+    Exits,
     Keeper,
 }
 
-const TOKENS: [Token; 3] = [Token::Child, Token::Broker, Token::Keeper];
+const TOKENS: [Token; 4] = [Token::Child, Token::Broker, Token::Exits, Token::Keeper];
 
 /// Waits for events.
 pub struct Events {
@@ -62,13 +66,19 @@ pub struct Events {
 
 impl Events {
     /// Watches these sources. `keeper` is our end of the link.
-    pub fn new(listener: Listener, broker: &impl AsFd, keeper: OwnedFd) -> io::Result<Self> {
+    pub fn new(
+        listener: Listener,
+        broker: &impl AsFd,
+        exits: &impl AsFd,
+        keeper: OwnedFd,
+    ) -> io::Result<Self> {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let children = SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), flags)?;
         let others = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let watch = |token: Token| EpollEvent::new(EpollFlags::EPOLLIN, token as u64);
         others.add(&children, watch(Token::Child))?;
         others.add(broker, watch(Token::Broker))?;
+        others.add(exits, watch(Token::Exits))?;
         others.add(&keeper, watch(Token::Keeper))?;
         Ok(Self { listener, others, children, keeper })
     }
@@ -121,6 +131,7 @@ impl Events {
                 Event::ChildChanged
             }
             Token::Broker => Event::Broker,
+            Token::Exits => Event::ClientEnded,
             Token::Keeper => Event::KeeperGone,
         }))
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use syscall_filter::handover;
 use tracee::PidFd;
 
@@ -21,9 +22,13 @@ pub enum Message {
 pub struct Link(OwnedFd);
 
 impl Link {
-    /// Both ends.
+    /// The keeper's end and the supervisor's.
     pub fn pair() -> io::Result<(Link, Link)> {
-        handover::pair().map(|(one, other)| (Link(one), Link(other)))
+        let (keepers, supervisors) = handover::pair()?;
+        // Hearing never waits: when the supervisor dies while it starts the program, that process still holds
+        // the other end, and itself waits for an answer to its exec until the keeper ends it.
+        fcntl(&keepers, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok((Link(keepers), Link(supervisors)))
     }
 
     /// Sends. If the other side is gone, that will be noticed elsewhere.
@@ -32,7 +37,7 @@ impl Link {
         let _ = handover::send(&self.0, &bytes, &descriptors);
     }
 
-    /// The next message; `None` when the other side is gone.
+    /// The next message; `None` when there is none or the other side is gone.
     pub fn hear(&self) -> Option<Message> {
         let received = handover::receive(&self.0).ok()?;
         decode(&received.bytes, received.descriptors)
@@ -81,16 +86,17 @@ mod tests {
 
     #[test]
     fn messages_arrive_as_they_were_sent() {
-        let (here, there) = Link::pair().unwrap();
+        let (keepers, supervisors) = Link::pair().unwrap();
+        assert!(keepers.hear().is_none(), "and it does not wait");
         let program = PidFd::open(std::process::id() as i32).unwrap();
         let (listener, _other) = handover::pair().unwrap();
-        here.tell(&Message::Launched { listener, program });
-        assert!(matches!(there.hear(), Some(Message::Launched { program, .. }) if !program.has_ended()));
-        here.tell(&Message::Stopped);
-        assert!(matches!(there.hear(), Some(Message::Stopped)));
-        here.tell(&Message::Ended { status: 0x700, leftovers: true });
-        assert!(matches!(there.hear(), Some(Message::Ended { status: 0x700, leftovers: true })));
-        drop(here);
-        assert!(there.hear().is_none());
+        supervisors.tell(&Message::Launched { listener, program });
+        assert!(matches!(keepers.hear(), Some(Message::Launched { program, .. }) if !program.has_ended()));
+        supervisors.tell(&Message::Stopped);
+        assert!(matches!(keepers.hear(), Some(Message::Stopped)));
+        supervisors.tell(&Message::Ended { status: 0x700, leftovers: true });
+        assert!(matches!(keepers.hear(), Some(Message::Ended { status: 0x700, leftovers: true })));
+        drop(supervisors);
+        assert!(keepers.hear().is_none());
     }
 }

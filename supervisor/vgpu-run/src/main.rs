@@ -20,6 +20,7 @@ mod descendants;
 mod descriptors;
 mod doctor;
 mod events;
+mod exits;
 mod failure;
 mod inherited;
 mod installation;

@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use notification::{Reply, Request};
-use overlay::{Answer, OpenQuery, Outcome, Overlay};
+use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
 use tracee::{PidFd, ThreadGroups};
 
@@ -29,6 +29,7 @@ use crate::control::{Asker, Nodes};
 use crate::descendants;
 use crate::descriptors;
 use crate::events::{Event, Events};
+use crate::exits::Exits;
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
 use crate::opens::{self, Open, Trapped};
@@ -45,6 +46,8 @@ pub struct Services {
     pub report: Report,
     /// Which card is announced.
     pub card: Card,
+    /// How clients end.
+    pub exits: Exits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +114,7 @@ impl<'a> MainLoop<'a> {
                 Event::Notification(request) => self.handle_notification(request),
                 Event::ChildChanged => self.handle_children(),
                 Event::Broker => self.handle_broker(),
+                Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
                 Event::KeeperGone => return self.handle_keeper_gone(),
                 Event::TimeOut => self.handle_time_out(),
                 Event::TreeGone => {
@@ -190,9 +194,12 @@ impl<'a> MainLoop<'a> {
             let path = String::from_utf8_lossy(&open.path);
             eprintln!("vgpu-run: thread {} opens {path}: {}", request.tid, reporting::answer(&what));
         }
+        if seen.as_ref().is_some_and(|seen| *seen != Seen::LoaderCache) {
+            self.follow(&request);
+        }
         if seen.is_some() || opens::may_be_library(&open.path) {
             self.services.report.opened(request.tid, &open.path, seen.as_ref());
-            self.services.card.note_library(request.tid, &open.path);
+            self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
         let reply = match what {
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
@@ -204,6 +211,26 @@ impl<'a> MainLoop<'a> {
             },
         };
         answer(request, reply);
+        if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
+            self.services.broker.prepare();
+        }
+    }
+
+    /// The asker has to do with the device, so the report will say how it ended.
+    fn follow(&mut self, request: &Request) {
+        if let Some(tgid) = self.thread_groups.of(request.tid)
+            && request.is_alive()
+        {
+            self.services.exits.follow(tgid);
+        }
+    }
+
+    fn handle_clients_ended(&mut self, patience: Duration) {
+        for (tgid, status) in self.services.exits.look_at_last(patience) {
+            if let Some(status) = status {
+                self.services.report.exited(tgid, exit_of(status));
+            }
+        }
     }
 
     fn handle_control(&mut self, request: Request) {
@@ -226,7 +253,7 @@ impl<'a> MainLoop<'a> {
     }
 
     fn report_broker(&mut self) {
-        let Services { overlay, broker, report, card } = &mut self.services;
+        let Services { overlay, broker, report, card, .. } = &mut self.services;
         for event in broker.take_events() {
             reporting::broker_event(report, &event);
         }
@@ -284,6 +311,7 @@ impl<'a> MainLoop<'a> {
             self.wait_for_program();
         }
         self.handle_children();
+        self.handle_clients_ended(LINGER);
         if let Phase::Lingering { status, .. } = self.phase {
             self.finish_report();
             self.link.tell(&Message::Ended { status, leftovers: false });
@@ -317,6 +345,14 @@ impl<'a> MainLoop<'a> {
     fn finish_report(&mut self) {
         self.handle_broker();
         reporting::print(&mut self.services.report, self.session);
+    }
+}
+
+fn exit_of(status: i32) -> Exit {
+    if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::cli::{self, Session};
 use crate::descendants;
 use crate::descriptors;
 use crate::events::Events;
+use crate::exits::Exits;
 use crate::failure::{self, Doing, Failure};
 use crate::inherited;
 use crate::installation::Installation;
@@ -47,7 +48,8 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let (listener, program) = introduce(&launched, &link)?;
     let listener = Listener::new(listener, Some(in_flight)).doing("use the listener")?;
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
-    let events = Events::new(listener, &services.broker, link_for_events).doing("watch for events")?;
+    let events = Events::new(listener, &services.broker, &services.exits, link_for_events)
+        .doing("watch for events")?;
     MainLoop::new(session, events, services, link, launched.pid, program).run()
 }
 
@@ -92,8 +94,11 @@ fn services(session: &Session, card: Card, installation: &Installation) -> Resul
         engine: installation.engine.clone(),
     })
     .doing("prepare the broker")?;
-    let report = report::Report::new(report::Session { payload: Some(payload), ..Default::default() });
-    Ok(Services { overlay, broker, report, card })
+    let overlay_is_full = session.overlay == cli::Overlay::Full;
+    let known = report::Session { payload: Some(payload), overlay_is_full, ..Default::default() };
+    let report = report::Report::new(known);
+    let exits = Exits::new().doing("follow clients")?;
+    Ok(Services { overlay, broker, report, card, exits })
 }
 
 /// Waits for the filter and tells the keeper what it needs should we die.

@@ -1,8 +1,8 @@
 //! `make bench`, kernels: the CPU engine against native AVX2 code of one core, as ratios measured in the same run.
 //!
 //! Each measurement runs in a process of its own, because placement in memory differs between processes; a row is the
-//! median of them, its spread is the distance of the extremes by the median. Writes `bench.json` where the first
-//! argument says (`target/bench.json`). `--once PART` measures the rows named so in this process, for a profiler.
+//! median of them, its spread is the distance of the extremes by the median. Puts rows into `target/bench.json`.
+//! `--once PART` measures the rows named so in this process, for a profiler.
 
 mod native;
 mod rows;
@@ -43,10 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             100.0 * row["spread"].as_f64().unwrap_or_default(),
         );
     }
-    std::fs::write(
-        argument.as_deref().unwrap_or("target/bench.json"),
-        serde_json::to_string_pretty(&table)?,
-    )?;
+    tests::bench_json::append(&table);
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub fn all(part: &str) -> Vec<Row> {
 
 impl Bench<'_> {
     fn launch(&self, name: &str, grid: [u32; 3], block: [u32; 3], parameters: &mut [Parameter]) {
-        let shape = Shape { grid, block, shared: 0 };
+        let shape = Shape { grid, block, shared: 0, cooperative: false };
         self.loaded.run(self.pool, name, shape, parameters).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

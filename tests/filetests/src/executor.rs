@@ -68,6 +68,8 @@ pub struct Shape {
     pub block: [u32; 3],
     /// Bytes of dynamic shared memory.
     pub shared: u32,
+    /// Whether all blocks have to run at a time.
+    pub cooperative: bool,
 }
 
 /// A module loaded into the interpreter; it keeps the memory of the module's variables.
@@ -114,7 +116,8 @@ impl Loaded {
         let bytes = self.parameters(name, parameters)?;
         let printed = Mutex::new(String::new());
         let environment = Environment {
-            window: 0..u64::MAX,
+            // All of a process, and as round as the window of an engine.
+            window: 0..1 << 47,
             print: &|text| printed.lock().expect("no printer panics").push_str(text),
             cancel: &AtomicBool::new(false),
         };
@@ -123,7 +126,7 @@ impl Loaded {
             block: shape.block,
             dynamic_shared: shape.shared,
             parameters: &bytes,
-            cooperative: false,
+            cooperative: shape.cooperative,
         };
         pool.run(&kernel, &launch, &environment).map_err(|fault| fault.to_string())?;
         Ok(printed.into_inner().expect("no printer panics"))

@@ -142,7 +142,7 @@ fn parse_shape(text: &str) -> Result<Shape, String> {
     let mut parts = text.split(',').map(str::trim);
     let (grid, block) = (extent(parts.next())?, extent(parts.next())?);
     let shared = parts.next().map_or(Ok(0), str::parse).map_err(|_| "the third of `<<<…>>>` is no number")?;
-    Ok(Shape { grid, block, shared })
+    Ok(Shape { grid, block, shared, cooperative: false })
 }
 
 fn extent(text: Option<&str>) -> Result<[u32; 3], String> {

@@ -1,13 +1,14 @@
-"""Compiles kernels.cu of a folder with the NVRTC in another and prints the PTX: nvrtc.py NVRTC SOURCES"""
+"""Compiles a file with the NVRTC of a folder and prints the PTX: nvrtc.py NVRTC FILE [INCLUDE…]"""
 import ctypes
 import os
 import sys
 
 nvrtc = ctypes.CDLL(os.path.join(sys.argv[1], 'nvidia/cuda_nvrtc/lib/libnvrtc.so.12'))
-source = open(os.path.join(sys.argv[2], 'kernels.cu'), 'rb').read()
+source = open(sys.argv[2], 'rb').read()
 program, size = ctypes.c_void_p(), ctypes.c_size_t()
-nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b'kernels.cu', 0, None, None)
-options = [b'--gpu-architecture=compute_61', b'--fmad=false', b'-I' + sys.argv[2].encode()]
+nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, os.path.basename(sys.argv[2]).encode(), 0, None, None)
+folders = [os.path.dirname(sys.argv[2])] + sys.argv[3:]
+options = [b'--gpu-architecture=compute_61', b'--fmad=false'] + [b'-I' + folder.encode() for folder in folders]
 failed = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
 what = 'ProgramLog' if failed else 'PTX'
 getattr(nvrtc, f'nvrtcGet{what}Size')(program, ctypes.byref(size))

@@ -30,7 +30,16 @@ pub fn by_clang() -> Result<String, String> {
 /// The kernels as PTX for sm_61 by NVRTC 12.9, through a few lines of Python.
 pub fn by_nvrtc() -> Result<String, String> {
     let folder = corpus::fetch("fetch-nvrtc")?;
-    text_of(Command::new("python3").arg(sources().join("nvrtc.py")).arg(folder).arg(sources()))
+    text_of(
+        Command::new("python3").arg(sources().join("nvrtc.py")).arg(folder).arg(sources().join("kernels.cu")),
+    )
+}
+
+/// `cuda/grid.cu`, which uses NVIDIA's headers, as PTX for sm_61 by NVRTC.
+pub fn with_nvidias_headers() -> Result<String, String> {
+    let (compiler, headers) = (corpus::fetch("fetch-nvrtc")?, corpus::fetch("fetch-cuda-headers")?);
+    let mut command = Command::new("python3");
+    text_of(command.arg(sources().join("nvrtc.py")).arg(compiler).arg(sources().join("grid.cu")).arg(headers))
 }
 
 fn text_of(command: &mut Command) -> Result<String, String> {

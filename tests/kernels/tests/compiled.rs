@@ -40,22 +40,28 @@ const CASES: &[Case] = &[
 
 #[test]
 fn kernels_by_clang_match_the_cpu() {
-    check(&kernels::by_clang().expect("clang-16 compiles kernels.cu"));
+    check(&kernels::by_clang().expect("clang-16 compiles kernels.cu"), CASES, false);
 }
 
 #[test]
 fn kernels_by_nvrtc_match_the_cpu() {
-    check(&kernels::by_nvrtc().expect("NVRTC compiles kernels.cu"));
+    check(&kernels::by_nvrtc().expect("NVRTC compiles kernels.cu"), CASES, false);
+}
+
+#[test]
+fn groups_of_nvidias_headers_match_the_cpu() {
+    let cases: &[Case] = &[("grid_rounds", grid_rounds), ("tiles", tiles)];
+    check(&kernels::with_nvidias_headers().expect("NVRTC compiles grid.cu"), cases, true);
 }
 
 /// Runs every case with one worker and with two; the result must not depend on it.
-fn check(ptx: &str) {
+fn check(ptx: &str, cases: &[Case], cooperative: bool) {
     let loaded = Loaded::new(ptx).expect("the module loads");
     let input = input();
     let mut wrong = Vec::new();
-    for (name, reference) in CASES {
+    for (name, reference) in cases {
         for workers in [1, 2] {
-            match run(&loaded, &Pool::new(workers), name, &input) {
+            match run(&loaded, &Pool::new(workers), name, cooperative, &input) {
                 Err(error) => wrong.push(format!("{name}: {error}")),
                 Ok(output) => {
                     let expected = reference(&input);
@@ -68,14 +74,21 @@ fn check(ptx: &str) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {} runs differ:\n{}", wrong.len(), 2 * CASES.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} of {} runs differ:\n{}", wrong.len(), 2 * cases.len(), wrong.join("\n"));
 }
 
-fn run(loaded: &Loaded, pool: &Pool, name: &str, input: &[i32]) -> Result<Vec<i32>, String> {
+fn run(
+    loaded: &Loaded,
+    pool: &Pool,
+    name: &str,
+    cooperative: bool,
+    input: &[i32],
+) -> Result<Vec<i32>, String> {
     let mut device_input =
         Buffer::of(&input.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     let mut output = Buffer::zeroed(4 * THREADS);
-    let shape = Shape { grid: [(THREADS / BLOCK) as u32, 1, 1], block: [BLOCK as u32, 1, 1], shared: 0 };
+    let (grid, block) = ([(THREADS / BLOCK) as u32, 1, 1], [BLOCK as u32, 1, 1]);
+    let shape = Shape { grid, block, shared: 0, cooperative };
     let count = Parameter::Value((THREADS as i32).to_le_bytes().to_vec());
     loaded.run(
         pool,
@@ -109,6 +122,26 @@ fn each(input: &[i32], function: impl Fn(i32, usize) -> i32) -> Vec<i32> {
 
 fn groups(input: &[i32], len: usize, function: impl Fn(&[i32]) -> Vec<i32>) -> Vec<i32> {
     input.chunks(len).flat_map(function).collect()
+}
+
+fn grid_rounds(input: &[i32]) -> Vec<i32> {
+    (0..5).fold(input.to_vec(), |values, round| {
+        let other = |index: usize| values[(index * 7 + round * 64 + 1) % THREADS];
+        each(&values, |value, index| value.wrapping_mul(3).wrapping_add(other(index)))
+    })
+}
+
+fn tiles(input: &[i32]) -> Vec<i32> {
+    let sums = groups(input, 8, |group| vec![total(group); 8]);
+    let odd = groups(input, 32, |warp| {
+        let count = warp.iter().filter(|value| *value & 1 == 1).count() as i32;
+        vec![1000 * count; 32]
+    });
+    let before = groups(input, 32, odd_below);
+    each(&sums, |sum, at| match input[at] & 1 {
+        1 => sum.wrapping_add(odd[at] + before[at]),
+        _ => sum,
+    })
 }
 
 fn total(group: &[i32]) -> i32 {

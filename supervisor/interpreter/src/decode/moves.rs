@@ -12,6 +12,9 @@ impl Decoder<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn mov(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         let ty = mnemonic.ty().ok_or("a move without a type")?;
+        if self.known(&operands[0], ty).is_some() {
+            return Ok(());
+        }
         match (&operands[0], &operands[1]) {
             (Operand::Vector(parts), source) => self.unpack(parts, source, ty),
             (target, Operand::Vector(parts)) => self.pack(target, parts, ty),
@@ -225,9 +228,9 @@ fn special_values(special: Special) -> Option<Values> {
         DynamicSmemSize => |w| same(w.memory().dynamic_shared),
         Clock | Clock64 | GlobalTimer | GlobalTimerLo => |_| [nanoseconds(); LANES],
         ClockHi | GlobalTimerHi => |_| [nanoseconds() >> 32; LANES],
-        // Where the blocks of a cooperative launch meet: the address's low and high half.
-        Envreg1 => |w| [w.memory().workspace.start & u64::from(u32::MAX); LANES],
-        Envreg2 => |w| [w.memory().workspace.start >> 32; LANES],
+        // Where the blocks of a cooperative launch meet: the address's high and low half, as cooperative_groups.h reads them.
+        Envreg1 => |w| [w.memory().workspace.start >> 32; LANES],
+        Envreg2 => |w| [w.memory().workspace.start & u64::from(u32::MAX); LANES],
         TidW | NtidW | CtaidW | NctaidW | ClusterCtaidX | ClusterCtaidY | ClusterCtaidZ | ClusterCtarank
         | IsExplicitCluster | SmId | GridId | Envreg0 | Envreg3 | Envreg4 | Envreg5 | Envreg6 | Envreg7 => {
             |_| same(0)

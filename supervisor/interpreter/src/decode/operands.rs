@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ptx::{Body, Mnemonic, Modifier, Operand, RegisterId, Type};
 
+use super::invariant;
 use super::layout::{Place, Program};
 use crate::code::{Flush, Operation, Origin};
 use crate::image::Image;
@@ -23,12 +24,16 @@ pub(super) struct Decoder<'a> {
     pub body: Arc<Body>,
     slots: Vec<Slot>,
     pub layout: Layout,
+    /// Registers that hold the same value from the start, and it.
+    known: HashMap<RegisterId, u64>,
     constants: HashMap<(u64, bool), Slot>,
     carry: Option<Predicate>,
     /// Where each of the body's variables lies.
     pub places: Vec<Place>,
     /// What has been decoded of the current block.
     pub operations: Vec<Operation>,
+    /// What has been decoded of [`invariant`] instructions.
+    pub once: Vec<Operation>,
     /// The current instruction.
     pub index: u32,
 }
@@ -37,10 +42,14 @@ impl<'a> Decoder<'a> {
     pub fn new(image: &'a Image, program: &'a Program, number: u32, places: Vec<Place>) -> Decoder<'a> {
         let body = program.functions[number as usize].body.clone();
         let mut layout = Layout::default();
-        let slot = |register| match body.register_type(register) {
-            Type::Pred => Slot::Predicate(layout.predicate()),
-            ty if ty.size() <= 4 => Slot::Narrow(layout.register(0)),
-            _ => Slot::Wide(layout.register(0)),
+        let known = invariant::constants(&body);
+        let slot = |register| {
+            let value = known.get(&register).copied().unwrap_or(0);
+            match body.register_type(register) {
+                Type::Pred => Slot::Predicate(layout.predicate()),
+                ty if ty.size() <= 4 => Slot::Narrow(layout.register(value as u32)),
+                _ => Slot::Wide(layout.register(value)),
+            }
         };
         let slots = (0..body.register_count).map(slot).collect();
         Decoder {
@@ -49,10 +58,12 @@ impl<'a> Decoder<'a> {
             number,
             slots,
             layout,
+            known,
             constants: HashMap::new(),
             carry: None,
             places,
             operations: Vec::new(),
+            once: Vec::new(),
             index: 0,
             body,
         }
@@ -82,6 +93,15 @@ impl<'a> Decoder<'a> {
         let fresh = || W::slot(layout.register(value));
         let slot = *self.constants.entry((value.widen(), size_of::<W>() == 8)).or_insert_with(fresh);
         W::register(slot).expect("the key holds the width")
+    }
+
+    /// The bits of an operand that is the same for all lanes at all times.
+    pub fn known(&self, operand: &Operand, ty: Type) -> Option<u64> {
+        match operand {
+            Operand::Constant(constant) => Some(constant.bits(ty)),
+            Operand::Register(register) => self.known.get(register).copied(),
+            _ => None,
+        }
     }
 
     /// A register of the decoder's own.

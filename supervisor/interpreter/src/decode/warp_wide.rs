@@ -51,8 +51,8 @@ impl Decoder<'_> {
             .first_of(&[Modifier::Up, Modifier::Down, Modifier::Bfly, Modifier::Idx])
             .ok_or("a shuffle without a mode")?;
         // As a rule every lane's partner is known now.
-        if let (Operand::Constant(distance), Operand::Constant(limit)) = (&operands[2], &operands[3]) {
-            let (distance, limit) = (distance.bits(Type::U32) as u32, limit.bits(Type::U32) as u32);
+        let known = |operand| self.known(operand, Type::U32).map(|value| value as u32);
+        if let (Some(distance), Some(limit)) = (known(&operands[2]), known(&operands[3])) {
             let (sources, inside) = partners(mode, |_| (distance, limit));
             self.push(move |w| {
                 let values = w.values(a);
