@@ -203,6 +203,15 @@ def ptx_as_text():
 
 
 @case
+def machine_code_is_refused():
+    """What PyTorch would meet: its kernels are machine code without PTX."""
+    program = Program('extern "C" __global__ void f(int *x) { *x = 1; }', code_type="c++", options=ProgramOptions(arch=f"sm_{device.arch}"))
+    code = bytes(program.compile("cubin").code)
+    error, _ = driver.cuModuleLoadData(code)
+    assert error == driver.CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU, error
+
+
+@case
 def compiler_s_complaint_comes_back():
     try:
         compiled('extern "C" __global__ void f() { no_such_function(); }')

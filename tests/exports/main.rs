@@ -176,6 +176,24 @@ fn only_the_c_library_is_needed() {
     });
 }
 
+/// Debian 10, Ubuntu 20.04 and RHEL 8 have glibc 2.28 or newer; a container may bring any of them.
+#[test]
+fn glibc_of_2018_is_enough() {
+    let too_new = |version: &&str| {
+        let numbers = version.strip_prefix("GLIBC_").map(|rest| rest.split('.').map(str::parse::<u32>));
+        let numbers: Option<Vec<u32>> = numbers.and_then(|numbers| numbers.collect::<Result<_, _>>().ok());
+        // Anything else, GLIBC_PRIVATE above all, is a promise to nobody.
+        numbers.is_none_or(|numbers| numbers > vec![2, 28])
+    };
+    each(|_, _, elf| {
+        let needs = elf.verneed.iter().flat_map(|needs| needs.iter());
+        let nodes = needs.flat_map(|need| need.iter().collect::<Vec<_>>());
+        let names: Vec<&str> = nodes.filter_map(|node| elf.dynstrtab.get_at(node.vna_name)).collect();
+        assert!(!names.is_empty(), "no versions at all: this test looks in the wrong place");
+        names.into_iter().filter(too_new).map(|name| format!("needs {name}")).collect()
+    });
+}
+
 #[test]
 fn libraries_are_small() {
     each(|_, bytes, _| match bytes.len() {

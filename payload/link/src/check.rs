@@ -28,6 +28,8 @@ pub fn library(bytes: &[u8], library: &Library, expected: &BTreeSet<String>) -> 
     for needed in &elf.libraries {
         ensure!(NEEDED.contains(needed), "it needs `{needed}`, which a program may not have");
     }
+    let too_new = crate::floor::too_new(&elf);
+    ensure!(too_new.is_empty(), "it needs {too_new:?} of the C library, which many systems do not have yet");
     no_side_effect_on_loading(&elf)?;
     nothing_undefined(&elf)?;
     let exports = exports(&elf);

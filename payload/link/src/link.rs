@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use goblin::archive::Archive;
 
 use crate::check;
+use crate::floor::Floor;
 use crate::table::Library;
 
 /// What was made.
@@ -28,7 +29,7 @@ struct Symbols {
 }
 
 /// Links one library, checks it and puts it into its place.
-pub fn link(library: &Library, input: &Path, output: &Path) -> Result<Linked> {
+pub fn link(library: &Library, input: &Path, output: &Path, floor: &Floor) -> Result<Linked> {
     let archive = input.join(library.archive);
     let bytes = fs::read(&archive).with_context(|| format!("cannot read `{}`", archive.display()))?;
     let archived =
@@ -38,7 +39,7 @@ pub fn link(library: &Library, input: &Path, output: &Path) -> Result<Linked> {
     let script = output.join(format!(".{}.version", library.soname));
     let made = output.join(format!(".{}", library.soname));
     fs::write(&script, version_script(library, &symbols.exported))?;
-    let linked = call_linker(library, &archive, &script, &symbols, &made);
+    let linked = call_linker(library, &archive, &script, &symbols, &made, floor);
     fs::remove_file(&script)?;
     linked?;
 
@@ -77,6 +78,7 @@ fn call_linker(
     script: &Path,
     symbols: &Symbols,
     made: &Path,
+    floor: &Floor,
 ) -> Result<()> {
     let mut command = Command::new("cc");
     command.args(["-shared", "-static-libgcc", "-o"]).arg(made);
@@ -96,7 +98,7 @@ fn call_linker(
     for (plain, versioned) in &symbols.aliases {
         command.arg(format!("-Wl,--defsym,{plain}={versioned}"));
     }
-    command.args(["-Wl,--as-needed", "-lgcc_eh", "-lgcc", "-lm", "-lpthread", "-ldl", "-lc"]);
+    floor.link_with(&mut command);
     let output = command.output().context("cannot run `cc`; hint: install gcc or clang")?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod floor;
 mod link;
 mod table;
 
@@ -47,10 +48,11 @@ fn run() -> Result<usize> {
     };
     let output = input.join("payload");
     std::fs::create_dir_all(&output).with_context(|| format!("cannot create `{}`", output.display()))?;
+    let floor = floor::Floor::new(output.join(".floor"))?;
     let mut failures = 0;
     let mut sums = String::new();
     for library in table::LIBRARIES {
-        match link::link(library, &input, &output)
+        match link::link(library, &input, &output, &floor)
             .with_context(|| format!("cannot make `{}`", library.soname))
         {
             Ok(linked) => {

@@ -118,6 +118,19 @@ fn of_note(process: &Process, told: &Told) -> Option<Finding> {
 /// The private table that only a runtime of NVIDIA's asks for; see `inspect` for how such a file shows itself.
 const PROOF_OF_VALIDITY: &str = "d4082055";
 
+/// The private tables that every runtime of NVIDIA's asks for at its first call, that one included. Its compilers and linkers
+/// ask for others.
+const TABLES_OF_THE_RUNTIME: &[&str] = &["6bd5fb6c", "a094798c", "42d85a81", "c693336e", PROOF_OF_VALIDITY];
+
+/// Whether a runtime of NVIDIA's was not only loaded, but used.
+pub fn runtime_was_used(process: &Process) -> bool {
+    let is_of_runtime = |told: &Told| {
+        told.kind == NoteKind::ExportTable
+            && TABLES_OF_THE_RUNTIME.iter().any(|table| told.text.starts_with(table))
+    };
+    process.told.iter().any(is_of_runtime)
+}
+
 fn proof_wanted(process: &Process) -> Finding {
     let message =
         format!("{}: a runtime of NVIDIA's asked the driver for its proof of validity", process.title());

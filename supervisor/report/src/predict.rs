@@ -58,7 +58,7 @@ pub fn findings(process: &Process, objects: &Objects, session: &Session) -> Vec<
             continue;
         }
         if object.facts.static_runtime {
-            findings.push(static_runtime(process, object, uses_driver));
+            findings.push(static_runtime(process, object));
         } else if let Some(capability) = session.capability {
             findings.extend(no_code(process, object, capability, uses_driver));
         }
@@ -247,12 +247,16 @@ fn blame_home(finding: Finding, home: &Object, imports: &[&Import]) -> Finding {
     }
 }
 
-fn static_runtime(process: &Process, object: &Object, uses_driver: bool) -> Finding {
-    let severity = if uses_driver { Severity::Error } else { Severity::Warning };
+/// Many programs carry a runtime that they never call, such as Python's CUDA packages.
+fn static_runtime(process: &Process, object: &Object) -> Finding {
     let message = format!("{}: `{}` carries NVIDIA's runtime statically", process.title(), object.path);
-    Finding::new(severity, message)
-        .cause("that runtime demands a proof of validity from the driver, which only NVIDIA's driver gives")
-        .hint("link the program with `nvcc -cudart shared`: then our runtime takes its place")
+    let used = crate::finding::runtime_was_used(process);
+    let finding = Finding::new(if used { Severity::Error } else { Severity::Remark }, message)
+        .cause("that runtime demands a proof of validity from the driver, which only NVIDIA's driver gives");
+    match used {
+        true => finding.hint("link the program with `nvcc -cudart shared`: then our runtime takes its place"),
+        false => finding.cause("this process has not used it"),
+    }
 }
 
 fn no_code(process: &Process, object: &Object, capability: (u32, u32), uses_driver: bool) -> Option<Finding> {
