@@ -23,8 +23,8 @@ pub trait Caller {
     fn identity(&self) -> (u32, u32);
     /// Copies from its memory.
     fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno>;
-    /// Copies to its memory.
-    fn write(&self, address: u64, source: &[u8]) -> Result<(), Errno>;
+    /// Copies to two places of its memory, in this order.
+    fn write(&self, parts: [(u64, &[u8]); 2]) -> Result<(), Errno>;
     /// Gives it a descriptor, close-on-exec.
     fn install(&self, descriptor: BorrowedFd) -> Result<CallerFd, Errno>;
     /// Whether it still waits: checked before side effects that nobody would undo.
@@ -53,11 +53,7 @@ pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<
         _ if call.operation == control::Hello::NUMBER => hello(broker),
         _ => Err(Status::ProtocolMismatch),
     };
-    call.status = match deliver(caller, &mut call, answer) {
-        Ok(()) => Status::Success as u32,
-        Err(status) => status as u32,
-    };
-    caller.write(address, bytes_of(&call))?;
+    deliver(caller, address, &mut call, answer)?;
     Ok(0)
 }
 
@@ -70,14 +66,21 @@ fn read_input(caller: &dyn Caller, call: &Call) -> Result<Vec<u8>, Status> {
     Ok(input)
 }
 
-fn deliver(caller: &dyn Caller, call: &mut Call, answer: Answer) -> Result<(), Status> {
-    let output = answer?;
-    let length = output.len().min(call.output_capacity as usize);
-    if length > 0 {
-        caller.write(call.output, &output[..length]).map_err(|_| Status::Invalid)?;
-    }
-    call.output_length = length as u32;
-    Ok(())
+/// Writes the answer, and behind it the block that says so.
+fn deliver(caller: &dyn Caller, address: u64, call: &mut Call, answer: Answer) -> Result<(), Errno> {
+    let refused = match answer {
+        Ok(output) => {
+            let output = &output[..output.len().min(call.output_capacity as usize)];
+            (call.status, call.output_length) = (Status::Success as u32, output.len() as u32);
+            if caller.write([(call.output, output), (address, bytes_of(call))]).is_ok() {
+                return Ok(());
+            }
+            Status::Invalid
+        }
+        Err(status) => status,
+    };
+    (call.status, call.output_length) = (refused as u32, 0);
+    caller.write([(address, bytes_of(call)), (address, &[])])
 }
 
 fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) -> Answer {

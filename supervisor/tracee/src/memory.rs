@@ -95,12 +95,21 @@ impl Memory {
 
     /// Writes all of `bytes`.
     pub fn write_bytes(&self, to: RemotePtr<u8>, bytes: &[u8]) -> Result<(), MemoryError> {
-        let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-        let remote = libc::iovec { iov_base: to.address as *mut _, iov_len: bytes.len() };
-        // SAFETY: `local` is the live slice `bytes`, which the call only reads; `remote` is an address in
-        // another process, which the kernel checks.
-        let written = unsafe { libc::process_vm_writev(self.tid, &local, 1, &remote, 1, 0) };
-        self.complete("write", to, bytes.len(), transferred(written))
+        self.write_parts([(to, bytes)])
+    }
+
+    /// Writes all parts, in order, by one system call: each call costs more than a small part.
+    pub fn write_parts<const N: usize>(&self, parts: [(RemotePtr<u8>, &[u8]); N]) -> Result<(), MemoryError> {
+        let iovec = |base, bytes: &[u8]| libc::iovec { iov_base: base, iov_len: bytes.len() };
+        let local = parts.map(|(_, bytes)| iovec(bytes.as_ptr().cast_mut().cast(), bytes));
+        let remote = parts.map(|(to, bytes)| iovec(to.address as *mut _, bytes));
+        let count = N as libc::c_ulong;
+        // SAFETY: `local` are live slices, which the call only reads; `remote` are addresses in another process, which the
+        // kernel checks.
+        let written =
+            unsafe { libc::process_vm_writev(self.tid, local.as_ptr(), count, remote.as_ptr(), count, 0) };
+        let length = parts.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.complete("write", parts[0].0, length, transferred(written))
     }
 
     /// Reads a path up to its NUL, which is not included.

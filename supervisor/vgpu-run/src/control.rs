@@ -42,8 +42,9 @@ impl Caller for Asker<'_> {
         result.map_err(|error| Errno::from_raw(error.errno()))
     }
 
-    fn write(&self, address: u64, source: &[u8]) -> Result<(), Errno> {
-        let result = self.memory().write_bytes(RemotePtr::new(address), source);
+    fn write(&self, parts: [(u64, &[u8]); 2]) -> Result<(), Errno> {
+        let parts = parts.map(|(address, source)| (RemotePtr::new(address), source));
+        let result = self.memory().write_parts(parts);
         result.map_err(|error| Errno::from_raw(error.errno()))
     }
 
