@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Child;
 use std::time::Duration;
 
-use tests::{Mark, Run, children, launch, wait_until};
+use tests::{Mark, Run, descendants, launch, wait_until};
 
 use crate::alone;
 
@@ -48,10 +48,6 @@ impl Client {
     fn process(&self) -> i32 {
         self.named("device").into_iter().min().expect("the client runs")
     }
-}
-
-fn descendants(pid: i32) -> Vec<i32> {
-    children(pid).into_iter().flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
 fn line(from: &mut impl BufRead) -> String {

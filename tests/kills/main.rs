@@ -88,9 +88,12 @@ impl Tree {
     }
 
     fn describe(&self) -> String {
+        let keeper = self.keeper.id() as i32;
         let bearers = self.mark.bearers();
-        let names: Vec<_> = bearers.iter().map(|&pid| format!("{pid} {}", name_of(pid))).collect();
-        format!("client in {:?} of pass {}; {names:?}", self.progress.phase(), self.progress.pass())
+        let others = bearers.into_iter().filter(|&pid| pid != keeper);
+        let processes: Vec<_> = tests::descendants(keeper).into_iter().chain(others).map(describe).collect();
+        let (phase, pass) = (self.progress.phase(), self.progress.pass());
+        format!("client in {phase:?} of pass {pass}; {}\n{}", describe(keeper), processes.join("\n"))
     }
 
     /// Waits for its end, of which nothing may be left.
@@ -100,6 +103,19 @@ impl Tree {
         self.mark.assert_nobody_left();
         Run::of(self.keeper)
     }
+}
+
+/// A process, and where in the kernel it waits.
+fn describe(pid: i32) -> String {
+    let words = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let status = words("status");
+    let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or_default();
+    format!(
+        "{pid} {} {state} {} {}",
+        name_of(pid),
+        words("syscall").trim(),
+        words("stack").replace('\n', " ")
+    )
 }
 
 /// Kills one victim; the phase that the client was in by then, and what the tree said.

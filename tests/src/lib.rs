@@ -16,7 +16,7 @@ mod terminal;
 pub mod workshop;
 
 pub use launch::{Launch, Run, launch, launch_path, vgpu_run};
-pub use processes::{Mark, children, name_of, parent_of, wait_until};
+pub use processes::{Mark, children, descendants, name_of, parent_of, wait_until};
 pub use terminal::Terminal;
 
 /// Says why a test does not run here.

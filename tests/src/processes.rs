@@ -107,6 +107,11 @@ pub fn children(pid: i32) -> Vec<i32> {
     }
 }
 
+/// Its children, theirs, and so on.
+pub fn descendants(pid: i32) -> Vec<i32> {
+    children(pid).into_iter().flat_map(|child| [vec![child], descendants(child)].concat()).collect()
+}
+
 /// The name that a process shows.
 pub fn name_of(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
