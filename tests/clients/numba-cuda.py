@@ -297,7 +297,7 @@ def records():
 
 
 # Two PTX modules in one link: numba-cuda's half-precision functions are a module of their own.
-@lacking("CUDA_ERROR_NOT_SUPPORTED")
+@case
 def halves():
     @cuda.jit
     def kernel(a, b, out):

@@ -23,6 +23,7 @@ mod functions;
 mod graph_nodes;
 mod graphs;
 mod initialise;
+mod join;
 mod kernels;
 mod linker;
 mod modules;

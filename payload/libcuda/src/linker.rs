@@ -1,7 +1,7 @@
-//! cuLink…: PTX in, PTX out. The "linked image" of one PTX module is that module; linking several is refused by name.
+//! cuLink…: PTX in, PTX out. The "linked image" of one PTX module is that module, of several their joined text.
 
 use std::ffi::{c_char, c_void};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::door::*;
 use driver::handle::Handles;
@@ -11,10 +11,12 @@ use driver::{CuResult, Cuda, context};
 const INPUT_PTX: u32 = 1;
 const INPUT_FATBINARY: u32 = 2;
 
-/// What has been added, NUL-terminated.
 #[derive(Default)]
 struct Link {
+    /// What has been added, NUL-terminated.
     inputs: Mutex<Vec<Vec<u8>>>,
+    /// What was made of several inputs. It lives as long as the link.
+    joined: OnceLock<Vec<u8>>,
 }
 
 static LINKS: Handles<Link> = Handles::new();
@@ -31,6 +33,23 @@ fn add(handle: usize, kind: u32, data: &[u8], name: &str) -> Cuda {
     input.push(0);
     link.inputs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(input);
     Ok(())
+}
+
+fn join(inputs: &[Vec<u8>]) -> Cuda<Vec<u8>> {
+    let refuse = |why: String| {
+        driver::note::unsupported(&format!("cuLinkComplete of {} modules: {why}", inputs.len()));
+        Err(CuResult::NOT_SUPPORTED)
+    };
+    let text = |input: &'_ Vec<u8>| {
+        let text = std::str::from_utf8(input).ok()?.trim_end_matches('\0');
+        text.contains(".version").then(|| text.to_owned())
+    };
+    let Some(texts) = inputs.iter().map(text).collect::<Option<Vec<String>>>().filter(|it| !it.is_empty())
+    else {
+        return refuse("only PTX as text can be linked".to_owned());
+    };
+    let parts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    crate::join::join(&parts).or_else(|name| refuse(format!("two of them define `{name}`")))
 }
 
 exports! {
@@ -68,12 +87,15 @@ exports! {
     fn cuLinkComplete(state: usize, image: *mut *const c_void, size: *mut usize) {
         let link = LINKS.get(state)?;
         let inputs = link.inputs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let [only] = inputs.as_slice() else {
-            driver::note::unsupported(&format!("cuLinkComplete of {} PTX modules", inputs.len()));
-            return Err(CuResult::NOT_SUPPORTED);
+        let linked = match inputs.as_slice() {
+            [only] => only,
+            several => {
+                let joined = join(several)?;
+                link.joined.get_or_init(|| joined)
+            }
         };
-        *out(image)? = only.as_ptr().cast();
-        maybe(size, only.len());
+        *out(image)? = linked.as_ptr().cast();
+        maybe(size, linked.len());
         Ok(())
     }
 
