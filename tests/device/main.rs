@@ -1,4 +1,5 @@
-//! The virtual GPU when things go wrong: engines and clients killed, memory at its end, wild kernels, forks, narrow limits.
+//! The virtual GPU however it is reached, and when things go wrong: engines and clients killed, memory at its end, wild
+//! kernels, forks, narrow limits.
 //!
 //! `tests/targets/device.c` is the client; it checks what it sees itself and prints what a test here wants to know.
 
@@ -6,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 mod deaths;
 mod limits;
+mod ways;
 
 /// One test at a time: the machine's shared memory is measured.
 fn alone() -> MutexGuard<'static, ()> {

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,10 @@ typedef struct { char bytes[64]; } ipc_handle;
     X(function, "cuModuleGetFunction", (void **, void *, const char *)) \
     X(launch, "cuLaunchKernel", (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **)) \
     X(cooperative, "cuLaunchCooperativeKernel", (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **)) \
+    X(count_devices, "cuDeviceGetCount", (int *)) \
+    X(uuid, "cuDeviceGetUuid_v2", (unsigned char *, int)) \
+    X(retain, "cuDevicePrimaryCtxRetain", (void **, int)) \
+    X(set_current, "cuCtxSetCurrent", (void *)) \
     X(attribute, "cuDeviceGetAttribute", (int *, int, int)) \
     X(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor", (int *, void *, int, size_t)) \
     X(ipc_get, "cuIpcGetMemHandle", (ipc_handle *, address)) \
@@ -319,6 +324,40 @@ static void cooperating(void) {
     say("ok");
 }
 
+// What one of many threads sees of the device, in a context that all have in common.
+static void *look(void *identity) {
+    enum { COUNT = 1 << 12 };
+    unsigned copy[COUNT], value = (unsigned)(size_t)&copy;
+    address place;
+    void *context;
+    int devices;
+    OK(init(0));
+    OK(count_devices(&devices));
+    HOLDS(devices == 1);
+    OK(uuid(identity, 0));
+    OK(retain(&context, 0));
+    OK(set_current(context));
+    OK(allocate(&place, sizeof copy));
+    OK(fill(place, value, COUNT));
+    OK(to_host(copy, place, sizeof copy));
+    for (int at = 0; at < COUNT; at++) HOLDS(copy[at] == value);
+    OK(release(place));
+    return 0;
+}
+
+// 32 threads see one device; prints its UUID.
+static void identity(void) {
+    enum { THREADS = 32 };
+    static unsigned char seen[THREADS][16];
+    pthread_t threads[THREADS];
+    load_library();
+    for (int at = 0; at < THREADS; at++) HOLDS(pthread_create(&threads[at], 0, look, seen[at]) == 0);
+    for (int at = 0; at < THREADS; at++) HOLDS(pthread_join(threads[at], 0) == 0);
+    for (int at = 1; at < THREADS; at++) HOLDS(!memcmp(seen[0], seen[at], sizeof seen[0]));
+    for (int byte = 0; byte < 16; byte++) printf("%02x", seen[0][byte]);
+    puts("");
+}
+
 // Too little address space for the window.
 static void narrow(void) {
     struct rlimit limit = {2ull << 30, 2ull << 30};
@@ -431,6 +470,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(part, "neighbours")) neighbours();
     else if (!strcmp(part, "forked")) forked();
     else if (!strcmp(part, "narrow")) narrow();
+    else if (!strcmp(part, "identity")) identity();
     else if (!strcmp(part, "elsewhere")) elsewhere();
     else if (!strcmp(part, "narrow-elsewhere")) narrow_elsewhere();
     else if (!strcmp(part, "overcommitted")) overcommitted();

@@ -1,0 +1,3 @@
+// cc: -static
+// spawn, without a loader that could be given anything.
+#include "spawn.c"
