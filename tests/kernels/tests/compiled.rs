@@ -1,5 +1,8 @@
 //! Kernels by clang and by NVRTC give what the same computation gives on the CPU.
 
+use std::fs;
+use std::process::Command;
+
 use filetests::executor::{Buffer, Loaded, Parameter, Shape};
 use interpreter::Pool;
 
@@ -52,6 +55,50 @@ fn kernels_by_nvrtc_match_the_cpu() {
 fn groups_of_nvidias_headers_match_the_cpu() {
     let cases: &[Case] = &[("grid_rounds", grid_rounds), ("tiles", tiles)];
     check(&kernels::with_nvidias_headers().expect("NVRTC compiles grid.cu"), cases, true);
+}
+
+/// The same kernels through the driver API under vgpu-run: each compiler's module becomes a fixture, whose promises are what
+/// the CPU computes.
+#[test]
+fn kernels_match_the_cpu_through_the_driver_api() {
+    let program = std::env::current_exe().expect("the test's own path");
+    let build = program.ancestors().nth(2).expect("a build directory");
+    let [vgpu_run, executor] = ["vgpu-run", "filetests-driver"].map(|name| {
+        let path = build.join(name);
+        assert!(
+            path.exists(),
+            "no {}; hint: `make build` and `cargo build --release -p filetests`",
+            path.display()
+        );
+        path
+    });
+    let folder = build.join("kernels-as-fixtures");
+    fs::create_dir_all(folder.join("generated")).expect("a folder");
+    for (compiler, module) in [("clang", kernels::by_clang()), ("nvrtc", kernels::by_nvrtc())] {
+        let text = fixture(&module.expect("the module is compiled"));
+        fs::write(folder.join(compiler).with_extension("ptx"), text).expect("a fixture");
+    }
+    let output = Command::new(vgpu_run).args(["--gpu", "gtx1080", "--"]).arg(executor).arg(folder).output();
+    let output = output.expect("vgpu-run starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    let runs = 2 * CASES.len();
+    assert_eq!(printed, format!("{runs} runs, {runs} as promised\n"));
+}
+
+/// A module with the comments that make it a fixture.
+fn fixture(ptx: &str) -> String {
+    let list = |values: &[i32]| {
+        let words: Vec<String> = values.iter().map(|value| (*value as u32).to_string()).collect();
+        format!("u32[{}]", words.join(", "))
+    };
+    let input = input();
+    let mut text = format!("// data: in = {}\n// data: out = u32[0 x {THREADS}]\n", list(&input));
+    for (name, reference) in CASES {
+        let (grid, promise) = (THREADS / BLOCK, list(&reference(&input)));
+        text += &format!("// run: {name}<<<{grid}, {BLOCK}>>>(in, out, {THREADS}) -> out == {promise}\n");
+    }
+    text + ptx
 }
 
 /// Runs every case with one worker and with two; the result must not depend on it.
