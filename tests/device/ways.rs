@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use tests::{Launch, has_program, is_root, launch, launch_path, skipped, vgpu_run, workshop};
+use tests::{AS_NOBODY, Launch, can_be_nobody, launch, launch_path, vgpu_run, workshop};
 
 use crate::alone;
 
@@ -23,7 +23,6 @@ fn expected() -> String {
 }
 
 const CARD: [&str; 2] = ["--gpu", "gtx1080"];
-const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
 fn check(way: Launch) {
     let _alone = alone();
@@ -43,23 +42,23 @@ fn below_a_static_parent() {
 
 #[test]
 fn as_another_user() {
-    if !is_root() || !has_program("setpriv") {
-        return skipped("not root");
+    if !can_be_nobody() {
+        return;
     }
-    check(launch_path(NOBODY[0]).options(CARD).arguments(&NOBODY[1..]).arguments(client()));
+    check(launch_path(AS_NOBODY[0]).options(CARD).arguments(&AS_NOBODY[1..]).arguments(client()));
 }
 
 #[test]
 fn under_a_supervisor_of_an_ordinary_user() {
-    if !is_root() || !has_program("setpriv") {
-        return skipped("not root, so the other tests show it");
+    if !can_be_nobody() {
+        return;
     }
     let cache: PathBuf = workshop::directory().join(format!("cache-of-nobody-{}", std::process::id()));
     fs::create_dir_all(&cache).expect("a directory");
     fs::set_permissions(&cache, Permissions::from_mode(0o777)).expect("its permissions");
     let [program, part] = client();
     let way = launch_path(program).options(CARD).arguments([part]);
-    check(way.through(NOBODY).variable("XDG_CACHE_HOME", &cache));
+    check(way.through(AS_NOBODY).variable("XDG_CACHE_HOME", &cache));
     fs::remove_dir_all(cache).expect("removes the cache");
 }
 

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 
-use tests::{has_program, is_root, launch, launch_path, skipped, vgpu_run, workshop};
+use tests::{
+    AS_NOBODY, can_be_nobody, has_program, is_root, launch, launch_path, skipped, vgpu_run, workshop,
+};
 
 const SEES_ALL: &str = "payload device\n";
 
@@ -98,8 +100,8 @@ fn calls_of_another_architecture_do_not_end_the_program() {
 
 #[test]
 fn program_of_another_user_sees_the_gpu() {
-    if !is_root() || !has_program("su") {
-        return skipped("not root");
+    if !has_program("su") || !can_be_nobody() {
+        return;
     }
     let command = format!("{}", target("sees").display());
     let run = launch_path("su").arguments(["nobody", "-s", "/bin/sh", "-c", &command]).run();
@@ -109,27 +111,21 @@ fn program_of_another_user_sees_the_gpu() {
 /// An ordinary user runs all of it, supervisor included.
 #[test]
 fn ordinary_user_sees_the_gpu() {
-    if !is_root() || !has_program("setpriv") {
-        return skipped("not root, so the other tests show it");
+    if !can_be_nobody() {
+        return;
     }
     let cache = scratch("cache-of-nobody", 0o777);
-    let run = launch("sees")
-        .through(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
-        .variable("XDG_CACHE_HOME", &cache)
-        .run();
+    let run = launch("sees").through(AS_NOBODY).variable("XDG_CACHE_HOME", &cache).run();
     run.assert_exit(0).assert_stdout(SEES_ALL);
 }
 
 /// Where no cache directory can be made, the library comes from memory.
 #[test]
 fn ordinary_user_without_home_sees_the_gpu() {
-    if !is_root() || !has_program("setpriv") {
-        return skipped("not root");
+    if !can_be_nobody() {
+        return;
     }
-    let run = launch("sees")
-        .through(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
-        .variable("XDG_CACHE_HOME", "/proc/no-such-directory")
-        .run();
+    let run = launch("sees").through(AS_NOBODY).variable("XDG_CACHE_HOME", "/proc/no-such-directory").run();
     run.assert_exit(0).assert_stdout(SEES_ALL);
 }
 
@@ -180,13 +176,10 @@ fn setuid_programs_change_no_user_unless_allowed() {
 
 #[test]
 fn allow_setuid_is_refused_for_ordinary_users_with_a_hint() {
-    if !is_root() || !has_program("setpriv") {
-        return skipped("not root");
+    if !can_be_nobody() {
+        return;
     }
-    let run = launch_path("true")
-        .through(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
-        .options(["--allow-setuid"])
-        .run();
+    let run = launch_path("true").through(AS_NOBODY).options(["--allow-setuid"]).run();
     run.assert_exit(125).assert_stderr_has("hint: leave out `--allow-setuid`");
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tests::{Mark, Run, children, has_program, is_root, launch, launch_path, skipped, wait_until, workshop};
+use tests::{Mark, Run, can_unshare_pids, children, launch, launch_path, wait_until, workshop};
 
 fn shell(script: &str) -> tests::Launch {
     launch_path("/bin/sh").arguments(["-c", script])
@@ -169,8 +169,8 @@ fn orphans_are_taken_in_and_reaped() {
 
 #[test]
 fn process_1_of_a_container_ends_as_the_program_does() {
-    if !is_root() || !has_program("unshare") {
-        return skipped("not root");
+    if !can_unshare_pids() {
+        return;
     }
     let inside = ["unshare", "--pid", "--fork", "--mount-proc"];
     shell("exit 7").through(inside).run().assert_exit(7);

@@ -30,6 +30,36 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// In front of a command that is to run as an ordinary user.
+pub const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// Whether [`AS_NOBODY`] works here, and gets at what is built: not if we are an ordinary user already, nor if the build
+/// directory lies in a home that others must not enter.
+pub fn can_be_nobody() -> bool {
+    if !is_root() || !has_program("setpriv") {
+        skipped("not root");
+        return false;
+    }
+    let mut command = std::process::Command::new(AS_NOBODY[0]);
+    let reachable = command.args(&AS_NOBODY[1..]).args(["test", "-x"]).arg(vgpu_run()).status();
+    let reachable = reachable.is_ok_and(|status| status.success());
+    if !reachable {
+        skipped(&format!("other users can't get at {}", vgpu_run().display()));
+    }
+    reachable
+}
+
+/// Whether a process can be the first of a namespace of its own.
+pub fn can_unshare_pids() -> bool {
+    let mut command = std::process::Command::new("unshare");
+    let possible = command.args(["--pid", "--fork", "--mount-proc", "true"]).output();
+    let possible = possible.is_ok_and(|output| output.status.success());
+    if !possible {
+        skipped("no namespace of process ids");
+    }
+    possible
+}
+
 /// Whether a program can be found.
 pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -157,7 +157,8 @@ func verify(found []device) []device {
 	holding.Add(len(found))
 	for index, one := range found {
 		all.Add(1)
-		go func() {
+		// As arguments: before Go 1.22 all rounds of a loop share its variables.
+		go func(index int, one device) {
 			defer all.Done()
 			told := false
 			extra := []string{"CUDA_VISIBLE_DEVICES=" + one.ID, "GGML_CUDA_INIT=1"}
@@ -174,7 +175,7 @@ func verify(found []device) []device {
 				fmt.Println("filtering device which didn't fully initialize:", one.ID, err)
 			}
 			verified[index] = devices
-		}()
+		}(index, one)
 	}
 	all.Wait()
 	kept := []device{}
