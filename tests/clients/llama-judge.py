@@ -1,0 +1,88 @@
+"""What llama-logits.mjs computes, and whether its results are right: llama-judge.py jobs FILE TYPE… | judge FOLDER FILE CUDA
+
+The measure is the squared distance of two builds' logits over their squared length (without what is common to a row). Three kinds
+of jobs: weights of each type with and without flash attention; types of the cache; tokens that do not fit, or are taken out of the
+middle, so that keys move to other positions.
+"""
+import json
+import random
+import sys
+
+import numpy
+
+from ggml import TYPES
+
+VOCABULARY = 389
+# Squared relative distance. Both builds round activations to eight bits where weights are quantised (0.7 % of a vector, which adds
+# up over 15 products), each in its own way, and for offsets of weights the CUDA build sums unrounded activations instead: an error
+# twelve times as large where offsets are as large as weights. An unrelated result has 2.
+ALLOWED = {"F32": 1e-5, "F16": 1e-5, "BF16": 1e-4, "cache F32": 1e-5, "cache BF16": 1e-5, "shift F16": 1e-5}
+ALLOWED_QUANTISED = 4e-3
+ALLOWED_CACHE = 1e-3
+
+
+def jobs(file, types):
+    source = random.Random(3)
+    tokens = [source.randrange(2, VOCABULARY) for _ in range(400)]
+    # A prompt; few tokens, which other kernels multiply; single ones.
+    batches = [tokens[:37], tokens[37:40], tokens[40:41], tokens[41:42]]
+    wanted = []
+    for kind in types:
+        for flash in (True, False):
+            wanted.append({"name": f"{kind}{' flash' if flash else ''}", "kind": kind, "model": kind, "flash": flash, "batches": batches})
+        wanted.append({"name": f"{kind} exact", "kind": kind, "model": f"{kind}-exact", "flash": False, "batches": batches})
+    if "F32" in types:
+        # The cache's own rounding is the same on both sides, so the CPU build is as exact as need be.
+        for cache in ("F32", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"):
+            wanted.append({"name": f"cache {cache}", "kind": "cache " + cache, "model": "F32", "flash": True, "cache": cache, "batches": batches})
+        for cache in ("F16", "Q8_0"):
+            for flash in (True, False) if cache == "F16" else (True,):
+                common = {"kind": "shift " + cache, "model": "F32", "flash": flash, "cache": cache, "leaves": True}
+                name = f"{cache}{' flash' if flash else ''}"
+                wanted.append({"name": f"too long {name}", "batches": [tokens[:200], tokens[200:330], tokens[330:331]], **common})
+                wanted.append({"name": f"erased {name}", "batches": [tokens[:60], {"erase": {"start": 10, "end": 33}}, tokens[60:90], tokens[90:91]], **common})
+    with open(file, "w") as out:
+        json.dump(wanted, out)
+
+
+def read(folder, name, run):
+    return numpy.fromfile(f"{folder}/{name}-{run}.f32", numpy.float32).reshape(-1, VOCABULARY).astype(numpy.float64)
+
+
+def distance(actual, expected):
+    centred = expected - expected.mean(axis=1, keepdims=True)
+    return ((actual - expected) ** 2).sum() / (centred**2).sum()
+
+
+def allowed(kind):
+    return ALLOWED.get(kind, ALLOWED_QUANTISED if kind in TYPES else ALLOWED_CACHE)
+
+
+def judge(folder, file, run):
+    wrong, worst, right = 0, {}, 0
+    for job in json.load(open(file)):
+        name, kind = job["name"], job["kind"]
+        if name.endswith("exact"):
+            continue
+        cpu, cuda = read(folder, name, "cpu"), read(folder, name, run)
+        exact = read(folder, f"{kind} exact", "cpu") if "batches" in job and job["model"] == kind else cpu
+        assert len(cuda) == sum(len(batch) for batch in job["batches"] if isinstance(batch, list)), name
+        assert numpy.isfinite(cuda).all(), name
+        # Prompts and single tokens are computed by different kernels: neither hides behind the other.
+        parts = {"prompt": slice(None, -5), "tokens": slice(-5, None)}
+        measured = {part: distance(cuda[rows], exact[rows]) for part, rows in parts.items()}
+        beside = {part: distance(cpu[rows], exact[rows]) for part, rows in parts.items()}
+        fits = max(measured.values()) <= allowed(kind)
+        right, wrong = right + fits, wrong + (not fits)
+        worst[kind] = max([worst.get(kind, 0), *measured.values()])
+        text = ", ".join(f"{part} {measured[part]:.1e} (CPU build {beside[part]:.1e})" for part in parts)
+        print(f"{'  ' if fits else 'WRONG '}{name}: {text}")
+    top = max(worst, key=lambda kind: worst[kind] / allowed(kind))
+    print(f"total {right} of {right + wrong}, nearest to its limit {top}: {worst[top]:.1e} of {allowed(top):.0e}")
+    return 1 if wrong or not right else 0
+
+
+if sys.argv[1] == "jobs":
+    jobs(sys.argv[2], sys.argv[3:])
+else:
+    sys.exit(judge(*sys.argv[2:]))
