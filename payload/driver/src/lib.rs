@@ -28,6 +28,7 @@ pub mod occupancy;
 pub mod operation;
 pub mod pool;
 pub mod stream;
+pub mod user_object;
 
 pub use api::{CuResult, Cuda};
 pub use init::{Driver, get};

@@ -131,6 +131,10 @@ pub fn free(address: u64) -> Cuda {
     if address == 0 {
         return Ok(());
     }
+    if let Some(freed) = crate::graph::freed_by_client(address) {
+        context::current()?.engine.wait_all().map_err(gone)?;
+        return freed;
+    }
     let context = context::current()?;
     let known = with_tables(|tables| tables.by_address.contains_key(&address));
     if !known {
@@ -138,6 +142,17 @@ pub fn free(address: u64) -> Cuda {
     }
     context.engine.wait_all().map_err(gone)?;
     release(&context, address)
+}
+
+/// Frees memory that the driver itself had taken, once the work that may use it is done.
+pub(crate) fn give_back(address: u64) {
+    // Its context may be gone by now, and the memory with it.
+    if let Some((_, allocation)) = find(address)
+        && let Ok(context) = context::by_handle(allocation.context_handle)
+    {
+        let _ = context.engine.wait_all();
+        let _ = release(&context, address);
+    }
 }
 
 fn release(context: &Context, address: u64) -> Cuda {
@@ -151,10 +166,21 @@ fn release(context: &Context, address: u64) -> Cuda {
     context.engine.free(get()?.connection(), address).map_err(status)
 }
 
+/// `cuMemAllocAsync`: the memory is there at once; in a capture it is a graph's.
+pub fn allocate_async(length: u64, stream: &Stream) -> Cuda<u64> {
+    if let Some(capture) = lock(&stream.capture).as_mut() {
+        return capture.record_allocation(length);
+    }
+    allocate(MemoryKind::Device, length, 0)
+}
+
 /// `cuMemFreeAsync`: the memory goes back when the stream gets there.
 pub fn free_async(address: u64, stream: &Stream) -> Cuda {
-    if lock(&stream.capture).is_some() {
-        return Err(CuResult::STREAM_CAPTURE_UNSUPPORTED);
+    if let Some(capture) = lock(&stream.capture).as_mut() {
+        return capture.record_free(address);
+    }
+    if let Some(freed) = crate::graph::freed_by_client(address) {
+        return freed;
     }
     find(address).filter(|(start, _)| *start == address).ok_or(CuResult::INVALID_VALUE)?;
     // The legacy stream's place includes all blocking streams; a command of its own marks it.

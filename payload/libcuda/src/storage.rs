@@ -98,8 +98,8 @@ exports! {
     }
 
     fn cuMemAllocAsync |cuMemAllocAsync_ptsz with stream (address: *mut u64, bytes: usize, stream: *mut c_void) {
-        stream::by_handle(stream as usize)?;
-        *out(address)? = memory::allocate(MemoryKind::Device, bytes as u64, 0)?;
+        let target = out(address)?;
+        *target = memory::allocate_async(bytes as u64, &*stream::by_handle(stream as usize)?)?;
         Ok(())
     }
 
@@ -109,9 +109,9 @@ exports! {
         pool: usize,
         stream: *mut c_void,
     ) {
-        stream::by_handle(stream as usize)?;
         driver::pool::by_handle(pool)?;
-        *out(address)? = memory::allocate(MemoryKind::Device, bytes as u64, 0)?;
+        let target = out(address)?;
+        *target = memory::allocate_async(bytes as u64, &*stream::by_handle(stream as usize)?)?;
         Ok(())
     }
 

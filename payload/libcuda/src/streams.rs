@@ -2,7 +2,10 @@
 
 use std::ffi::c_void;
 
+use api::structs::StreamMemOp;
+
 use crate::door::*;
+use crate::graphs::{EdgeData, check_edge_data};
 use driver::operation::{HostFunction, Operation};
 use driver::{CuResult, Cuda, context, event, graph, stream};
 use wire::command;
@@ -36,13 +39,73 @@ thread_local! {
 }
 
 fn write_value(stream: *mut c_void, address: u64, value: u64, width: u32) -> Cuda {
-    let order = command::WriteValue { address, value, width, reserved: 0 };
-    stream::by_handle(stream as usize)?.enqueue(Operation::WriteValue(order))
+    stream::by_handle(stream as usize)?.enqueue(write(address, value, width))
+}
+
+fn write(address: u64, value: u64, width: u32) -> Operation {
+    Operation::WriteValue(command::WriteValue { address, value, width, reserved: 0 })
 }
 
 fn wait_value(stream: *mut c_void, address: u64, value: u64, width: u32, flags: u32) -> Cuda {
-    let order = command::WaitValue { address, value, width, comparison: flags & 3 };
-    stream::by_handle(stream as usize)?.enqueue(Operation::WaitValue(order))
+    stream::by_handle(stream as usize)?.enqueue(wait(address, value, width, flags))
+}
+
+fn wait(address: u64, value: u64, width: u32, flags: u32) -> Operation {
+    Operation::WaitValue(command::WaitValue { address, value, width, comparison: flags & 3 })
+}
+
+/// `CUstreamBatchMemOpType`
+mod memory_operation {
+    pub const WAIT_32: u32 = 1;
+    pub const WRITE_32: u32 = 2;
+    pub const FLUSH_REMOTE_WRITES: u32 = 3;
+    pub const WAIT_64: u32 = 4;
+    pub const WRITE_64: u32 = 5;
+    pub const BARRIER: u32 = 6;
+}
+
+/// The operations of `cuStreamBatchMemOp`, in their order.
+pub fn batch(words: &[StreamMemOp]) -> Cuda<Vec<Operation>> {
+    use memory_operation::*;
+    let operation = |word: &StreamMemOp| {
+        let narrow = word.value & 0xffff_ffff;
+        Ok(match word.operation {
+            WAIT_32 => wait(word.address, narrow, 4, word.flags),
+            WAIT_64 => wait(word.address, word.value, 8, word.flags),
+            WRITE_32 => write(word.address, narrow, 4),
+            WRITE_64 => write(word.address, word.value, 8),
+            // Operations of a stream are ordered for everybody, and nobody writes from afar.
+            FLUSH_REMOTE_WRITES | BARRIER => Operation::Nothing,
+            other => {
+                driver::note::unsupported(&format!("cuStreamBatchMemOp of operation {other}"));
+                return Err(CuResult::NOT_SUPPORTED);
+            }
+        })
+    };
+    words.iter().map(operation).collect()
+}
+
+/// The other way round, for a graph that is asked.
+pub fn memory_word(operation: &Operation) -> Option<StreamMemOp> {
+    use memory_operation::*;
+    let word = |operation, address, value, flags| StreamMemOp {
+        operation,
+        address,
+        value,
+        flags,
+        alias: 0,
+        reserved: 0,
+    };
+    match operation {
+        Operation::WaitValue(order) => {
+            let kind = if order.width == 4 { WAIT_32 } else { WAIT_64 };
+            Some(word(kind, order.address, order.value, order.comparison))
+        }
+        Operation::WriteValue(order) => {
+            Some(word(if order.width == 4 { WRITE_32 } else { WRITE_64 }, order.address, order.value, 0))
+        }
+        _ => None,
+    }
 }
 
 exports! {
@@ -218,6 +281,30 @@ exports! {
         let mut capture = stream.capture.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         capture.as_mut().ok_or(CuResult::ILLEGAL_STATE)?.set_dependencies(list(dependencies, count), flags == 0);
         Ok(())
+    }
+
+    fn cuStreamUpdateCaptureDependencies_v2 |cuStreamUpdateCaptureDependencies_v2_ptsz with stream (
+        stream: *mut c_void,
+        dependencies: *const usize,
+        edges: *const EdgeData,
+        count: usize,
+        flags: u32,
+    ) {
+        check_edge_data(edges, count)?;
+        match cuStreamUpdateCaptureDependencies(stream, dependencies, count, flags) {
+            0 => Ok(()),
+            error => Err(CuResult(error)),
+        }
+    }
+
+    fn cuStreamBatchMemOp_v2 |cuStreamBatchMemOp_v2_ptsz with stream (
+        stream: *mut c_void,
+        count: u32,
+        operations: *const StreamMemOp,
+        _flags: u32,
+    ) {
+        let stream = stream::by_handle(stream as usize)?;
+        batch(list(operations, count as usize))?.into_iter().try_for_each(|operation| stream.enqueue(operation))
     }
 
     fn cuThreadExchangeStreamCaptureMode(mode: *mut u32) {
