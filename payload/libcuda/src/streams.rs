@@ -54,6 +54,17 @@ fn wait(address: u64, value: u64, width: u32, flags: u32) -> Operation {
     Operation::WaitValue(command::WaitValue { address, value, width, comparison: flags & 3 })
 }
 
+/// Of `CUlaunchAttributeID`, those that a stream has.
+const STREAM_ATTRIBUTES: [u32; 5] = [1, ATTRIBUTE_SYNCHRONIZATION_POLICY, ATTRIBUTE_PRIORITY, 9, 10];
+const ATTRIBUTE_SYNCHRONIZATION_POLICY: u32 = 3;
+const ATTRIBUTE_PRIORITY: u32 = 8;
+
+fn attributes(
+    stream: &stream::Stream,
+) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<u32, [u8; 64]>> {
+    stream.attributes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// `CUstreamBatchMemOpType`
 mod memory_operation {
     pub const WAIT_32: u32 = 1;
@@ -157,6 +168,43 @@ exports! {
     fn cuStreamGetCtx |cuStreamGetCtx_ptsz with stream (stream: *mut c_void, owner: *mut usize) {
         stream::by_handle(stream as usize)?;
         *out(owner)? = context::get_current()?;
+        Ok(())
+    }
+
+    fn cuStreamGetCtx_v2 |cuStreamGetCtx_v2_ptsz with stream (stream: *mut c_void, owner: *mut usize, green: *mut usize) {
+        stream::by_handle(stream as usize)?;
+        *out(owner)? = context::get_current()?;
+        maybe(green, 0);
+        Ok(())
+    }
+
+    fn cuStreamGetAttribute |cuStreamGetAttribute_ptsz with stream (stream: *mut c_void, number: u32, value: *mut [u8; 64]) {
+        let stream = stream::by_handle(stream as usize)?;
+        let set = attributes(&stream).get(&number).copied();
+        let mut answer = set.unwrap_or([0; 64]);
+        match number {
+            _ if !STREAM_ATTRIBUTES.contains(&number) => return Err(CuResult::INVALID_VALUE),
+            ATTRIBUTE_PRIORITY => answer[..4].copy_from_slice(&stream.priority.to_ne_bytes()),
+            ATTRIBUTE_SYNCHRONIZATION_POLICY if set.is_none() => answer[0] = 1,
+            _ => {}
+        }
+        *out(value)? = answer;
+        Ok(())
+    }
+
+    fn cuStreamSetAttribute |cuStreamSetAttribute_ptsz with stream (stream: *mut c_void, number: u32, value: *const [u8; 64]) {
+        let stream = stream::by_handle(stream as usize)?;
+        if !STREAM_ATTRIBUTES.contains(&number) {
+            return Err(CuResult::INVALID_VALUE);
+        }
+        attributes(&stream).insert(number, *input(value)?);
+        Ok(())
+    }
+
+    fn cuStreamCopyAttributes |cuStreamCopyAttributes_ptsz as _per_thread (target: *mut c_void, source: *mut c_void) {
+        let (target, source) = (stream::by_handle(target as usize)?, stream::by_handle(source as usize)?);
+        let copied = attributes(&source).clone();
+        *attributes(&target) = copied;
         Ok(())
     }
 
