@@ -18,13 +18,14 @@ mod memory;
 mod moves;
 mod operands;
 mod rounding;
+mod video;
 mod warp_wide;
 
 use std::sync::Arc;
 
 use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand};
 
-use crate::code::{Block, Function, Kernel, Operation, Terminator};
+use crate::code::{Block, Function, Kernel, MOST_REGISTERS, Operation, Terminator};
 use crate::image::{Image, Unsupported};
 use crate::registers::Condition;
 use layout::Program;
@@ -79,6 +80,7 @@ pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
         parameter_bytes: entry.parameter_bytes(),
         flush: program.flush,
         max_threads: entry.required_threads.or(entry.max_threads).map_or(1024, product),
+        max_registers: entry.max_registers.unwrap_or(MOST_REGISTERS),
         module,
     })
 }
