@@ -1,4 +1,5 @@
-"""What llama-logits.mjs computes, and whether its results are right: llama-judge.py jobs FILE TYPE… | judge FOLDER FILE CUDA
+"""What llama-logits.mjs computes, and whether results are right: llama-judge.py jobs FILE TYPE… | judge FOLDER FILE CUDA |
+rows FOLDER CUDA TYPE…
 
 The measure is the squared distance of two builds' logits over their squared length (without what is common to a row). Three kinds
 of jobs: weights of each type with and without flash attention; types of the cache; tokens that do not fit, or are taken out of the
@@ -58,31 +59,54 @@ def allowed(kind):
     return ALLOWED.get(kind, ALLOWED_QUANTISED if kind in TYPES else ALLOWED_CACHE)
 
 
-def judge(folder, file, run):
-    wrong, worst, right = 0, {}, 0
-    for job in json.load(open(file)):
-        name, kind = job["name"], job["kind"]
-        if name.endswith("exact"):
-            continue
-        cpu, cuda = read(folder, name, "cpu"), read(folder, name, run)
-        exact = read(folder, f"{kind} exact", "cpu") if "batches" in job and job["model"] == kind else cpu
-        assert len(cuda) == sum(len(batch) for batch in job["batches"] if isinstance(batch, list)), name
-        assert numpy.isfinite(cuda).all(), name
-        # Prompts and single tokens are computed by different kernels: neither hides behind the other.
-        parts = {"prompt": slice(None, -5), "tokens": slice(-5, None)}
+class Verdicts:
+    """Counts, and which kind came nearest to its limit."""
+
+    def __init__(self):
+        self.right, self.wrong, self.worst = 0, 0, {}
+
+    def add(self, name, kind, cuda, cpu, exact, prompt):
+        """The first `prompt` rows are of a prompt. That and single tokens are computed by different kernels: neither may hide behind the other."""
+        assert cuda.shape == exact.shape and numpy.isfinite(cuda).all(), name
+        parts = {"prompt": slice(None, prompt), "tokens": slice(prompt, None)}
         measured = {part: distance(cuda[rows], exact[rows]) for part, rows in parts.items()}
         beside = {part: distance(cpu[rows], exact[rows]) for part, rows in parts.items()}
         fits = max(measured.values()) <= allowed(kind)
-        right, wrong = right + fits, wrong + (not fits)
-        worst[kind] = max([worst.get(kind, 0), *measured.values()])
+        self.right, self.wrong = self.right + fits, self.wrong + (not fits)
+        self.worst[kind] = max([self.worst.get(kind, 0), *measured.values()])
         text = ", ".join(f"{part} {measured[part]:.1e} (CPU build {beside[part]:.1e})" for part in parts)
         print(f"{'  ' if fits else 'WRONG '}{name}: {text}")
-    top = max(worst, key=lambda kind: worst[kind] / allowed(kind))
-    print(f"total {right} of {right + wrong}, nearest to its limit {top}: {worst[top]:.1e} of {allowed(top):.0e}")
-    return 1 if wrong or not right else 0
+
+    def total(self):
+        top = max(self.worst, key=lambda kind: self.worst[kind] / allowed(kind))
+        print(f"total {self.right} of {self.right + self.wrong}, nearest to its limit {top}: {self.worst[top]:.1e} of {allowed(top):.0e}")
+        return 1 if self.wrong else 0
+
+
+def judge(folder, file, run):
+    """The jobs' results beside exact weights where there are such, else beside the CPU build."""
+    verdicts = Verdicts()
+    for job in json.load(open(file)):
+        name, kind = job["name"], job["kind"]
+        if not name.endswith("exact"):
+            cuda, cpu = read(folder, name, run), read(folder, name, "cpu")
+            exact = read(folder, f"{kind} exact", "cpu") if job["model"] == kind else cpu
+            assert len(cuda) == sum(len(batch) for batch in job["batches"] if isinstance(batch, list)), name
+            verdicts.add(name, kind, cuda, cpu, exact, len(cuda) - 5)
+    return verdicts.total()
+
+
+def rows(folder, run, types):
+    """One row for a prompt, one for each of the tokens behind it."""
+    verdicts = Verdicts()
+    for kind in types:
+        verdicts.add(kind, kind, read(folder, kind, run), read(folder, kind, "cpu"), read(folder, f"{kind}-exact", "cpu"), 1)
+    return verdicts.total()
 
 
 if sys.argv[1] == "jobs":
     jobs(sys.argv[2], sys.argv[3:])
+elif sys.argv[1] == "rows":
+    sys.exit(rows(sys.argv[2], sys.argv[3], sys.argv[4:]))
 else:
     sys.exit(judge(*sys.argv[2:]))
