@@ -6,9 +6,9 @@
 #include <string.h>
 
 typedef void *handle;
-extern int cudaMalloc(void **, size_t), cudaMemsetAsync(void *, int, size_t, handle), cudaMemcpyAsync(void *, const void *, size_t, int, handle);
-extern int cudaStreamSynchronize(handle), cudaDeviceReset(void), cudaPeekAtLastError(void);
-extern const char *cudaGetErrorName(int);
+int cudaMalloc(void **, size_t), cudaMemsetAsync(void *, int, size_t, handle), cudaMemcpyAsync(void *, const void *, size_t, int, handle);
+int cudaStreamSynchronize(handle), cudaDeviceReset(void), cudaPeekAtLastError(void);
+const char *cudaGetErrorName(int);
 
 #define PER_THREAD ((handle)2)
 
