@@ -51,7 +51,7 @@ def writer(path, name):
     letters = [chr(it) for it in printable] + [chr(256 + it) for it in range(256 - len(printable))]
     model.add_tokenizer_model("gpt2")
     model.add_tokenizer_pre("gpt-2")
-    model.add_token_list(["<s>", "</s>"] + letters + [f"<word {it}>" for it in range(VOCABULARY - 258)])
+    model.add_token_list(["<s>", "</s>"] + letters + [f"<word{it}>" for it in range(VOCABULARY - 258)])
     model.add_token_types([gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.NORMAL] * (VOCABULARY - 2))
     model.add_token_merges(["a b"])
     model.add_bos_token_id(0)
