@@ -18,6 +18,7 @@ mod memory;
 mod moves;
 mod operands;
 mod rounding;
+mod video;
 mod warp_wide;
 
 use std::sync::Arc;
