@@ -44,6 +44,9 @@ pub const SUITE: &[Source] = &[
     Source { name: "language", compilers: BOTH },
     Source { name: "instructions", compilers: BOTH },
     Source { name: "printing", compilers: BOTH },
+    // clang has neither mathematics nor these headers without NVIDIA's toolkit.
+    Source { name: "math", compilers: &[Compiler::Nvrtc] },
+    Source { name: "headers", compilers: &[Compiler::NvrtcWithHeaders] },
 ];
 
 impl Source {

@@ -1,5 +1,6 @@
 // Floating point: what IEEE 754 says exactly, conversions, and the approximations within what NVIDIA documents.
 #include "suite.h"
+#include "halves.h"
 
 #ifdef EXPECTATIONS
 #include <fenv.h>
@@ -129,25 +130,6 @@ NEAR(approximate_double_reciprocal, double, "rel 1e-6", { double r; asm("rcp.app
 NEAR(approximate_double_root, double, "rel 1e-6", { double r; asm("rsqrt.approx.f64 %0, %1;" : "=d"(r) : "d"((double)((x & 0x7fffffff) | 1))); return r; }, { return 1.0 / sqrt((double)((x & 0x7fffffff) | 1)); })
 
 // Half precision through PTX, which needs no header.
-#ifdef EXPECTATIONS
-static float from_half(unsigned short bits)
-{
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    double value = exponent == 31 ? (fraction ? NAN : INFINITY) : exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
-    return (float)(bits & 0x8000 ? -value : value);
-}
-static unsigned short to_half(double value)
-{
-    // The nearest of all halves, ties to the even one.
-    unsigned short sign = signbit(value) ? 0x8000 : 0;
-    value = fabs(value);
-    if (value >= 65520) return sign | 0x7c00;
-    unsigned short below = 0;
-    for (int bit = 0x4000; bit; bit /= 2) if (from_half(below | bit) <= value && (below | bit) < 0x7c00) below |= bit;
-    double low = value - from_half(below), high = below + 1 == 0x7c00 ? 65536 - value : from_half(below + 1) - value;
-    return sign | (low < high || (low == high && !(below & 1)) ? below : below + 1);
-}
-#endif
 #define HALF_OF(name, v) unsigned short name; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(name) : "f"(v))
 NEAR(half_from_single, unsigned short, "", { HALF_OF(a, moderate(x)); return a; }, { return to_half(moderate(x)); })
 NEAR(half_from_small_single, unsigned short, "", { HALF_OF(a, moderate(x) * 1e-7f); return a; }, { return to_half(moderate(x) * 1e-7f); })

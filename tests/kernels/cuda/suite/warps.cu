@@ -127,3 +127,24 @@ KERNEL(special_registers, unsigned, {
     out[INDEX] = lane + 100 * (eq == 1u << lane) + 200 * (lt == eq - 1) + 400 * (le == (eq | lt)) + 800 * (gt == ~le) + 1600 * (ge == ~lt) + 3200 * (warp == threadIdx.x / 32) + 6400 * (warps >= 2);
 })
 EXPECT(special_registers, unsigned, { for (int i = 0; i < n; i++) out[i] = (i & 31) + 12700; })
+KERNEL(tiles_vote_for_themselves, unsigned, {
+    // One instruction for all lanes, with another mask for each eight of them.
+    unsigned lane = threadIdx.x & 31, tile = 0xffu << (lane & 24);
+    out[INDEX] = __ballot_sync(tile, in[INDEX] & 1) + (__any_sync(tile, in[INDEX] == 1) != 0) + 2 * (__all_sync(tile, in[INDEX] != 0) != 0);
+})
+EXPECT(tiles_vote_for_themselves, unsigned, {
+    for (int i = 0; i < n; i++) {
+        unsigned ballot = 0, any = 0, all = 1;
+        for (int k = i & ~7; k <= (i | 7); k++) { ballot |= (in[k] & 1u) << (k & 31); any |= in[k] == 1; all &= in[k] != 0; }
+        out[i] = ballot + any + 2 * all;
+    }
+})
+KERNEL(tiles_wait_for_themselves, int, {
+    // Tiles of four come to the same place at different times, and only a tile's own lanes wait for each other.
+    __shared__ int s[64]; int t = threadIdx.x; unsigned tile = 0xfu << (t & 28);
+    for (int k = 0; k < (t & 31); k++) s[t] = in[INDEX] + k;
+    s[t] = in[INDEX];
+    __syncwarp(tile);
+    out[INDEX] = s[t ^ 3] + (int)__popc(__ballot_sync(tile, 1));
+})
+EXPECT(tiles_wait_for_themselves, int, { for (int i = 0; i < n; i++) out[i] = (int)((unsigned)in[i ^ 3] + 4u); })
