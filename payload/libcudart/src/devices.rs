@@ -54,8 +54,24 @@ pub fn count() -> Runtime<i32> {
     Ok(count)
 }
 
-fn check(device: i32) -> Runtime {
+/// Whether there is such a device.
+pub fn check(device: i32) -> Runtime {
     if device >= 0 && device < count()? { Ok(()) } else { Err(Error::INVALID_DEVICE) }
+}
+
+/// Destroys the primary context of the thread's device, with everything in it.
+fn reset() -> Runtime {
+    let device = current();
+    let mut contexts = CONTEXTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if contexts.as_mut().and_then(|contexts| contexts.remove(&device)).is_some() {
+        crate::registration::forget_device(device);
+        // SAFETY: no argument is an address.
+        unsafe {
+            call!(context_set(0))?;
+            call!(primary_reset(device))?;
+        }
+    }
+    Ok(())
 }
 
 exports! {
@@ -110,19 +126,33 @@ exports! {
         call_in_context!(context_synchronize())
     }
 
+    fn cudaThreadExit() {
+        reset()
+    }
+
+    fn cudaThreadGetLimit(value: *mut usize, limit: u32) {
+        call_in_context!(context_limit(value, limit))
+    }
+
+    fn cudaThreadSetLimit(limit: u32, value: usize) {
+        call_in_context!(context_set_limit(limit, value))
+    }
+
+    fn cudaThreadGetCacheConfig(config: *mut u32) {
+        *out(config)? = 0;
+        Ok(())
+    }
+
+    fn cudaThreadSetCacheConfig(_config: u32) {
+        driver::get().map(drop)
+    }
+
     fn cudaThreadSynchronize() {
         call_in_context!(context_synchronize())
     }
 
     fn cudaDeviceReset() {
-        let device = current();
-        let mut contexts = CONTEXTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if contexts.as_mut().and_then(|contexts| contexts.remove(&device)).is_some() {
-            crate::registration::forget_device(device);
-            call!(context_set(0))?;
-            call!(primary_reset(device))?;
-        }
-        Ok(())
+        reset()
     }
 
     fn cudaDeviceGetAttribute(value: *mut i32, attribute: i32, device: i32) {
@@ -193,7 +223,12 @@ exports! {
 
     fn cudaDeviceGetMemPool(pool: *mut usize, device: i32) {
         check(device)?;
-        call!(device_pool(pool, device))
+        call!(device_current_pool(pool, device))
+    }
+
+    fn cudaDeviceSetMemPool(device: i32, pool: usize) {
+        check(device)?;
+        call!(device_set_pool(device, pool))
     }
 
     fn cudaCtxResetPersistingL2Cache() {

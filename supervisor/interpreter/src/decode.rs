@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand};
 
-use crate::code::{Block, Function, Kernel, Operation, Terminator};
+use crate::code::{Block, Function, Kernel, MOST_REGISTERS, Operation, Terminator};
 use crate::image::{Image, Unsupported};
 use crate::registers::Condition;
 use layout::Program;
@@ -46,6 +46,7 @@ pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
         return Err(missing());
     }
     require_features(name)?;
+    require_no_cluster(entry)?;
     let program = Program::collect(image, position)?;
     let (mut functions, mut frames, mut pointers) = (Vec::new(), Vec::new(), Vec::new());
     for (index, reached) in program.functions.iter().enumerate() {
@@ -79,6 +80,7 @@ pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
         parameter_bytes: entry.parameter_bytes(),
         flush: program.flush,
         max_threads: entry.required_threads.or(entry.max_threads).map_or(1024, product),
+        max_registers: entry.max_registers.unwrap_or(MOST_REGISTERS),
         module,
     })
 }
@@ -92,6 +94,22 @@ fn require_features(kernel: &str) -> Result<(), Unsupported> {
     }
     let what = "this processor lacks AVX2, FMA or F16C".into();
     Err(Unsupported::Instruction { kernel: kernel.into(), instruction: String::new(), line: 0, what })
+}
+
+/// A kernel that is written for clusters of several blocks would read other blocks' shared memory.
+fn require_no_cluster(entry: &ptx::Function) -> Result<(), Unsupported> {
+    let blocks = entry.required_cluster.map_or(1, |size| size.iter().product::<u32>());
+    if blocks <= 1 && !entry.explicit_cluster {
+        return Ok(());
+    }
+    let what = "clusters of several blocks are not implemented".into();
+    let instruction = if blocks > 1 { ".reqnctapercluster" } else { ".explicitcluster" };
+    Err(Unsupported::Instruction {
+        kernel: entry.name.to_string(),
+        instruction: instruction.into(),
+        line: 0,
+        what,
+    })
 }
 
 fn unsupported(module: &ptx::Module, kernel: &str, body: &Body, index: usize, what: String) -> Unsupported {
