@@ -1,7 +1,7 @@
 //! The built payload seen as its clients' loaders see it: names, kinds, symbol versions, SONAME, needed libraries, size.
 //!
-//! `payload/*/symbols.txt` are the lists of what the real libraries export: the driver's two are complete (driver 580.159.04),
-//! the toolkit's hold what clients import. They are read here on their own, not through the code that links the payload.
+//! `payload/*/symbols.txt` are the lists of what the real libraries export: driver 580.159.04; the toolkit's with the major
+//! versions that have each name. They are read here on their own, not through the code that links the payload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,29 +15,31 @@ struct Expected {
     soname: &'static str,
     /// The crate with its list.
     list: &'static str,
-    /// NVIDIA's toolkit libraries give each symbol the version that is named like the library; the driver's have none.
-    versioned: bool,
-    /// Whether the list has every name of the real library.
-    complete: bool,
+    /// The major version whose names the list marks; such libraries of NVIDIA's toolkit give each symbol the version that is
+    /// named like the library. Others have neither.
+    major: Option<&'static str>,
 }
 
-const fn driver(soname: &'static str, list: &'static str) -> Expected {
-    Expected { soname, list, versioned: false, complete: true }
+const fn unversioned(soname: &'static str, list: &'static str) -> Expected {
+    Expected { soname, list, major: None }
 }
 
-const fn toolkit(soname: &'static str, list: &'static str) -> Expected {
-    Expected { soname, list, versioned: true, complete: false }
+const fn toolkit(soname: &'static str, list: &'static str, major: &'static str) -> Expected {
+    Expected { soname, list, major: Some(major) }
 }
 
 const LIBRARIES: &[Expected] = &[
-    driver("libcuda.so.1", "libcuda"),
-    driver("libnvidia-ml.so.1", "libnvml"),
-    toolkit("libcudart.so.11.0", "libcudart"),
-    toolkit("libcudart.so.12", "libcudart"),
-    toolkit("libcublas.so.11", "libcublas"),
-    toolkit("libcublas.so.12", "libcublas"),
-    toolkit("libcublasLt.so.11", "libcublaslt"),
-    toolkit("libcublasLt.so.12", "libcublaslt"),
+    unversioned("libcuda.so.1", "libcuda"),
+    unversioned("libnvidia-ml.so.1", "libnvml"),
+    toolkit("libcudart.so.11.0", "libcudart", "11"),
+    toolkit("libcudart.so.12", "libcudart", "12"),
+    toolkit("libcudart.so.13", "libcudart", "13"),
+    toolkit("libcublas.so.11", "libcublas", "11"),
+    toolkit("libcublas.so.12", "libcublas", "12"),
+    toolkit("libcublas.so.13", "libcublas", "13"),
+    toolkit("libcublasLt.so.11", "libcublaslt", "11"),
+    toolkit("libcublasLt.so.12", "libcublaslt", "12"),
+    toolkit("libcublasLt.so.13", "libcublaslt", "13"),
 ];
 
 /// Bytes.
@@ -92,7 +94,11 @@ fn listed(expected: &Expected) -> BTreeSet<String> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../payload/{}/symbols.txt", expected.list));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let names: BTreeSet<String> = text.lines().map(str::to_owned).collect();
+    let of_version = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        expected.major.is_none_or(|major| words[1..].contains(&major)).then(|| words[0].to_owned())
+    };
+    let names: BTreeSet<String> = text.lines().filter_map(of_version).collect();
     assert!(names.len() > 10, "{} has {} names", path.display(), names.len());
     names
 }
@@ -129,9 +135,7 @@ fn names_are_those_of_the_real_library() {
     each(|expected, _, elf| {
         let (ours, real): (BTreeSet<_>, _) = (exports(elf).into_keys().collect(), listed(expected));
         let mut wrong: Vec<String> = real.difference(&ours).map(|name| format!("lacks `{name}`")).collect();
-        if expected.complete {
-            wrong.extend(ours.difference(&real).map(|name| format!("`{name}` is not in the real library")));
-        }
+        wrong.extend(ours.difference(&real).map(|name| format!("`{name}` is not in the real library")));
         wrong
     });
 }
@@ -150,7 +154,7 @@ fn functions_are_functions_and_variables_are_variables() {
 #[test]
 fn symbols_have_the_version_of_the_real_library() {
     each(|expected, _, elf| {
-        let real = expected.versioned.then(|| expected.soname.to_owned());
+        let real = expected.major.map(|_| expected.soname.to_owned());
         let wrong = |(name, (_, version)): (String, (_, Option<String>))| {
             (version != real).then(|| format!("`{name}` has version {version:?}"))
         };

@@ -341,6 +341,66 @@ def dot_products():
     fixture.write()
 
 
+PARTS = {'': (0, 32), 'b0': (0, 8), 'b1': (8, 8), 'b2': (16, 8), 'b3': (24, 8), 'h0': (0, 16), 'h1': (16, 16)}
+
+
+def video():
+    """Arithmetic on chosen bytes and halves, saturated, then a second operation with a third source or put among its bytes."""
+    fixture = Fixture('video', 'Scalar video instructions: a part of each source, saturation, a second operation or a merge.')
+    a, b, c = (integer_inputs(32, seed) for seed in (26, 27, 28))
+    for name, values in (('a', a), ('b', b), ('c', c)):
+        fixture.input(name, 32, values)
+
+    def part(word, name, kind):
+        shift, bits = PARTS[name]
+        field = word >> shift & (1 << bits) - 1
+        return signed(field, bits) if kind == 's32' else field
+
+    def saturated(value, name, kind):
+        bits = PARTS[name][1]
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if kind == 's32' else (0, (1 << bits) - 1)
+        return max(low, min(high, value))
+
+    def merged(value, name, word):
+        shift, bits = PARTS[name]
+        mask = (1 << bits) - 1 << shift
+        return word & ~mask | value << shift & mask
+
+    first = {'vadd': lambda x, y: x + y, 'vsub': lambda x, y: x - y, 'vabsdiff': lambda x, y: abs(x - y), 'vmin': min, 'vmax': max,
+             'vshl.clamp': lambda x, y: x << min(y, 32), 'vshl.wrap': lambda x, y: x << (y & 31),
+             'vshr.clamp': lambda x, y: x >> min(y, 32), 'vshr.wrap': lambda x, y: x >> (y & 31)}
+    second = {'add': lambda x, y, kind: x + y, 'min': lambda x, y, kind: min(typed(x, kind), typed(y, kind)), 'max': lambda x, y, kind: max(typed(x, kind), typed(y, kind))}
+    names = list(PARTS)
+    sample = random.Random(29)
+    for op, compute in first.items():
+        op, mode = (op.split('.') + [''])[:2]
+        for out in ('u32', 's32'):
+            for x_kind in ('u32', 's32'):
+                # Shift counts have no sign.
+                y_kind = 'u32' if mode else sample.choice(('u32', 's32'))
+                operands = [('a', x_kind, 32), ('b', y_kind, 32), ('c', out, 32)]
+                for form in ('plain', 'sat', 'add', 'min', 'max', 'merge'):
+                    x_part, y_part, d_part = sample.choice(names), sample.choice(names), sample.choice(names[1:]) if form == 'merge' else ''
+                    sat = '.sat' if form == 'sat' or form == 'merge' and sample.random() < 0.5 else ''
+                    values = []
+                    for x, y, z in zip(a, b, c):
+                        value = compute(part(x, x_part, x_kind), part(y, y_part, y_kind))
+                        value = saturated(value, d_part, out) if sat else value
+                        value = second[form](value & 0xffffffff, z, out) if form in second else merged(value, d_part, z) if form == 'merge' else value
+                        values.append(value)
+                    dot = lambda name: '.' + name if name else ''
+                    tail = ', %c' if form in second or form == 'merge' else ''
+                    text = f'{op}.{out}.{x_kind}.{y_kind}{sat}{dot(mode)}{dot(form if form in second else "")} %d{dot(d_part)}, %a{dot(x_part)}, %b{dot(y_part)}{tail};'
+                    fixture.kernel(f'{op}{mode}_{out}_{x_kind}_{form}', text, operands, (out, 32), values)
+    for test, compare in (('eq', lambda x, y: x == y), ('ne', lambda x, y: x != y), ('lt', lambda x, y: x < y), ('le', lambda x, y: x <= y),
+                          ('gt', lambda x, y: x > y), ('ge', lambda x, y: x >= y)):
+        for kind in ('u32', 's32'):
+            operands = [('a', kind, 32), ('b', kind, 32), ('c', 'u32', 32)]
+            values = [compare(part(x, 'h1', kind), part(y, 'b0', kind)) + z for x, y, z in zip(a, b, c)]
+            fixture.kernel(f'vset_{test}_{kind}', f'vset.{kind}.{kind}.{test}.add %d, %a.h1, %b.b0, %c;', operands, ('u32', 32), values)
+    fixture.write()
+
+
 def carry_chains():
     """128-bit arithmetic in 64-bit halves, 64-bit in 32-bit halves: the carry travels between instructions."""
     for width in (32, 64):
@@ -644,7 +704,7 @@ def conversions():
 
 def main():
     os.makedirs(os.path.join(HERE, 'generated'), exist_ok=True)
-    for family in (integer_arithmetic, logic_and_shifts, bit_fields, byte_permutation, dot_products, carry_chains, integer_comparisons,
+    for family in (integer_arithmetic, logic_and_shifts, bit_fields, byte_permutation, dot_products, video, carry_chains, integer_comparisons,
                    float_arithmetic, float_comparisons, half_arithmetic, approximations, conversions):
         family()
 

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../runtime-abis/fatbinary.h"
 
 typedef struct { unsigned x, y, z; } extent;
 typedef void *handle;
 
-handle __cudaRegisterFatBinary(const void *);
 void __cudaRegisterFatBinaryEnd(handle);
 void __cudaRegisterFunction(handle, const void *, char *, const char *, int, void *, void *, void *, void *, int *);
 void __cudaRegisterVar(handle, void *, char *, const char *, int, size_t, int, int);
@@ -39,14 +39,6 @@ static const char text[] =
     "ld.global.u32 %r5, [%rd2]; ld.global.u32 %r6, [step]; add.s32 %r7, %r5, %r6; st.global.u32 [%rd2], %r7;\n"
     "done: ret;\n}\n";
 
-// A container with one entry of PTX, not compressed, and the wrapper that points to it.
-static struct {
-    unsigned magic; unsigned short version, header; unsigned long long size;
-    struct { unsigned short kind, version; unsigned header; unsigned long long size; unsigned packed, zero;
-             unsigned short minor, major; unsigned arch, name, name_length; unsigned long long flags, zero2, unpacked; } entry;
-    char ptx[(sizeof text + 7) / 8 * 8];
-} image;
-static struct { int magic, version; const void *data; void *file; } wrapper = {0x466243b1, 1, &image, 0};
 static unsigned step;
 
 static void advance(unsigned *data, unsigned count) {
@@ -57,12 +49,7 @@ static void advance(unsigned *data, unsigned count) {
 }
 
 __attribute__((constructor)) static void register_all(void) {
-    memcpy(image.ptx, text, sizeof text);
-    image.magic = 0xba55ed50; image.version = 1; image.header = 16;
-    image.entry.kind = 1; image.entry.version = 0x101; image.entry.header = sizeof image.entry;
-    image.entry.size = sizeof image.ptx; image.entry.major = 6; image.entry.arch = 50; image.entry.flags = 0x11;
-    image.size = sizeof image.entry + sizeof image.ptx;
-    handle binary = __cudaRegisterFatBinary(&wrapper);
+    handle binary = register_ptx(text);
     __cudaRegisterFunction(binary, (const void *)advance, "advance", "advance", -1, 0, 0, 0, 0, 0);
     __cudaRegisterVar(binary, &step, "step", "step", 0, sizeof step, 0, 0);
     __cudaRegisterFatBinaryEnd(binary);

@@ -24,6 +24,7 @@ pub struct Position {
 
 /// `cudaMemcpy3DParms`
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Copy3D {
     source_array: *mut c_void,
     source_position: Position,
@@ -33,6 +34,22 @@ pub struct Copy3D {
     target: Pitched,
     extent: Extent,
     kind: u32,
+}
+
+impl Copy3D {
+    /// The driver's order for it.
+    pub fn order(&self) -> Runtime<Memcpy3D> {
+        let source = (self.source_array, self.source_position, self.source);
+        box_order(source, (self.target_array, self.target_position, self.target), self.extent)
+    }
+}
+
+/// The driver's order for a row of bytes.
+pub fn row_order(target: u64, source: u64, bytes: usize) -> Runtime<Memcpy3D> {
+    let origin = Position { x: 0, y: 0, z: 0 };
+    let side =
+        |pointer| (std::ptr::null_mut(), origin, Pitched { pointer, pitch: bytes, width: bytes, height: 1 });
+    box_order(side(source), side(target), Extent { width: bytes, height: 1, depth: 1 })
 }
 
 /// `cudaMemcpy3DPeerParms`
@@ -52,17 +69,17 @@ pub struct PeerCopy3D {
 /// One side of a box copy: array, position, memory.
 type Side = (*mut c_void, Position, Pitched);
 
-unsafe fn copy_box(
+/// The driver's order for a box copy.
+pub fn box_order(
     (source_array, from, source): Side,
     (target_array, to, target): Side,
     extent: Extent,
-    stream: Stream,
-) -> Runtime {
+) -> Runtime<Memcpy3D> {
     if !source_array.is_null() || !target_array.is_null() {
         crate::driver::note_unsupported("cudaMemcpy3D of a CUDA array\0");
         return Err(Error::NOT_SUPPORTED);
     }
-    let order = Memcpy3D {
+    Ok(Memcpy3D {
         src_x: from.x,
         src_y: from.y,
         src_z: from.z,
@@ -88,7 +105,11 @@ unsafe fn copy_box(
         width: extent.width,
         height: extent.height,
         depth: extent.depth,
-    };
+    })
+}
+
+unsafe fn copy_box(source: Side, target: Side, extent: Extent, stream: Stream) -> Runtime {
+    let order = box_order(source, target, extent)?;
     // SAFETY: the caller's addresses.
     unsafe { call_in_context!(copy_3d(&order, stream)) }
 }
@@ -111,6 +132,38 @@ unsafe fn copy_2d(
     let extent = Extent { width, height, depth: 1 };
     // SAFETY: the caller's addresses.
     unsafe { copy_box(side(source, source_pitch), side(target, target_pitch), extent, stream) }
+}
+
+/// Copies one by one; the error comes with its index.
+unsafe fn copy_batch(
+    targets: *const u64,
+    sources: *const u64,
+    sizes: *const usize,
+    count: usize,
+    stream: Stream,
+) -> Result<(), (usize, Error)> {
+    for index in 0..count {
+        let copy = || -> Runtime {
+            // SAFETY: the caller's lists have `count` entries.
+            unsafe {
+                let (target, source) = (*targets.add(index), *sources.add(index));
+                call_in_context!(copy_async(target, source, *sizes.add(index), stream))
+            }
+        };
+        copy().map_err(|error| (index, error))?;
+    }
+    Ok(())
+}
+
+unsafe fn fill_3d(pitched: Pitched, value: u8, extent: Extent, stream: Stream) -> Runtime {
+    for slice in 0..extent.depth {
+        let start = pitched.pointer + (slice * pitched.height * pitched.pitch) as u64;
+        // SAFETY: the caller's address.
+        unsafe {
+            call_in_context!(fill_2d(start, pitched.pitch, value, extent.width, extent.height, stream))?
+        };
+    }
+    Ok(())
 }
 
 unsafe fn copy_now(target: u64, source: u64, bytes: usize, stream: Stream) -> Runtime {
@@ -193,6 +246,57 @@ exports! {
         copy_box(source, (order.target_array, order.target_position, order.target), order.extent, stream)
     }
 
+    // CUDA 12's form has a place for the index of the copy that failed.
+    fn abi12_cudaMemcpyBatchAsync |abi12_cudaMemcpyBatchAsync_ptsz with stream (
+        targets: *const u64,
+        sources: *const u64,
+        sizes: *const usize,
+        count: usize,
+        _attributes: *const c_void,
+        _indices: *const usize,
+        _attribute_count: usize,
+        failed: *mut usize,
+        stream: Stream,
+    ) {
+        copy_batch(targets, sources, sizes, count, stream).map_err(|(index, error)| {
+            if let Some(failed) = failed.as_mut() {
+                *failed = index;
+            }
+            error
+        })
+    }
+
+    fn abi13_cudaMemcpyBatchAsync |abi13_cudaMemcpyBatchAsync_ptsz with stream (
+        targets: *const u64,
+        sources: *const u64,
+        sizes: *const usize,
+        count: usize,
+        _attributes: *const c_void,
+        _indices: *const usize,
+        _attribute_count: usize,
+        stream: Stream,
+    ) {
+        copy_batch(targets, sources, sizes, count, stream).map_err(|(_, error)| error)
+    }
+
+    fn cudaMemcpyWithAttributesAsync |cudaMemcpyWithAttributesAsync_ptsz with stream (
+        target: u64,
+        source: u64,
+        bytes: usize,
+        _attributes: *const c_void,
+        stream: Stream,
+    ) {
+        call_in_context!(copy_async(target, source, bytes, stream))
+    }
+
+    fn cudaMemset3D |cudaMemset3D_ptds as stream (pitched: Pitched, value: i32, extent: Extent) {
+        fill_3d(pitched, value as u8, extent, stream)
+    }
+
+    fn cudaMemset3DAsync |cudaMemset3DAsync_ptsz with stream (pitched: Pitched, value: i32, extent: Extent, stream: Stream) {
+        fill_3d(pitched, value as u8, extent, stream)
+    }
+
     fn cudaMemcpyToSymbol |cudaMemcpyToSymbol_ptds as stream (symbol: *const c_void, source: u64, bytes: usize, offset: usize, _kind: u32) {
         copy_now(variable(symbol)?.0 + offset as u64, source, bytes, stream)
     }
@@ -238,4 +342,17 @@ exports! {
     fn cudaMemset2DAsync |cudaMemset2DAsync_ptsz with stream (target: u64, pitch: usize, value: i32, width: usize, height: usize, stream: Stream) {
         call_in_context!(fill_2d(target, pitch, value as u8, width, height, stream))
     }
+}
+
+/// `cudaChannelFormatDesc`
+#[repr(C)]
+pub struct ChannelFormat {
+    bits: [i32; 4],
+    kind: u32,
+}
+
+/// Bits of each channel of a texture's elements: only a way to write them down.
+#[unsafe(no_mangle)]
+pub extern "C" fn cudaCreateChannelDesc(x: i32, y: i32, z: i32, w: i32, kind: u32) -> ChannelFormat {
+    ChannelFormat { bits: [x, y, z, w], kind }
 }

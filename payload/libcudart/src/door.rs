@@ -55,6 +55,11 @@ pub fn last_error(reset: bool) -> u32 {
     LAST.with(|last| if reset { last.replace(0) } else { last.get() })
 }
 
+/// Keeps an error of a function that has no result of its own.
+pub fn set_last_error(error: Error) {
+    LAST.with(|last| last.set(error.0));
+}
+
 /// Runs an implementation and keeps its error.
 pub fn enter(implementation: impl FnOnce() -> Runtime) -> u32 {
     match catch_unwind(AssertUnwindSafe(implementation)).unwrap_or(Err(Error::UNKNOWN)) {

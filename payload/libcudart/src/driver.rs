@@ -1,7 +1,7 @@
 //! The driver, found as every CUDA program finds it.
 
 use std::ffi::{CStr, c_char, c_void};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use api::private::{TABLE, Table};
 
@@ -48,8 +48,6 @@ functions! {
     init = "cuInit": fn(u32);
     driver_version = "cuDriverGetVersion": fn(*mut i32);
     export_table = "cuGetExportTable": fn(*mut *const c_void, *const [u8; 16]);
-    error_name = "cuGetErrorName": fn(u32, *mut *const c_char);
-    error_string = "cuGetErrorString": fn(u32, *mut *const c_char);
     proc_address = "cuGetProcAddress_v2": fn(*const c_char, *mut *const c_void, i32, u64, *mut u32);
     device_count = "cuDeviceGetCount": fn(*mut i32);
     device_name = "cuDeviceGetName": fn(*mut c_char, i32, i32);
@@ -61,6 +59,8 @@ functions! {
     device_peer = "cuDeviceCanAccessPeer": fn(*mut i32, i32, i32);
     device_p2p = "cuDeviceGetP2PAttribute": fn(*mut i32, u32, i32, i32);
     device_pool = "cuDeviceGetDefaultMemPool": fn(*mut Handle, i32);
+    device_current_pool = "cuDeviceGetMemPool": fn(*mut Handle, i32);
+    device_set_pool = "cuDeviceSetMemPool": fn(i32, Handle);
     primary_retain = "cuDevicePrimaryCtxRetain": fn(*mut Handle, i32);
     primary_reset = "cuDevicePrimaryCtxReset_v2": fn(i32);
     primary_flags = "cuDevicePrimaryCtxSetFlags_v2": fn(i32, u32);
@@ -75,6 +75,16 @@ functions! {
     module_function = "cuModuleGetFunction": fn(*mut Handle, Handle, *const c_char);
     module_global = "cuModuleGetGlobal_v2": fn(*mut u64, *mut usize, Handle, *const c_char);
     function_attribute = "cuFuncGetAttribute": fn(*mut i32, i32, Handle);
+    function_name = "cuFuncGetName": fn(*mut *const c_char, Handle);
+    function_parameter = "cuFuncGetParamInfo": fn(Handle, usize, *mut usize, *mut usize);
+    library_load = "cuLibraryLoadData": fn(*mut Handle, *const c_void, *const u32, *mut *mut c_void, u32, *const u32, *mut *mut c_void, u32);
+    library_load_file = "cuLibraryLoadFromFile": fn(*mut Handle, *const c_char, *const u32, *mut *mut c_void, u32, *const u32, *mut *mut c_void, u32);
+    library_unload = "cuLibraryUnload": fn(Handle);
+    library_kernel = "cuLibraryGetKernel": fn(*mut Handle, Handle, *const c_char);
+    library_kernel_count = "cuLibraryGetKernelCount": fn(*mut u32, Handle);
+    library_kernels = "cuLibraryEnumerateKernels": fn(*mut Handle, u32, Handle);
+    library_global = "cuLibraryGetGlobal": fn(*mut u64, *mut usize, Handle, *const c_char);
+    kernel_function = "cuKernelGetFunction": fn(*mut Handle, Handle);
     function_set_attribute = "cuFuncSetAttribute": fn(Handle, i32, i32);
     occupancy = "cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags": fn(*mut i32, Handle, i32, usize, u32);
     occupancy_shared = "cuOccupancyAvailableDynamicSMemPerBlock": fn(*mut usize, Handle, i32, i32);
@@ -118,6 +128,9 @@ functions! {
     capture_end = "cuStreamEndCapture": fn(Stream, *mut Handle);
     capture_status = "cuStreamIsCapturing": fn(Stream, *mut u32);
     capture_info = "cuStreamGetCaptureInfo_v2": fn(Stream, *mut u32, *mut u64, *mut Handle, *mut *const Handle, *mut usize);
+    capture_info_with_edges = "cuStreamGetCaptureInfo_v3": fn(Stream, *mut u32, *mut u64, *mut Handle, *mut *const Handle, *mut *const c_void, *mut usize);
+    capture_begin_to = "cuStreamBeginCaptureToGraph": fn(Stream, Handle, *const Handle, *const c_void, usize, u32);
+    capture_update = "cuStreamUpdateCaptureDependencies": fn(Stream, *const Handle, usize, u32);
     capture_mode = "cuThreadExchangeStreamCaptureMode": fn(*mut u32);
     event_create = "cuEventCreate": fn(*mut Handle, u32);
     event_destroy = "cuEventDestroy_v2": fn(Handle);
@@ -135,6 +148,25 @@ functions! {
     graph_exec_destroy = "cuGraphExecDestroy": fn(Handle);
     graph_nodes = "cuGraphGetNodes": fn(Handle, *mut Handle, *mut usize);
     graph_roots = "cuGraphGetRootNodes": fn(Handle, *mut Handle, *mut usize);
+    graph_exec_flags = "cuGraphExecGetFlags": fn(Handle, *mut u64);
+    graph_dependencies = "cuGraphNodeGetDependencies": fn(Handle, *mut Handle, *mut usize);
+    graph_add_kernel = "cuGraphAddKernelNode_v2": fn(*mut Handle, Handle, *const Handle, usize, *const api::structs::KernelNodeParams);
+    graph_add_copy = "cuGraphAddMemcpyNode": fn(*mut Handle, Handle, *const Handle, usize, *const api::structs::Memcpy3D, Handle);
+    graph_add_fill = "cuGraphAddMemsetNode": fn(*mut Handle, Handle, *const Handle, usize, *const api::structs::MemsetNodeParams, Handle);
+    graph_add_host = "cuGraphAddHostNode": fn(*mut Handle, Handle, *const Handle, usize, *const api::structs::HostNodeParams);
+    graph_add_empty = "cuGraphAddEmptyNode": fn(*mut Handle, Handle, *const Handle, usize);
+    graph_add_child = "cuGraphAddChildGraphNode": fn(*mut Handle, Handle, *const Handle, usize, Handle);
+    graph_add_record = "cuGraphAddEventRecordNode": fn(*mut Handle, Handle, *const Handle, usize, Handle);
+    graph_add_wait = "cuGraphAddEventWaitNode": fn(*mut Handle, Handle, *const Handle, usize, Handle);
+    graph_kernel = "cuGraphKernelNodeGetParams_v2": fn(Handle, *mut api::structs::KernelNodeParams);
+    graph_set_kernel = "cuGraphKernelNodeSetParams_v2": fn(Handle, *const api::structs::KernelNodeParams);
+    graph_set_copy = "cuGraphMemcpyNodeSetParams": fn(Handle, *const api::structs::Memcpy3D);
+    graph_set_fill = "cuGraphMemsetNodeSetParams": fn(Handle, *const api::structs::MemsetNodeParams);
+    graph_set_host = "cuGraphHostNodeSetParams": fn(Handle, *const api::structs::HostNodeParams);
+    graph_exec_kernel = "cuGraphExecKernelNodeSetParams_v2": fn(Handle, Handle, *const api::structs::KernelNodeParams);
+    graph_exec_copy = "cuGraphExecMemcpyNodeSetParams": fn(Handle, Handle, *const api::structs::Memcpy3D, Handle);
+    graph_exec_fill = "cuGraphExecMemsetNodeSetParams": fn(Handle, Handle, *const api::structs::MemsetNodeParams, Handle);
+    graph_exec_host = "cuGraphExecHostNodeSetParams": fn(Handle, Handle, *const api::structs::HostNodeParams);
     graph_node_type = "cuGraphNodeGetType": fn(Handle, *mut u32);
     ipc_get = "cuIpcGetMemHandle": fn(*mut IpcHandle, u64);
     ipc_open = "cuIpcOpenMemHandle_v2": fn(*mut u64, IpcHandle, u32);
@@ -143,6 +175,8 @@ functions! {
     pool_destroy = "cuMemPoolDestroy": fn(Handle);
     pool_trim = "cuMemPoolTrimTo": fn(Handle, usize);
     pool_get = "cuMemPoolGetAttribute": fn(Handle, u32, *mut c_void);
+    pool_access = "cuMemPoolGetAccess": fn(*mut u32, Handle, *const crate::memory::Location);
+    pool_set_access = "cuMemPoolSetAccess": fn(Handle, *const c_void, usize);
     pool_set = "cuMemPoolSetAttribute": fn(Handle, u32, *mut c_void);
 }
 
@@ -150,6 +184,10 @@ static DRIVER: OnceLock<Runtime<Driver>> = OnceLock::new();
 
 /// The driver, loaded and initialised at the first call.
 pub fn get() -> Runtime<&'static Driver> {
+    if DRIVER.get().is_none() && DRIVER.get_or_init(load).is_ok() {
+        let names = std::mem::take(&mut *LATER.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        names.into_iter().for_each(note_unsupported);
+    }
     DRIVER.get_or_init(load).as_ref().map_err(|error| *error)
 }
 
@@ -177,6 +215,15 @@ fn load() -> Runtime<Driver> {
         result((driver.init)(0))?;
     }
     Ok(driver)
+}
+
+/// Names to tell the report once the driver is there.
+static LATER: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+
+/// Tells the report of a name once the program starts the driver itself; for calls that come before `main`. `name` is
+/// NUL-terminated.
+pub fn note_later(name: &'static str) {
+    LATER.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(name);
 }
 
 /// Tells the report that a name was called that we lack. `name` is NUL-terminated.

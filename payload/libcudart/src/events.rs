@@ -32,6 +32,10 @@ exports! {
         call_in_context!(event_synchronize(event))
     }
 
+    fn cudaEventElapsedTime_v2(milliseconds: *mut f32, start: usize, end: usize) {
+        call_in_context!(event_elapsed(milliseconds, start, end))
+    }
+
     fn cudaEventElapsedTime(milliseconds: *mut f32, start: usize, end: usize) {
         call_in_context!(event_elapsed(milliseconds, start, end))
     }

@@ -1,6 +1,6 @@
 //! cudaFunc…, cudaOccupancy…
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use crate::door::*;
 use crate::driver::call;
@@ -62,6 +62,27 @@ exports! {
     fn abi12_cudaFuncGetAttributes(target: *mut Attributes12, host: *const c_void) {
         *out(target)? = Attributes12 { common: attributes(host)?, ..Attributes12::default() };
         Ok(())
+    }
+
+    fn cudaFuncGetName(name: *mut *const c_char, host: *const c_void) {
+        call!(function_name(name, function(host)?))
+    }
+
+    fn cudaFuncGetParamInfo(host: *const c_void, index: usize, offset: *mut usize, size: *mut usize) {
+        call!(function_parameter(function(host)?, index, offset, size))
+    }
+
+    fn cudaFuncGetParamCount(host: *const c_void, count: *mut usize) {
+        let handle = function(host)?;
+        let (mut offset, mut size) = (0, 0);
+        let mut exists = |index: &usize| -> Runtime { call!(function_parameter(handle, *index, &mut offset, &mut size)) };
+        *out(count)? = (0..).take_while(|index| exists(index).is_ok()).count();
+        Ok(())
+    }
+
+    fn cudaKernelSetAttributeForDevice(kernel: *const c_void, attribute: i32, value: i32, device: i32) {
+        crate::devices::check(device)?;
+        call!(function_set_attribute(function(kernel)?, attribute, value))
     }
 
     fn cudaFuncSetAttribute(host: *const c_void, attribute: i32, value: i32) {

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use crate::door::*;
-use crate::driver::call_in_context;
+use crate::driver::{call, call_in_context};
 use crate::streams::Stream;
 
 /// `cudaGraphExecUpdateResultInfo`
@@ -12,6 +12,43 @@ pub struct UpdateInfo {
     result: u32,
     node: usize,
     from: usize,
+}
+
+/// `cudaGraphInstantiateParams`
+#[repr(C)]
+pub struct InstantiateParams {
+    flags: u64,
+    upload: Stream,
+    error_node: usize,
+    result: u32,
+}
+
+/// `cudaGraphEdgeData`: ports and kind of a dependency.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct EdgeData([u8; 8]);
+
+/// Refuses dependencies other than "after the whole node": no node here has ports.
+///
+/// # Safety
+/// `edges` must be null or a list of `count`.
+pub unsafe fn plain_edges(edges: *const EdgeData, count: usize) -> Runtime {
+    // SAFETY: the caller's promise.
+    let special = !edges.is_null() && (0..count).any(|index| unsafe { *edges.add(index) }.0 != [0; 8]);
+    if special {
+        crate::driver::note_unsupported("graph dependencies with ports\0");
+        return Err(Error::NOT_SUPPORTED);
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As `cudaGraphNodeGetDependencies`: `edges` has room for what `count` said before.
+unsafe fn tell_edges(edges: *mut EdgeData, count: *const usize) {
+    if !edges.is_null() && !count.is_null() {
+        // SAFETY: the caller's promise.
+        (0..unsafe { *count }).for_each(|index| unsafe { *edges.add(index) = EdgeData([0; 8]) });
+    }
 }
 
 exports! {
@@ -48,6 +85,37 @@ exports! {
         let outcome = call_in_context!(graph_update(executable, graph, &mut node, &mut result));
         *out(info)? = UpdateInfo { result, node, from: 0 };
         outcome
+    }
+
+    fn cudaGraphInstantiateWithParams |cudaGraphInstantiateWithParams_ptsz as _stream (
+        executable: *mut usize,
+        graph: usize,
+        parameters: *mut InstantiateParams,
+    ) {
+        let parameters = out(parameters)?;
+        call_in_context!(graph_instantiate(executable, graph, parameters.flags))?;
+        (parameters.error_node, parameters.result) = (0, 0);
+        Ok(())
+    }
+
+    fn cudaGraphExecGetFlags(executable: usize, flags: *mut u64) {
+        call!(graph_exec_flags(executable, flags))
+    }
+
+    fn abi11_cudaGraphNodeGetDependencies(node: usize, nodes: *mut usize, count: *mut usize) {
+        call!(graph_dependencies(node, nodes, count))
+    }
+
+    fn cudaGraphNodeGetDependencies_v2(node: usize, nodes: *mut usize, edges: *mut EdgeData, count: *mut usize) {
+        call!(graph_dependencies(node, nodes, count))?;
+        tell_edges(edges, count);
+        Ok(())
+    }
+
+    fn abi13_cudaGraphNodeGetDependencies(node: usize, nodes: *mut usize, edges: *mut EdgeData, count: *mut usize) {
+        call!(graph_dependencies(node, nodes, count))?;
+        tell_edges(edges, count);
+        Ok(())
     }
 
     fn cudaGraphLaunch |cudaGraphLaunch_ptsz with stream (executable: usize, stream: Stream) {

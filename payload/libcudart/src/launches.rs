@@ -97,6 +97,15 @@ exports! {
         extended(input(config)?, kernel, arguments, streams::per_thread(input(config)?.stream))
     }
 
+    fn cudaLaunchHostFunc_v2 |cudaLaunchHostFunc_v2_ptsz with stream (
+        stream: Stream,
+        host: Option<unsafe extern "C" fn(*mut c_void)>,
+        data: *mut c_void,
+        _synchronisation: u32,
+    ) {
+        call_in_context!(launch_host(stream, host, data))
+    }
+
     fn cudaLaunchHostFunc |cudaLaunchHostFunc_ptsz with stream (
         stream: Stream,
         host: Option<unsafe extern "C" fn(*mut c_void)>,
@@ -113,10 +122,9 @@ unsafe fn extended(
     stream: Stream,
 ) -> Runtime {
     let handle = function(kernel)?;
-    let extents = |dim: Dim3| [dim.x, dim.y, dim.z];
     let order = LaunchConfig {
-        grid: extents(config.grid),
-        block: extents(config.block),
+        grid: config.grid.extents(),
+        block: config.block.extents(),
         shared: config.shared as u32,
         stream: stream as usize,
         attributes: config.attributes,

@@ -10,7 +10,9 @@
 //! - **Errors** (`door`): `cudaError_t` and `CUresult` share their numbers. The last error of a thread is kept for
 //!   `cudaGetLastError`.
 //!
-//! A function that differs between major versions is called `abi12_NAME`; the linking step gives it its name.
+//! A function that differs between major versions is called `abi12_NAME` from the version on that it is the form of; the
+//! linking step gives it its name. `symbols.txt` lists every exported name, the versions that have it, and whether it is
+//! implemented or refused; the build compares that with the sources.
 
 #![allow(non_snake_case, missing_docs, clippy::missing_safety_doc, clippy::too_many_arguments)]
 
@@ -23,8 +25,10 @@ mod driver;
 mod errors;
 mod events;
 mod functions;
+mod graph_nodes;
 mod graphs;
 mod launches;
+mod libraries;
 mod memory;
 mod pools;
 mod properties;

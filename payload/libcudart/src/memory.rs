@@ -24,6 +24,42 @@ mod kind {
     pub const MANAGED: u32 = 3;
 }
 
+/// `cudaPointerAttributes` of CUDA 13: more at the end, zero.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PointerAttributes13 {
+    common: PointerAttributes,
+    reserved: [u64; 8],
+}
+
+/// `cudaMemLocation`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Location {
+    kind: u32,
+    id: i32,
+}
+
+impl Location {
+    /// The device that it is; `cudaCpuDeviceId` for every kind of host memory.
+    fn device(self) -> Runtime<i32> {
+        const CPU: i32 = -1;
+        match self.kind {
+            1 => Ok(self.id),
+            2..=4 => Ok(CPU),
+            _ => Err(Error::INVALID_VALUE),
+        }
+    }
+
+    /// The device; host memory has no pools here.
+    pub fn on_device(self) -> Runtime<i32> {
+        match self.device()? {
+            device if device >= 0 => Ok(device),
+            _ => Err(Error::NOT_SUPPORTED),
+        }
+    }
+}
+
 /// `cudaPitchedPtr`
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -161,17 +197,51 @@ exports! {
         call_in_context!(host_unregister(pointer))
     }
 
-    fn cudaPointerGetAttributes(target: *mut PointerAttributes, pointer: u64) {
+    fn abi11_cudaPointerGetAttributes(target: *mut PointerAttributes, pointer: u64) {
         driver::get()?;
         *out(target)? = pointer_attributes(pointer);
         Ok(())
     }
 
-    fn cudaMemAdvise(pointer: u64, bytes: usize, advice: u32, device: i32) {
+    fn abi13_cudaPointerGetAttributes(target: *mut PointerAttributes13, pointer: u64) {
+        driver::get()?;
+        *out(target)? = PointerAttributes13 { common: pointer_attributes(pointer), reserved: [0; 8] };
+        Ok(())
+    }
+
+    fn cudaMemAdvise_v2(pointer: u64, bytes: usize, advice: u32, location: Location) {
+        call_in_context!(advise(pointer, bytes, advice, location.device()?))
+    }
+
+    fn abi13_cudaMemAdvise(pointer: u64, bytes: usize, advice: u32, location: Location) {
+        call_in_context!(advise(pointer, bytes, advice, location.device()?))
+    }
+
+    fn cudaMemPrefetchAsync_v2 |cudaMemPrefetchAsync_v2_ptsz with stream (
+        pointer: u64,
+        bytes: usize,
+        location: Location,
+        _flags: u32,
+        stream: Stream,
+    ) {
+        call_in_context!(prefetch(pointer, bytes, location.device()?, stream))
+    }
+
+    fn abi13_cudaMemPrefetchAsync |abi13_cudaMemPrefetchAsync_ptsz with stream (
+        pointer: u64,
+        bytes: usize,
+        location: Location,
+        _flags: u32,
+        stream: Stream,
+    ) {
+        call_in_context!(prefetch(pointer, bytes, location.device()?, stream))
+    }
+
+    fn abi11_cudaMemAdvise(pointer: u64, bytes: usize, advice: u32, device: i32) {
         call_in_context!(advise(pointer, bytes, advice, device))
     }
 
-    fn cudaMemPrefetchAsync |cudaMemPrefetchAsync_ptsz with stream (pointer: u64, bytes: usize, device: i32, stream: Stream) {
+    fn abi11_cudaMemPrefetchAsync |abi11_cudaMemPrefetchAsync_ptsz with stream (pointer: u64, bytes: usize, device: i32, stream: Stream) {
         call_in_context!(prefetch(pointer, bytes, device, stream))
     }
 

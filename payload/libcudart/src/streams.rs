@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 
 use crate::driver::{call, call_in_context};
+use crate::graphs::{EdgeData, plain_edges};
 
 /// `cudaStream_t`: the driver's stream.
 pub type Stream = *mut c_void;
@@ -88,6 +89,78 @@ exports! {
         count: *mut usize,
     ) {
         call_in_context!(capture_info(stream, status, id, graph, dependencies, count))
+    }
+
+    fn abi11_cudaStreamGetCaptureInfo |abi11_cudaStreamGetCaptureInfo_ptsz with stream (stream: Stream, status: *mut u32, id: *mut u64) {
+        let (graph, nodes, count) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        call_in_context!(capture_info(stream, status, id, graph, nodes, count))
+    }
+
+    fn cudaStreamGetCaptureInfo_v3 |cudaStreamGetCaptureInfo_v3_ptsz with stream (
+        stream: Stream,
+        status: *mut u32,
+        id: *mut u64,
+        graph: *mut usize,
+        dependencies: *mut *const usize,
+        edges: *mut *const c_void,
+        count: *mut usize,
+    ) {
+        call_in_context!(capture_info_with_edges(stream, status, id, graph, dependencies, edges, count))
+    }
+
+    fn abi13_cudaStreamGetCaptureInfo |abi13_cudaStreamGetCaptureInfo_ptsz with stream (
+        stream: Stream,
+        status: *mut u32,
+        id: *mut u64,
+        graph: *mut usize,
+        dependencies: *mut *const usize,
+        edges: *mut *const c_void,
+        count: *mut usize,
+    ) {
+        call_in_context!(capture_info_with_edges(stream, status, id, graph, dependencies, edges, count))
+    }
+
+    fn abi11_cudaStreamUpdateCaptureDependencies |abi11_cudaStreamUpdateCaptureDependencies_ptsz with stream (
+        stream: Stream,
+        nodes: *const usize,
+        count: usize,
+        flags: u32,
+    ) {
+        call_in_context!(capture_update(stream, nodes, count, flags))
+    }
+
+    fn cudaStreamUpdateCaptureDependencies_v2 |cudaStreamUpdateCaptureDependencies_v2_ptsz with stream (
+        stream: Stream,
+        nodes: *const usize,
+        edges: *const EdgeData,
+        count: usize,
+        flags: u32,
+    ) {
+        plain_edges(edges, count)?;
+        call_in_context!(capture_update(stream, nodes, count, flags))
+    }
+
+    fn abi13_cudaStreamUpdateCaptureDependencies |abi13_cudaStreamUpdateCaptureDependencies_ptsz with stream (
+        stream: Stream,
+        nodes: *const usize,
+        edges: *const EdgeData,
+        count: usize,
+        flags: u32,
+    ) {
+        plain_edges(edges, count)?;
+        call_in_context!(capture_update(stream, nodes, count, flags))
+    }
+
+    fn cudaStreamBeginCaptureToGraph |cudaStreamBeginCaptureToGraph_ptsz with stream (
+        stream: Stream,
+        graph: usize,
+        nodes: *const usize,
+        edges: *const EdgeData,
+        count: usize,
+        mode: u32,
+    ) {
+        plain_edges(edges, count)?;
+        call_in_context!(capture_begin_to(stream, graph, nodes, std::ptr::null(), count, mode))
     }
 
     fn cudaThreadExchangeStreamCaptureMode(mode: *mut u32) {

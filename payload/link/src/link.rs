@@ -1,6 +1,6 @@
 //! From a static library to a shared one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -51,16 +51,25 @@ pub fn link(library: &Library, input: &Path, output: &Path, floor: &Floor) -> Re
 
 fn choose<'a>(library: &Library, names: impl Iterator<Item = &'a str>) -> Result<Symbols> {
     let mut symbols = Symbols::default();
+    let mut newest: BTreeMap<&str, (u32, &str)> = BTreeMap::new();
     for name in names {
-        if let Some(plain) = library.versioned(name) {
-            symbols.aliases.insert((plain.to_owned(), name.to_owned()));
+        if let Some((major, plain)) = library.versioned(name) {
+            let form = newest.entry(plain).or_insert((major, name));
+            *form = (*form).max((major, name));
+        } else if library.exports(name) {
+            symbols.exported.insert(name.to_owned());
         }
-        let plain = library.versioned(name).unwrap_or(name);
+    }
+    for (plain, (_, versioned)) in newest {
+        symbols.aliases.insert((plain.to_owned(), versioned.to_owned()));
         if library.exports(plain) {
             symbols.exported.insert(plain.to_owned());
         }
     }
     ensure!(!symbols.exported.is_empty(), "`{}` defines none of its symbols", library.archive);
+    let listed = library.listed().unwrap_or_default();
+    let missing: Vec<_> = listed.into_iter().filter(|name| !symbols.exported.contains(*name)).collect();
+    ensure!(missing.is_empty(), "`{}` does not define {missing:?}", library.archive);
     Ok(symbols)
 }
 
@@ -120,14 +129,30 @@ mod tests {
             .unwrap()
     }
 
+    /// A library whose list is this text.
+    fn listing(major: u32, list: &'static str) -> Library {
+        Library { list: Some(list), ..*cudart(major) }
+    }
+
     #[test]
-    fn versioned_definitions_replace_each_other() {
-        let names =
-            ["cudaMalloc", "abi12_cudaChooseDevice", "abi13_cudaChooseDevice", "abi12_version", "memcpy"];
-        let symbols = choose(cudart(12), names.into_iter()).unwrap();
-        assert_eq!(symbols.exported, BTreeSet::from(["cudaChooseDevice".into(), "cudaMalloc".into()]));
-        let aliases = [("cudaChooseDevice", "abi12_cudaChooseDevice"), ("version", "abi12_version")];
-        assert_eq!(symbols.aliases, BTreeSet::from(aliases.map(|(plain, name)| (plain.into(), name.into()))));
+    fn newest_form_that_is_not_too_new_is_taken() {
+        let names = ["cudaFree", "abi11_cudaInfo", "abi13_cudaInfo", "abi12_version", "memcpy"];
+        for (major, info) in [(11, "abi11_cudaInfo"), (12, "abi11_cudaInfo"), (13, "abi13_cudaInfo")] {
+            let library = listing(major, "cudaFree 11 12 13\ncudaInfo 11 12 13\n");
+            let symbols = choose(&library, names.into_iter()).unwrap();
+            assert_eq!(symbols.exported, BTreeSet::from(["cudaFree".into(), "cudaInfo".into()]));
+            assert!(symbols.aliases.contains(&("cudaInfo".into(), info.into())), "{symbols:?}");
+            assert_eq!(symbols.aliases.len(), if major == 11 { 1 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn what_a_version_does_not_list_it_does_not_export_and_what_it_lists_it_must_define() {
+        let library = listing(13, "cudaFree 11 12 13\ncudaOld 11 12\n");
+        let symbols = choose(&library, ["cudaFree", "cudaOld"].into_iter()).unwrap();
+        assert_eq!(symbols.exported, BTreeSet::from(["cudaFree".into()]));
+        let error = choose(&listing(12, "cudaFree 12\ncudaOld 12\n"), ["cudaFree"].into_iter());
+        assert!(error.unwrap_err().to_string().contains("cudaOld"));
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //! Cargo can give a shared library neither a SONAME per copy nor version nodes, hence this step. Every library is checked
 //! before it takes its place: what a loader of somebody else's program would trip over fails here.
 //!
-//! **Functions that differ between versions.** A symbol `abi12_NAME` becomes `NAME` in the library of major version 12 and is
-//! left out of the others; so for functions (`abi12_cudaGetDeviceProperties`) and for constants that name no export.
+//! **Functions that differ between versions.** A symbol `abi12_NAME` becomes `NAME` in the libraries of major version 12 and
+//! later, until another form (`abi13_NAME`) follows; so for functions (`abi12_cudaGetDeviceProperties`) and for constants that
+//! name no export.
 //!
 //! Usage: `link-payload [DIRECTORY]`, the directory with the static libraries; by default the one that holds this program.
 

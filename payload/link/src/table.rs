@@ -1,5 +1,7 @@
 //! Which crate becomes which libraries.
 
+use std::collections::BTreeSet;
+
 /// One library to make.
 #[derive(Debug)]
 pub struct Library {
@@ -15,25 +17,30 @@ pub struct Library {
     pub prefixes: &'static [&'static str],
     /// Except those that begin with one of these.
     pub except: &'static [&'static str],
+    /// The crate's `symbols.txt`, where its lines say which major versions export a name: exactly these are exported.
+    pub list: Option<&'static str>,
 }
 
 const fn driver(soname: &'static str, archive: &'static str, prefixes: &'static [&'static str]) -> Library {
-    Library { soname, archive, major: 1, node: None, prefixes, except: &[] }
+    Library { soname, archive, major: 1, node: None, prefixes, except: &[], list: None }
 }
 
 const fn cudart(soname: &'static str, major: u32) -> Library {
     let prefixes = &["cuda", "__cuda"];
-    Library { soname, archive: "liblibcudart.a", major, node: Some(soname), prefixes, except: &[] }
+    let list = Some(include_str!("../../libcudart/symbols.txt"));
+    Library { soname, archive: "liblibcudart.a", major, node: Some(soname), prefixes, except: &[], list }
 }
 
 const fn cublas(soname: &'static str, major: u32) -> Library {
     let (prefixes, except) = (&["cublas"], &["cublasLt"]);
-    Library { soname, archive: "liblibcublas.a", major, node: Some(soname), prefixes, except }
+    let list = Some(include_str!("../../libcublas/symbols.txt"));
+    Library { soname, archive: "liblibcublas.a", major, node: Some(soname), prefixes, except, list }
 }
 
 const fn cublaslt(soname: &'static str, major: u32) -> Library {
     let prefixes = &["cublasLt"];
-    Library { soname, archive: "liblibcublaslt.a", major, node: Some(soname), prefixes, except: &[] }
+    let list = Some(include_str!("../../libcublaslt/symbols.txt"));
+    Library { soname, archive: "liblibcublaslt.a", major, node: Some(soname), prefixes, except: &[], list }
 }
 
 /// Every library of the payload: one file per SONAME, as loaders recognise a library by its inode.
@@ -42,10 +49,13 @@ pub const LIBRARIES: &[Library] = &[
     driver("libnvidia-ml.so.1", "liblibnvml.a", &["nvml"]),
     cudart("libcudart.so.11.0", 11),
     cudart("libcudart.so.12", 12),
+    cudart("libcudart.so.13", 13),
     cublas("libcublas.so.11", 11),
     cublas("libcublas.so.12", 12),
+    cublas("libcublas.so.13", 13),
     cublaslt("libcublasLt.so.11", 11),
     cublaslt("libcublasLt.so.12", 12),
+    cublaslt("libcublasLt.so.13", 13),
 ];
 
 impl Library {
@@ -53,12 +63,25 @@ impl Library {
     pub fn exports(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
             && !self.except.iter().any(|prefix| name.starts_with(prefix))
+            && self.listed().is_none_or(|listed| listed.contains(name))
     }
 
-    /// The name that a versioned symbol gets in this library, if it is for this library.
-    pub fn versioned<'a>(&self, symbol: &'a str) -> Option<&'a str> {
+    /// What the library has to export, if there is a list.
+    pub fn listed(&self) -> Option<BTreeSet<&'static str>> {
+        let of_version = |line: &'static str| {
+            let mut words = line.split_whitespace();
+            let name = words.next()?;
+            words.any(|major| major.parse() == Ok(self.major)).then_some(name)
+        };
+        Some(self.list?.lines().filter_map(of_version).collect())
+    }
+
+    /// The major version from which on a symbol is the form of a name, and the name; `None` for a symbol without version or
+    /// of a later one.
+    pub fn versioned<'a>(&self, symbol: &'a str) -> Option<(u32, &'a str)> {
         let (major, name) = symbol.strip_prefix("abi")?.split_once('_')?;
-        (major.parse() == Ok(self.major)).then_some(name)
+        let major = major.parse().ok()?;
+        (major <= self.major).then_some((major, name))
     }
 }
 
@@ -75,16 +98,29 @@ mod tests {
         assert!(library("libcuda.so.1").exports("cuInit"));
         assert!(!library("libcuda.so.1").exports("memcpy"));
         assert!(library("libcudart.so.12").exports("__cudaRegisterFatBinary"));
+        assert!(!library("libcudart.so.12").exports("cudaNoSuchFunction"));
         assert!(library("libcublas.so.12").exports("cublasCreate_v2"));
         assert!(!library("libcublas.so.12").exports("cublasLtMatmul"));
         assert!(library("libcublasLt.so.12").exports("cublasLtMatmul"));
     }
 
     #[test]
-    fn versioned_symbols_go_to_their_library_only() {
+    fn versioned_symbols_serve_their_version_and_later_ones() {
         let symbol = "abi12_cudaGetDeviceProperties";
-        assert_eq!(library("libcudart.so.12").versioned(symbol), Some("cudaGetDeviceProperties"));
-        assert_eq!(library("libcudart.so.11.0").versioned(symbol), None);
-        assert_eq!(library("libcudart.so.11.0").versioned("cudaMalloc"), None);
+        for (soname, form) in [("11.0", None), ("12", Some(12)), ("13", Some(12))] {
+            let library = library(&format!("libcudart.so.{soname}"));
+            assert_eq!(library.versioned(symbol).map(|(major, _)| major), form, "{soname}");
+            assert_eq!(library.versioned("cudaMalloc"), None);
+        }
+    }
+
+    #[test]
+    fn lists_say_what_each_version_exports() {
+        for (name, versions) in
+            [("cudaThreadExit", [true, true, false]), ("cudaGetKernel", [false, true, true])]
+        {
+            let sonames = ["libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13"];
+            assert_eq!(sonames.map(|soname| library(soname).exports(name)), versions, "{name}");
+        }
     }
 }

@@ -57,7 +57,7 @@ macro_rules! embedded {
 }
 
 /// By capability, lowest first: the order of preference of `--gpu auto`.
-const FILES: &[(&str, &str)] = embedded!["gtx1080", "t4", "a100", "rtx3090", "h100", "rtx5090"];
+const FILES: &[(&str, &str)] = embedded!["gtx750ti", "gtx1080", "t4", "a100", "rtx3090", "h100", "rtx5090"];
 
 /// All profiles, lowest capability first.
 pub fn profiles() -> &'static [Profile] {

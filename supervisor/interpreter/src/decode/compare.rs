@@ -53,6 +53,11 @@ pub(super) fn test_of(mnemonic: &Mnemonic) -> Option<Test> {
 
 /// Whether integers compare so.
 pub(super) fn holds(test: Test, x: i32, y: i32) -> bool {
+    holds_wide(test, x.into(), y.into())
+}
+
+/// The same for numbers that 32 bits, with or without a sign, hold.
+pub(super) fn holds_wide(test: Test, x: i64, y: i64) -> bool {
     match test {
         Test::Equal | Test::EqualUnordered => x == y,
         Test::Different | Test::DifferentUnordered => x != y,
