@@ -49,12 +49,12 @@ pub mod node_type {
 }
 
 impl Node {
-    /// Its `CUgraphNodeType`. A matrix product of our cuBLAS counts as the kernel that it stands for.
+    /// Its `CUgraphNodeType`. A routine of our cuBLAS counts as the kernel that it stands for.
     pub fn kind(&self) -> u32 {
         match &self.work {
             NodeWork::Child(_) => node_type::GRAPH,
             NodeWork::Operation(operation) => match operation {
-                Operation::Launch(_) | Operation::Gemm(_) => node_type::KERNEL,
+                Operation::Launch(_) | Operation::Blas(_) | Operation::Matmul(_) => node_type::KERNEL,
                 Operation::Copy { .. } | Operation::CopyRectangle(_) => node_type::MEMCPY,
                 Operation::Fill(_) => node_type::MEMSET,
                 Operation::RecordEvent(_) => node_type::EVENT_RECORD,
