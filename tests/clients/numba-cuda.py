@@ -471,7 +471,7 @@ def printing():
 
 
 # Links with libcudadevrt.a, which is machine code.
-@lacking("CUDA_ERROR_NO_BINARY_FOR_GPU")
+@case
 def cooperative_groups():
     @cuda.jit
     def kernel(rows):

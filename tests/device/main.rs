@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 mod deaths;
+mod graphs;
 mod limits;
 mod ways;
 

@@ -106,6 +106,79 @@ pub struct HostNodeParams {
     pub data: *mut c_void,
 }
 
+/// `CUmemPoolProps`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct MemPoolProps {
+    pub allocation_type: u32,
+    pub handle_types: u32,
+    pub location_type: u32,
+    pub location: i32,
+    pub security: *mut c_void,
+    pub max_size: usize,
+    pub usage: u16,
+    pub reserved: [u8; 54],
+}
+
+/// `CUDA_MEM_ALLOC_NODE_PARAMS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct MemAllocNodeParams {
+    pub pool: MemPoolProps,
+    pub access: *const c_void,
+    pub access_count: usize,
+    pub bytes: usize,
+    pub address: u64,
+}
+
+/// `CUDA_BATCH_MEM_OP_NODE_PARAMS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct BatchMemOpNodeParams {
+    pub context: usize,
+    pub count: u32,
+    pub operations: *mut StreamMemOp,
+    pub flags: u32,
+}
+
+/// `CUstreamBatchMemOpParams`: the layout of its wait and write members.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct StreamMemOp {
+    pub operation: u32,
+    pub address: u64,
+    pub value: u64,
+    pub flags: u32,
+    pub alias: u64,
+    pub reserved: u64,
+}
+
+/// `CUDA_MEMCPY_NODE_PARAMS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct MemcpyNodeParams {
+    pub flags: i32,
+    pub reserved: i32,
+    pub context: usize,
+    pub copy: Memcpy3D,
+}
+
+/// `CUgraphNodeParams`: the kind, and 29 words that mean what the kind says.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct GraphNodeParams {
+    pub kind: u32,
+    pub reserved0: [i32; 3],
+    pub body: [u64; 29],
+    pub reserved2: u64,
+}
+
 /// `CUlaunchConfig`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +211,12 @@ mod tests {
         assert_eq!(size_of::<Memcpy2D>(), 128);
         assert_eq!(size_of::<Memcpy3D>(), 200);
         assert_eq!(size_of::<KernelNodeParams>(), 72);
+        assert_eq!(size_of::<MemPoolProps>(), 88);
+        assert_eq!(size_of::<MemAllocNodeParams>(), 120);
+        assert_eq!(size_of::<BatchMemOpNodeParams>(), 32);
+        assert_eq!(size_of::<StreamMemOp>(), 48);
+        assert_eq!(size_of::<MemcpyNodeParams>(), 216);
+        assert_eq!(size_of::<GraphNodeParams>(), 256);
         assert_eq!(size_of::<LaunchAttribute>(), 72);
         assert_eq!(size_of::<LaunchConfig>(), 56);
     }

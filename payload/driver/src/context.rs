@@ -9,7 +9,7 @@ use client::Engine;
 
 use crate::handle::Handles;
 use crate::stream::Stream;
-use crate::{CuResult, Cuda, get, lock, memory, module, stream};
+use crate::{CuResult, Cuda, get, lock, memory, module, registered, stream};
 
 /// A context. All contexts of a process share its engine; a context owns allocations, modules and streams.
 pub struct Context {
@@ -63,6 +63,7 @@ impl Context {
         stream::forget_context(self);
         module::forget_context(self.id);
         memory::forget_context(self);
+        registered::forget_context(self.id);
     }
 }
 

@@ -30,6 +30,22 @@ pub struct Event {
 static EVENTS: Handles<Event> = Handles::new();
 
 impl Event {
+    /// An event of the driver's own, without a handle.
+    pub(crate) fn untimed(engine: &Arc<Engine>) -> Cuda<Arc<Event>> {
+        Ok(Arc::new(Event::new(engine, DISABLE_TIMING)?))
+    }
+
+    fn new(engine: &Arc<Engine>, flags: u32) -> Cuda<Event> {
+        let slot = engine.take_event().ok_or(CuResult::OUT_OF_MEMORY)?;
+        let engine = engine.clone();
+        Ok(Event { slot, flags, engine, newest: AtomicU64::new(0), captured: Mutex::new(None) })
+    }
+
+    /// Its handle.
+    pub fn handle(self: &Arc<Self>) -> usize {
+        Handles::of(self)
+    }
+
     /// The point of a capture at which it was recorded.
     pub fn captured(&self) -> Option<CapturedPoint> {
         lock(&self.captured).clone()
@@ -87,10 +103,7 @@ pub fn create(flags: u32) -> Cuda<usize> {
     }
     let context = context::current()?;
     context::check(&context.engine)?;
-    let engine = context.engine.clone();
-    let slot = engine.take_event().ok_or(CuResult::OUT_OF_MEMORY)?;
-    let event = Event { slot, flags, engine, newest: AtomicU64::new(0), captured: Mutex::new(None) };
-    Ok(EVENTS.insert(Arc::new(event)))
+    Ok(EVENTS.insert(Arc::new(Event::new(&context.engine, flags)?)))
 }
 
 /// `cuEventDestroy`

@@ -12,6 +12,11 @@ use crate::{CuResult, Cuda, gone, lock};
 
 struct Call {
     function: HostFunction,
+    turn: Option<Turn>,
+}
+
+/// When a stream's call may begin, and what waits for its end.
+struct Turn {
     engine: Arc<Engine>,
     ready: u32,
     done: u32,
@@ -30,12 +35,23 @@ pub fn submit(stream: &Stream, function: HostFunction) -> Cuda {
     let order = command::HostCallback { ready_event: ready, done_event: done, value };
     // The lock keeps the order of calls equal to the order of the ring.
     let mut worker = lock(&WORKER);
-    let sender = match worker.as_ref() {
-        Some(sender) => sender.clone(),
-        None => worker.insert(start()?).clone(),
-    };
+    let sender = sender(&mut worker)?;
     engine.submit(stream.slot, &order).map_err(gone)?;
-    sender.send(Call { function, engine, ready, done, value }).map_err(|_| CuResult::UNKNOWN)
+    let turn = Some(Turn { engine, ready, done, value });
+    sender.send(Call { function, turn }).map_err(|_| CuResult::UNKNOWN)
+}
+
+/// Calls a function in the same thread, behind what streams have handed it so far.
+pub fn run_soon(function: HostFunction) -> Cuda {
+    let sender = sender(&mut lock(&WORKER))?;
+    sender.send(Call { function, turn: None }).map_err(|_| CuResult::UNKNOWN)
+}
+
+fn sender(worker: &mut Option<Sender<Call>>) -> Cuda<Sender<Call>> {
+    match worker.as_ref() {
+        Some(sender) => Ok(sender.clone()),
+        None => Ok(worker.insert(start()?).clone()),
+    }
 }
 
 fn start() -> Cuda<Sender<Call>> {
@@ -46,12 +62,15 @@ fn start() -> Cuda<Sender<Call>> {
     Ok(sender)
 }
 
-fn run(call: Call) {
-    if call.engine.wait_event(call.ready, call.value).is_ok() {
-        // SAFETY: the caller of `cuLaunchHostFunc` promised that this function may be called with this argument by now.
-        unsafe { (call.function.function)(call.function.data) };
+fn run(Call { function, turn }: Call) {
+    let begins = turn.as_ref().is_none_or(|turn| turn.engine.wait_event(turn.ready, turn.value).is_ok());
+    if begins {
+        // SAFETY: whoever handed the function over promised that it may be called with this argument by now.
+        unsafe { (function.function)(function.data) };
     }
-    call.engine.set_event(call.done, call.value);
-    call.engine.give_event(call.ready);
-    call.engine.give_event(call.done);
+    if let Some(Turn { engine, ready, done, value }) = turn {
+        engine.set_event(done, value);
+        engine.give_event(ready);
+        engine.give_event(done);
+    }
 }

@@ -1,7 +1,7 @@
 //! Kernel launches.
 
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wire::command;
 
@@ -27,6 +27,8 @@ pub struct Launch {
     pub cooperative: bool,
     /// The parameter block.
     pub parameters: Box<[u8]>,
+    /// Where each parameter lies in it, once somebody has asked.
+    addresses: OnceLock<Box<[usize]>>,
 }
 
 impl Launch {
@@ -68,7 +70,24 @@ impl Launch {
                 return Err(CuResult::COOPERATIVE_LAUNCH_TOO_LARGE);
             }
         }
-        Ok(Launch { function, function_handle, grid, block, shared, cooperative, parameters })
+        Ok(Launch {
+            function,
+            function_handle,
+            grid,
+            block,
+            shared,
+            cooperative,
+            parameters,
+            addresses: OnceLock::new(),
+        })
+    }
+
+    /// The parameters as an array of addresses, as `cuLaunchKernel` takes them; it lives as long as the launch.
+    pub fn addresses(&self) -> *mut *mut c_void {
+        let start = self.parameters.as_ptr() as usize;
+        let address = |row: &wire::command::ParameterRow| start + row.offset as usize;
+        self.addresses.get_or_init(|| self.function.parameters.iter().map(address).collect()).as_ptr()
+            as *mut *mut c_void
     }
 
     pub(crate) fn submit(&self, stream: &Stream) -> Cuda {

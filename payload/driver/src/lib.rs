@@ -21,13 +21,16 @@ mod heap;
 mod host_function;
 pub mod init;
 pub mod launch;
+pub mod managed;
 pub mod memory;
 pub mod module;
 pub mod note;
 pub mod occupancy;
 pub mod operation;
 pub mod pool;
+pub mod registered;
 pub mod stream;
+pub mod user_object;
 
 pub use api::{CuResult, Cuda};
 pub use init::{Driver, get};

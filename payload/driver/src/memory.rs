@@ -15,7 +15,7 @@ use crate::context::{self, Context};
 use crate::heap::Heap;
 use crate::operation::Operation;
 use crate::stream::{self, Stream};
-use crate::{CuResult, Cuda, get, gone, lock, note, status};
+use crate::{CuResult, Cuda, get, gone, lock, note, pool, status};
 
 /// Allocations up to this size share grants.
 const SMALL: u64 = 1 << 20;
@@ -45,6 +45,8 @@ pub struct Allocation {
     pub id: u64,
     /// It came from another process.
     imported: bool,
+    /// The memory pool that it came from, or 0.
+    pub pool: usize,
 }
 
 #[derive(Default)]
@@ -99,6 +101,7 @@ pub fn allocate(kind: MemoryKind, length: u64, flags: u32) -> Cuda<u64> {
             small,
             id: tables.ids,
             imported: false,
+            pool: 0,
         };
         tables.by_address.insert(address, allocation);
     });
@@ -131,6 +134,10 @@ pub fn free(address: u64) -> Cuda {
     if address == 0 {
         return Ok(());
     }
+    if let Some(freed) = crate::graph::freed_by_client(address) {
+        context::current()?.engine.wait_all().map_err(gone)?;
+        return freed;
+    }
     let context = context::current()?;
     let known = with_tables(|tables| tables.by_address.contains_key(&address));
     if !known {
@@ -140,9 +147,23 @@ pub fn free(address: u64) -> Cuda {
     release(&context, address)
 }
 
+/// Frees memory that the driver itself had taken, once the work that may use it is done.
+pub(crate) fn give_back(address: u64) {
+    // Its context may be gone by now, and the memory with it.
+    if let Some((_, allocation)) = find(address)
+        && let Ok(context) = context::by_handle(allocation.context_handle)
+    {
+        let _ = context.engine.wait_all();
+        let _ = release(&context, address);
+    }
+}
+
 fn release(context: &Context, address: u64) -> Cuda {
     let allocation =
         with_tables(|tables| tables.by_address.remove(&address)).ok_or(CuResult::INVALID_VALUE)?;
+    if let Ok(pool) = pool::by_handle(allocation.pool) {
+        pool.count(-(allocation.length as i64));
+    }
     if allocation.small {
         let key = (allocation.device, allocation.kind as u32);
         with_tables(|tables| tables.heaps.entry(key).or_default().give(address, allocation.length));
@@ -151,10 +172,28 @@ fn release(context: &Context, address: u64) -> Cuda {
     context.engine.free(get()?.connection(), address).map_err(status)
 }
 
+/// `cuMemAllocAsync`: the memory is there at once; in a capture it is a graph's.
+pub fn allocate_async(length: u64, pool: Option<usize>, stream: &Stream) -> Cuda<u64> {
+    if let Some(capture) = lock(&stream.capture).as_mut() {
+        return capture.record_allocation(length);
+    }
+    let handle = pool.map_or_else(|| pool::current_of(context::current()?.device), Ok)?;
+    let pool = pool::by_handle(handle)?;
+    let address = allocate(MemoryKind::Device, length, 0)?;
+    with_tables(|tables| {
+        tables.by_address.entry(address).and_modify(|allocation| allocation.pool = handle);
+    });
+    pool.count(length as i64);
+    Ok(address)
+}
+
 /// `cuMemFreeAsync`: the memory goes back when the stream gets there.
 pub fn free_async(address: u64, stream: &Stream) -> Cuda {
-    if lock(&stream.capture).is_some() {
-        return Err(CuResult::STREAM_CAPTURE_UNSUPPORTED);
+    if let Some(capture) = lock(&stream.capture).as_mut() {
+        return capture.record_free(address);
+    }
+    if let Some(freed) = crate::graph::freed_by_client(address) {
+        return freed;
     }
     find(address).filter(|(start, _)| *start == address).ok_or(CuResult::INVALID_VALUE)?;
     // The legacy stream's place includes all blocking streams; a command of its own marks it.
@@ -194,16 +233,6 @@ pub fn get_info() -> Cuda<(u64, u64)> {
     Ok((usage.free, usage.total))
 }
 
-/// `cuMemHostRegister`: the client's own pages can't be shown to the engine.
-pub fn host_register() -> Cuda {
-    note::once(
-        NoteKind::Unsupported,
-        0,
-        "cuMemHostRegister (pages of the client can't be shared with the engine)",
-    );
-    Err(CuResult::NOT_SUPPORTED)
-}
-
 /// `cuIpcGetMemHandle`
 pub fn export(address: u64) -> Cuda<[u8; 32]> {
     let (start, allocation) = find(address).ok_or(CuResult::INVALID_VALUE)?;
@@ -232,6 +261,7 @@ pub fn import(token: [u8; 32]) -> Cuda<u64> {
             small: false,
             id: tables.ids,
             imported: true,
+            pool: 0,
         };
         tables.by_address.insert(mapped.address, allocation);
     });
@@ -257,8 +287,9 @@ pub fn copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     check_range(target, length)?;
     check_range(source, length)?;
     if to_device && from_device {
+        stream.enqueue(Operation::Copy { target, source, length })?;
         // Between device memories the call does not wait for the copy, by the interface's own words.
-        return stream.enqueue(Operation::Copy { target, source, length });
+        return if host_looks_at(target) || host_looks_at(source) { stream.wait() } else { Ok(()) };
     }
     if lock(&stream.capture).is_some() {
         return Err(CuResult::STREAM_CAPTURE_UNSUPPORTED);
@@ -277,6 +308,11 @@ pub fn copy_async(stream: &Stream, target: u64, source: u64, length: u64) -> Cud
     check_range(target, length)?;
     check_range(source, length)?;
     stream.enqueue(Operation::Copy { target, source, length })
+}
+
+/// Whether the client uses this memory without asking us: then a synchronous call has to be over when it returns.
+fn host_looks_at(address: u64) -> bool {
+    find(address).is_some_and(|(_, allocation)| allocation.kind != MemoryKind::Device)
 }
 
 /// A range that begins in an allocation must end in it.
@@ -406,9 +442,22 @@ pub fn fill(
     stream.enqueue(Operation::Fill(command::Fill { target, pitch, width, height, value, element }))
 }
 
-/// `cuMemPrefetchAsync`, `cuMemAdvise`: nothing to move; checks the range.
-pub fn advise(address: u64, length: u64) -> Cuda {
-    context::current()?;
+/// The synchronous form: waits where the client could look.
+pub fn fill_and_wait(
+    stream: &Stream,
+    target: u64,
+    pitch: u64,
+    value: u32,
+    element: u32,
+    width: u64,
+    height: u64,
+) -> Cuda {
+    fill(stream, target, pitch, value, element, width, height)?;
+    if host_looks_at(target) { stream.wait() } else { Ok(()) }
+}
+
+/// Whether the engine sees all of a range; an error if not.
+pub(crate) fn check_seen(address: u64, length: u64) -> Cuda {
     if engine_sees(address, length) { Ok(()) } else { Err(CuResult::INVALID_VALUE) }
 }
 

@@ -1,7 +1,7 @@
 //! Streams: queues of operations, or the pen of a capture.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,8 @@ pub struct Stream {
     pub engine: Arc<Engine>,
     /// The capture that it takes part in.
     pub capture: Mutex<Option<Capture>>,
+    /// Launch attributes as `cuStreamSetAttribute` gave them, by their number. They tune; nothing here depends on them.
+    pub attributes: Mutex<BTreeMap<u32, [u8; 64]>>,
 }
 
 static STREAMS: Handles<Stream> = Handles::new();
@@ -54,7 +56,16 @@ thread_local! {
 impl Stream {
     /// A context's legacy stream.
     pub fn legacy(context: u64, engine: Arc<Engine>) -> Stream {
-        Stream { slot: 0, flags: 0, priority: 0, context, id: 1, engine, capture: Mutex::new(None) }
+        Stream {
+            slot: 0,
+            flags: 0,
+            priority: 0,
+            context,
+            id: 1,
+            engine,
+            capture: Mutex::default(),
+            attributes: Mutex::default(),
+        }
     }
 
     fn make(context: &Context, flags: u32, priority: i32) -> Cuda<Arc<Stream>> {
@@ -78,7 +89,8 @@ impl Stream {
             context: context.id,
             id,
             engine,
-            capture: Mutex::new(None),
+            capture: Mutex::default(),
+            attributes: Mutex::default(),
         }))
     }
 

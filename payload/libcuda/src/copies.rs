@@ -124,6 +124,46 @@ exports! {
         asynchronous(stream, target, source, bytes)
     }
 
+    fn cuMemcpyBatchAsync |cuMemcpyBatchAsync_ptsz with stream (
+        targets: *const u64,
+        sources: *const u64,
+        sizes: *const usize,
+        count: usize,
+        _attributes: *const c_void,
+        _indices: *const usize,
+        _attribute_count: usize,
+        failed: *mut usize,
+        stream: *mut c_void,
+    ) {
+        maybe(failed, usize::MAX);
+        let (targets, sources, sizes) = (list(targets, count), list(sources, count), list(sizes, count));
+        for (index, ((target, source), size)) in targets.iter().zip(sources).zip(sizes).enumerate() {
+            let outcome = asynchronous(stream, *target, *source, *size);
+            if outcome.is_err() {
+                maybe(failed, index);
+            }
+            outcome?;
+        }
+        Ok(())
+    }
+
+    fn cuMemcpyBatchAsync_v2 |cuMemcpyBatchAsync_v2_ptsz with stream (
+        targets: *const u64,
+        sources: *const u64,
+        sizes: *const usize,
+        count: usize,
+        _attributes: *const c_void,
+        _indices: *const usize,
+        _attribute_count: usize,
+        stream: *mut c_void,
+    ) {
+        let (targets, sources, sizes) = (list(targets, count), list(sources, count), list(sizes, count));
+        for ((target, source), size) in targets.iter().zip(sources).zip(sizes) {
+            asynchronous(stream, *target, *source, *size)?;
+        }
+        Ok(())
+    }
+
     fn cuMemcpy2D_v2 |cuMemcpy2D_v2_ptds as per_thread (order: *const Memcpy2D) {
         run_2d(order, &*memory::default_stream(per_thread)?, true)
     }

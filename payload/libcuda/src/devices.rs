@@ -103,13 +103,13 @@ exports! {
     }
 
     fn cuDeviceGetMemPool(pool: *mut usize, device: i32) {
-        *out(pool)? = pool::default_of(device)?;
+        *out(pool)? = pool::current_of(device)?;
         Ok(())
     }
 
     fn cuDeviceSetMemPool(device: i32, pool: usize) {
         device::description(device)?;
-        pool::by_handle(pool).map(drop)
+        pool::set_current(device, pool)
     }
 
     fn cuDeviceGetTexture1DLinearMaxWidth(width: *mut usize, _format: u32, _channels: u32, device: i32) {

@@ -8,13 +8,23 @@ fn fill(stream: &driver::stream::Stream, target: u64, value: u32, element: u32, 
     memory::fill(stream, target, 0, value, element, width as u64, 1)
 }
 
+fn fill_and_wait(
+    stream: &driver::stream::Stream,
+    target: u64,
+    value: u32,
+    element: u32,
+    width: usize,
+) -> Cuda {
+    memory::fill_and_wait(stream, target, 0, value, element, width as u64, 1)
+}
+
 fn asynchronous(stream: *mut c_void) -> Cuda<std::sync::Arc<driver::stream::Stream>> {
     stream::by_handle(stream as usize)
 }
 
 exports! {
     fn cuMemsetD8_v2 |cuMemsetD8_v2_ptds as per_thread (target: u64, value: u8, count: usize) {
-        fill(&*memory::default_stream(per_thread)?, target, value.into(), 1, count)
+        fill_and_wait(&*memory::default_stream(per_thread)?, target, value.into(), 1, count)
     }
 
     fn cuMemsetD8Async |cuMemsetD8Async_ptsz with stream (target: u64, value: u8, count: usize, stream: *mut c_void) {
@@ -29,7 +39,7 @@ exports! {
         height: usize,
     ) {
         let stream = memory::default_stream(per_thread)?;
-        memory::fill(&stream, target, pitch as u64, value.into(), 1, width as u64, height as u64)
+        memory::fill_and_wait(&stream, target, pitch as u64, value.into(), 1, width as u64, height as u64)
     }
 
     fn cuMemsetD2D8Async |cuMemsetD2D8Async_ptsz with stream (
@@ -44,7 +54,7 @@ exports! {
     }
 
     fn cuMemsetD16_v2 |cuMemsetD16_v2_ptds as per_thread (target: u64, value: u16, count: usize) {
-        fill(&*memory::default_stream(per_thread)?, target, value.into(), 2, count)
+        fill_and_wait(&*memory::default_stream(per_thread)?, target, value.into(), 2, count)
     }
 
     fn cuMemsetD16Async |cuMemsetD16Async_ptsz with stream (target: u64, value: u16, count: usize, stream: *mut c_void) {
@@ -59,7 +69,7 @@ exports! {
         height: usize,
     ) {
         let stream = memory::default_stream(per_thread)?;
-        memory::fill(&stream, target, pitch as u64, value.into(), 2, width as u64, height as u64)
+        memory::fill_and_wait(&stream, target, pitch as u64, value.into(), 2, width as u64, height as u64)
     }
 
     fn cuMemsetD2D16Async |cuMemsetD2D16Async_ptsz with stream (
@@ -74,7 +84,7 @@ exports! {
     }
 
     fn cuMemsetD32_v2 |cuMemsetD32_v2_ptds as per_thread (target: u64, value: u32, count: usize) {
-        fill(&*memory::default_stream(per_thread)?, target, value, 4, count)
+        fill_and_wait(&*memory::default_stream(per_thread)?, target, value, 4, count)
     }
 
     fn cuMemsetD32Async |cuMemsetD32Async_ptsz with stream (target: u64, value: u32, count: usize, stream: *mut c_void) {
@@ -89,7 +99,7 @@ exports! {
         height: usize,
     ) {
         let stream = memory::default_stream(per_thread)?;
-        memory::fill(&stream, target, pitch as u64, value, 4, width as u64, height as u64)
+        memory::fill_and_wait(&stream, target, pitch as u64, value, 4, width as u64, height as u64)
     }
 
     fn cuMemsetD2D32Async |cuMemsetD2D32Async_ptsz with stream (

@@ -37,9 +37,9 @@ pub unsafe fn prepare(order: &Order) -> Cuda<Launch> {
 }
 
 /// `CU_LAUNCH_ATTRIBUTE_COOPERATIVE`
-const ATTRIBUTE_COOPERATIVE: u32 = 2;
+pub const ATTRIBUTE_COOPERATIVE: u32 = 2;
 /// `CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION`
-const ATTRIBUTE_CLUSTER: u32 = 4;
+pub const ATTRIBUTE_CLUSTER: u32 = 4;
 
 exports! {
     fn cuLaunchKernel |cuLaunchKernel_ptsz with stream (

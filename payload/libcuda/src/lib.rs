@@ -14,6 +14,7 @@ mod door;
 mod contexts;
 mod copies;
 mod debugger;
+mod device_runtime;
 mod devices;
 mod entry_points;
 mod errors;

@@ -234,6 +234,17 @@ exports! {
         Ok(())
     }
 
+    fn cuLibraryGetManaged(_address: *mut u64, _bytes: *mut usize, handle: usize, _name: *const c_char) {
+        // Managed variables are placed like all others, and found by cuLibraryGetGlobal.
+        module::by_handle(handle)?;
+        Err(CuResult::NOT_FOUND)
+    }
+
+    fn cuLibraryGetUnifiedFunction(_function: *mut *mut c_void, handle: usize, _symbol: *const c_char) {
+        module::by_handle(handle)?;
+        Err(CuResult::NOT_FOUND)
+    }
+
     fn cuKernelGetFunction(function: *mut usize, kernel: usize) {
         module::function(kernel)?;
         *out(function)? = kernel;

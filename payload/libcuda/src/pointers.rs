@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use crate::door::*;
 use api::structs::memory_type;
-use driver::{CuResult, Cuda, context, memory};
+use driver::{CuResult, Cuda, context, memory, registered};
 use wire::control::MemoryKind;
 
 /// `CUpointer_attribute`
@@ -31,7 +31,10 @@ mod attribute {
 /// `data` must have room for the attribute's type.
 unsafe fn answer(data: *mut c_void, number: u32, address: u64) -> Cuda {
     use attribute::*;
-    let (start, found) = memory::find(address).ok_or(CuResult::INVALID_VALUE)?;
+    let Some((start, found)) = memory::find(address) else {
+        // SAFETY: the caller's promise.
+        return unsafe { answer_registered(data, number, address) };
+    };
     let host = found.kind == MemoryKind::Host;
     // SAFETY: the caller's promise, by the type of each attribute.
     unsafe {
@@ -53,8 +56,30 @@ unsafe fn answer(data: *mut c_void, number: u32, address: u64) -> Cuda {
             MAPPED => *out(data.cast::<u32>())? = 1,
             ALLOWED_HANDLE_TYPES => *out(data.cast::<u64>())? = 0,
             ACCESS_FLAGS => *out(data.cast::<u32>())? = 3,
-            MEMPOOL => *out(data.cast::<usize>())? = 0,
+            MEMPOOL => *out(data.cast::<usize>())? = found.pool,
             _ => return Err(CuResult::NOT_SUPPORTED),
+        }
+    }
+    Ok(())
+}
+
+/// The same of memory that the client has registered: the host's, without an address for kernels.
+///
+/// # Safety
+/// As `answer`.
+unsafe fn answer_registered(data: *mut c_void, number: u32, address: u64) -> Cuda {
+    use attribute::*;
+    let found = registered::find(address).ok_or(CuResult::INVALID_VALUE)?;
+    // SAFETY: the caller's promise, by the type of each attribute.
+    unsafe {
+        match number {
+            MEMORY_TYPE => *out(data.cast::<u32>())? = memory_type::HOST,
+            HOST_POINTER => *out(data.cast::<u64>())? = address,
+            RANGE_START => *out(data.cast::<u64>())? = found.start,
+            RANGE_SIZE => *out(data.cast::<u64>())? = found.length,
+            IS_MANAGED | MAPPED | SYNC_MEMOPS => *out(data.cast::<u32>())? = 0,
+            DEVICE_ORDINAL => *out(data.cast::<i32>())? = context::current()?.device,
+            _ => return Err(CuResult::INVALID_VALUE),
         }
     }
     Ok(())

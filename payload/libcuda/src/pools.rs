@@ -3,7 +3,8 @@
 use std::ffi::c_void;
 
 use crate::door::*;
-use driver::pool;
+use driver::managed::Location;
+use driver::{CuResult, Cuda, pool};
 
 /// `CUmemPoolProps` up to the location's id.
 #[repr(C)]
@@ -19,10 +20,38 @@ fn is_int(number: u32) -> bool {
     number <= 3
 }
 
+/// Pools exist for devices only.
+unsafe fn on_device(location: *const Location) -> Cuda<i32> {
+    const DEVICE: u32 = 1;
+    // SAFETY: the exported functions' callers promise a structure.
+    let location = unsafe { input(location) }?;
+    if location.kind == DEVICE {
+        return Ok(location.id);
+    }
+    driver::note::unsupported("memory pools of the host");
+    Err(CuResult::NOT_SUPPORTED)
+}
+
 exports! {
     fn cuMemPoolCreate(created: *mut usize, properties: *const Properties) {
-        *out(created)? = pool::create(input(properties)?.location)?;
+        let properties = input(properties)?;
+        let place = Location { kind: properties.location_type, id: properties.location };
+        *out(created)? = pool::create(on_device(&place)?)?;
         Ok(())
+    }
+
+    fn cuMemGetDefaultMemPool(found: *mut usize, location: *const Location, _allocation_type: u32) {
+        *out(found)? = pool::default_of(on_device(location)?)?;
+        Ok(())
+    }
+
+    fn cuMemGetMemPool(found: *mut usize, location: *const Location, _allocation_type: u32) {
+        *out(found)? = pool::current_of(on_device(location)?)?;
+        Ok(())
+    }
+
+    fn cuMemSetMemPool(location: *const Location, _allocation_type: u32, handle: usize) {
+        pool::set_current(on_device(location)?, handle)
     }
 
     fn cuMemPoolDestroy(handle: usize) {

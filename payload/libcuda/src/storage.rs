@@ -3,7 +3,8 @@
 use std::ffi::c_void;
 
 use crate::door::*;
-use driver::{CuResult, context, memory, stream};
+use driver::managed::Location;
+use driver::{CuResult, Cuda, context, managed, memory, pool, registered, stream};
 use wire::control::MemoryKind;
 
 /// Alignment of rows that `cuMemAllocPitch` gives.
@@ -15,6 +16,22 @@ const PITCH: usize = 512;
 pub struct IpcHandle {
     token: [u8; 32],
     rest: [u8; 32],
+}
+
+/// Writes an attribute of a range: numbers, as many as there is room for, the rest "no device".
+///
+/// # Safety
+/// `data` must be null or valid for writes of `size` bytes.
+unsafe fn range_attribute(data: *mut c_void, size: usize, values: Vec<i32>) -> Cuda {
+    if data.is_null() || size < 4 || !size.is_multiple_of(4) || (values.len() == 1 && size != 4 && size != 8)
+    {
+        return Err(CuResult::INVALID_VALUE);
+    }
+    for index in 0..size / 4 {
+        // SAFETY: the caller's promise.
+        unsafe { *data.cast::<i32>().add(index) = values.get(index).copied().unwrap_or(managed::NO_DEVICE) };
+    }
+    Ok(())
 }
 
 exports! {
@@ -57,14 +74,12 @@ exports! {
         memory::free(address)
     }
 
-    fn cuMemHostRegister_v2(_address: *mut c_void, _bytes: usize, _flags: u32) {
-        context::current()?;
-        memory::host_register()
+    fn cuMemHostRegister_v2(address: *mut c_void, bytes: usize, flags: u32) {
+        registered::register(address as u64, bytes as u64, flags)
     }
 
-    fn cuMemHostUnregister(_address: *mut c_void) {
-        context::current()?;
-        Err(CuResult::HOST_MEMORY_NOT_REGISTERED)
+    fn cuMemHostUnregister(address: *mut c_void) {
+        registered::unregister(address as u64)
     }
 
     fn cuMemHostGetDevicePointer_v2(device: *mut u64, host: u64, flags: u32) {
@@ -77,8 +92,9 @@ exports! {
     }
 
     fn cuMemHostGetFlags(flags: *mut u32, host: u64) {
-        let found = memory::find(host).filter(|(_, found)| found.kind == MemoryKind::Host);
-        *out(flags)? = found.ok_or(CuResult::INVALID_VALUE)?.1.flags;
+        let allocated = memory::find(host).filter(|(_, found)| found.kind == MemoryKind::Host).map(|(_, found)| found.flags);
+        let registered = || registered::find(host).map(|registration| registration.flags);
+        *out(flags)? = allocated.or_else(registered).ok_or(CuResult::INVALID_VALUE)?;
         Ok(())
     }
 
@@ -98,8 +114,8 @@ exports! {
     }
 
     fn cuMemAllocAsync |cuMemAllocAsync_ptsz with stream (address: *mut u64, bytes: usize, stream: *mut c_void) {
-        stream::by_handle(stream as usize)?;
-        *out(address)? = memory::allocate(MemoryKind::Device, bytes as u64, 0)?;
+        let target = out(address)?;
+        *target = memory::allocate_async(bytes as u64, None, &*stream::by_handle(stream as usize)?)?;
         Ok(())
     }
 
@@ -109,9 +125,9 @@ exports! {
         pool: usize,
         stream: *mut c_void,
     ) {
-        stream::by_handle(stream as usize)?;
-        driver::pool::by_handle(pool)?;
-        *out(address)? = memory::allocate(MemoryKind::Device, bytes as u64, 0)?;
+        pool::by_handle(pool)?;
+        let target = out(address)?;
+        *target = memory::allocate_async(bytes as u64, Some(pool), &*stream::by_handle(stream as usize)?)?;
         Ok(())
     }
 
@@ -119,13 +135,47 @@ exports! {
         memory::free_async(address, &*stream::by_handle(stream as usize)?)
     }
 
-    fn cuMemPrefetchAsync |cuMemPrefetchAsync_ptsz with stream (address: u64, bytes: usize, _device: i32, stream: *mut c_void) {
+    fn cuMemPrefetchAsync_v2 |cuMemPrefetchAsync_v2_ptsz with stream (
+        address: u64,
+        bytes: usize,
+        location: Location,
+        _flags: u32,
+        stream: *mut c_void,
+    ) {
         stream::by_handle(stream as usize)?;
-        memory::advise(address, bytes as u64)
+        managed::prefetch(address, bytes as u64, location)
     }
 
-    fn cuMemAdvise(address: u64, bytes: usize, _advice: u32, _device: i32) {
-        memory::advise(address, bytes as u64)
+    fn cuMemAdvise_v2(address: u64, bytes: usize, advice: u32, location: Location) {
+        managed::advise(address, bytes as u64, advice, location)
+    }
+
+    fn cuMemRangeGetAttribute(data: *mut c_void, size: usize, number: u32, address: u64, bytes: usize) {
+        range_attribute(data, size, managed::attribute(address, bytes as u64, number)?)
+    }
+
+    fn cuMemRangeGetAttributes(
+        data: *mut *mut c_void,
+        sizes: *const usize,
+        numbers: *const u32,
+        count: usize,
+        address: u64,
+        bytes: usize,
+    ) {
+        for (index, number) in list(numbers, count).iter().enumerate() {
+            let found = managed::attribute(address, bytes as u64, *number)?;
+            range_attribute(*data.add(index), *sizes.add(index), found)?;
+        }
+        Ok(())
+    }
+
+    fn cuMemPrefetchAsync |cuMemPrefetchAsync_ptsz with stream (address: u64, bytes: usize, device: i32, stream: *mut c_void) {
+        stream::by_handle(stream as usize)?;
+        managed::prefetch(address, bytes as u64, Location::of_device(device))
+    }
+
+    fn cuMemAdvise(address: u64, bytes: usize, advice: u32, device: i32) {
+        managed::advise(address, bytes as u64, advice, Location::of_device(device))
     }
 
     fn cuIpcGetMemHandle(handle: *mut IpcHandle, address: u64) {

@@ -2,7 +2,10 @@
 
 use std::ffi::c_void;
 
+use api::structs::StreamMemOp;
+
 use crate::door::*;
+use crate::graphs::{EdgeData, check_edge_data};
 use driver::operation::{HostFunction, Operation};
 use driver::{CuResult, Cuda, context, event, graph, stream};
 use wire::command;
@@ -36,13 +39,84 @@ thread_local! {
 }
 
 fn write_value(stream: *mut c_void, address: u64, value: u64, width: u32) -> Cuda {
-    let order = command::WriteValue { address, value, width, reserved: 0 };
-    stream::by_handle(stream as usize)?.enqueue(Operation::WriteValue(order))
+    stream::by_handle(stream as usize)?.enqueue(write(address, value, width))
+}
+
+fn write(address: u64, value: u64, width: u32) -> Operation {
+    Operation::WriteValue(command::WriteValue { address, value, width, reserved: 0 })
 }
 
 fn wait_value(stream: *mut c_void, address: u64, value: u64, width: u32, flags: u32) -> Cuda {
-    let order = command::WaitValue { address, value, width, comparison: flags & 3 };
-    stream::by_handle(stream as usize)?.enqueue(Operation::WaitValue(order))
+    stream::by_handle(stream as usize)?.enqueue(wait(address, value, width, flags))
+}
+
+fn wait(address: u64, value: u64, width: u32, flags: u32) -> Operation {
+    Operation::WaitValue(command::WaitValue { address, value, width, comparison: flags & 3 })
+}
+
+/// Of `CUlaunchAttributeID`, those that a stream has.
+const STREAM_ATTRIBUTES: [u32; 5] = [1, ATTRIBUTE_SYNCHRONIZATION_POLICY, ATTRIBUTE_PRIORITY, 9, 10];
+const ATTRIBUTE_SYNCHRONIZATION_POLICY: u32 = 3;
+const ATTRIBUTE_PRIORITY: u32 = 8;
+
+fn attributes(
+    stream: &stream::Stream,
+) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<u32, [u8; 64]>> {
+    stream.attributes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// `CUstreamBatchMemOpType`
+mod memory_operation {
+    pub const WAIT_32: u32 = 1;
+    pub const WRITE_32: u32 = 2;
+    pub const FLUSH_REMOTE_WRITES: u32 = 3;
+    pub const WAIT_64: u32 = 4;
+    pub const WRITE_64: u32 = 5;
+    pub const BARRIER: u32 = 6;
+}
+
+/// The operations of `cuStreamBatchMemOp`, in their order.
+pub fn batch(words: &[StreamMemOp]) -> Cuda<Vec<Operation>> {
+    use memory_operation::*;
+    let operation = |word: &StreamMemOp| {
+        let narrow = word.value & 0xffff_ffff;
+        Ok(match word.operation {
+            WAIT_32 => wait(word.address, narrow, 4, word.flags),
+            WAIT_64 => wait(word.address, word.value, 8, word.flags),
+            WRITE_32 => write(word.address, narrow, 4),
+            WRITE_64 => write(word.address, word.value, 8),
+            // Operations of a stream are ordered for everybody, and nobody writes from afar.
+            FLUSH_REMOTE_WRITES | BARRIER => Operation::Nothing,
+            other => {
+                driver::note::unsupported(&format!("cuStreamBatchMemOp of operation {other}"));
+                return Err(CuResult::NOT_SUPPORTED);
+            }
+        })
+    };
+    words.iter().map(operation).collect()
+}
+
+/// The other way round, for a graph that is asked.
+pub fn memory_word(operation: &Operation) -> Option<StreamMemOp> {
+    use memory_operation::*;
+    let word = |operation, address, value, flags| StreamMemOp {
+        operation,
+        address,
+        value,
+        flags,
+        alias: 0,
+        reserved: 0,
+    };
+    match operation {
+        Operation::WaitValue(order) => {
+            let kind = if order.width == 4 { WAIT_32 } else { WAIT_64 };
+            Some(word(kind, order.address, order.value, order.comparison))
+        }
+        Operation::WriteValue(order) => {
+            Some(word(if order.width == 4 { WRITE_32 } else { WRITE_64 }, order.address, order.value, 0))
+        }
+        _ => None,
+    }
 }
 
 exports! {
@@ -94,6 +168,43 @@ exports! {
     fn cuStreamGetCtx |cuStreamGetCtx_ptsz with stream (stream: *mut c_void, owner: *mut usize) {
         stream::by_handle(stream as usize)?;
         *out(owner)? = context::get_current()?;
+        Ok(())
+    }
+
+    fn cuStreamGetCtx_v2 |cuStreamGetCtx_v2_ptsz with stream (stream: *mut c_void, owner: *mut usize, green: *mut usize) {
+        stream::by_handle(stream as usize)?;
+        *out(owner)? = context::get_current()?;
+        maybe(green, 0);
+        Ok(())
+    }
+
+    fn cuStreamGetAttribute |cuStreamGetAttribute_ptsz with stream (stream: *mut c_void, number: u32, value: *mut [u8; 64]) {
+        let stream = stream::by_handle(stream as usize)?;
+        let set = attributes(&stream).get(&number).copied();
+        let mut answer = set.unwrap_or([0; 64]);
+        match number {
+            _ if !STREAM_ATTRIBUTES.contains(&number) => return Err(CuResult::INVALID_VALUE),
+            ATTRIBUTE_PRIORITY => answer[..4].copy_from_slice(&stream.priority.to_ne_bytes()),
+            ATTRIBUTE_SYNCHRONIZATION_POLICY if set.is_none() => answer[0] = 1,
+            _ => {}
+        }
+        *out(value)? = answer;
+        Ok(())
+    }
+
+    fn cuStreamSetAttribute |cuStreamSetAttribute_ptsz with stream (stream: *mut c_void, number: u32, value: *const [u8; 64]) {
+        let stream = stream::by_handle(stream as usize)?;
+        if !STREAM_ATTRIBUTES.contains(&number) {
+            return Err(CuResult::INVALID_VALUE);
+        }
+        attributes(&stream).insert(number, *input(value)?);
+        Ok(())
+    }
+
+    fn cuStreamCopyAttributes |cuStreamCopyAttributes_ptsz as _per_thread (target: *mut c_void, source: *mut c_void) {
+        let (target, source) = (stream::by_handle(target as usize)?, stream::by_handle(source as usize)?);
+        let copied = attributes(&source).clone();
+        *attributes(&target) = copied;
         Ok(())
     }
 
@@ -218,6 +329,30 @@ exports! {
         let mut capture = stream.capture.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         capture.as_mut().ok_or(CuResult::ILLEGAL_STATE)?.set_dependencies(list(dependencies, count), flags == 0);
         Ok(())
+    }
+
+    fn cuStreamUpdateCaptureDependencies_v2 |cuStreamUpdateCaptureDependencies_v2_ptsz with stream (
+        stream: *mut c_void,
+        dependencies: *const usize,
+        edges: *const EdgeData,
+        count: usize,
+        flags: u32,
+    ) {
+        check_edge_data(edges, count)?;
+        match cuStreamUpdateCaptureDependencies(stream, dependencies, count, flags) {
+            0 => Ok(()),
+            error => Err(CuResult(error)),
+        }
+    }
+
+    fn cuStreamBatchMemOp_v2 |cuStreamBatchMemOp_v2_ptsz with stream (
+        stream: *mut c_void,
+        count: u32,
+        operations: *const StreamMemOp,
+        _flags: u32,
+    ) {
+        let stream = stream::by_handle(stream as usize)?;
+        batch(list(operations, count as usize))?.into_iter().try_for_each(|operation| stream.enqueue(operation))
     }
 
     fn cuThreadExchangeStreamCaptureMode(mode: *mut u32) {

@@ -6,10 +6,10 @@
 /// (attribute, value, why).
 pub const CPU_ENGINE: &[(usize, i32, &str)] = &[
     (86, 0, "host native atomics: no link to speak of"),
-    (91, 0, "pointers of registered memory differ from the host's: registration is not supported"),
+    (91, 0, "registered memory has no address for kernels: it serves copies"),
     (92, 0, "first form of stream memory operations"),
     (96, 0, "cooperative launch on several devices"),
-    (99, 0, "host pointers of registered memory"),
+    (99, 0, "registration of host memory, as far as kernels would use it"),
     (102, 0, "virtual memory management (cuMemCreate …)"),
     (103, 0, "sharing by POSIX descriptor goes with virtual memory management"),
     (112, 0, "sparse arrays"),

@@ -124,8 +124,13 @@ pub struct Kernel {
     pub(crate) parameter_bytes: u32,
     pub(crate) flush: Flush,
     pub(crate) max_threads: u32,
+    /// As `.maxnreg` says. It bounds what is told; nothing here is allocated by it.
+    pub(crate) max_registers: u32,
     pub(crate) module: Arc<ptx::Module>,
 }
+
+/// Registers that a thread can have on any card.
+pub(crate) const MOST_REGISTERS: u32 = 255;
 
 /// What `cuFuncGetAttribute` asks for.
 pub struct Attributes {
@@ -148,9 +153,15 @@ impl Kernel {
         Attributes {
             max_threads: self.max_threads,
             static_shared: self.static_shared,
-            constant: 0,
+            constant: self
+                .module
+                .variables()
+                .iter()
+                .filter(|it| it.space == ptx::Space::Const)
+                .map(ptx::Variable::size)
+                .sum(),
             local: entry.local_bytes,
-            registers: (entry.body.register_count / 4).clamp(16, 255),
+            registers: (entry.body.register_count / 4).clamp(16, MOST_REGISTERS).min(self.max_registers),
         }
     }
 
