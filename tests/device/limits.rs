@@ -14,6 +14,17 @@ fn memory_beyond_the_card_is_refused_and_what_is_freed_can_be_had_again() {
     run("exhausted", &["--memory", "1G"]).assert_exit(0).assert_stdout("ok\n");
 }
 
+/// As on a real card. Ollama, having unloaded a model, waits for memory that the model alone did not hold.
+#[test]
+fn context_costs_memory_of_its_own_device_once_and_little_of_a_small_card() {
+    run("entered", &["--gpus", "2", "--memory", "4G"])
+        .assert_exit(0)
+        .assert_stdout("115343360 115343360 115343360\n");
+    run("entered", &["--gpus", "2", "--memory", "320M"])
+        .assert_exit(0)
+        .assert_stdout("10485760 10485760 10485760\n");
+}
+
 #[test]
 fn wild_kernel_is_an_illegal_address_in_its_own_process_only() {
     let run = run("neighbours", &[]);

@@ -155,6 +155,39 @@ static void hold(int with_child) {
 }
 
 // Started with --memory 1G.
+// Bytes that are held of the device of the current context.
+static size_t used(void) {
+    size_t left, total;
+    OK(info(&left, &total));
+    return total - left;
+}
+
+// Prints what a context costs on the second device, seen by another process, and what one and two cost on the first.
+static void entered(void) {
+    int told[2], done[2];
+    HOLDS(pipe(told) == 0 && pipe(done) == 0);
+    pid_t other = fork();
+    size_t on_second;
+    void *context;
+    load_library();
+    OK(init(0));
+    if (other == 0) {
+        OK(make(&context, 0, 1));
+        on_second = used();
+        HOLDS(write(told[1], &on_second, sizeof on_second) == sizeof on_second);
+        close(done[1]);
+        _exit(read(done[0], &on_second, 1) != 0);
+    }
+    HOLDS(read(told[0], &on_second, sizeof on_second) == sizeof on_second);
+    OK(make(&context, 0, 0));
+    size_t first = used();
+    OK(make(&context, 0, 0));
+    printf("%zu %zu %zu\n", on_second, first, used());
+    close(done[1]);
+    int status;
+    HOLDS(waitpid(other, &status, 0) == other && status == 0);
+}
+
 static void exhausted(void) {
     address place, other;
     size_t before, after, total;
@@ -466,6 +499,7 @@ int main(int count, char **arguments) {
     if (!strcmp(part, "blocked")) blocked();
     else if (!strcmp(part, "hold")) hold(0);
     else if (!strcmp(part, "hold-forked")) hold(1);
+    else if (!strcmp(part, "entered")) entered();
     else if (!strcmp(part, "exhausted")) exhausted();
     else if (!strcmp(part, "neighbours")) neighbours();
     else if (!strcmp(part, "forked")) forked();

@@ -38,7 +38,8 @@ thread_local! {
 
 impl Context {
     fn new(device: i32, flags: u32, primary: bool) -> Cuda<Arc<Context>> {
-        let engine = get()?.engine()?;
+        let driver = get()?;
+        let engine = driver.engine(driver.device(device)?.index)?;
         check(&engine)?;
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         let legacy = Arc::new(Stream::legacy(id, engine.clone()));

@@ -125,13 +125,13 @@ impl Driver {
             .ok_or(CuResult::INVALID_DEVICE)
     }
 
-    /// The process's engine, started at the first context.
-    pub fn engine(&self) -> Cuda<Arc<Engine>> {
+    /// The process's engine, started at the first context, which is on the device of that index.
+    pub fn engine(&self, index: u32) -> Cuda<Arc<Engine>> {
         let mut engine = lock(&self.engine);
         if let Some(engine) = engine.as_ref() {
             return Ok(engine.clone());
         }
-        let started = Arc::new(Engine::connect(&self.connection).map_err(status)?);
+        let started = Arc::new(Engine::connect(&self.connection, index).map_err(status)?);
         *engine = Some(started.clone());
         Ok(started)
     }

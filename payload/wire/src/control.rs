@@ -224,6 +224,10 @@ pub const WINDOW_LENGTH: u64 = 0x100_0000_0000;
 pub struct Connect {
     /// One of [`WINDOWS`]: where the caller has room, reserved with `PROT_NONE` if its limits permit.
     pub window: u64,
+    /// Index of the device that the first context is made on.
+    pub device: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Answer to [`Connect`]. The descriptors are already in the caller, close-on-exec; it maps them and closes them.

@@ -31,6 +31,8 @@ pub struct Description {
     pub total_memory: u64,
     /// Memory that NVML v2 reports as reserved by the driver, bytes; not part of `total_memory`'s free figure.
     pub reserved_memory: u64,
+    /// Memory that a process's first context on the card costs besides its allocations, bytes.
+    pub context_memory: u64,
     /// Maximum clocks in MHz: graphics, SM, memory, video.
     pub clocks_max: [u32; 4],
     /// Idle clocks in MHz: graphics, SM, memory, video.

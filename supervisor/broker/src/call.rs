@@ -167,9 +167,9 @@ fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: 
 }
 
 fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) -> Answer {
-    broker.announcement();
     let process = caller.process();
-    if !caller.is_waiting() || !control::WINDOWS.contains(&order.window) {
+    let is_device = (order.device as usize) < broker.announcement().devices.len();
+    if !caller.is_waiting() || !is_device || !control::WINDOWS.contains(&order.window) {
         return Err(Status::Invalid);
     }
     // A process that connects anew has lost its old connection (it began another program).
@@ -180,6 +180,7 @@ fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) ->
         broker.events.push(Event::EngineFailed { process, text });
         return Err(Status::EngineFailed);
     }
+    broker.enter_device(process, order.device);
     let session = &broker.sessions[&process];
     let installed = caller.install(session.engine.area().as_fd());
     let Ok(area) = installed else {
@@ -196,6 +197,9 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
         return Err(Status::Invalid);
     }
     let length = order.length.checked_next_multiple_of(PAGE).ok_or(Status::OutOfMemory)?;
+    if kind != MemoryKind::Host {
+        broker.enter_device(process, order.device);
+    }
     let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
     let can_be_backed = broker.can_back(session, length);
     let charged = if kind == MemoryKind::Host { 0 } else { length };

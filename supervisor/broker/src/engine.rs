@@ -17,7 +17,7 @@ use crate::backing::Cgroup;
 use crate::session::Session;
 use crate::watch::Source;
 use crate::zygote::{Zygote, pair};
-use crate::{Broker, Event, ledger, memory};
+use crate::{Broker, Event, memory};
 
 /// An engine from order to end.
 pub struct Engine {
@@ -157,12 +157,20 @@ impl Broker {
             .add(client.as_fd(), Source::Client(process))
             .and_then(|()| self.watch.add(engine.socket.as_fd(), Source::EngineSocket(process)));
         watching.map_err(|error| format!("can't watch process {process}: {error}"))?;
-        // A card too small for a context still has one: the figure is an estimate, and what follows will be refused.
-        let room = self.ledger.free(0).min(ledger::CONTEXT_BYTES);
-        let _ = self.ledger.charge(0, process, room);
         let session = Session::new(client, engine, window, Cgroup::of(process));
         self.sessions.insert(process, session);
         Ok(())
+    }
+
+    /// Charges a process for a context on a device, once. Does nothing if the process has no session.
+    pub(crate) fn enter_device(&mut self, process: u32, device: u32) {
+        let cost = self.announcement().devices.get(device as usize).map_or(0, |card| card.context_memory);
+        let Some(session) = self.sessions.get_mut(&process) else { return };
+        if session.entered.insert(device) {
+            // `--memory` makes cards that are smaller than any real one of their kind: contexts shrink with them.
+            let cost = cost.min(self.ledger.capacity(device) / 32).min(self.ledger.free(device));
+            let _ = self.ledger.charge(device, process, cost);
+        }
     }
 
     fn order_engine(

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What a context costs on a card besides its allocations: the engine, the shared area. Charged to the first device.
-pub const CONTEXT_BYTES: u64 = 64 << 20;
-
 /// Accounts of one card.
 #[derive(Clone, Debug, Default)]
 struct Account {

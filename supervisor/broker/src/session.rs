@@ -1,6 +1,6 @@
 //! One client process and what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct Session {
     grants: BTreeMap<u64, Grant>,
     /// Bytes of the grants that are this session's own.
     promised: u64,
+    /// Devices on which it was charged for a context.
+    pub entered: BTreeSet<u32>,
     /// Newest grant's number.
     pub map_sequence: u32,
     /// Whose limits the pages count against.
@@ -53,6 +55,7 @@ impl Session {
             space: AddressSpace::new(window),
             grants: BTreeMap::new(),
             promised: 0,
+            entered: BTreeSet::new(),
             map_sequence: 0,
             cgroup,
         }

@@ -23,6 +23,7 @@ pub struct Profile {
     /// Bytes.
     pub memory: u64,
     reserved_memory: u64,
+    context_memory: u64,
     /// Streaming multiprocessors.
     pub multiprocessors: u32,
     threads_per_multiprocessor: u32,
@@ -118,6 +119,7 @@ impl Profile {
             memory_bus_width: self.memory_bus_width,
             total_memory: memory,
             reserved_memory: self.reserved_memory,
+            context_memory: self.context_memory,
             clocks_max: self.clocks_max,
             clocks_idle: self.clocks_idle,
             power: self.power,
