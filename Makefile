@@ -4,7 +4,7 @@ CARGO ?= cargo
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Without a loader at work both start 0.4 ms sooner, and run in a root that has no libraries.
 STATIC := -C target-feature=+crt-static
-PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt
+PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt libnccl
 
 .PHONY: help build demo test clients bench lint clean
 
