@@ -37,6 +37,9 @@ impl Module {
                 out.push_str(";\n");
             }
         }
+        for (name, function) in self.aliases() {
+            let _ = writeln!(out, ".alias {name}, {function};");
+        }
         Ok(out)
     }
 
@@ -54,7 +57,9 @@ impl Module {
     ) -> Result<(), crate::ParseError> {
         print_linkage(variable.linkage, out);
         print_declaration(variable, &variable.name, out);
-        if variable.is_initialised() {
+        if variable.ty.is_opaque() && variable.is_initialised() {
+            let _ = write!(out, " = {}", self.initialiser_text(variable));
+        } else if variable.is_initialised() {
             out.push_str(" = {");
             for (index, element) in self.initial_elements(variable)?.iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
@@ -155,6 +160,9 @@ fn print_linkage(linkage: Linkage, out: &mut String) {
 
 fn print_declaration(variable: &Variable, name: &str, out: &mut String) {
     let _ = write!(out, ".{} ", variable.space);
+    if variable.managed {
+        out.push_str(".attribute(.managed) ");
+    }
     if variable.align != variable.ty.size() && variable.space != Space::Reg {
         let _ = write!(out, ".align {} ", variable.align);
     }
