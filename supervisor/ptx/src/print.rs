@@ -46,8 +46,9 @@ impl Module {
     /// The directives that a module begins with.
     pub(crate) fn print_head(&self) -> String {
         let (major, minor) = self.version;
-        let (target, size) = (&self.target, self.address_size);
-        format!(".version {major}.{minor}\n.target {target}\n.address_size {size}\n")
+        let target =
+            if self.target.is_empty() { String::new() } else { format!(".target {}\n", self.target) };
+        format!(".version {major}.{minor}\n{target}.address_size {}\n", self.address_size)
     }
 
     pub(crate) fn print_variable(
@@ -105,7 +106,7 @@ impl Module {
         let again = Module::parse(module).map_err(|error| format!("printed, it does not parse: {error}"))?;
         let other = again.function_named(&function.name).ok_or("printed, it has no such function")?;
         if !function.same_header(other) {
-            return Err("printed, its header differs".into());
+            return Err(format!("printed, its header differs: {}", module_head(function)));
         }
         let parsed = again.body(other).map_err(|error| format!("printed, it does not parse: {error}"))?;
         body.difference(&parsed).map_or(Ok(()), Err)
@@ -466,4 +467,11 @@ impl Body {
                 (mine, others) => mine == others,
             })
     }
+}
+
+/// A header as text, for messages.
+fn module_head(function: &Function) -> String {
+    let mut out = String::new();
+    print_header(function, &mut out);
+    out.trim_end().to_owned()
 }

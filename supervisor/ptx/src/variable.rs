@@ -277,6 +277,10 @@ fn declarator(
     }
     let mut initialiser = None;
     if cursor.eat(b'=') {
+        // PTX ISA 5.4.4.
+        if !matches!(space, Space::Global | Space::Const) {
+            return Err(format!("`{name}` lies in `.{space}`, which has no initial values"));
+        }
         cursor.skip_space();
         initialiser = Some(cursor.at as u32);
         if open {
