@@ -1,4 +1,4 @@
-//! `census [--one-in N] [--seed N] [--no-decode] [--round-trip] [CARRIER…]`: parses every kernel of every PTX image that
+//! `census [--images-one-in N] [--one-in N] [--seed N] [--no-decode] [--round-trip] [CARRIER…]`: parses every kernel of every PTX image that
 //! packages of registries carry, and prints how many are parsed, what is refused, and how many today's interpreter can run.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    println!("seed {}, one kernel in {}", plan.seed, plan.one_in);
+    println!(
+        "seed {}, one image in {}, of those one kernel in {}",
+        plan.seed, plan.images_one_in, plan.one_in
+    );
     println!(
         "carrier            images      MB   kernels    parsed   refused  invalid  changed   decoded    MB/s  seconds"
     );
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<(Plan, Vec<&'static Carrier>), String> {
-    let mut plan = Plan { one_in: 1, seed: 1, round_trip: false, decode: true };
+    let mut plan = Plan { images_one_in: 1, one_in: 1, seed: 1, round_trip: false, decode: true };
     let mut names = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -60,6 +63,7 @@ fn arguments() -> Result<(Plan, Vec<&'static Carrier>), String> {
         };
         match argument.as_str() {
             "--one-in" => plan.one_in = number()?.max(1),
+            "--images-one-in" => plan.images_one_in = number()?.max(1),
             "--seed" => plan.seed = number()?,
             "--round-trip" => plan.round_trip = true,
             "--no-decode" => plan.decode = false,
