@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         plan.seed, plan.images_one_in, plan.one_in
     );
     println!(
-        "carrier            images      MB   kernels    parsed   refused  invalid  changed   decoded    MB/s  seconds"
+        "carrier            images      MB   kernels    parsed   refused  invalid  changed   decoded   scan  parse  seconds"
     );
     let (mut total, mut missing, started) = (Census::default(), 0, Instant::now());
     for carrier in chosen {
@@ -43,12 +43,18 @@ fn main() -> ExitCode {
     }
     print("total", &total, started);
     println!(
-        "largest image {:.1} MB; scanning {:.0} MB/s of one core",
-        total.largest as f64 / 1e6,
-        scan_speed(&total)
+        "scan and parse are MB of text that one core does in a second; the largest image has {:.1} MB",
+        total.largest as f64 / 1e6
     );
     let sound = total.refused.is_empty() && total.changed.is_empty() && total.kernels > 0;
-    println!("missing carriers: {missing}");
+    let more = if missing == 0 { String::new() } else { format!("; {missing} carriers can't be had") };
+    println!(
+        "result {} of {} kernels parse ({:.1} GB of PTX), today's interpreter decodes {}{more}",
+        total.parsed,
+        total.kernels,
+        total.bytes as f64 / 1e9,
+        total.decoded,
+    );
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -79,14 +85,10 @@ fn arguments() -> Result<(Plan, Vec<&'static Carrier>), String> {
     Ok((plan, CARRIERS.iter().filter(wanted).collect()))
 }
 
-fn scan_speed(census: &Census) -> f64 {
-    census.bytes as f64 / 1e6 / census.scanning.as_secs_f64().max(1e-9)
-}
-
 fn print(name: &str, census: &Census, begun: Instant) {
     let sum = |map: &BTreeMap<String, usize>| map.values().sum::<usize>();
     println!(
-        "{name:17} {:7} {:7.1} {:9} {:9} {:9} {:8} {:8} {:9} {:7.0} {:8.1}",
+        "{name:17} {:7} {:7.1} {:9} {:9} {:9} {:8} {:8} {:9} {:6.0} {:6.0} {:8.1}",
         census.images,
         census.bytes as f64 / 1e6,
         census.kernels,
@@ -95,7 +97,8 @@ fn print(name: &str, census: &Census, begun: Instant) {
         sum(&census.invalid),
         sum(&census.changed),
         census.decoded,
-        census.speed(),
+        census.scan_speed(),
+        census.parse_speed(),
         begun.elapsed().as_secs_f64(),
     );
     for (what, reasons) in [
