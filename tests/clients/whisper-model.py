@@ -68,16 +68,19 @@ def numbers_of(random, name, shape):
         return 3 * numbers / WIDTH**0.5
     if name.endswith("weight"):
         return numbers / numpy.prod(shape[1:]) ** 0.5
-    return 0.5 * numbers
+    # Positions tell more than words, or one word would be repeated for ever.
+    return numbers
 
 
 def main():
     libraries, target, name = sys.argv[1:]
     library, kind, random = Library(libraries), Type[name], numpy.random.default_rng(11)
     with open(target, "wb") as file:
-        file.write(struct.pack("<12i", 0x67676D6C, VOCABULARY, AUDIO_CONTEXT, WIDTH, HEADS, LAYERS, TEXT_CONTEXT, WIDTH, HEADS, LAYERS, MELS, FILE_TYPES[name]))
-        filters = numpy.maximum(0, 1 - abs(numpy.linspace(0, MELS, FREQUENCIES)[None, :] - numpy.arange(MELS)[:, None])).astype(numpy.float32)
-        file.write(struct.pack("<2i", MELS, FREQUENCIES) + filters.tobytes())
+        sizes = (VOCABULARY, AUDIO_CONTEXT, WIDTH, HEADS, LAYERS, TEXT_CONTEXT, WIDTH, HEADS, LAYERS, MELS)
+        file.write(struct.pack("<12i", 0x67676D6C, *sizes, FILE_TYPES[name]))
+        # Triangles side by side.
+        distance = abs(numpy.linspace(0, MELS, FREQUENCIES)[None, :] - numpy.arange(MELS)[:, None])
+        file.write(struct.pack("<2i", MELS, FREQUENCIES) + numpy.maximum(0, 1 - distance).astype(numpy.float32).tobytes())
         file.write(struct.pack("<i", WORDS))
         for index in range(WORDS):
             word = (NEEDED[index] if index < len(NEEDED) else f" w{index}").encode()
@@ -88,7 +91,8 @@ def main():
             # Convolutions are kept in 16 bits unless everything is in 32.
             stored = kind if matrix else Type.F16 if len(shape) == 3 and kind != Type.F32 else Type.F32
             data = library.stored(stored, numbers)
-            file.write(struct.pack(f"<{3 + len(shape)}i", len(shape), len(tensor), stored, *reversed(shape)) + tensor.encode() + data.tobytes())
+            head = struct.pack(f"<{3 + len(shape)}i", len(shape), len(tensor), stored, *reversed(shape))
+            file.write(head + tensor.encode() + data.tobytes())
 
 
 main()

@@ -7,7 +7,8 @@ const {WhisperContext} = require(addon);
 // Half a minute would be the longest piece; two tones that come and go are a few seconds. Signed 16 bits at 16 kHz.
 const sound = Int16Array.from({length: 4 * 16000}, (_, index) => {
     const seconds = index / 16000;
-    return 8000 * (Math.sin(2 * Math.PI * 440 * seconds) * Math.sin(3 * seconds) + 0.5 * Math.sin(2 * Math.PI * 1330 * seconds) * Math.sin(7 * seconds));
+    const tone = (hertz, change) => Math.sin(2 * Math.PI * hertz * seconds) * Math.sin(change * seconds);
+    return 8000 * tone(440, 3) + 4000 * tone(1330, 7);
 });
 
 async function main() {
@@ -17,7 +18,9 @@ async function main() {
     for (const file of models) {
         for (const useFlashAttn of [false, true]) {
             const context = await new WhisperContext({filePath: file, useGpu: device === "gpu", useFlashAttn});
-            const {promise} = context.transcribeData(sound.buffer, {maxThreads: 1, language: "en", temperature: 0, temperatureInc: 0, bestOf: 1, beamSize: 1});
+            const {promise} = context.transcribeData(sound.buffer, {
+                maxThreads: 1, language: "en", temperature: 0, temperatureInc: 0, bestOf: 1, beamSize: 1
+            });
             const {result} = await promise;
             results[`${path.basename(file)}${useFlashAttn ? " flash" : ""}`] = result;
             await context.release();
