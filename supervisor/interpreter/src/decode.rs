@@ -278,6 +278,9 @@ impl Decoder<'_> {
     fn plain(&mut self, instruction: &Instruction, mnemonic: &Mnemonic) -> Decoded<()> {
         use Op::*;
         let operands = &instruction.operands;
+        if let Some(what) = not_implemented(mnemonic) {
+            return Err(what.into());
+        }
         match mnemonic.op {
             Ld | Ldu | St | Atom | Red | Cvta | Isspacep => self.memory(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority => Ok(()),
@@ -297,13 +300,30 @@ impl Decoder<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn arithmetic(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         use ptx::Type;
-        match mnemonic.ty().ok_or("an instruction without a type")? {
+        match mnemonic.ty().ok_or("not implemented")? {
             Type::Pred => self.logic_of_predicates(mnemonic, operands),
             Type::F32 => self.single(mnemonic, operands),
             Type::F64 => self.double(mnemonic, operands),
             Type::F16 | Type::Bf16 | Type::F16x2 | Type::Bf16x2 => self.half(mnemonic, operands),
             _ => self.integer(mnemonic, operands),
         }
+    }
+}
+
+/// Words that change what is computed, and that the decoders below do not look at: without this they would compute something
+/// else and say nothing.
+fn not_implemented(mnemonic: &Mnemonic) -> Option<&'static str> {
+    use Op::*;
+    let has = |modifier| mnemonic.has(modifier);
+    match mnemonic.op {
+        Fma if has(Modifier::Oob) => Some("`.oob` is not implemented"),
+        Add | Sub | Fma if mnemonic.types.len() > 1 => Some("mixed precision is not implemented"),
+        Min | Max if has(Modifier::AbsModifier) && !has(Modifier::XorSign) => {
+            Some("`.abs` without `.xorsign` is not implemented")
+        }
+        St | Red if has(Modifier::Async) => Some("asynchronous stores are not implemented"),
+        Cvt if has(Modifier::Pack) || has(Modifier::Rs) => Some("this form of conversion is not implemented"),
+        _ => None,
     }
 }
 

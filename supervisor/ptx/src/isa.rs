@@ -5,6 +5,7 @@
 //! matches on [`Op`]. [Modifiers](modifiers) are a table of their own, because most of them mean the same wherever they stand.
 //! Source: PTX ISA 9.0, chapter 9.7.
 
+pub mod examples;
 pub mod form;
 pub mod instructions;
 pub mod modifiers;

@@ -58,7 +58,9 @@ impl Body {
                 1 => place.list(operand, mnemonic.named(ty), Some(1)),
                 count => place.list(operand, mnemonic.named(ty), Some(count)),
             },
-            Kind::Braces(ty, count) => place.list(operand, mnemonic.named(ty), count),
+            Kind::Braces(ty, count) => {
+                place.list(operand, mnemonic.named(ty), count.or(mnemonic.matrix_registers()))
+            }
             Kind::Fragment(matrix, nth) => {
                 let (ty, count) = mnemonic.fragment(matrix, nth);
                 place.list(operand, ty, Some(count))
@@ -203,7 +205,7 @@ impl Place<'_> {
 
 impl Mnemonic {
     /// A type of this mnemonic.
-    fn named(&self, which: Which) -> Type {
+    pub(crate) fn named(&self, which: Which) -> Type {
         let last = self.types.last().copied().unwrap_or(Type::B32);
         match which {
             Which::Last => last,
@@ -218,8 +220,16 @@ impl Mnemonic {
         }
     }
 
+    /// The registers of `ldmatrix` and `stmatrix`: one for each matrix, two where a matrix has 16 rows of 16 bytes.
+    pub(crate) fn matrix_registers(&self) -> Option<usize> {
+        let counts = [(Modifier::X1, 1), (Modifier::X2, 2), (Modifier::X4, 4)];
+        let (_, count) = *counts.iter().find(|(modifier, _)| self.has(*modifier))?;
+        let each = self.shape.map_or(1, |shape| if (shape.m, shape.n) == (16, 16) { 2 } else { 1 });
+        matches!(self.op, Op::Ldmatrix | Op::Stmatrix).then_some(count * each)
+    }
+
     /// The registers that hold a thread's part of a matrix (PTX ISA 9.7.14 and 9.7.15, *Matrix fragments*).
-    fn fragment(&self, matrix: Matrix, nth: usize) -> (Type, usize) {
+    pub(crate) fn fragment(&self, matrix: Matrix, nth: usize) -> (Type, usize) {
         let element = self.named(Which::Nth(nth));
         let shape = self.shape.expect("forms with fragments have a shape");
         let sparse = self.has(Modifier::Sp) || self.has(Modifier::SpOrdered);

@@ -1,7 +1,8 @@
 //! Forms: which words may follow a mnemonic, in which combination, and which operands go with them.
 //!
-//! The notation is described at the [table](super::instructions). Words are compared as ptxas does: types in the order
-//! written, everything else wherever it stands.
+//! The notation is described at the [table](super::instructions). Compilers and libraries write `ld.global.acquire.gpu` and
+//! `vote.ballot.sync`, which ptxas takes, so words are compared as it does: types, and what says which operand is meant
+//! ([`Modifier::is_ordered`]), in the order written, everything else wherever it stands.
 
 use super::instructions::{INSTRUCTIONS, Op};
 use super::modifiers::{Modifier, Modifiers, Shape};
@@ -174,7 +175,7 @@ impl Form {
         (self.least, self.operands.len())
     }
 
-    /// Whether the words fit: types in this order, modifiers in any.
+    /// Whether the words fit.
     pub fn fits(&self, types: &[Type], modifiers: &[Modifier], shape: Option<Shape>) -> bool {
         if !modifiers.iter().all(|modifier| self.modifiers.has(*modifier)) {
             return false;
@@ -192,8 +193,11 @@ impl Form {
                     _ => false,
                 },
                 Choice::Modifiers(choice) => {
-                    let free = |index: usize| index < 64 && taken >> index & 1 == 0;
-                    let at = (0..modifiers.len()).find(|&at| free(at) && choice.contains(&modifiers[at]));
+                    let free = |at: usize| at < 64 && taken >> at & 1 == 0;
+                    let next = (0..modifiers.len()).find(|&at| free(at) && choice.contains(&modifiers[at]));
+                    let passes =
+                        |at: usize| (0..at).any(|before| free(before) && modifiers[before].is_ordered());
+                    let at = next.filter(|&at| !modifiers[at].is_ordered() || !passes(at));
                     taken |= at.map_or(0, |at| 1 << at);
                     at.is_some()
                 }

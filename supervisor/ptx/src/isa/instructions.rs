@@ -175,7 +175,7 @@ instructions! {
     Isspacep "isspacep" "Does a generic address lie in a space" ["ADDRESS_SPACE =pred a"];
     Cvta "cvta" "Between generic and space addresses" ["to?.ADDRESS_SPACE.(u32|u64) =T T"];
     Cvt "cvt" "Type conversion" [
-        "(RND|rni|rzi|rmi|rpi)?.ftz?.sat?.CONVERT.CONVERT =T1~ T2~", "(rn|rz|rna)?.relu?.satfinite?.(f16|bf16).f32 =T1~ T2",
+        "(RND|rni|rzi|rmi|rpi)?.ftz?.sat?.CONVERT.CONVERT =T1~ T2~", "(rn|rz).relu?.satfinite?.(f16|bf16).f32 =T1~ T2",
         "(rn|rz).relu?.satfinite?.(f16x2|bf16x2).f32 =T1 T2 T2", "rs.relu?.satfinite?.(f16x2|bf16x2).f32 =T1 T2 T2 b32",
         "rna.satfinite?.tf32.f32 =T1 T2", "(rn|rz).satfinite?.relu?.tf32.f32 =T1 T2",
         "rn.satfinite.relu?.(e4m3x2|e5m2x2|e2m3x2|e3m2x2).f32 =T1 T2 T2", "rn.satfinite.relu?.e2m1x2.f32 =b8 T2 T2",

@@ -93,6 +93,26 @@ tokens! {
     }
 }
 
+impl Modifier {
+    /// Whether its place says which operand it speaks of: `cp.async.shared.global` copies the other way than
+    /// `cp.async.global.shared` would.
+    pub fn is_ordered(self) -> bool {
+        use Modifier::*;
+        matches!(
+            self,
+            Row | Col
+                | Global
+                | Shared
+                | SharedCta
+                | SharedCluster
+                | L2EvictFirst
+                | L2EvictLast
+                | L2EvictNormal
+                | L2EvictUnchanged
+        )
+    }
+}
+
 const WORDS: usize = 6;
 const _: () = assert!(Modifier::ALL.len() <= WORDS * 64, "a set holds one bit for each modifier");
 
