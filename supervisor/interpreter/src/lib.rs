@@ -36,6 +36,7 @@
 mod block;
 mod code;
 mod decode;
+mod heap;
 mod image;
 mod launch;
 mod memory;
@@ -46,6 +47,7 @@ mod texture;
 mod warp;
 
 pub use code::{Attributes, Kernel};
+pub use heap::heap_bytes;
 pub use image::{Image, LoadError, Unsupported};
 pub use launch::{Environment, Fault, FaultKind, Launch};
 pub use pool::{Current, Pool, with_current};
