@@ -23,7 +23,7 @@ struct Installation {
 const PACKAGES: &str = "node_modules/@node-llama-cpp";
 /// With PTX for capabilities 5.0 to 8.0.
 const CUDA_12: &str = "linux-x64-cuda-ext/bins/linux-x64-cuda/fallback/libggml-cuda.so";
-/// For capabilities from 7.5; needs a runtime of CUDA 13, which we have not.
+/// With PTX for capabilities from 7.5 on.
 const CUDA_13: &str = "linux-x64-cuda/bins/linux-x64-cuda/libggml-cuda.so";
 const BASE: &str = "linux-x64-cuda/bins/linux-x64-cuda/libggml-base.so";
 
@@ -96,9 +96,18 @@ fn paragraphs(run: &Run, name: &str) -> Vec<String> {
 
 /// Two devices were found, each could be used alone while the other was, and what the killed runners held is back.
 fn check_two_devices(run: &Run) {
+    check_two_devices_of(run, 2);
+}
+
+/// The same, where all builds together had found `count` at first.
+fn check_two_devices_of(run: &Run, count: usize) {
     run.assert_exit(0);
     let said = run.stdout();
-    assert!(said.contains("initial_count=2") && !said.contains("library=cpu"), "{said}{}", run.stderr());
+    assert!(
+        said.contains(&format!("initial_count={count}\n")) && !said.contains("library=cpu"),
+        "{said}{}",
+        run.stderr()
+    );
     assert_eq!(values(run, "compute"), ["6.1", "6.1"], "{said}");
     let mut ids = values(run, "id");
     ids.dedup();
@@ -186,17 +195,48 @@ fn check_names_of_libraries(run: &Run) {
     }
 }
 
-/// The newer build is tried first. That must not choose a card which the older one has no kernels for; and the report says
-/// why it did not load, of which the program says nothing.
+/// The newer build is tried first, has devices, and no kernels for them: it is the older one that the card is chosen for.
 #[test]
-fn build_that_does_not_load_has_no_say_in_the_choice_of_the_card() {
+fn of_two_builds_the_one_for_the_simpler_card_is_used() {
     let Some(ollama) = Installation::new("two-builds") else { return };
     ollama.add_backend("cuda_v13", CUDA_13);
     let run = ollama.serve("info").options(["--gpus", "2"]).run();
+    assert!(run.stdout().starts_with("bootstrap cuda_v13: 2 devices, error: <nil>\n"), "{}", run.stdout());
+    check_two_devices_of(&run, 4);
+    assert_eq!(
+        run.stdout().matches("filtering device which didn't fully initialize").count(),
+        2,
+        "{}",
+        run.stdout()
+    );
+    run.assert_stderr_has("code refused: no PTX for capability 6.1");
+}
+
+/// A build that cannot load must not choose a card which the other has no kernels for; and the report says why it did not
+/// load, of which the program says nothing.
+#[test]
+fn build_that_does_not_load_has_no_say_in_the_choice_of_the_card() {
+    let Some(ollama) = Installation::new("unloadable") else { return };
+    ollama.add_backend("cuda_v13", CUDA_13);
+    let newer = ollama.folder("lib/ollama/cuda_v13").join("libggml-cuda.so");
+    let mut bytes = fs::read(&newer).expect("the build");
+    replace(&mut bytes, b"libcudart.so.13\0", b"libcudart.so.99\0");
+    fs::remove_file(&newer).expect("a link");
+    fs::write(&newer, bytes).expect("a copy");
+    let run = ollama.serve("info").options(["--gpus", "2"]).run();
     assert!(run.stdout().starts_with("bootstrap cuda_v13: 0 devices, error: <nil>\n"), "{}", run.stdout());
     check_two_devices(&run);
-    run.assert_stderr_has("`libcudart.so.13` was not given for");
-    run.assert_stderr_has("caused by: this build has none");
+    run.assert_stderr_has("`libcudart.so.99`");
+}
+
+/// Every place where `old` stands gets `new`, of the same length.
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    let places: Vec<usize> =
+        (0..bytes.len() - old.len()).filter(|&at| bytes[at..].starts_with(old)).collect();
+    assert!(!places.is_empty() && old.len() == new.len());
+    for at in places {
+        bytes[at..at + new.len()].copy_from_slice(new);
+    }
 }
 
 /// The failure that all this is about: a backend that does not load is passed over without a word.

@@ -94,6 +94,23 @@ static void hold(void *device) {
     CALL(void, ggml_backend_buffer_clear, (void *, unsigned char))(buffer, 7);
 }
 
+// Free bytes as NVML tells them. Each question loads and unloads the library, which is looked for where Windows' subsystem
+// for Linux has it first.
+static size_t free_by_nvml(const char *uuid) {
+    void *library = dlopen("/usr/lib/wsl/lib/libnvidia-ml.so.1", RTLD_LAZY);
+    if (!library) library = dlopen("libnvidia-ml.so.1", RTLD_LAZY);
+    MUST(library);
+#define ASK(library, name, types) ((int(*) types)dlsym(library, #name))
+    struct { unsigned long long total, free, used; } memory;
+    void *device;
+    MUST(ASK(library, nvmlInit_v2, (void))() == 0);
+    MUST(ASK(library, nvmlDeviceGetHandleByUUID, (const char *, void **))(uuid, &device) == 0);
+    MUST(ASK(library, nvmlDeviceGetMemoryInfo, (void *, void *))(device, &memory) == 0);
+    MUST(ASK(library, nvmlShutdown, (void))() == 0);
+    MUST(dlclose(library) == 0);
+    return memory.free;
+}
+
 static int native(char *text, size_t room, int index);
 
 static int describe(char *text, size_t room, void *device, int index, int discovers) {
@@ -103,7 +120,10 @@ static int describe(char *text, size_t room, void *device, int index, int discov
     size_t free, total, left;
     void (*memory)(void *, size_t *, size_t *) = look_up("ggml_backend_dev_memory");
     memory(device, &free, &total);
-    MUST(CALL(int, cudaGetDeviceProperties_v2, (properties *, int))(&card, index) == 0);
+    // CUDA 13 has only this form of the structure, and so a plain name.
+    const char *name = dlsym(backend, "cudaGetDeviceProperties_v2") ? "cudaGetDeviceProperties_v2" : "cudaGetDeviceProperties";
+    int (*describe_card)(properties *, int) = look_up(name);
+    MUST(describe_card(&card, index) == 0);
     MUST(CALL(int, cudaDeviceGetAttribute, (int *, int, int))(&major, 75, index) == 0);
     MUST(CALL(int, cudaDeviceGetAttribute, (int *, int, int))(&minor, 76, index) == 0);
     MUST(CALL(int, cudaDeviceGetPCIBusId, (char *, int, int))(pci, sizeof pci, index) == 0);
@@ -112,15 +132,19 @@ static int describe(char *text, size_t room, void *device, int index, int discov
     if (holds) hold(device);
     memory(device, &left, &total);
     unsigned char *id = card.uuid;
+    char uuid[48];
+    snprintf(uuid, sizeof uuid, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", id[0], id[1], id[2],
+             id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
+    // Before anything is held there are others, which come and go.
+    if (holds) MUST(free_by_nvml(uuid) == left);
     int length = snprintf(
         text, room,
         "{\"name\":\"%s\",\"description\":\"%s\",\"compute\":\"%d.%d\",\"driver\":\"%d.%d\",\"pci\":\"%s\","
         "\"total\":%zu,\"free\":%zu,\"held\":%d,\"left\":%zu,"
-        "\"id\":\"GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\"",
+        "\"id\":\"%s\"",
         CALL(const char *, ggml_backend_dev_name, (void *))(device),
         CALL(const char *, ggml_backend_dev_description, (void *))(device), major, minor, driver / 1000,
-        driver % 1000 / 10, pci, total, free, holds ? HELD : 0, left, id[0], id[1], id[2], id[3], id[4], id[5], id[6],
-        id[7], id[8], id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
+        driver % 1000 / 10, pci, total, free, holds ? HELD : 0, left, uuid);
     if (discovers) length += native(text + length, room - length, index);
     return length + snprintf(text + length, room - length, "}");
 }
@@ -131,7 +155,6 @@ static int native(char *text, size_t room, int index) {
     MUST(cuda && nvml);
     int device, major, minor;
     char name[256], pci[32], driver[80];
-#define ASK(library, name, types) ((int(*) types)dlsym(library, #name))
     MUST(ASK(cuda, cuInit, (unsigned))(0) == 0);
     MUST(ASK(cuda, cuDeviceGet, (int *, int))(&device, index) == 0);
     MUST(ASK(cuda, cuDeviceGetName, (char *, int, int))(name, sizeof name, device) == 0);

@@ -80,11 +80,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
-    /// Asks for an engine, for a context on the device of that index. It may still be starting when this returns; commands
-    /// wait for it.
-    pub fn connect(connection: &Connection, device: u32) -> Result<Engine, Status> {
+    /// Asks for an engine. It may still be starting when this returns; commands wait for it.
+    pub fn connect(connection: &Connection) -> Result<Engine, Status> {
         let window = mapping::choose_window();
-        let answer = connection.call(&control::Connect { window: window.address, device, reserved: 0 })?;
+        let answer = connection.call(&control::Connect { window: window.address })?;
         let view = map_area(&answer).map_err(|_| Status::OutOfMemory)?;
         let reserved =
             if window.reserved { window.address..window.address + control::WINDOW_LENGTH } else { 0..0 };

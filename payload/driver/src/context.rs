@@ -39,8 +39,9 @@ thread_local! {
 impl Context {
     fn new(device: i32, flags: u32, primary: bool) -> Cuda<Arc<Context>> {
         let driver = get()?;
-        let engine = driver.engine(driver.device(device)?.index)?;
+        let engine = driver.engine()?;
         check(&engine)?;
+        driver.enter(device)?;
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         let legacy = Arc::new(Stream::legacy(id, engine.clone()));
         let limits =

@@ -1,5 +1,6 @@
 //! `cuInit` and what it makes: the process's driver.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use client::{Connection, Engine, fork::Epoch};
@@ -38,6 +39,8 @@ pub struct Driver {
     /// `cuDriverGetVersion`.
     pub version: u32,
     engine: Mutex<Option<Arc<Engine>>>,
+    /// Indices of the devices that had a context.
+    entered: Mutex<BTreeSet<u32>>,
     epoch: Epoch,
 }
 
@@ -85,6 +88,7 @@ fn connect() -> Cuda<Driver> {
         devices,
         version: welcome.cuda_version,
         engine: Mutex::new(None),
+        entered: Mutex::default(),
         epoch: Epoch::mark(),
     })
 }
@@ -125,14 +129,25 @@ impl Driver {
             .ok_or(CuResult::INVALID_DEVICE)
     }
 
-    /// The process's engine, started at the first context, which is on the device of that index.
-    pub fn engine(&self, index: u32) -> Cuda<Arc<Engine>> {
+    /// The process's engine, started at the first context.
+    pub fn engine(&self) -> Cuda<Arc<Engine>> {
         let mut engine = lock(&self.engine);
         if let Some(engine) = engine.as_ref() {
             return Ok(engine.clone());
         }
-        let started = Arc::new(Engine::connect(&self.connection, index).map_err(status)?);
+        let started = Arc::new(Engine::connect(&self.connection).map_err(status)?);
         *engine = Some(started.clone());
         Ok(started)
+    }
+
+    /// Says that there is a context on a device now. Precondition: the engine is started.
+    pub fn enter(&self, ordinal: i32) -> Cuda {
+        let index = self.device(ordinal)?.index;
+        let mut entered = lock(&self.entered);
+        if !entered.contains(&index) {
+            self.connection.call(&control::EnterDevice { index, reserved: 0 }).map_err(status)?;
+            entered.insert(index);
+        }
+        Ok(())
     }
 }

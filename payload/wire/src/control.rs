@@ -110,6 +110,7 @@ operations! {
     9 ImportMemory -> Allocation;
     10 Note -> Nothing;
     11 Disconnect -> Nothing;
+    12 EnterDevice -> Nothing;
 }
 
 /// No output.
@@ -224,8 +225,14 @@ pub const WINDOW_LENGTH: u64 = 0x100_0000_0000;
 pub struct Connect {
     /// One of [`WINDOWS`]: where the caller has room, reserved with `PROT_NONE` if its limits permit.
     pub window: u64,
-    /// Index of the device that the first context is made on.
-    pub device: u32,
+}
+
+/// The calling process, which has an engine, makes its first context on this device. Asked again, it changes nothing.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct EnterDevice {
+    /// Device index.
+    pub index: u32,
     /// Zero.
     pub reserved: u32,
 }

@@ -100,6 +100,7 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) 
             broker.end_session(caller.process());
             Ok(Vec::new())
         }
+        EnterDevice::NUMBER => enter_device(broker, caller.process(), fixed(input)?),
         _ => Err(Status::Invalid),
     }
 }
@@ -167,9 +168,9 @@ fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: 
 }
 
 fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) -> Answer {
+    broker.announcement();
     let process = caller.process();
-    let is_device = (order.device as usize) < broker.announcement().devices.len();
-    if !caller.is_waiting() || !is_device || !control::WINDOWS.contains(&order.window) {
+    if !caller.is_waiting() || !control::WINDOWS.contains(&order.window) {
         return Err(Status::Invalid);
     }
     // A process that connects anew has lost its old connection (it began another program).
@@ -180,7 +181,6 @@ fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) ->
         broker.events.push(Event::EngineFailed { process, text });
         return Err(Status::EngineFailed);
     }
-    broker.enter_device(process, order.device);
     let session = &broker.sessions[&process];
     let installed = caller.install(session.engine.area().as_fd());
     let Ok(area) = installed else {
@@ -190,6 +190,14 @@ fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) ->
     plain(&control::Connection { area, reserved: 0, area_length: wire::shared::AREA_LENGTH as u64 })
 }
 
+fn enter_device(broker: &mut Broker, process: u32, order: control::EnterDevice) -> Answer {
+    if order.index as usize >= broker.announcement().devices.len() {
+        return Err(Status::Invalid);
+    }
+    broker.enter_device(process, order.index);
+    Ok(Vec::new())
+}
+
 fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) -> Answer {
     let process = caller.process();
     let kind = memory_kind(order.kind).ok_or(Status::Invalid)?;
@@ -197,9 +205,6 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
         return Err(Status::Invalid);
     }
     let length = order.length.checked_next_multiple_of(PAGE).ok_or(Status::OutOfMemory)?;
-    if kind != MemoryKind::Host {
-        broker.enter_device(process, order.device);
-    }
     let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
     let can_be_backed = broker.can_back(session, length);
     let charged = if kind == MemoryKind::Host { 0 } else { length };

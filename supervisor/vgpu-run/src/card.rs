@@ -1,8 +1,8 @@
 //! Which card the session announces.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -111,14 +111,39 @@ impl Card {
         let libraries = self.libraries.borrow();
         let from_disk = libraries.iter().filter(|(_, library)| library.source == Source::Disk);
         let files = from_disk.map(|(path, library)| find(library.tid, path));
-        let code = files.filter_map(|file| {
-            let code = report::inspect::device_code(&file)?;
-            // One that can't be loaded does not vote: programs try several builds of themselves.
-            report::inspect::needed(&file).iter().all(|name| may_be_met(&libraries, name)).then_some(code)
-        });
-        let capabilities: Vec<Vec<u32>> = code.map(|code| code.ptx.into_iter().collect()).collect();
+        let loadable = |file: &Path| {
+            let code = report::inspect::device_code(file)?;
+            report::inspect::needed(file).iter().all(|name| may_be_met(&libraries, name)).then_some(code.ptx)
+        };
+        // Files of one name are builds of one library, of which a program tries one after the other: it is enough if the
+        // card suits one of them. One that can't be loaded does not vote.
+        let mut libraries_by_name: BTreeMap<OsString, BTreeSet<u32>> = BTreeMap::new();
+        for file in files {
+            let (Some(name), Some(capabilities)) = (file.file_name(), loadable(&file)) else { continue };
+            let builds = libraries_by_name.entry(name.to_owned()).or_default();
+            builds.extend(capabilities);
+            builds.extend(other_builds(&file).iter().filter_map(|file| loadable(file)).flatten());
+        }
+        let capabilities: Vec<Vec<u32>> =
+            libraries_by_name.into_values().map(|all| all.into_iter().collect()).collect();
         device::automatic(capabilities.iter().map(Vec::as_slice))
     }
+}
+
+/// Files of the same name in the directories beside the file's own, where programs keep other builds (Ollama: `cuda_v12` and
+/// `cuda_v13`) and may get to them only after they have asked for a device.
+fn other_builds(file: &Path) -> Vec<PathBuf> {
+    const DIRECTORIES: usize = 64;
+    let (Some(name), Some(own)) = (file.file_name(), file.parent()) else { return Vec::new() };
+    let Some(beside) = own.parent().and_then(|parent| parent.read_dir().ok()) else { return Vec::new() };
+    beside
+        .take(DIRECTORIES)
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|directory| directory != own)
+        .map(|directory| directory.join(name))
+        .filter(|build| build.is_file())
+        .collect()
 }
 
 /// Whether a loader that needs a library of this name may have got one. Of a name that nobody looked for we know nothing.
