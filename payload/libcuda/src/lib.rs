@@ -24,7 +24,6 @@ mod functions;
 mod graph_nodes;
 mod graphs;
 mod initialise;
-mod join;
 mod kernels;
 mod linker;
 mod modules;
@@ -33,3 +32,5 @@ mod pools;
 mod private;
 mod storage;
 mod streams;
+
+use ptx_join as join;
