@@ -11,6 +11,7 @@
 #[macro_use]
 mod door;
 
+mod arrays;
 mod contexts;
 mod copies;
 mod debugger;
@@ -32,5 +33,6 @@ mod pools;
 mod private;
 mod storage;
 mod streams;
+mod textures;
 
 use ptx_join as join;
