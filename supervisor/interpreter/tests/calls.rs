@@ -32,6 +32,18 @@ fn function_is_called_by_each_lane_with_its_own_value() {
 }
 
 #[test]
+fn function_without_a_result_may_be_called_as_if_it_had_one() {
+    let mut memory = vec![0; 32];
+    let text = ".visible .func store(.param .b64 where) { .reg .b64 %b<2>; .reg .b32 %a<2>; ld.param.b64 %b1, [where]; mov.u32 %a1, 42; st.u32 [%b1], %a1; ret; }\n"
+        .to_owned()
+        + &kernel(
+            "{ .param .b64 argument; .param .b32 result; st.param.b64 [argument], %rd2; call.uni (result), store, (argument); }",
+        );
+    run(&text, 1, 32, &mut memory, 1).0.expect("no fault");
+    assert_eq!(memory, [42; 32]);
+}
+
+#[test]
 fn lanes_call_and_return_apart() {
     let mut memory = vec![0; 64];
     let early = function(
