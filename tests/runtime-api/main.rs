@@ -48,3 +48,8 @@ fn registered_kernel_runs_and_both_interfaces_share_contexts_and_streams() {
 fn matrix_products_are_right_alone_and_in_graphs() {
     run("blas");
 }
+
+#[test]
+fn context_that_another_thread_has_reset_comes_again() {
+    run("reset");
+}

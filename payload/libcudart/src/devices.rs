@@ -4,13 +4,19 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::door::*;
 use crate::driver::{self, call, call_in_context};
 
 thread_local! {
     static DEVICE: Cell<i32> = const { Cell::new(0) };
+    /// The primary context that was made current here last, and how many resets there had been.
+    static MADE_CURRENT: Cell<(usize, u32)> = const { Cell::new((0, 0)) };
 }
+
+/// How often contexts were reset. Other threads may still have one of those current.
+static RESETS: AtomicU32 = AtomicU32::new(0);
 
 /// Retained primary contexts by device.
 static CONTEXTS: Mutex<Option<HashMap<i32, usize>>> = Mutex::new(None);
@@ -37,13 +43,33 @@ fn primary(device: i32) -> Runtime<usize> {
 pub fn ensure_context() -> Runtime {
     let mut context = 0;
     // SAFETY: a place of this frame.
-    unsafe {
-        call!(context_get(&mut context))?;
-        if context != 0 {
-            return Ok(());
-        }
-        call!(context_set(primary(current())?))
+    unsafe { call!(context_get(&mut context))? };
+    if context != 0 && !was_reset(context) { Ok(()) } else { make_current(current()) }
+}
+
+fn make_current(device: i32) -> Runtime {
+    // Read first: a reset between the two is noticed at the next call.
+    let resets = RESETS.load(Ordering::SeqCst);
+    let context = primary(device)?;
+    // SAFETY: a context of ours.
+    unsafe { call!(context_set(context))? };
+    MADE_CURRENT.set((context, resets));
+    Ok(())
+}
+
+/// Whether this thread's context was ours and has been reset, by whatever thread: then it comes again by itself.
+fn was_reset(context: usize) -> bool {
+    let (made, seen) = MADE_CURRENT.get();
+    let resets = RESETS.load(Ordering::SeqCst);
+    if made != context || seen == resets {
+        return false;
     }
+    let contexts = CONTEXTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let lives = contexts.as_ref().is_some_and(|contexts| contexts.values().any(|it| *it == context));
+    if lives {
+        MADE_CURRENT.set((made, resets));
+    }
+    !lives
 }
 
 /// Number of devices; 0 where there are none.
@@ -64,6 +90,7 @@ fn reset() -> Runtime {
     let device = current();
     let mut contexts = CONTEXTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if contexts.as_mut().and_then(|contexts| contexts.remove(&device)).is_some() {
+        RESETS.fetch_add(1, Ordering::SeqCst);
         crate::registration::forget_device(device);
         // SAFETY: no argument is an address.
         unsafe {
@@ -93,7 +120,7 @@ exports! {
     fn cudaSetDevice(device: i32) {
         check(device)?;
         DEVICE.with(|current| current.set(device));
-        call!(context_set(primary(device)?))
+        make_current(device)
     }
 
     fn cudaInitDevice(device: i32, _device_flags: u32, _flags: u32) {

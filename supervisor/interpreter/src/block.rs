@@ -3,7 +3,7 @@
 use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
 use crate::launch::{Environment, Fault, FaultKind, Launch};
 use crate::memory::{Memory, Region, local_address};
-use crate::registers::{Condition, FULL, LANES};
+use crate::registers::{Condition, FULL, LANES, Reg};
 use crate::warp::{CallFrame, Fragment, Warp, WarpFault, lanes_of};
 
 /// Most bytes of shared memory that a block may have.
@@ -366,15 +366,7 @@ fn end_block_rarely(
             }
             None
         }
-        Terminator::Meet { members } => {
-            let members = w.value(*members, w.first());
-            if members & w.live & !w.mask == 0 {
-                return Some(block + 1);
-            }
-            let (frame, mask) = (w.frame, w.mask);
-            w.send_when(frame, block + 1, mask, members);
-            None
-        }
+        Terminator::Meet { members } => meet(w, *members, block),
         Terminator::Barrier(condition, barrier) => {
             split(w, *condition, block)?;
             arrive(w, barriers, block, barrier)
@@ -388,6 +380,25 @@ fn end_block_rarely(
             unreachable!("handled by the caller")
         }
     }
+}
+
+/// Keeps the lanes whose partners are all here; the others wait for theirs. `None`: no lane is left.
+fn meet(w: &mut Warp, members: Reg<u32>, block: u32) -> Option<u32> {
+    let (frame, all, live) = (w.frame, w.mask, w.live);
+    let (mut rest, mut together) = (all, 0);
+    while rest != 0 {
+        let (lanes, members) = w.alike(rest, members);
+        if members & live & !all == 0 {
+            together |= lanes;
+        } else {
+            w.send_when(frame, block + 1, lanes, members);
+        }
+        rest &= !lanes;
+    }
+    if together != all {
+        w.set_mask(together);
+    }
+    (together != 0).then_some(block + 1)
 }
 
 /// Keeps the lanes for which a condition holds and sends the others to the next block; `None`: no lane is left.

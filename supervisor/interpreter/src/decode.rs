@@ -46,6 +46,7 @@ pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
         return Err(missing());
     }
     require_features(name)?;
+    require_no_cluster(entry)?;
     let program = Program::collect(image, position)?;
     let (mut functions, mut frames, mut pointers) = (Vec::new(), Vec::new(), Vec::new());
     for (index, reached) in program.functions.iter().enumerate() {
@@ -93,6 +94,22 @@ fn require_features(kernel: &str) -> Result<(), Unsupported> {
     }
     let what = "this processor lacks AVX2, FMA or F16C".into();
     Err(Unsupported::Instruction { kernel: kernel.into(), instruction: String::new(), line: 0, what })
+}
+
+/// A kernel that is written for clusters of several blocks would read other blocks' shared memory.
+fn require_no_cluster(entry: &ptx::Function) -> Result<(), Unsupported> {
+    let blocks = entry.required_cluster.map_or(1, |size| size.iter().product::<u32>());
+    if blocks <= 1 && !entry.explicit_cluster {
+        return Ok(());
+    }
+    let what = "clusters of several blocks are not implemented".into();
+    let instruction = if blocks > 1 { ".reqnctapercluster" } else { ".explicitcluster" };
+    Err(Unsupported::Instruction {
+        kernel: entry.name.to_string(),
+        instruction: instruction.into(),
+        line: 0,
+        what,
+    })
 }
 
 fn unsupported(module: &ptx::Module, kernel: &str, body: &Body, index: usize, what: String) -> Unsupported {
@@ -255,6 +272,9 @@ impl Decoder<'_> {
     fn plain(&mut self, instruction: &Instruction, mnemonic: &Mnemonic) -> Decoded<()> {
         use Op::*;
         let operands = &instruction.operands;
+        if let Some(what) = not_implemented(mnemonic) {
+            return Err(what.into());
+        }
         match mnemonic.op {
             Ld | Ldu | St | Atom | Red | Cvta | Isspacep => self.memory(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority => Ok(()),
@@ -272,13 +292,30 @@ impl Decoder<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn arithmetic(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         use ptx::Type;
-        match mnemonic.ty().ok_or("an instruction without a type")? {
+        match mnemonic.ty().ok_or("not implemented")? {
             Type::Pred => self.logic_of_predicates(mnemonic, operands),
             Type::F32 => self.single(mnemonic, operands),
             Type::F64 => self.double(mnemonic, operands),
             Type::F16 | Type::Bf16 | Type::F16x2 | Type::Bf16x2 => self.half(mnemonic, operands),
             _ => self.integer(mnemonic, operands),
         }
+    }
+}
+
+/// Words that change what is computed, and that the decoders below do not look at: without this they would compute something
+/// else and say nothing.
+fn not_implemented(mnemonic: &Mnemonic) -> Option<&'static str> {
+    use Op::*;
+    let has = |modifier| mnemonic.has(modifier);
+    match mnemonic.op {
+        Fma if has(Modifier::Oob) => Some("`.oob` is not implemented"),
+        Add | Sub | Fma if mnemonic.types.len() > 1 => Some("mixed precision is not implemented"),
+        Min | Max if has(Modifier::AbsModifier) && !has(Modifier::XorSign) => {
+            Some("`.abs` without `.xorsign` is not implemented")
+        }
+        St | Red if has(Modifier::Async) => Some("asynchronous stores are not implemented"),
+        Cvt if has(Modifier::Pack) || has(Modifier::Rs) => Some("this form of conversion is not implemented"),
+        _ => None,
     }
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn check(
             return Some(Pattern::Any);
         }
     }
-    check_each(w, at, size, origin).then_some(Pattern::Any)
+    check_each(w, at, size, region, origin).then_some(Pattern::Any)
 }
 
 /// Whether the addresses are one access apart from each other, and whether they are all the same.
@@ -166,11 +166,15 @@ fn vectors(at: &[u64; LANES]) -> [__m256i; LANES / 4] {
     unsafe { std::mem::transmute::<[u64; LANES], [__m256i; LANES / 4]>(*at) }
 }
 
-/// Checks lane by lane, in any region.
-fn check_each(w: &mut Warp, at: &[u64; LANES], size: u64, origin: Origin) -> bool {
+/// Checks lane by lane. A generic address may lie in any region, one of shared memory in shared memory only: the bytes behind
+/// it may be somebody else's.
+fn check_each(w: &mut Warp, at: &[u64; LANES], size: u64, region: Region, origin: Origin) -> bool {
+    let only_shared = region.start == w.memory().shared.start;
     for lane in w.active() {
         let address = at[lane];
-        let kind = match (w.memory().allows(address, size), address & (size - 1) == 0) {
+        let allowed =
+            if only_shared { region.holds(address, size) } else { w.memory().allows(address, size) };
+        let kind = match (allowed, address & (size - 1) == 0) {
             (true, true) => continue,
             (true, false) => FaultKind::MisalignedAddress,
             (false, _) => FaultKind::IllegalAddress,

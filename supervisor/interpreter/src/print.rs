@@ -24,9 +24,9 @@ pub(crate) fn string_at(memory: &Memory, address: u64) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Formats with the arguments that lie at an address.
-pub(crate) fn format(memory: &Memory, text: &str, arguments: u64) -> String {
-    let mut out = String::new();
+/// Formats with the arguments that lie at an address; tells how many the text asks for, which is what `printf` answers.
+pub(crate) fn format(memory: &Memory, text: &str, arguments: u64) -> (String, u32) {
+    let (mut out, mut count) = (String::new(), 0);
     let mut place = arguments;
     let mut rest = text;
     while let Some(start) = rest.find('%') {
@@ -45,10 +45,11 @@ pub(crate) fn format(memory: &Memory, text: &str, arguments: u64) -> String {
             out.push('%');
         } else {
             out.push_str(&convert(memory, specification, conversion, &mut place));
+            count += 1 + specification.matches('*').count() as u32;
         }
     }
     out.push_str(rest);
-    out
+    (out, count)
 }
 
 /// Letters that say how long an argument is.
@@ -90,7 +91,8 @@ fn convert(memory: &Memory, specification: &str, conversion: u8, place: &mut u64
     if !matches!(conversion, b'd' | b'i' | b'u' | b'x' | b'X' | b'o' | b'c') {
         return format!("%{specification}{letter}");
     }
-    let letter = if eight { format!("ll{letter}") } else { letter };
+    let narrow = &specification[specification.find('h').unwrap_or(specification.len())..];
+    let letter = if eight { format!("ll{letter}") } else { format!("{narrow}{letter}") };
     written(&flags, &letter, |buffer, format| {
         // SAFETY: the format asks for one integer of this length.
         unsafe {

@@ -360,19 +360,26 @@ impl<'a> Warp<'a> {
         lanes_of(self.mask)
     }
 
+    /// Those of some lanes that have the same value as the first of them, and it.
+    #[inline(always)]
+    pub fn alike(&self, lanes: u32, register: Reg<u32>) -> (u32, u32) {
+        let value = self.value(register, lanes.trailing_zeros() as usize & (LANES - 1));
+        (lanes & self.test2::<u32>(register, register, |other, _| other == value), value)
+    }
+
     /// Sends lanes to a block of a frame.
     pub fn send(&mut self, frame: u32, block: u32, mask: u32) {
         self.send_when(frame, block, mask, 0);
     }
 
-    /// Sends lanes to a block that begins when `members` are there.
+    /// Sends lanes to a block that begins when `members` are there; lanes that wait for others are apart from them.
     pub fn send_when(&mut self, frame: u32, block: u32, mask: u32, members: u32) {
         if mask == 0 {
             return;
         }
-        if let Some(known) =
-            self.pending.iter_mut().find(|known| known.frame == frame && known.block == block)
-        {
+        let same =
+            |known: &&mut Fragment| (known.frame, known.block, known.members) == (frame, block, members);
+        if let Some(known) = self.pending.iter_mut().find(same) {
             known.mask |= mask;
             return;
         }

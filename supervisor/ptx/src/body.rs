@@ -4,16 +4,19 @@
 //! its own number, however often its name is reused.
 
 use crate::constant::Constant;
-use crate::cursor::{Cursor, line_of};
+use crate::cursor::Cursor;
 use crate::error::ParseError;
-use crate::isa::{self, Mnemonic, Op};
+use crate::hash::NameMap;
+use crate::isa::{Mnemonic, Op};
 use crate::module::Function;
 use crate::operand::{AddressBase, Operand, Special};
 use crate::types::{Space, Type};
 use crate::variable::{self, Linkage, Variable};
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// More than any compiler's output has, so that a damaged count takes no memory.
+const MOST_REGISTERS: u32 = 1 << 24;
 
 /// The number of a register within its function.
 pub type RegisterId = u32;
@@ -62,12 +65,17 @@ pub struct Body {
     pub registers: Vec<RegisterRange>,
     /// How many registers there are.
     pub register_count: u32,
+    /// How many of the ranges, and of the variables, come from the function's header.
+    pub(crate) header_registers: usize,
+    pub(crate) header_variables: usize,
     /// Variables declared inside, in any space; parameters come first (results, then parameters).
     pub variables: Vec<Variable>,
     /// Labels.
     pub labels: Vec<Label>,
     /// `.branchtargets` lists by name.
     pub branch_targets: Vec<(Box<str>, Vec<LabelId>)>,
+    /// `.calltargets` lists by name.
+    pub call_targets: Vec<(Box<str>, Vec<Box<str>>)>,
     /// `.callprototype` lists: name, results, parameters.
     pub prototypes: Vec<(Box<str>, Vec<Variable>, Vec<Variable>)>,
     /// Distinct mnemonics.
@@ -84,8 +92,11 @@ impl Body {
 
     /// The declaration that a register belongs to.
     pub fn register_range(&self, register: RegisterId) -> &RegisterRange {
-        let next = self.registers.partition_point(|range| range.first <= register);
-        &self.registers[next - 1]
+        &self.registers[self.register_range_index(register)]
+    }
+
+    pub(crate) fn register_range_index(&self, register: RegisterId) -> usize {
+        self.registers.partition_point(|range| range.first <= register) - 1
     }
 
     /// The type of a register.
@@ -123,11 +134,13 @@ impl Body {
 
 #[derive(Default)]
 struct Scope<'t> {
-    registers: HashMap<&'t str, RegisterId>,
+    registers: NameMap<&'t str, RegisterId>,
     /// Prefix to (first, count).
-    ranges: HashMap<&'t str, (RegisterId, u32)>,
-    variables: HashMap<Box<str>, u32>,
-    labels: HashMap<&'t str, LabelId>,
+    ranges: NameMap<&'t str, (RegisterId, u32)>,
+    /// Name to (first, lanes) of vector registers.
+    vectors: NameMap<&'t str, (RegisterId, u32)>,
+    variables: NameMap<Box<str>, u32>,
+    labels: NameMap<&'t str, LabelId>,
 }
 
 pub(crate) struct BodyParser<'f> {
@@ -144,25 +157,20 @@ impl<'f> BodyParser<'f> {
     pub fn parse(self) -> Result<Body, ParseError> {
         let mut cursor = Cursor::new(&self.text[..self.range.end], self.range.start);
         let mut state = State::new(self.function);
-        let name = self.function.name.to_string();
+        let name = &*self.function.name;
         loop {
             cursor.skip_space();
             let at = cursor.at;
             match state.statement(&mut cursor) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(what) => {
-                    return Err(ParseError { line: line_of(&self.text, at), function: Some(name), what });
-                }
+                Err(what) => return Err(ParseError::at(&self.text, at, Some(name), what)),
             }
         }
+        state.join_labels();
         if let Some(label) = state.body.labels.iter().find(|label| label.target.is_none()) {
             let what = format!("label `{}` is used and not defined", label.name);
-            return Err(ParseError {
-                line: line_of(&self.text, self.range.start),
-                function: Some(name),
-                what,
-            });
+            return Err(ParseError::at(&self.text, self.range.start, Some(name), what));
         }
         Ok(state.body)
     }
@@ -171,13 +179,19 @@ impl<'f> BodyParser<'f> {
 struct State<'t> {
     body: Body,
     scopes: Vec<Scope<'t>>,
-    mnemonics: HashMap<&'t str, u32>,
+    mnemonics: NameMap<&'t str, u32>,
+    /// Labels used in an inner scope that an outer one defines: (used, defined).
+    same_labels: Vec<(LabelId, LabelId)>,
 }
 
 impl<'t> State<'t> {
     fn new(function: &Function) -> Self {
-        let mut state =
-            State { body: Body::default(), scopes: vec![Scope::default()], mnemonics: HashMap::new() };
+        let mut state = State {
+            body: Body::default(),
+            scopes: vec![Scope::default()],
+            mnemonics: NameMap::default(),
+            same_labels: Vec::new(),
+        };
         for variable in function.results.iter().chain(&function.parameters) {
             if variable.space == Space::Reg {
                 // Old style `.func (.reg .b32 r) f(.reg .b32 a)`: kept as a register and as a variable.
@@ -186,6 +200,8 @@ impl<'t> State<'t> {
             }
             state.add_variable(variable.clone());
         }
+        state.body.header_registers = state.body.registers.len();
+        state.body.header_variables = state.body.variables.len();
         state
     }
 
@@ -216,7 +232,7 @@ impl<'t> State<'t> {
             }
             b'}' => {
                 cursor.at += 1;
-                self.scopes.pop();
+                self.close_scope();
                 return Ok(self.scopes.len() > 1);
             }
             b';' => cursor.at += 1,
@@ -235,13 +251,36 @@ impl<'t> State<'t> {
         Ok(true)
     }
 
+    /// Leaves a scope; labels that it used and did not define are looked for in the one around it.
+    fn close_scope(&mut self) {
+        let Some(inner) = self.scopes.pop() else { return };
+        let Some(outer) = self.scopes.last_mut() else { return };
+        for (name, id) in inner.labels {
+            if self.body.labels[id as usize].target.is_none() {
+                let defined = *outer.labels.entry(name).or_insert(id);
+                if defined != id {
+                    self.same_labels.push((id, defined));
+                }
+            }
+        }
+    }
+
+    /// Where labels of inner scopes point, once all are known.
+    fn join_labels(&mut self) {
+        // Outer scopes are left last, so going back resolves chains.
+        for (used, defined) in self.same_labels.iter().rev() {
+            self.body.labels[*used as usize].target = self.body.labels[*defined as usize].target;
+        }
+    }
+
     fn label_or_instruction(&mut self, cursor: &mut Cursor<'t>) -> Result<(), String> {
         let start = cursor.at;
         let word = cursor.word();
         if !word.is_empty() && cursor.peek() == b':' {
             cursor.at += 1;
             match cursor.clone().directive() {
-                ".branchtargets" | ".calltargets" => return self.branch_targets(cursor, word),
+                ".branchtargets" => return self.branch_targets(cursor, word),
+                ".calltargets" => return self.call_targets(cursor, word),
                 ".callprototype" => return self.prototype(cursor, word),
                 _ => {}
             }
@@ -266,6 +305,19 @@ impl<'t> State<'t> {
         }
         self.body.branch_targets.push((name.into(), list));
         if cursor.eat(b';') { Ok(()) } else { Err("`.branchtargets` lacks its `;`".into()) }
+    }
+
+    fn call_targets(&mut self, cursor: &mut Cursor<'t>, name: &str) -> Result<(), String> {
+        cursor.directive();
+        let mut list = Vec::new();
+        loop {
+            list.push(cursor.word().into());
+            if !cursor.eat(b',') {
+                break;
+            }
+        }
+        self.body.call_targets.push((name.into(), list));
+        if cursor.eat(b';') { Ok(()) } else { Err("`.calltargets` lacks its `;`".into()) }
     }
 
     fn prototype(&mut self, cursor: &mut Cursor<'t>, name: &str) -> Result<(), String> {
@@ -309,11 +361,14 @@ impl<'t> State<'t> {
     }
 
     fn registers(&mut self, cursor: &mut Cursor<'t>) -> Result<(), String> {
-        let word = cursor.directive();
-        if matches!(word, ".v2" | ".v4") {
-            return Err(
-                "vector registers (`.reg .v2`) are not supported: they left PTX with version 2".into()
-            );
+        let mut word = cursor.directive();
+        let lanes = match word {
+            ".v2" => 2,
+            ".v4" => 4,
+            _ => 1,
+        };
+        if lanes > 1 {
+            word = cursor.directive();
         }
         let ty = Type::from_name(word.get(1..).unwrap_or(""))
             .ok_or_else(|| format!("unknown register type `{word}`"))?;
@@ -322,9 +377,14 @@ impl<'t> State<'t> {
             if name.is_empty() {
                 return Err("`.reg` lacks a name".into());
             }
-            if cursor.eat(b'<') {
+            if lanes > 1 {
+                self.vector_register(name, ty, lanes);
+            } else if cursor.eat(b'<') {
                 let count = cursor.word();
                 let count: u32 = count.parse().map_err(|_| format!("bad register count `{count}`"))?;
+                if count > MOST_REGISTERS || self.body.register_count > MOST_REGISTERS {
+                    return Err(format!("{count} registers `{name}` are more than a function can have"));
+                }
                 if !cursor.eat(b'>') {
                     return Err("a register range lacks `>`".into());
                 }
@@ -339,6 +399,31 @@ impl<'t> State<'t> {
             }
         }
         if cursor.eat(b';') { Ok(()) } else { Err("`.reg` lacks its `;`".into()) }
+    }
+
+    /// `.reg .v4 .f32 v` (5.4.2): four registers in a row, that `v` names together and `v.x` … `v.w` one by one.
+    fn vector_register(&mut self, name: &'t str, ty: Type, lanes: u32) {
+        let first = self.body.register_count;
+        for component in ["x", "y", "z", "w"].iter().take(lanes as usize) {
+            self.add_range(&format!("{name}.{component}"), ty, None);
+        }
+        self.scope().vectors.insert(name, (first, lanes));
+    }
+
+    /// `v`, `v.x`, `v.r` of a vector register.
+    fn vector_operand(&self, cursor: &mut Cursor<'t>, name: &str) -> Option<Result<Operand, String>> {
+        let (first, lanes) = *self.scopes.iter().rev().find_map(|scope| scope.vectors.get(name))?;
+        let selector = cursor.directive();
+        let index = match selector {
+            "" => return Some(Ok(Operand::Vector((first..first + lanes).map(Operand::Register).collect()))),
+            ".x" | ".r" => 0,
+            ".y" | ".g" => 1,
+            ".z" | ".b" => 2,
+            ".w" | ".a" => 3,
+            _ => lanes,
+        };
+        let operand = (index < lanes).then_some(Operand::Register(first + index));
+        Some(operand.ok_or_else(|| format!("`{name}{selector}`: the vector has no such element")))
     }
 
     fn register(&self, name: &str) -> Option<RegisterId> {
@@ -395,8 +480,7 @@ impl<'t> State<'t> {
         let word = cursor.dotted();
         let offset = (cursor.at - word.len()) as u32;
         if word.is_empty() {
-            let near: String = cursor.text[cursor.at..].chars().take(30).collect();
-            return Err(format!("unexpected text `{near}`"));
+            return Err(format!("unexpected text `{}`", cursor.near()));
         }
         let mnemonic = self.mnemonic(word)?;
         let op = self.body.mnemonics[mnemonic as usize].op;
@@ -410,12 +494,12 @@ impl<'t> State<'t> {
             }
         }
         if !cursor.eat(b';') {
-            let near: String = cursor.text[cursor.at..].chars().take(30).collect();
-            return Err(format!("`{word}` is followed by `{}` where `;` was expected", near.trim_end()));
+            return Err(format!("`{word}` is followed by `{}` where `;` was expected", cursor.near()));
         }
-        let (least, most) = isa::row(op).operands;
-        if operands.len() < least as usize || operands.len() > most as usize {
-            return Err(format!("`{word}` has {} operands, {least} to {most} were expected", operands.len()));
+        let mnemonic_row = &self.body.mnemonics[mnemonic as usize];
+        if !mnemonic_row.takes(operands.len()) {
+            let counts = mnemonic_row.operand_counts();
+            return Err(format!("`{word}` has {} operands, {counts} were expected", operands.len()));
         }
         self.body.instructions.push(Instruction { mnemonic, guard, operands, offset });
         Ok(())
@@ -425,10 +509,9 @@ impl<'t> State<'t> {
         if let Some(id) = self.mnemonics.get(word) {
             return Ok(*id);
         }
-        let mnemonic = Mnemonic::parse(word)
-            .map_err(|unknown| format!("unknown instruction `{word}` (at `{unknown}`)"))?;
+        let mnemonic = Mnemonic::cached(word).map_err(|unknown| unknown.to_string())?;
         let id = self.body.mnemonics.len() as u32;
-        self.body.mnemonics.push(mnemonic);
+        self.body.mnemonics.push((*mnemonic).clone());
         self.mnemonics.insert(word, id);
         Ok(id)
     }
@@ -437,7 +520,16 @@ impl<'t> State<'t> {
         match cursor.peek() {
             b'{' => {
                 cursor.at += 1;
-                Ok(Operand::Vector(self.list(cursor, b'}', op)?))
+                let list = self.list(cursor, b'}', op)?;
+                if !cursor.eat(b'|') {
+                    return Ok(Operand::Vector(list));
+                }
+                let word = cursor.word();
+                let resident = match word {
+                    "_" => None,
+                    _ => Some(self.register(word).ok_or_else(|| format!("`{word}` is not declared"))?),
+                };
+                Ok(Operand::Texel(list, resident))
             }
             b'(' => {
                 cursor.at += 1;
@@ -512,8 +604,7 @@ impl<'t> State<'t> {
     fn named(&mut self, cursor: &mut Cursor<'t>, op: Op) -> Result<Operand, String> {
         let word = cursor.word();
         if word.is_empty() {
-            let near: String = cursor.text[cursor.at..].chars().take(20).collect();
-            return Err(format!("unexpected text `{near}` in an operand"));
+            return Err(format!("unexpected text `{}` in an operand", cursor.near()));
         }
         if word == "_" && self.register(word).is_none() {
             return if cursor.eat(b'|') { self.pair(cursor, None) } else { Ok(Operand::Sink) };
@@ -523,18 +614,21 @@ impl<'t> State<'t> {
             let selector = cursor.directive();
             match selector {
                 "" => {}
-                ".b0" | ".b1" | ".b2" | ".b3" | ".h0" | ".h1" | ".b10" | ".b32" | ".b76" => {
+                _ if is_part(selector) => {
                     return Ok(Operand::Part(register, selector.trim_start_matches('.').into()));
                 }
                 _ => {
                     cursor.at = start;
-                    return Err(format!("`{word}{selector}`: vector registers are not supported"));
+                    return Err(format!("`{word}{selector}`: the register has no such part"));
                 }
             }
             if cursor.eat(b'|') {
                 return self.pair(cursor, Some(register));
             }
             return Ok(Operand::Register(register));
+        }
+        if let Some(operand) = self.vector_operand(cursor, word) {
+            return operand;
         }
         if let Some(name) = word.strip_prefix('%') {
             let start = cursor.at;
@@ -564,6 +658,19 @@ impl<'t> State<'t> {
             _ => Some(self.register(word).ok_or_else(|| format!("`{word}` is not declared"))?),
         };
         Ok(Operand::Pair(first, second))
+    }
+}
+
+/// `.b0` … `.b7654` and `.h0` … `.h32`: bytes and halves that video instructions select (9.7.17).
+fn is_part(selector: &str) -> bool {
+    let digits = |most: usize, last: char| {
+        let digits = selector.get(2..).unwrap_or("");
+        (1..=most).contains(&digits.len()) && digits.chars().all(|digit| ('0'..=last).contains(&digit))
+    };
+    match selector.as_bytes().get(1) {
+        Some(b'b') => digits(4, '7'),
+        Some(b'h') => digits(2, '3'),
+        _ => false,
     }
 }
 

@@ -36,6 +36,18 @@ impl<'t> Cursor<'t> {
         Cursor { text, at }
     }
 
+    /// The text between two places; nothing where damage has left them inside a character.
+    fn slice(&self, range: std::ops::Range<usize>) -> &'t str {
+        self.text.get(range).unwrap_or("")
+    }
+
+    /// The next few characters, for messages.
+    pub fn near(&self) -> String {
+        let rest = &self.text.as_bytes()[self.at.min(self.text.len())..];
+        let near = String::from_utf8_lossy(&rest[..rest.len().min(40)]);
+        near.lines().next().unwrap_or("").trim_end().to_owned()
+    }
+
     fn byte(&self, at: usize) -> u8 {
         self.text.as_bytes().get(at).copied().unwrap_or(0)
     }
@@ -89,7 +101,7 @@ impl<'t> Cursor<'t> {
         while CLASS[self.byte(self.at) as usize] & WORD != 0 {
             self.at += 1;
         }
-        &self.text[start..self.at]
+        self.slice(start..self.at)
     }
 
     /// Takes a word with dots and double colons in it: `ld.shared::cta.u32`, `.reg`.
@@ -103,7 +115,7 @@ impl<'t> Cursor<'t> {
             } else if b == b':' && self.byte(self.at + 1) == b':' {
                 self.at += 2;
             } else {
-                return &self.text[start..self.at];
+                return self.slice(start..self.at);
             }
         }
     }
@@ -122,7 +134,7 @@ impl<'t> Cursor<'t> {
             } else if b == b':' && self.byte(self.at + 1) == b':' {
                 self.at += 2;
             } else {
-                return &self.text[start..self.at];
+                return self.slice(start..self.at);
             }
         }
     }
@@ -133,9 +145,10 @@ impl<'t> Cursor<'t> {
             return None;
         }
         let start = self.at;
-        let end = self.text[start..].find('"')? + start;
+        let rest = &self.text.as_bytes()[start..];
+        let end = rest.iter().position(|&byte| byte == b'"')? + start;
         self.at = end + 1;
-        Some(&self.text[start..end])
+        Some(self.slice(start..end))
     }
 
     /// From an opening brace, moves behind the brace that closes it. False at the end of the text.
@@ -194,7 +207,12 @@ impl<'t> Cursor<'t> {
     }
 }
 
-/// 1-based line of a byte offset.
-pub(crate) fn line_of(text: &str, at: usize) -> u32 {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|&&b| b == b'\n').count() as u32 + 1
+/// 1-based line and column of a byte offset.
+pub(crate) fn place_of(text: &str, at: usize) -> (u32, u32) {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = before.iter().filter(|&&b| b == b'\n').count() as u32 + 1;
+    let start = before.iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
+    // Bytes that continue a character are not counted.
+    let column = before[start..].iter().filter(|&&b| b & 0xc0 != 0x80).count() as u32 + 1;
+    (line, column)
 }

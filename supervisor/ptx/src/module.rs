@@ -1,7 +1,7 @@
 //! A module: its head, its variables and its functions, found without reading function bodies.
 
 use crate::body::{Body, BodyParser};
-use crate::cursor::{Cursor, line_of};
+use crate::cursor::{Cursor, place_of};
 use crate::error::ParseError;
 use crate::types::Space;
 use crate::variable::{self, Element, Linkage, Variable};
@@ -46,6 +46,14 @@ pub struct Function {
     pub min_blocks: Option<u32>,
     /// `.maxnreg`, if given.
     pub max_registers: Option<u32>,
+    /// `.reqnctapercluster`, if given: the blocks of a cluster in each dimension.
+    pub required_cluster: Option<[u32; 3]>,
+    /// `.maxclusterrank`, if given.
+    pub max_cluster_rank: Option<u32>,
+    /// `.explicitcluster`: it has to be launched in clusters.
+    pub explicit_cluster: bool,
+    /// `.noreturn`.
+    pub no_return: bool,
     /// Where the body's text lies, braces included; `None` for a declaration.
     pub(crate) body: Option<Range<usize>>,
 }
@@ -82,6 +90,34 @@ impl Function {
         self.parameter_layout().last().map_or(0, |slot| slot.offset + slot.size)
     }
 
+    /// Whether another function has the same header.
+    pub(crate) fn same_header(&self, other: &Function) -> bool {
+        let facts = |it: &Function| {
+            (
+                it.name.clone(),
+                it.entry,
+                it.linkage,
+                it.max_threads,
+                it.required_threads,
+                it.min_blocks,
+                it.max_registers,
+            )
+        };
+        let clusters =
+            |it: &Function| (it.required_cluster, it.max_cluster_rank, it.explicit_cluster, it.no_return);
+        let alike = |mine: &[Variable], others: &[Variable]| {
+            mine.len() == others.len()
+                && mine
+                    .iter()
+                    .zip(others)
+                    .all(|(mine, others)| mine.name == others.name && mine.same_but_name(others))
+        };
+        facts(self) == facts(other)
+            && clusters(self) == clusters(other)
+            && alike(&self.results, &other.results)
+            && alike(&self.parameters, &other.parameters)
+    }
+
     /// Whether it has a body.
     pub fn is_defined(&self) -> bool {
         self.body.is_some()
@@ -105,18 +141,10 @@ impl Module {
         let mut cursor = Cursor::new(text.trim_end_matches(['\0', '\n', ' ']), 0);
         while cursor.peek() != 0 {
             let start = cursor.at;
-            module.item(&mut cursor).map_err(|what| ParseError {
-                line: line_of(&text, start),
-                function: None,
-                what,
-            })?;
+            module.item(&mut cursor).map_err(|what| ParseError::at(&text, start, None, what))?;
         }
         if module.version == (0, 0) {
-            return Err(ParseError {
-                line: 1,
-                function: None,
-                what: "the text has no `.version`: not PTX".into(),
-            });
+            return Err(ParseError::at(&text, 0, None, "the text has no `.version`: not PTX".into()));
         }
         Ok(module)
     }
@@ -157,8 +185,8 @@ impl Module {
                         return Ok(());
                     }
                     cursor.at = start;
-                    let near: String = cursor.text[start..].trim_start().chars().take(40).collect();
-                    return Err(format!("unexpected text at module level: `{near}`"));
+                    cursor.skip_space();
+                    return Err(format!("unexpected text at module level: `{}`", cursor.near()));
                 }
             }
         }
@@ -233,6 +261,10 @@ impl Module {
             required_threads: None,
             min_blocks: None,
             max_registers: None,
+            required_cluster: None,
+            max_cluster_rank: None,
+            explicit_cluster: false,
+            no_return: false,
             body: None,
         };
         function.name = cursor.word().into();
@@ -302,10 +334,8 @@ impl Module {
     pub fn initial_elements(&self, variable: &Variable) -> Result<Vec<Element>, ParseError> {
         let Some(at) = variable.initialiser else { return Ok(Vec::new()) };
         let mut cursor = Cursor::new(&self.text, at as usize);
-        variable::elements(&mut cursor, variable.count).map_err(|what| ParseError {
-            line: line_of(&self.text, at as usize),
-            function: None,
-            what: format!("variable `{}`: {what}", variable.name),
+        variable::elements(&mut cursor, variable.count).map_err(|what| {
+            ParseError::at(&self.text, at as usize, None, format!("variable `{}`: {what}", variable.name))
         })
     }
 
@@ -313,14 +343,30 @@ impl Module {
     pub fn body(&self, function: &Function) -> Result<Body, ParseError> {
         let Some(range) = function.body.clone() else {
             let what = format!("`{}` is declared and not defined in this module", function.name);
-            return Err(ParseError { line: 0, function: Some(function.name.to_string()), what });
+            return Err(ParseError {
+                line: 0,
+                column: 0,
+                at: 0,
+                function: Some(function.name.to_string()),
+                what,
+            });
         };
         BodyParser::new(self.text.clone(), range, function).parse()
     }
 
+    /// The text of a function's body, braces included; empty for a declaration.
+    pub fn body_text(&self, function: &Function) -> &str {
+        function.body.clone().map_or("", |range| &self.text[range])
+    }
+
     /// 1-based line of a byte offset.
     pub fn line_of(&self, offset: u32) -> u32 {
-        line_of(&self.text, offset as usize)
+        self.place_of(offset).0
+    }
+
+    /// 1-based line and column of a byte offset.
+    pub fn place_of(&self, offset: u32) -> (u32, u32) {
+        place_of(&self.text, offset as usize)
     }
 }
 
@@ -364,18 +410,16 @@ fn performance_directives(cursor: &mut Cursor<'_>, function: &mut Function) -> R
             ".reqntid" => function.required_threads = Some(triple(cursor)?),
             ".minnctapersm" | ".maxnctapersm" => function.min_blocks = Some(triple(cursor)?[0]),
             ".maxnreg" => function.max_registers = Some(triple(cursor)?[0]),
-            ".noreturn" | ".blocksareclusters" | ".explicitcluster" | ".abi_preserve_control" => {
+            ".reqnctapercluster" => function.required_cluster = Some(triple(cursor)?),
+            ".maxclusterrank" => function.max_cluster_rank = Some(triple(cursor)?[0]),
+            ".explicitcluster" | ".blocksareclusters" => function.explicit_cluster = true,
+            ".noreturn" => function.no_return = true,
+            // What they promise to callers that they name is of no use to an interpreter or a compiler of ours.
+            ".abi_preserve" | ".abi_preserve_control" => {
                 number_list(cursor);
             }
             ".pragma" => cursor.skip_statement(),
-            ".reqnctapercluster" | ".maxclusterrank" | ".abi_preserve" => {
-                number_list(cursor);
-            }
-            ".attribute" => {
-                while !cursor.eat(b')') && cursor.peek() != 0 {
-                    cursor.at += 1;
-                }
-            }
+            ".attribute" => variable::skip_attribute(cursor)?,
             other => return Err(format!("unknown directive `{other}` on `{}`", function.name)),
         }
     }

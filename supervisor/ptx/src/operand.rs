@@ -22,6 +22,8 @@ pub enum Operand {
     Part(RegisterId, Box<str>),
     /// `{a, b, …}`.
     Vector(Vec<Operand>),
+    /// `{a, b, …}|p`: texels, and a predicate that says whether they were in memory.
+    Texel(Vec<Operand>, Option<RegisterId>),
     /// `(a, b, …)` of a call.
     List(Vec<Operand>),
     /// `[base+offset]`.

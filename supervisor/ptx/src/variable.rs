@@ -49,6 +49,12 @@ impl Variable {
         self.count * u64::from(self.ty.size())
     }
 
+    /// Whether another variable is laid out and initialised alike; values are not compared.
+    pub(crate) fn same_but_name(&self, other: &Variable) -> bool {
+        let facts = |it: &Variable| (it.space, it.linkage, it.ty, it.align, it.count, it.is_initialised());
+        facts(self) == facts(other)
+    }
+
     /// Whether it has an initialiser.
     pub fn is_initialised(&self) -> bool {
         self.initialiser.is_some()
@@ -186,11 +192,7 @@ fn head(cursor: &mut Cursor<'_>) -> Result<Head, String> {
             ".v2" => head.lanes = 2,
             ".v4" => head.lanes = 4,
             ".global" | ".shared" | ".local" | ".const" | ".generic" if head.pointer => {}
-            ".attribute" => {
-                while !cursor.eat(b')') && cursor.peek() != 0 {
-                    cursor.at += 1;
-                }
-            }
+            ".attribute" => skip_attribute(cursor)?,
             _ => {
                 head.ty = Type::from_name(&word[1..])
                     .ok_or_else(|| format!("unknown type `{word}` in a declaration"))?;
@@ -199,6 +201,23 @@ fn head(cursor: &mut Cursor<'_>) -> Result<Head, String> {
         }
     }
     if typed { Ok(head) } else { Err("a declaration lacks its type".into()) }
+}
+
+/// Skips `(.managed, .unified(1, 2))` behind `.attribute`: where memory is placed is the same for all variables here.
+pub(crate) fn skip_attribute(cursor: &mut Cursor<'_>) -> Result<(), String> {
+    let mut depth = 0;
+    loop {
+        match cursor.peek() {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            0 | b';' | b'{' => return Err("`.attribute` lacks its `)`".into()),
+            _ => {}
+        }
+        cursor.at += 1;
+        if depth == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Result<u64, String> {

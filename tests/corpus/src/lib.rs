@@ -3,6 +3,9 @@
 //! A **client** is a package and the library in it that carries fat binaries; `scripts/fetch-…` puts it into
 //! `${XDG_CACHE_HOME:-~/.cache}/vgpu-run-tests/`. Nothing of a client is part of this repository.
 
+pub mod carriers;
+pub mod census;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,9 +1,9 @@
 //! Every fixture through the driver API, on whatever `libcuda.so.1` is here: `filetests-driver FOLDER`.
 //!
 //! On a machine with a GPU it tells whether the fixtures promise what hardware does; under `vgpu-run` the same program tests
-//! the whole way from the driver API to the interpreter. Text that kernels print goes to the process's own output and is not
-//! compared. A kernel that is to fault runs in a process of its own (`--run FILE NUMBER`), because nothing works behind a
-//! fault; whatever error the driver answers counts.
+//! the whole way from the driver API to the interpreter. A kernel that is to print or to fault runs in a process of its own
+//! (`--run FILE NUMBER`): what it prints is that process's output, and nothing works behind a fault; whatever error the driver
+//! answers counts.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
@@ -140,17 +140,13 @@ fn run_file(driver: &Driver, path: &Path) -> Result<(usize, Vec<String>)> {
     let (fixture, module) = open(driver, path)?;
     let (mut runs, mut failures) = (0, Vec::new());
     for (index, run) in fixture.runs.iter().enumerate() {
-        let has = |kind: fn(&Check) -> bool| run.checks.iter().any(kind);
-        if has(|check| matches!(check, Check::Printed(_))) {
-            continue;
-        }
         runs += 1;
-        let outcome = if has(|check| matches!(check, Check::Fault(_))) {
-            faults_elsewhere(path, index)
-        } else {
-            check(&fixture, run, &mut |name, shape, parameters| {
+        let alone = run.checks.iter().find(|check| !matches!(check, Check::Memory { .. }));
+        let outcome = match alone {
+            Some(expected) => happens_elsewhere(path, index, expected),
+            None => check(&fixture, run, &mut |name, shape, parameters| {
                 driver.run(module, name, shape, parameters).map(|()| String::new())
-            })
+            }),
         };
         if let Err(text) = outcome {
             failures.push(format!("{}/{}/{index}: {text}", path.display(), run.kernel));
@@ -164,12 +160,16 @@ fn open(driver: &Driver, path: &Path) -> Result<(Fixture, *mut c_void)> {
     Ok((Fixture::parse(&text)?, driver.load(&text)?))
 }
 
-/// Whether a run faults in a process of its own.
-fn faults_elsewhere(path: &Path, index: usize) -> Result<()> {
+/// Whether a run prints or faults as it should in a process of its own.
+fn happens_elsewhere(path: &Path, index: usize, expected: &Check) -> Result<()> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new(program).arg("--run").arg(path).arg(index.to_string()).output();
     let text = String::from_utf8_lossy(&output.map_err(|error| error.to_string())?.stdout).into_owned();
-    if text.contains(FAULTED) { Ok(()) } else { Err(format!("expected a fault, got `{text}`")) }
+    match expected {
+        Check::Printed(wanted) if *wanted != text => Err(format!("printed {text:?}, not {wanted:?}")),
+        Check::Fault(_) if !text.contains(FAULTED) => Err(format!("expected a fault, got `{text}`")),
+        _ => Ok(()),
+    }
 }
 
 /// What a process says whose kernel faulted.
@@ -180,12 +180,14 @@ fn run_alone(path: &Path, index: usize) -> Result<()> {
     let driver = Driver::open()?;
     let (fixture, module) = open(&driver, path)?;
     let run = fixture.runs.get(index).ok_or("no such run")?;
-    check(&fixture, run, &mut |name, shape, parameters| {
+    // Who started this process compares what it prints.
+    let _ = check(&fixture, run, &mut |name, shape, parameters| {
         if let Err(error) = driver.run(module, name, shape, parameters) {
             println!("{FAULTED}{error}");
         }
         Ok(String::new())
-    })
+    });
+    Ok(())
 }
 
 fn main() -> ExitCode {

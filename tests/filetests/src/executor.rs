@@ -116,8 +116,8 @@ impl Loaded {
         let bytes = self.parameters(name, parameters)?;
         let printed = Mutex::new(String::new());
         let environment = Environment {
-            // All of a process, and as round as the window of an engine.
-            window: 0..1 << 47,
+            // Where a process's memory lies, without what is near null, and as round as the window of an engine.
+            window: 1 << 46..1 << 47,
             print: &|text| printed.lock().expect("no printer panics").push_str(text),
             cancel: &AtomicBool::new(false),
         };

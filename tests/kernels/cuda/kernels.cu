@@ -2,6 +2,8 @@
 // (const int *in, int *out, int n) and is launched with 4 blocks of 64 threads.
 #include "device.h"
 
+#define KERNEL extern "C" __global__ void
+
 #define INDEX (int)(blockIdx.x * blockDim.x + threadIdx.x)
 
 KERNEL collatz(const int *in, int *out, int n)

@@ -8,7 +8,7 @@ source = open(sys.argv[2], 'rb').read()
 program, size = ctypes.c_void_p(), ctypes.c_size_t()
 nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, os.path.basename(sys.argv[2]).encode(), 0, None, None)
 folders = [os.path.dirname(sys.argv[2])] + sys.argv[3:]
-options = [b'--gpu-architecture=compute_61', b'--fmad=false'] + [b'-I' + folder.encode() for folder in folders]
+options = [b'--gpu-architecture=compute_61', b'--fmad=false', b'--device-int128', b'--disable-warnings'] + [b'-I' + folder.encode() for folder in folders]
 failed = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
 what = 'ProgramLog' if failed else 'PTX'
 getattr(nvrtc, f'nvrtcGet{what}Size')(program, ctypes.byref(size))

@@ -1,45 +1,109 @@
 //! CUDA C++ kernels, compiled by compilers that nobody here wrote.
 //!
-//! `cuda/kernels.cu` goes through Debian's clang, with a header of our own instead of NVIDIA's, and through NVRTC
-//! (`scripts/fetch-nvrtc`), whose code looks different: two compilers, one expected result.
+//! `cuda/kernels.cu` and the files of `cuda/suite` go through Debian's clang, with a header of our own instead of NVIDIA's, and
+//! through NVRTC (`scripts/fetch-nvrtc`), whose code looks different: two compilers, one expected result. What clang lacks
+//! without NVIDIA's headers and libraries goes through NVRTC alone.
+//!
+//! ```text
+//!   suite/FILE.cu ──clang, NVRTC──▶ PTX ──────────────────────────┐
+//!        └──g++, EXPECTATIONS──▶ program ──prints──▶ `// run:` … ──┴─▶ a fixture (tests/filetests)
+//! ```
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Who makes PTX of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// Debian's clang 16.
+    Clang,
+    /// NVRTC 12.9.
+    Nvrtc,
+    /// NVRTC 12.9 with the CUDA runtime's headers.
+    NvrtcWithHeaders,
+}
+
+/// A file of the suite, and who compiles it.
+pub struct Source {
+    /// Its name under `cuda/suite`, without `.cu`.
+    pub name: &'static str,
+    /// The compilers.
+    pub compilers: &'static [Compiler],
+}
+
+const BOTH: &[Compiler] = &[Compiler::Clang, Compiler::Nvrtc];
+
+/// The suite.
+pub const SUITE: &[Source] = &[
+    Source { name: "control", compilers: BOTH },
+    Source { name: "integers", compilers: BOTH },
+    Source { name: "floats", compilers: BOTH },
+    Source { name: "memory", compilers: BOTH },
+    Source { name: "warps", compilers: BOTH },
+    Source { name: "atomics", compilers: BOTH },
+    Source { name: "language", compilers: BOTH },
+    Source { name: "instructions", compilers: BOTH },
+    Source { name: "printing", compilers: BOTH },
+    // clang has neither mathematics nor these headers without NVIDIA's toolkit.
+    Source { name: "math", compilers: &[Compiler::Nvrtc] },
+    Source { name: "headers", compilers: &[Compiler::NvrtcWithHeaders] },
+];
+
+impl Source {
+    fn path(&self) -> PathBuf {
+        sources().join("suite").join(self.name).with_extension("cu")
+    }
+
+    /// The comment that makes a fixture of the file's kernels: inputs, and what each kernel has to do, computed by the host.
+    /// `program`: where the host's program is put.
+    pub fn expectations(&self, program: &Path) -> Result<String, String> {
+        let mut compiler = Command::new("g++");
+        compiler.args([
+            "-std=c++17",
+            "-x",
+            "c++",
+            "-DEXPECTATIONS",
+            "-O1",
+            "-w",
+            "-fwrapv",
+            "-ffp-contract=off",
+        ]);
+        text_of(compiler.arg("-o").arg(program).arg(self.path()))?;
+        text_of(&mut Command::new(program))
+    }
+
+    /// The file's kernels as PTX for sm_61.
+    pub fn compile(&self, compiler: Compiler) -> Result<String, String> {
+        compile(&self.path(), compiler)
+    }
+}
+
+/// `cuda/NAME.cu` as PTX for sm_61.
+pub fn kernels(name: &str, compiler: Compiler) -> Result<String, String> {
+    compile(&sources().join(name).with_extension("cu"), compiler)
+}
 
 fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cuda")
 }
 
-/// The kernels as PTX for sm_61 by Debian's clang 16.
-pub fn by_clang() -> Result<String, String> {
-    let mut command = Command::new("clang-16");
-    command.args([
-        "-x",
-        "cuda",
-        "--cuda-device-only",
-        "--cuda-gpu-arch=sm_61",
-        "-nocudainc",
-        "-nocudalib",
-        "-O2",
-        "-S",
-    ]);
-    command.args(["-Xclang", "-target-feature", "-Xclang", "+ptx64", "-ffp-contract=off", "-o", "-"]);
-    text_of(command.arg(sources().join("kernels.cu")))
-}
-
-/// The kernels as PTX for sm_61 by NVRTC 12.9, through a few lines of Python.
-pub fn by_nvrtc() -> Result<String, String> {
-    let folder = corpus::fetch("fetch-nvrtc")?;
-    text_of(
-        Command::new("python3").arg(sources().join("nvrtc.py")).arg(folder).arg(sources().join("kernels.cu")),
-    )
-}
-
-/// `cuda/grid.cu`, which uses NVIDIA's headers, as PTX for sm_61 by NVRTC.
-pub fn with_nvidias_headers() -> Result<String, String> {
-    let (compiler, headers) = (corpus::fetch("fetch-nvrtc")?, corpus::fetch("fetch-cuda-headers")?);
+fn compile(source: &Path, compiler: Compiler) -> Result<String, String> {
+    if compiler == Compiler::Clang {
+        return by_clang(source);
+    }
     let mut command = Command::new("python3");
-    text_of(command.arg(sources().join("nvrtc.py")).arg(compiler).arg(sources().join("grid.cu")).arg(headers))
+    command.arg(sources().join("nvrtc.py")).arg(corpus::fetch("fetch-nvrtc")?).arg(source);
+    if compiler == Compiler::NvrtcWithHeaders {
+        command.arg(corpus::fetch("fetch-cuda-headers")?);
+    }
+    text_of(&mut command)
+}
+
+fn by_clang(source: &Path) -> Result<String, String> {
+    let mut command = Command::new("clang-16");
+    command.args(["-x", "cuda", "--cuda-device-only", "--cuda-gpu-arch=sm_61", "-nocudainc", "-nocudalib"]);
+    command.args(["-std=c++17", "-O2", "-S", "-w", "-Xclang", "-target-feature", "-Xclang", "+ptx64"]);
+    text_of(command.args(["-ffp-contract=off", "-o", "-"]).arg(source))
 }
 
 fn text_of(command: &mut Command) -> Result<String, String> {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use filetests::executor::{Buffer, Loaded, Parameter, Shape};
 use interpreter::Pool;
+use kernels::Compiler::{Clang, Nvrtc, NvrtcWithHeaders};
 
 const THREADS: usize = 256;
 const BLOCK: usize = 64;
@@ -43,18 +44,18 @@ const CASES: &[Case] = &[
 
 #[test]
 fn kernels_by_clang_match_the_cpu() {
-    check(&kernels::by_clang().expect("clang-16 compiles kernels.cu"), CASES, false);
+    check(&kernels::kernels("kernels", Clang).expect("clang-16 compiles kernels.cu"), CASES, false);
 }
 
 #[test]
 fn kernels_by_nvrtc_match_the_cpu() {
-    check(&kernels::by_nvrtc().expect("NVRTC compiles kernels.cu"), CASES, false);
+    check(&kernels::kernels("kernels", Nvrtc).expect("NVRTC compiles kernels.cu"), CASES, false);
 }
 
 #[test]
 fn groups_of_nvidias_headers_match_the_cpu() {
     let cases: &[Case] = &[("grid_rounds", grid_rounds), ("tiles", tiles)];
-    check(&kernels::with_nvidias_headers().expect("NVRTC compiles grid.cu"), cases, true);
+    check(&kernels::kernels("grid", NvrtcWithHeaders).expect("NVRTC compiles grid.cu"), cases, true);
 }
 
 /// The same kernels through the driver API under vgpu-run: each compiler's module becomes a fixture, whose promises are what
@@ -74,7 +75,9 @@ fn kernels_match_the_cpu_through_the_driver_api() {
     });
     let folder = build.join("kernels-as-fixtures");
     fs::create_dir_all(folder.join("generated")).expect("a folder");
-    for (compiler, module) in [("clang", kernels::by_clang()), ("nvrtc", kernels::by_nvrtc())] {
+    for (compiler, module) in
+        [("clang", kernels::kernels("kernels", Clang)), ("nvrtc", kernels::kernels("kernels", Nvrtc))]
+    {
         let text = fixture(&module.expect("the module is compiled"));
         fs::write(folder.join(compiler).with_extension("ptx"), text).expect("a fixture");
     }

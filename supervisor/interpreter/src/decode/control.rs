@@ -200,11 +200,11 @@ fn read_local(w: &Warp, offset: u64, lane: usize) -> u64 {
 fn print(w: &mut Warp, result: Option<u64>, text: u64, arguments: u64) {
     for lane in w.active() {
         let template = string_at(w.memory(), read_local(w, text, lane));
-        let line = format(w.memory(), &template, read_local(w, arguments, lane));
+        let (line, count) = format(w.memory(), &template, read_local(w, arguments, lane));
         (w.memory().print)(&line);
         if let Some(result) = result {
             // SAFETY: the place of the call's result in this thread's frame.
-            unsafe { (local_address(w, lane, result) as *mut u32).write(1) };
+            unsafe { (local_address(w, lane, result) as *mut u32).write(count) };
         }
     }
 }

@@ -333,13 +333,13 @@ impl Decoder<'_> {
         let [to, from] = mnemonic.types[..] else {
             return Err("this form of conversion is not implemented".into());
         };
+        if to.is_float() && Format::of(to).is_none() || from.is_float() && Format::of(from).is_none() {
+            return Err("this form of conversion is not implemented".into());
+        }
         let manner = Manner::of(mnemonic, to, from);
         let is_pair = |ty| matches!(ty, Type::F16x2 | Type::Bf16x2 | Type::E4m3x2 | Type::E5m2x2);
         if is_pair(to) || is_pair(from) {
             return self.convert_pair(manner, operands);
-        }
-        if to.is_float() && Format::of(to).is_none() || from.is_float() && Format::of(from).is_none() {
-            return Err("this form of conversion is not implemented".into());
         }
         match self.converted_fast(manner, operands) {
             Some(done) => done,

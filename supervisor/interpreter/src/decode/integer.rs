@@ -124,7 +124,9 @@ impl Decoder<'_> {
             Mul | Mad if mnemonic.has(Modifier::Wide) => self.wide_product(mnemonic, operands, ty),
             Mul24 | Mad24 => self.product24(mnemonic, operands, ty),
             Add | Sub | Mad if mnemonic.has(Modifier::Sat) => self.saturating(mnemonic, operands),
-            Vadd | Vsub | Vabsdiff | Vmin | Vmax | Vshl | Vshr | Vset => self.video(mnemonic, operands),
+            Vadd | Vsub | Vabsdiff | Vmin | Vmax | Vshl | Vshr | Vset | Vmad => {
+                self.video(mnemonic, operands)
+            }
             Vadd2 | Vsub2 | Vavrg2 | Vabsdiff2 | Vmin2 | Vmax2 | Vset2 => self.packed(mnemonic, operands, 2),
             Vadd4 | Vsub4 | Vavrg4 | Vabsdiff4 | Vmin4 | Vmax4 | Vset4 => self.packed(mnemonic, operands, 4),
             _ => by_type!(ty, self.simple(mnemonic, operands)),

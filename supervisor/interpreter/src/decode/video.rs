@@ -151,6 +151,17 @@ impl Decoder<'_> {
         let (a_signed, b_signed) = (a_type.is_signed(), b_type.is_signed());
         let third = operands.get(3).unwrap_or(&operands[1]);
         let (_, third) = Part::of(third)?;
+        if video.op == Op::Vmad {
+            // The sum has a sign if one of the factors has; it takes more than 64 bits.
+            let signed = a_signed || b_signed;
+            return self.ternary(&[target, a, b, third], move |a: u32, b: u32, c: u32| {
+                let product = i128::from(a_part.read(a, a_signed)) * i128::from(b_part.read(b, b_signed));
+                let sum = product + i128::from(Part::WHOLE.read(c, signed));
+                let (low, high) =
+                    if signed { (i32::MIN.into(), i32::MAX.into()) } else { (0, u32::MAX.into()) };
+                (if video.saturates { sum.clamp(low, high) } else { sum }) as u32
+            });
+        }
         self.ternary(&[target, a, b, third], move |a: u32, b: u32, c: u32| {
             video.apply(a_part.read(a, a_signed), b_part.read(b, b_signed), c)
         })

@@ -3,8 +3,8 @@
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 
 use super::operands::{Decoded, Decoder};
-use crate::registers::{FULL, LANES, Slot};
-use crate::warp::lanes_of;
+use crate::registers::{FULL, LANES, Reg, Slot};
+use crate::warp::{Warp, lanes_of};
 
 impl Decoder<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -24,6 +24,25 @@ impl Decoder<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// An operation of the active lanes that a mask names. Lanes with different masks (the tiles of a warp, say) form groups,
+    /// one after the other.
+    fn together(&mut self, members: Reg<u32>, operation: impl Fn(&mut Warp, u32) + Send + Sync + 'static) {
+        self.push(move |w| {
+            let all = w.mask;
+            let mut rest = all;
+            while rest != 0 {
+                let (lanes, members) = w.alike(rest, members);
+                if lanes == all {
+                    return operation(w, lanes & members);
+                }
+                w.set_mask(lanes);
+                operation(w, lanes & members);
+                rest &= !lanes;
+            }
+            w.set_mask(all);
+        });
     }
 
     /// `d|p`, either of which may be missing.
@@ -87,8 +106,7 @@ impl Decoder<'_> {
             Some(operand) => self.source::<u32>(operand)?,
             None => self.constant(FULL),
         };
-        self.push(move |w| {
-            let here = w.mask & w.value(members, w.first());
+        self.together(members, move |w, here| {
             let yes = w.holds(a) & here;
             let held = match mode {
                 Modifier::All => yes == here,
@@ -118,8 +136,7 @@ impl Decoder<'_> {
         if ty.is_float() {
             return Err("reductions of floats are not implemented".into());
         }
-        self.push(move |w| {
-            let here = w.mask & w.value(members, w.first());
+        self.together(members, move |w, here| {
             let total = lanes_of(here).map(|lane| w.value(a, lane)).reduce(|x, y| match mode {
                 Add => x.wrapping_add(y),
                 Min if signed => (x as i32).min(y as i32) as u32,
@@ -143,8 +160,7 @@ impl Decoder<'_> {
         let a = self.source_slot(&operands[1], ty)?;
         let members = self.source::<u32>(&operands[2])?;
         let all = mnemonic.has(Modifier::All);
-        self.push(move |w| {
-            let here = w.mask & w.value(members, w.first());
+        self.together(members, move |w, here| {
             let values = w.slot_values(a);
             let same = |lane: usize| {
                 lanes_of(here)
@@ -169,8 +185,7 @@ impl Decoder<'_> {
     fn elect(&mut self, operands: &[Operand]) -> Decoded<()> {
         let (d, p) = self.pair(&operands[0])?;
         let members = self.source::<u32>(&operands[1])?;
-        self.push(move |w| {
-            let here = w.mask & w.value(members, w.first());
+        self.together(members, move |w, here| {
             let leader = here.trailing_zeros() & 31;
             if let Some(Slot::Narrow(d)) = d {
                 w.fill(d, leader);

@@ -1,0 +1,91 @@
+//! The suite of CUDA C++ kernels by each compiler, on the interpreter and through the driver API, against the host.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use filetests::executor::Loaded;
+use filetests::{Fixture, check};
+use interpreter::Pool;
+use kernels::{SUITE, Source};
+
+/// A file by one compiler, as a fixture.
+struct Compiled {
+    name: String,
+    text: String,
+}
+
+static FIXTURES: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
+    let folder = build_folder().join("kernel-suite");
+    fs::create_dir_all(&folder).expect("a folder");
+    std::thread::scope(|scope| {
+        let halves: [Vec<&Source>; 2] = [0, 1].map(|half| SUITE.iter().skip(half).step_by(2).collect());
+        let compile = |sources: Vec<&Source>| {
+            sources.into_iter().flat_map(|source| compiled(source, &folder)).collect::<Vec<_>>()
+        };
+        let workers = halves.map(|half| scope.spawn(move || compile(half)));
+        workers.into_iter().flat_map(|worker| worker.join().expect("every file compiles")).collect()
+    })
+});
+
+fn compiled(source: &Source, folder: &Path) -> Vec<Compiled> {
+    let explain = |error| panic!("{}: {error}", source.name);
+    let expectations = source.expectations(&folder.join(source.name)).unwrap_or_else(explain);
+    let by = |compiler: &kernels::Compiler| Compiled {
+        name: format!("{}-{compiler:?}", source.name),
+        text: expectations.clone() + &source.compile(*compiler).unwrap_or_else(explain),
+    };
+    source.compilers.iter().map(by).collect()
+}
+
+fn build_folder() -> PathBuf {
+    let program = std::env::current_exe().expect("the test's own path");
+    program.ancestors().nth(2).expect("a build directory").into()
+}
+
+fn parsed(compiled: &Compiled) -> Fixture {
+    Fixture::parse(&compiled.text).unwrap_or_else(|error| panic!("{}: {error}", compiled.name))
+}
+
+#[test]
+fn every_kernel_of_the_suite_does_on_the_interpreter_what_the_host_expects() {
+    let pool = Pool::new(2);
+    let (mut runs, mut wrong) = (0, Vec::new());
+    for compiled in FIXTURES.iter() {
+        let fixture = parsed(compiled);
+        let loaded = Loaded::new(&compiled.text);
+        for run in &fixture.runs {
+            let outcome = loaded.as_ref().map_err(Clone::clone).and_then(|loaded| {
+                check(&fixture, run, &mut |name, shape, parameters| {
+                    loaded.run(&pool, name, shape, parameters)
+                })
+            });
+            runs += 1;
+            wrong.extend(outcome.err().map(|error| format!("{}/{}: {error}", compiled.name, run.kernel)));
+        }
+    }
+    println!("{runs} kernels × compilers, {} as the host expects", runs - wrong.len());
+    assert!(wrong.is_empty(), "{} of {runs} kernels differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_kernel_of_the_suite_does_through_the_driver_api_what_the_host_expects() {
+    let [vgpu_run, executor] = ["vgpu-run", "filetests-driver"].map(|name| build_folder().join(name));
+    for program in [&vgpu_run, &executor] {
+        let hint = "hint: `make build` and `cargo build --release -p filetests`";
+        assert!(program.exists(), "no {}; {hint}", program.display());
+    }
+    let folder = build_folder().join("kernel-suite-as-fixtures");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("generated")).expect("a folder");
+    for compiled in FIXTURES.iter() {
+        fs::write(folder.join(&compiled.name).with_extension("ptx"), &compiled.text).expect("a fixture");
+    }
+    let output = Command::new(vgpu_run).args(["--gpu", "gtx1080", "--"]).arg(executor).arg(&folder).output();
+    let output = output.expect("vgpu-run starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let runs: usize = FIXTURES.iter().map(|compiled| parsed(compiled).runs.len()).sum();
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(printed, format!("{runs} runs, {runs} as promised\n"));
+}
