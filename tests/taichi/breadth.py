@@ -169,7 +169,7 @@ def shader_functions():
     @ti.kernel
     def run():
         for i in range(200):
-            x = i * 0.05 - 5.0
+            x = i * 0.05 - 4.975
             out[0, i] = tm.clamp(x, -1.0, 2.0)
             out[1, i] = tm.mix(x, 3.0, 0.25)
             out[2, i] = tm.smoothstep(-2.0, 2.0, x)
@@ -509,7 +509,7 @@ def bitmasked_below_pointers():
 
     @ti.kernel
     def fill():
-        for k in range(200):
+        for k in range(64):
             x[(k * 7) % 64, (k * 11) % 64] = k * 0.5
 
     @ti.kernel

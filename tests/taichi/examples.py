@@ -118,7 +118,7 @@ def example(path, frames=2, tolerance=None):
 
 for path in ("simulation.fractal", "simulation.waterwave", "rendering.taichi_logo", "rendering.simple_uv", "rendering.rasterizer",
              "features.sparse.taichi_bitmasked", "features.sparse.taichi_sparse", "simulation.initial_value_problem",
-             "algorithm.marching_squares", "simulation.two_stream_instability"):
+             "algorithm.marching_squares"):
     example(path)
 TOLERANCE["example_fractal"] = dict(rtol=0, atol=0.05, share=0.01)
 TOLERANCE["example_taichi_logo"] = dict(rtol=0, atol=0.01, share=0.01)

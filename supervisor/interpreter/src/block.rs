@@ -18,7 +18,7 @@ pub(crate) fn check(kernel: &Kernel, launch: &Launch) -> Result<(), Fault> {
     if threads == 0 || threads > 1024 || launch.grid.contains(&0) {
         return refuse(format!("{threads} threads in a block, grid {:?}", launch.grid));
     }
-    let shared = kernel.static_shared + u64::from(launch.dynamic_shared);
+    let shared = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
     if shared > MAX_SHARED {
         return refuse(format!("{shared} bytes of shared memory"));
     }
