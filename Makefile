@@ -4,24 +4,31 @@ CARGO ?= cargo
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Without a loader at work both start 0.4 ms sooner, and run in a root that has no libraries.
 STATIC := -C target-feature=+crt-static
+DIST := $(or $(CARGO_TARGET_DIR),target)/dist
 PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt
 
-.PHONY: help build demo test clients bench lint clean
+.PHONY: help build release demo test clients bench lint clean
 
 help:
 	@echo "make demo     run a real language model on the virtual GPU"
 	@echo "make test     install what the tests need, build, run all tests"
 	@echo "make clients  run real CUDA programs from package registries, print a table"
 	@echo "make bench    print the ratios of the design, write target/bench.json"
-	@echo "make build    vgpu-run, its engine and its payload in $(RELEASE)"
+	@echo "make build    vgpu-run, its engine and its payload in $(RELEASE); all of it as one file in $(RELEASE)/one-file"
+	@echo "make release  one file, licences and checksums, as a tarball that is the same each time, in $(DIST)"
 	@echo "make lint     formatting, clippy and documentation, warnings denied"
 
 build:
 	scripts/setup build
-	$(CARGO) build --release --locked $(addprefix -p ,$(PAYLOAD_CRATES)) -p link-payload
+	$(CARGO) build --release --locked $(addprefix -p ,$(PAYLOAD_CRATES)) -p link-payload -p installation
 	$(CARGO) rustc --release --locked -p vgpu-run --bin vgpu-run -- $(STATIC)
 	$(CARGO) rustc --release --locked -p engine --bin vgpu-engine -- $(STATIC)
 	$(RELEASE)/link-payload
+	scripts/one-file $(RELEASE) $(RELEASE)/one-file/vgpu-run
+
+release:
+	scripts/setup build
+	scripts/release $(DIST)
 
 demo: build
 	scripts/setup demo

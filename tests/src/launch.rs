@@ -12,6 +12,13 @@ pub fn vgpu_run() -> PathBuf {
     workshop::directory().with_file_name("vgpu-run")
 }
 
+/// The same with payload and engine inside, as `scripts/one-file` makes it.
+pub fn one_file() -> PathBuf {
+    let file = workshop::directory().with_file_name("one-file").join("vgpu-run");
+    assert!(file.is_file(), "`{}` is not built; hint: run `make build`", file.display());
+    file
+}
+
 /// A run of a program, to be described further.
 pub struct Launch {
     before: Vec<OsString>,

@@ -14,8 +14,10 @@ pub const TABLE: [u8; 16] = *b"vgpu-run/privat1";
 pub struct Table {
     /// Bytes of this table.
     pub size: usize,
-    /// Appends a matrix product to a stream (or its capture). `order` points to a `wire::command::Gemm`.
-    pub gemm: unsafe extern "C" fn(stream: *mut c_void, order: *const c_void) -> u32,
+    /// Appends a routine of linear algebra to a stream (or its capture). `order` points to a `wire::blas::Blas`.
+    pub blas: unsafe extern "C" fn(stream: *mut c_void, order: *const c_void) -> u32,
+    /// The same with a `wire::blas::Matmul`.
+    pub matmul: unsafe extern "C" fn(stream: *mut c_void, order: *const c_void) -> u32,
     /// Notes for the report that a library lacks a function; `name` is NUL-terminated. Once per name.
     pub note_unsupported: unsafe extern "C" fn(name: *const c_char),
     /// Notes for the report how an initialisation ended.

@@ -77,7 +77,7 @@ pub mod node_type {
 }
 
 impl NodeWork {
-    /// Its `CUgraphNodeType`. A matrix product of our cuBLAS counts as the kernel that it stands for.
+    /// Its `CUgraphNodeType`. A routine of our cuBLAS counts as the kernel that it stands for.
     pub fn kind(&self) -> u32 {
         match self {
             NodeWork::Child(_) => node_type::GRAPH,
@@ -85,7 +85,7 @@ impl NodeWork {
             NodeWork::Allocate(_) => node_type::MEM_ALLOC,
             NodeWork::Free(_) => node_type::MEM_FREE,
             NodeWork::Operation(operation) => match operation {
-                Operation::Launch(_) | Operation::Gemm(_) => node_type::KERNEL,
+                Operation::Launch(_) | Operation::Blas(_) | Operation::Matmul(_) => node_type::KERNEL,
                 Operation::Copy { .. } | Operation::CopyRectangle(_) => node_type::MEMCPY,
                 Operation::Fill(_) => node_type::MEMSET,
                 Operation::RecordEvent(_) => node_type::EVENT_RECORD,

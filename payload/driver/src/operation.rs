@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use wire::blas::{Blas, Matmul};
 use wire::command::{self, Command};
 
 use crate::event::Event;
@@ -48,8 +49,10 @@ pub enum Operation {
     WaitEvent(Arc<Event>),
     /// Call the client.
     Host(HostFunction),
-    /// A matrix product.
-    Gemm(Box<command::Gemm>),
+    /// A routine of linear algebra.
+    Blas(Box<Blas>),
+    /// cuBLASLt's matrix product.
+    Matmul(Box<Matmul>),
     /// `cuStreamWriteValue`.
     WriteValue(command::WriteValue),
     /// `cuStreamWaitValue`.
@@ -71,7 +74,8 @@ impl Operation {
             Operation::RecordEvent(event) => event.submit_record(stream),
             Operation::WaitEvent(event) => event.submit_wait(stream),
             Operation::Host(function) => host_function::submit(stream, *function),
-            Operation::Gemm(order) => submit(stream, &**order),
+            Operation::Blas(order) => submit(stream, &**order),
+            Operation::Matmul(order) => submit(stream, &**order),
             Operation::WriteValue(order) => submit(stream, order),
             Operation::WaitValue(order) => submit(stream, order),
             Operation::Nothing => Ok(()),

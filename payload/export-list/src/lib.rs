@@ -14,11 +14,16 @@ use std::{env, fs};
 /// beside it, `|name`; `abi12_name` implements `name`; `static name` is a variable, and not in the table; `refused fn name` is
 /// there and refuses in a way of its own. The file `door.rs` holds macros and is not looked at.
 pub fn write(prefixes: &[&str]) {
+    write_beside(prefixes, "");
+}
+
+/// The same where the build has made more source text.
+pub fn write_beside(prefixes: &[&str], generated: &str) {
     println!("cargo::rerun-if-changed=symbols.txt");
     println!("cargo::rerun-if-changed=src");
     let list = fs::read_to_string("symbols.txt").expect("symbols.txt");
     let symbols = listed(&list);
-    let sources = sources();
+    let sources = sources() + generated;
     let implemented = names(&sources, &["fn ", "|"], prefixes);
     let symbols: BTreeSet<String> =
         symbols.difference(&names(&sources, &["static "], prefixes)).cloned().collect();

@@ -9,8 +9,12 @@ pub struct Status(pub u32);
 impl Status {
     /// `CUBLAS_STATUS_NOT_INITIALIZED`
     pub const NOT_INITIALIZED: Status = Status(1);
+    /// `CUBLAS_STATUS_ALLOC_FAILED`
+    pub const ALLOC_FAILED: Status = Status(3);
     /// `CUBLAS_STATUS_INVALID_VALUE`
     pub const INVALID_VALUE: Status = Status(7);
+    /// `CUBLAS_STATUS_MAPPING_ERROR`
+    pub const MAPPING_ERROR: Status = Status(11);
     /// `CUBLAS_STATUS_EXECUTION_FAILED`
     pub const EXECUTION_FAILED: Status = Status(13);
     /// `CUBLAS_STATUS_INTERNAL_ERROR`
@@ -32,18 +36,21 @@ pub fn enter(implementation: impl FnOnce() -> Blas) -> u32 {
 }
 
 /// Exported functions.
+#[macro_export]
 macro_rules! exports {
     ($(fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
             // SAFETY: what each body dereferences is what cuBLAS's documentation makes the caller promise.
             #[allow(unused_unsafe, reason = "some bodies are safe")]
+            #[allow(clippy::macro_metavars_in_unsafe, reason = "a body is an unsafe function's, of this crate or cuBLASLt's")]
             $crate::door::enter(|| -> $crate::door::Blas { unsafe { $body } })
         }
     )*};
 }
 
 /// A name that exists and is refused.
+#[macro_export]
 macro_rules! unsupported {
     ($name:ident) => {
         #[unsafe(no_mangle)]

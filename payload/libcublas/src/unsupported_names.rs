@@ -1,7 +1,8 @@
 //! Names that exist and are refused: what `symbols.txt` has and no module implements.
 
 use crate::handles::*;
-use crate::products::*;
+use crate::routines::*;
+use crate::transfers::*;
 
 /// The address of an exported function.
 pub struct Function(#[allow(dead_code, reason = "kept so that the linker keeps the function")] pub *const ());

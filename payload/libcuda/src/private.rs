@@ -7,17 +7,25 @@ use api::private::{TABLE, Table};
 use crate::door::*;
 use driver::operation::Operation;
 use driver::{CuResult, note, stream};
-use wire::command::Gemm;
+use wire::blas::{Blas, Matmul};
 use wire::control::NoteKind;
 
 static OURS: Table =
-    Table { size: size_of::<Table>(), gemm, note_unsupported, note_initialised, per_thread_stream };
+    Table { size: size_of::<Table>(), blas, matmul, note_unsupported, note_initialised, per_thread_stream };
 
-unsafe extern "C" fn gemm(stream: *mut c_void, order: *const c_void) -> u32 {
-    enter("gemm", || {
-        // SAFETY: our own libraries pass a `Gemm`.
-        let order = *unsafe { input(order.cast::<Gemm>()) }?;
-        stream::by_handle(stream as usize)?.enqueue(Operation::Gemm(Box::new(order)))
+unsafe extern "C" fn blas(stream: *mut c_void, order: *const c_void) -> u32 {
+    enter("blas", || {
+        // SAFETY: our own libraries pass a `Blas`.
+        let order = *unsafe { input(order.cast::<Blas>()) }?;
+        stream::by_handle(stream as usize)?.enqueue(Operation::Blas(Box::new(order)))
+    })
+}
+
+unsafe extern "C" fn matmul(stream: *mut c_void, order: *const c_void) -> u32 {
+    enter("matmul", || {
+        // SAFETY: our own libraries pass a `Matmul`.
+        let order = *unsafe { input(order.cast::<Matmul>()) }?;
+        stream::by_handle(stream as usize)?.enqueue(Operation::Matmul(Box::new(order)))
     })
 }
 

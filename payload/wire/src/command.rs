@@ -5,6 +5,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::blas::{Blas, Matmul};
+
 /// Every record starts at a multiple of this many bytes.
 pub const ALIGNMENT: usize = 64;
 
@@ -63,9 +65,9 @@ commands! {
     11 HostCallback;
     12 WriteValue;
     13 WaitValue;
-    14 Gemm;
+    14 Blas;
     15 DescribeFunction;
-    16 LibraryOperation;
+    16 Matmul;
     17 BindGlobals;
 }
 
@@ -376,60 +378,4 @@ pub struct WaitValue {
     pub width: u32,
     /// `CUstreamWaitValue_flags`: 0 ≥ (cyclic), 1 =, 2 and, 3 nor.
     pub comparison: u32,
-}
-
-/// Element types of [`Gemm`], numbered like `cudaDataType_t`.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    /// 32-bit float.
-    F32 = 0,
-    /// 64-bit float.
-    F64 = 1,
-    /// 16-bit float.
-    F16 = 2,
-    /// Signed byte.
-    I8 = 3,
-    /// 32-bit integer.
-    I32 = 10,
-    /// bfloat16.
-    Bf16 = 14,
-}
-
-/// A batch of column-major matrix products C = alpha · op(A) · op(B) + beta · C.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-pub struct Gemm {
-    /// Rows of C, columns of C, inner extent.
-    pub extent: [u64; 3],
-    /// Leading dimension of A, B, C, in elements.
-    pub leading: [u64; 3],
-    /// Addresses of A, B, C; with `pointer_arrays` the addresses of arrays of `batch` addresses.
-    pub matrices: [u64; 3],
-    /// Elements from one matrix of the batch to the next, for A, B, C.
-    pub stride: [i64; 3],
-    /// Matrices.
-    pub batch: u64,
-    /// [`Element`] of A, B, C and of the arithmetic.
-    pub elements: [u32; 4],
-    /// 1: transposed, 2: conjugated too; for A, B.
-    pub transpose: [u32; 2],
-    /// 1: `matrices` are arrays of addresses in device memory.
-    pub pointer_arrays: u32,
-    /// 1: `alpha` and `beta` are addresses in device memory of values of the arithmetic's type; else they are f64 bits.
-    pub scalars_on_device: u32,
-    /// f64 bits or address.
-    pub alpha: u64,
-    /// f64 bits or address.
-    pub beta: u64,
-}
-
-/// Another operation that a library of ours asks for (triangular solve, norm …), named by `kind`; its operands follow.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-pub struct LibraryOperation {
-    /// Number of the operation; see the engine's table.
-    pub kind: u32,
-    /// Bytes of operands that follow.
-    pub length: u32,
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   broker ──Fork + area, pidfd, socket──▶ zygote     one per supervisor, started at first need
-//!   broker ◀──Forked──────────────────────   │ fork
+//!   broker ◀──Forked, ForkFailed, StartFailed   │ fork
 //!   broker ──Map + memory, Unmap────────▶ engine     one per client process
 //!   broker ◀──Note + text────────────────
 //! ```
@@ -46,6 +46,7 @@ messages! {
     4 Unmap, 0 descriptors;
     5 EngineNote, 0 descriptors;
     6 ForkFailed, 0 descriptors;
+    7 StartFailed, 0 descriptors;
 }
 
 /// Make an engine. Beside it: the shared area, a pidfd of the client, the engine's end of its own socket.
@@ -84,6 +85,14 @@ pub struct ForkFailed {
     pub client: u32,
     /// An `errno`.
     pub errno: u32,
+}
+
+/// There is no zygote: this, then UTF-8 text that says why. Sent by the process that should have become one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct StartFailed {
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Map a grant: the descriptor beside it, whole, at `address`. Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.

@@ -12,11 +12,13 @@
 //! - **Control calls** ([`control`]): one trapped `ioctl` on the descriptor of `/dev/nvidiactl`. Rare, 6–12 µs.
 //!   They hand out identity, memory and an engine, and are the only thing that the supervisor has to trust nobody for.
 //! - **Commands** ([`command`], carried by the ring in [`shared`]): copies, launches, events. They never enter the supervisor.
+//! - **Linear algebra** ([`blas`]): what our cuBLAS asks for, two commands.
 //! - **Facts** ([`device`]): the announced card, as plain data.
 //!
 //! Everything here is plain old data with explicit padding, so that no uninitialised byte crosses a process boundary and
 //! any byte string of the right length may be read back. This crate depends on nothing of ours.
 
+pub mod blas;
 pub mod command;
 pub mod control;
 pub mod device;
@@ -25,4 +27,4 @@ pub mod futex;
 pub mod shared;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;

@@ -13,7 +13,7 @@ pub struct Cgroup {
 impl Cgroup {
     /// The limits of a process; none where there is no version 2 hierarchy.
     pub fn of(process: u32) -> Cgroup {
-        let membership = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+        let membership = procfs::read_to_string(&format!("{process}/cgroup")).unwrap_or_default();
         let path = membership.lines().find_map(|line| line.strip_prefix("0::/"));
         path.map_or_else(Cgroup::default, |path| Cgroup::below(Path::new("/sys/fs/cgroup"), path))
     }
@@ -45,8 +45,13 @@ fn number(file: &Path) -> Option<u64> {
 
 /// Bytes that the machine can give without swapping.
 fn machine() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    field(&text, "MemAvailable:").unwrap_or(u64::MAX)
+    let text = procfs::read_to_string("meminfo").unwrap_or_default();
+    field(&text, "MemAvailable:").unwrap_or_else(free)
+}
+
+/// What is free at once: less than can be made free, and all that is known without /proc.
+fn free() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |machine| machine.ram_unused())
 }
 
 fn field(meminfo: &str, name: &str) -> Option<u64> {
@@ -62,6 +67,7 @@ mod tests {
     fn meminfo_is_read_in_kibibytes() {
         assert_eq!(field("MemTotal: 5 kB\nMemAvailable:    12 kB\n", "MemAvailable:"), Some(12 << 10));
         assert!(machine() > 0);
+        assert!((1 << 20..machine() * 2).contains(&free()), "{} of {}", free(), machine());
     }
 
     /// Also a slice far above may be the one that is full.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use wire::control::NoteKind;
-use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, Unmap};
+use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, StartFailed, Unmap};
 use wire::futex;
 use wire::shared::{AREA_LENGTH, EngineState, View};
 
@@ -207,18 +207,20 @@ impl Broker {
 
     pub(crate) fn zygote_spoke(&mut self) {
         let Some(packet) = self.zygote.as_ref().and_then(|zygote| zygote.receive().ok().flatten()) else {
-            return self.zygote_ended();
+            return self.zygote_ended("the engine's program ended at its start");
         };
         if let Some(answer) = packet.message::<Forked>() {
             self.engine_forked(&answer, packet.descriptors);
         } else if let Some(answer) = packet.message::<ForkFailed>() {
             let error = Errno::from_raw(answer.errno as i32);
             self.engine_lost(answer.client, &format!("can't fork an engine: {error}"));
+        } else if packet.message::<StartFailed>().is_some() {
+            self.zygote_ended(&String::from_utf8_lossy(packet.tail::<StartFailed>()));
         }
     }
 
     /// Its engines end with it, each told by its own pidfd; those that were never forked are told here.
-    fn zygote_ended(&mut self) {
+    fn zygote_ended(&mut self, why: &str) {
         self.zygote = None;
         let waiting: Vec<u32> = self
             .sessions
@@ -227,7 +229,7 @@ impl Broker {
             .map(|(process, _)| *process)
             .collect();
         for process in waiting {
-            self.engine_lost(process, "the engine's program ended at its start");
+            self.engine_lost(process, why);
         }
     }
 

@@ -29,12 +29,12 @@ mod zygote;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
-use std::path::PathBuf;
 
 use wire::device::Description;
 
 pub use call::Caller;
 pub use ledger::Ledger;
+pub use zygote::{OpenProgram, Program};
 
 use crate::export::Exports;
 use crate::reclaim::Reclaimer;
@@ -56,8 +56,8 @@ pub struct Announcement {
 pub struct Config {
     /// Makes the announcement at the first call that needs it (`--gpu auto` looks at what the tree has opened by then).
     pub announce: Box<dyn FnMut() -> Announcement>,
-    /// The engine's program.
-    pub engine: PathBuf,
+    /// Opens the engine's program, in a process of its own.
+    pub engine: Box<OpenProgram>,
 }
 
 /// Something for the report. `process` is a thread-group id.
@@ -164,6 +164,11 @@ impl Broker {
     /// A process has begun another program: what it had of the device is gone.
     pub fn process_replaced(&mut self, process: u32) {
         self.end_session(process);
+    }
+
+    /// Ends the zygote, and with it every engine.
+    pub fn end_engines(&mut self) {
+        self.zygote = None;
     }
 
     /// Handles what made [`Broker::as_fd`] readable.

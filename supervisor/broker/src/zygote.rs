@@ -1,35 +1,53 @@
 //! The broker's end of the zygote: a warm engine process that forks one engine per client.
 
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use wire::engine::Fork;
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, execveat, fork, setpgid};
+use wire::engine::{Fork, StartFailed, ZYGOTE_SOCKET};
+
+/// The engine's program, open for execution.
+pub struct Program {
+    /// The file.
+    pub file: OwnedFd,
+    /// What it is called in lists of processes.
+    pub name: CString,
+}
+
+/// Opens the engine's program, or says why there is none.
+pub type OpenProgram = dyn Fn() -> Result<Program, String>;
 
 /// A running zygote; ends when this is dropped, since its socket then ends.
 pub struct Zygote {
     socket: OwnedFd,
-    child: Child,
+    process: Pid,
 }
 
 impl Zygote {
-    /// Starts the engine's program.
-    pub fn start(program: &Path) -> Result<Zygote, String> {
-        let fail = |error: &dyn std::fmt::Display| {
-            format!("can't start the engine `{}`: {error}", program.display())
-        };
-        let (ours, theirs) = pair().map_err(|error| fail(&error))?;
-        let mut command = Command::new(program);
-        // Nothing here may need a fork: std then spawns by vfork, which does not copy this process.
-        command.stdin(theirs).stdout(Stdio::null()).env_clear();
-        // The terminal's Ctrl-C is for the client, which takes its engine with it.
-        command.process_group(0);
-        let child = command.spawn().map_err(|error| fail(&error))?;
-        Ok(Zygote { socket: ours, child })
+    /// Starts the engine's program. Opening it may take a while, as it may have to be unpacked and is checked: the new process
+    /// does that, so that the supervisor goes on answering.
+    pub fn start(program: &OpenProgram) -> Result<Zygote, String> {
+        let fail = |error: Errno| format!("can't start the engine: {error}");
+        let (ours, theirs) = pair().map_err(fail)?;
+        // SAFETY: other threads of this process only give memory back and hold no lock but the allocator's, which the C
+        // library puts in order after a fork. The child needs nothing else of theirs.
+        match unsafe { fork() }.map_err(fail)? {
+            ForkResult::Parent { child } => Ok(Zygote { socket: ours, process: child }),
+            ForkResult::Child => {
+                drop(ours);
+                let Err(why) = become_zygote(program, &theirs);
+                // A supervisor that is gone needs no answer.
+                let _ = packet::send(theirs.as_fd(), &StartFailed::default(), why.as_bytes(), &[]);
+                // SAFETY: ends this process without the parent's clean-up.
+                unsafe { libc::_exit(1) }
+            }
+        }
     }
 
     /// Orders an engine. `descriptors`: shared area, the client's pidfd, the engine's end of its socket.
@@ -52,8 +70,47 @@ impl AsFd for Zygote {
 impl Drop for Zygote {
     fn drop(&mut self) {
         // Killed rather than asked: it holds nothing, and its engines end with it (PR_SET_PDEATHSIG).
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = kill(self.process, Signal::SIGKILL);
+        let _ = waitpid(self.process, None);
+    }
+}
+
+const _: () = assert!(ZYGOTE_SOCKET == libc::STDIN_FILENO);
+
+fn become_zygote(program: &OpenProgram, socket: &OwnedFd) -> Result<Infallible, String> {
+    let program = program().map_err(|why| format!("can't start the engine: {why}"))?;
+    execute(&program, socket).map_err(|errno| {
+        format!(
+            "can't execute the engine `{}`: {}{}",
+            program.name.to_string_lossy(),
+            errno.desc(),
+            hint(errno)
+        )
+    })
+}
+
+fn execute(program: &Program, socket: &OwnedFd) -> Result<Infallible, Errno> {
+    // The terminal's Ctrl-C is for the client, which takes its engine with it.
+    setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    // The supervisor holds signals off; the engine is to be stopped and ended like any process.
+    // SAFETY: the default disposition is no handler of ours.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    SigSet::empty().thread_set_mask()?;
+    dup2_stdin(socket)?;
+    // It writes nothing there. What a library of it might write goes where complaints go, if they go anywhere.
+    // SAFETY: borrowed for this call only, which says so if nothing is open there.
+    let _ = dup2_stdout(unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) });
+    let nothing: [&CStr; 0] = [];
+    execveat(&program.file, c"", &[&program.name], &nothing, AtFlags::AT_EMPTY_PATH)
+}
+
+/// What to do about an execution that was refused.
+fn hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EACCES => {
+            " (hint: without a cache directory it is executed from memory, which `vm.memfd_noexec` and some security modules forbid; let XDG_CACHE_HOME name a directory that can be written)"
+        }
+        _ => "",
     }
 }
 

@@ -13,9 +13,9 @@ use wire::futex;
 use wire::shared::{EngineState, REPLY_SLOTS};
 
 use crate::area::SharedArea;
+use crate::blas;
 use crate::code::{Answer, Modules, Runner};
 use crate::fault::{self, result};
-use crate::gemm_operation;
 use crate::grants::Grants;
 use crate::ring::{Record, Ring};
 use crate::schedule::{LEGACY, Schedule};
@@ -309,11 +309,8 @@ fn perform(
         Work::WaitValue(order) => {
             return Ok(if memory.value_compares(order)? { Progress::Done } else { Progress::Waits });
         }
-        Work::Gemm(order) => gemm_operation::run(order, memory, threads)?,
-        Work::Library(order, operands) => {
-            let text = format!("library operation {} with {} bytes of operands", order.kind, operands.len());
-            return Err(Refusal::new(result::NOT_SUPPORTED, text));
-        }
+        Work::Blas(order) => blas::run(order, memory, threads)?,
+        Work::Matmul(order) => blas::matmul(order, memory, threads)?,
         Work::Nothing => {}
     }
     Ok(Progress::Done)

@@ -14,11 +14,11 @@
 //! - A **grant** is memory that the broker gave to the client and that is mapped here.
 
 mod area;
+mod blas;
 mod code;
 mod confine;
 mod dispatch;
 mod fault;
-mod gemm_operation;
 mod grants;
 mod host;
 mod mapper;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytemuck::Pod;
+use wire::blas::{Blas, Matmul};
 use wire::command::{self, Command};
 use wire::shared::EVENT_SLOTS;
 
@@ -30,10 +31,10 @@ pub enum Work {
     WriteValue(command::WriteValue),
     /// Hold the stream until a word compares.
     WaitValue(command::WaitValue),
-    /// Multiply matrices.
-    Gemm(Box<command::Gemm>),
-    /// Another operation of a library of ours.
-    Library(command::LibraryOperation, Box<[u8]>),
+    /// A routine of linear algebra.
+    Blas(Box<Blas>),
+    /// cuBLASLt's matrix product.
+    Matmul(Box<Matmul>),
     /// Only a place in the stream.
     Nothing,
 }
@@ -103,12 +104,8 @@ impl Work {
             }
             command::WriteValue::NUMBER => Work::WriteValue(fixed(record)?),
             command::WaitValue::NUMBER => Work::WaitValue(fixed(record)?),
-            command::Gemm::NUMBER => Work::Gemm(Box::new(fixed(record)?)),
-            command::LibraryOperation::NUMBER => {
-                let order: command::LibraryOperation = fixed(record)?;
-                let operands = variable::<command::LibraryOperation>(record, order.length)?;
-                Work::Library(order, operands.into())
-            }
+            Blas::NUMBER => Work::Blas(Box::new(fixed(record)?)),
+            Matmul::NUMBER => Work::Matmul(Box::new(fixed(record)?)),
             command::DestroyStream::NUMBER => Work::Nothing,
             _ => return Ok(None),
         }))

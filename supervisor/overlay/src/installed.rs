@@ -6,7 +6,8 @@
 
 use std::path::Path;
 
-use crate::install::Installation;
+use installation::Store;
+
 use crate::nodes::{self, Node};
 use crate::target::Target;
 use crate::{DriverFile, Engine, OpenQuery, Overlay, names};
@@ -64,7 +65,8 @@ impl Overlay {
         }
         let mut listed = Vec::new();
         if DIRECTORIES.contains(&directory) {
-            listed.extend(driver_names(&self.installation).map(|name| entry(directory, name, libc::DT_REG)));
+            let names = self.store.iter().flat_map(driver_names);
+            listed.extend(names.map(|name| entry(directory, name, libc::DT_REG)));
         }
         if directory == "/dev" {
             let nodes = (0..self.devices).map(|minor| format!("nvidia{minor}"));
@@ -98,10 +100,10 @@ impl Overlay {
             return Some(made_up(path, libc::S_IFDIR | 0o555, 0));
         }
         let (directory, name) = path.rsplit_once('/')?;
-        let is_ours =
-            DIRECTORIES.contains(&directory) && driver_names(&self.installation).any(|ours| ours == name);
+        let store = self.store.as_mut()?;
+        let is_ours = DIRECTORIES.contains(&directory) && driver_names(store).any(|ours| ours == name);
         let library = names::lookup(name.as_bytes())?.library(|| None).filter(|_| is_ours)?;
-        let (file, _) = self.installation.open(library).ok()??;
+        let (file, _) = store.open(library).ok()??;
         use std::os::unix::fs::MetadataExt;
         let facts = std::fs::File::from(file).metadata().ok()?;
         let mode = libc::S_IFREG | 0o755;
@@ -170,8 +172,8 @@ pub fn directory_records(listed: &[Listed], capacity: usize) -> (Vec<u8>, usize)
 }
 
 /// The names that a driver's packages bring; toolkit libraries belong to programs.
-fn driver_names(installation: &Installation) -> impl Iterator<Item = &str> {
-    installation
+fn driver_names(store: &Store) -> impl Iterator<Item = &str> {
+    store
         .listed()
         .into_iter()
         .filter(|name| names::lookup(name.as_bytes()).is_some_and(|named| named.role == names::Role::Driver))
@@ -209,18 +211,14 @@ pub fn by_path(files: Vec<DriverFile>) -> std::collections::HashMap<Vec<u8>, Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, install};
+    use crate::Config;
+    use crate::tests::payload;
+    use installation::Files;
+    use std::sync::Arc;
 
-    fn overlay(payload: &Path) -> Overlay {
+    fn overlay(payload: Arc<Files>) -> Overlay {
         let files = vec![DriverFile { path: "/proc/driver/nvidia/version".into(), content: b"580".to_vec() }];
-        Overlay::new(Config {
-            payload: payload.to_owned(),
-            cache: None,
-            engine: Engine::Cpu,
-            devices: 2,
-            files,
-        })
-        .unwrap()
+        Overlay::new(Config { payload, cache: None, engine: Engine::Cpu, devices: 2, files })
     }
 
     fn stat(overlay: &mut Overlay, path: &str) -> Option<FileFacts> {
@@ -234,8 +232,8 @@ mod tests {
 
     #[test]
     fn driver_files_seem_to_be_there() {
-        let payload = install::tests::payload();
-        let mut overlay = overlay(payload.path());
+        let (payload, _place) = payload();
+        let mut overlay = overlay(payload);
         let kind = |facts: FileFacts| facts.mode & libc::S_IFMT;
         for (path, expected) in [
             ("/usr/lib64/../lib64/libcuda.so.1", libc::S_IFREG),
@@ -257,8 +255,8 @@ mod tests {
     #[test]
     fn a_library_has_the_inode_that_an_open_gives() {
         use std::os::unix::fs::MetadataExt;
-        let payload = install::tests::payload();
-        let mut overlay = overlay(payload.path());
+        let (payload, _place) = payload();
+        let mut overlay = overlay(payload);
         let facts = stat(&mut overlay, "/usr/lib64/libcuda.so.1").unwrap();
         let query =
             OpenQuery { pid: std::process::id() as i32, dirfd: libc::AT_FDCWD, path: b"/x/libcuda.so.1" };
@@ -274,8 +272,8 @@ mod tests {
 
     #[test]
     fn listings_agree_with_stat() {
-        let payload = install::tests::payload();
-        let overlay = overlay(payload.path());
+        let (payload, _place) = payload();
+        let overlay = overlay(payload);
         assert_eq!(names(&overlay, "/usr/lib64"), ["libcuda.so.1", "libcuda.so"]);
         assert_eq!(names(&overlay, "/dev"), ["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"]);
         assert_eq!(names(&overlay, "/proc/driver"), ["nvidia"]);

@@ -15,10 +15,11 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use crate::install::{Installation, memory_file};
+use installation::{Store, Use, memory_file};
+
 use crate::target::{self, FileIdentity};
 
 const MAGIC: &[u8; 20] = b"glibc-ld.so.cache1.1";
@@ -55,17 +56,20 @@ pub struct LoaderCaches {
 
 impl LoaderCaches {
     /// A fresh open description of the extended cache for the root of a process.
-    pub fn for_root_of(&mut self, pid: i32, installation: &Installation) -> std::io::Result<OwnedFd> {
+    pub fn for_root_of(&mut self, pid: i32, store: &Store) -> std::io::Result<OwnedFd> {
         const PATH: &str = "/etc/ld.so.cache";
         let identity = FileIdentity::in_root(pid, PATH).ok();
-        if let Some(file) = self.made.get(&identity) {
-            return crate::reopen(file);
+        if let Some(file) = self.made.get(&identity)
+            && let Ok(again) = procfs::reopen(file.as_raw_fd())
+        {
+            return Ok(again);
         }
         let own = identity.and_then(|_| target::read_in_root(pid, PATH).ok()).map(|(bytes, _)| bytes);
-        let extended = extend(own.as_deref(), installation.directory(), &installation.listed())
-            .map_err(std::io::Error::other)?;
-        let file = File::from(memory_file("ld.so.cache", &extended)?);
-        let answer = crate::reopen(&file)?;
+        let extended =
+            extend(own.as_deref(), store.directory(), &store.listed()).map_err(std::io::Error::other)?;
+        let answer = memory_file("ld.so.cache", &extended, Use::Read)?;
+        // Without /proc it can't be opened again; the next one is made anew.
+        let Ok(file) = procfs::reopen(answer.as_raw_fd()).map(File::from) else { return Ok(answer) };
         if self.made.len() >= MOST_CACHES {
             self.made.clear();
         }

@@ -1,13 +1,13 @@
 //! What the tree sees of a driver installation: the answer to each trapped open.
 //!
-//! *Payload*: the libraries that stand in for NVIDIA's, one file per SONAME, found beside our program.
-//! *Cache directory*: where these files lie under a name that holds their hash; loaders, gdb and perf see that path.
+//! *Payload*: the libraries that stand in for NVIDIA's, one file per SONAME (crate `installation`).
+//! *Cache directory*: where these files lie; loaders, gdb and perf see that path.
 //! *Driver library*: `libcuda`, `libnvidia-ml`; ours is given wherever a program looks for one.
 //! *Replaced library*: `libcudart`, `libcublas`, `libcublasLt`; programs bring their own, ours is given in its place.
 //!
 //! ```text
 //!   open("/etc/ld.so.cache")            the system's cache plus our libraries   (ldcache)
-//!   open(".../libcuda.so.1")            the payload file                        (names, install)
+//!   open(".../libcuda.so.1")            the payload file                        (names)
 //!   open(".../glibc-hwcaps/.../lib*")   left alone: the plain directory follows
 //!   open("/dev/nvidiactl")              the broker's end of a socket pair       (nodes)
 //!   open("/proc/driver/nvidia/...")     text from the device model              (nodes)
@@ -18,26 +18,23 @@
 //! the same inode for one library, as loaders recognise an object by its inode.
 
 pub mod driver_text;
-mod install;
 pub mod installed;
 mod ldcache;
-mod manifest;
 pub mod names;
 mod nodes;
 mod target;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-pub use install::{InstallError, Storage};
+pub use installation::Storage;
 pub use ldcache::LoaderCacheError;
-pub use manifest::{Entry, Manifest, ManifestError, default_directories};
 pub use nodes::Node;
 pub use target::{Loader, loader_of};
 
-use install::Installation;
+use installation::{Files, Store, Use, memory_file};
 use ldcache::LoaderCaches;
 use names::{Named, Role};
 use target::Target;
@@ -63,9 +60,9 @@ pub struct DriverFile {
 /// What an [`Overlay`] is built from.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Directory with the linked payload and its manifest.
-    pub payload: PathBuf,
-    /// Directory for the installed copies, usually [`Config::default_cache`]; `None` keeps them in memory.
+    /// Our files.
+    pub payload: Arc<Files>,
+    /// Directory for the installed copies, usually [`installation::default_cache`]; `None` keeps them in memory.
     pub cache: Option<PathBuf>,
     /// The engine in use.
     pub engine: Engine,
@@ -73,17 +70,6 @@ pub struct Config {
     pub devices: u32,
     /// Text files of the driver, from the device model.
     pub files: Vec<DriverFile>,
-}
-
-impl Config {
-    /// `$XDG_CACHE_HOME/vgpu-run`, or `~/.cache/vgpu-run`.
-    pub fn default_cache() -> Option<PathBuf> {
-        let absolute =
-            |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-        absolute("XDG_CACHE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-            .map(|cache| cache.join("vgpu-run"))
-    }
 }
 
 /// One trapped open, as its caller put it.
@@ -162,22 +148,23 @@ pub enum Reason {
 pub struct Overlay {
     engine: Engine,
     devices: u32,
-    installation: Installation,
+    /// `None`: nothing is given.
+    store: Option<Store>,
     caches: LoaderCaches,
     files: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Overlay {
-    /// Reads the manifest and makes sure that the cache directory holds the payload. Hashes are checked when a library is
-    /// first given, not here: starting must stay cheap.
-    pub fn new(config: Config) -> Result<Self, InstallError> {
-        let installation = match config.engine {
-            Engine::Cpu => Installation::new(&config.payload, config.cache.as_deref())?,
-            Engine::Host => Installation::empty(),
+    /// Makes sure that the cache directory holds the payload. Hashes are checked when a library is first given, not here:
+    /// starting must stay cheap.
+    pub fn new(config: Config) -> Self {
+        let store = match config.engine {
+            Engine::Cpu => Some(Store::new(config.payload, config.cache.as_deref())),
+            Engine::Host => None,
         };
         let files = installed::by_path(config.files);
         let caches = LoaderCaches::default();
-        Ok(Self { engine: config.engine, devices: config.devices, installation, caches, files })
+        Self { engine: config.engine, devices: config.devices, store, caches, files }
     }
 
     /// Replaces the driver's text files, once the devices are known.
@@ -185,14 +172,9 @@ impl Overlay {
         self.files = installed::by_path(files);
     }
 
-    /// The directory that the loader cache names; it exists unless the libraries live in memory.
-    pub fn directory(&self) -> &Path {
-        self.installation.directory()
-    }
-
-    /// SONAMEs of the libraries that can be given.
-    pub fn libraries(&self) -> impl Iterator<Item = &str> {
-        self.installation.libraries()
+    /// Why the libraries are given from memory, if they are.
+    pub fn why_in_memory(&self) -> Option<&str> {
+        self.store.as_ref().and_then(Store::why_in_memory)
     }
 
     /// Answers one open.
@@ -211,10 +193,11 @@ impl Overlay {
     }
 
     fn open_loader_cache(&mut self, query: &OpenQuery) -> Outcome {
-        if self.engine == Engine::Host || Target::of(query).absolute() != b"/etc/ld.so.cache" {
+        let Some(store) = self.store.as_ref().filter(|_| Target::of(query).absolute() == b"/etc/ld.so.cache")
+        else {
             return Outcome::none();
-        }
-        match self.caches.for_root_of(query.pid, &self.installation) {
+        };
+        match self.caches.for_root_of(query.pid, store) {
             Ok(file) => Outcome::of(Answer::File(file), Seen::LoaderCache),
             // Without our cache the loader still probes directories, where it is answered.
             Err(_) => Outcome::none(),
@@ -222,9 +205,9 @@ impl Overlay {
     }
 
     fn open_library(&mut self, query: &OpenQuery, named: Named) -> Outcome {
-        if self.engine == Engine::Host || names::is_hardware_probe(query.path) {
+        let Some(store) = self.store.as_mut().filter(|_| !names::is_hardware_probe(query.path)) else {
             return Outcome::none();
-        }
+        };
         let target = Target::of(query);
         let exists = target.exists();
         let Some(library) = named.library(|| target.link_name()) else { return Outcome::none() };
@@ -236,7 +219,7 @@ impl Overlay {
         if !loader.can_load_payload() {
             return left(Reason::Loader(loader));
         }
-        match self.installation.open(library) {
+        match store.open(library) {
             Ok(Some((file, storage))) => {
                 let replaced = exists && named.role == Role::Replaced;
                 Outcome::of(Answer::File(file), Seen::Given { library, replaced, storage })
@@ -255,7 +238,7 @@ impl Overlay {
             return Outcome::of(node.answer(), Seen::Node(node));
         }
         match self.files.get(&path) {
-            Some(content) => match install::memory_file("driver-file", content) {
+            Some(content) => match memory_file("driver-file", content, Use::Read) {
                 Ok(file) => Outcome::of(Answer::File(file), Seen::DriverFile),
                 Err(_) => Outcome::none(),
             },
@@ -280,16 +263,26 @@ fn last_component(path: &[u8]) -> Option<&[u8]> {
     Some(&path[start..]).filter(|last| !last.is_empty())
 }
 
-/// A fresh open description of an open file.
-fn reopen(file: &File) -> std::io::Result<OwnedFd> {
-    use std::os::fd::AsRawFd;
-    File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map(OwnedFd::from)
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Read;
+
+    /// A payload of two libraries, and the directory that it lies in.
+    pub fn payload() -> (Arc<Files>, tempfile::TempDir) {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path();
+        let mut sums = String::new();
+        for name in ["libcuda.so.1", "libcudart.so.12"] {
+            let bytes = format!("bytes of {name}");
+            std::fs::write(directory.join(name), &bytes).unwrap();
+            sums += &format!("{}  {name}\n", installation::hash(bytes.as_bytes()));
+        }
+        std::fs::write(directory.join(installation::FILE_NAME), sums).unwrap();
+        let files = Files::beside(directory.to_owned(), directory.join("vgpu-engine")).unwrap();
+        (Arc::new(files), place)
+    }
 
     struct Fixture {
         overlay: Overlay,
@@ -298,11 +291,10 @@ mod tests {
     }
 
     fn fixture(engine: Engine) -> Fixture {
-        let payload = install::tests::payload();
         let files = vec![DriverFile { path: "/proc/driver/nvidia/version".into(), content: b"580".to_vec() }];
-        let config = Config { payload: payload.path().to_owned(), cache: None, engine, devices: 1, files };
-        let place = tempfile::tempdir().unwrap();
-        Fixture { overlay: Overlay::new(config).unwrap(), _payload: payload, place }
+        let (payload, _payload) = payload();
+        let config = Config { payload, cache: None, engine, devices: 1, files };
+        Fixture { overlay: Overlay::new(config), _payload, place: tempfile::tempdir().unwrap() }
     }
 
     impl Fixture {

@@ -69,18 +69,18 @@ impl<'a> Target<'a> {
 
     /// The loader of the process.
     pub fn loader(&self) -> Loader {
-        File::open(format!("/proc/{}/exe", self.query.pid)).map_or(Loader::Unknown, |exe| loader_of(&exe))
+        procfs::open(&format!("{}/exe", self.query.pid)).map_or(Loader::Unknown, |exe| loader_of(&exe))
     }
 
     fn base(&self) -> Option<PathBuf> {
         let Self { query } = self;
         let link = match query.dirfd {
-            libc::AT_FDCWD => format!("/proc/{}/cwd", query.pid),
-            fd => format!("/proc/{}/fd/{fd}", query.pid),
+            libc::AT_FDCWD => format!("{}/cwd", query.pid),
+            fd => format!("{}/fd/{fd}", query.pid),
         };
-        let seen_by_us = std::fs::read_link(link).ok()?;
+        let seen_by_us = procfs::read_link(&link).ok()?;
         // Of a process in a chroot we see the path from our root.
-        match std::fs::read_link(format!("/proc/{}/root", query.pid)) {
+        match procfs::read_link(&format!("{}/root", query.pid)) {
             Ok(root) if root != Path::new("/") => {
                 seen_by_us.strip_prefix(root).ok().map(|inside| Path::new("/").join(inside))
             }
@@ -90,28 +90,40 @@ impl<'a> Target<'a> {
 
     /// Opens the path for reference only, inside the process's root so that its links lead where they lead for it.
     fn open_path(&self, flags: i32) -> std::io::Result<OwnedFd> {
-        let root = File::options().read(true).open(format!("/proc/{}/root", self.query.pid))?;
-        let path = CString::new(self.absolute())?;
-        // SAFETY: all-zero is a valid `open_how`.
-        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-        how.flags = (libc::O_PATH | libc::O_CLOEXEC | flags) as u64;
-        how.resolve = libc::RESOLVE_IN_ROOT;
-        // SAFETY: `path` ends in NUL, `how` is an `open_how` of the size told, and both outlive the call.
-        let fd = unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                root.as_raw_fd(),
-                path.as_ptr(),
-                &how as *const libc::open_how,
-                size_of::<libc::open_how>(),
-            )
-        };
-        if fd < 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-        // SAFETY: the kernel has just given us this descriptor.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+        open_in_root(self.query.pid, self.absolute(), libc::O_PATH | flags)
     }
+}
+
+/// The root of a process. Without process files ours is taken for it: only root could have given it another.
+fn root_of(pid: i32) -> std::io::Result<OwnedFd> {
+    match procfs::place() {
+        procfs::Place::Nowhere => File::open("/").map(OwnedFd::from),
+        _ => procfs::open(&format!("{pid}/root")).map(OwnedFd::from),
+    }
+}
+
+fn open_in_root(pid: i32, path: impl Into<Vec<u8>>, flags: i32) -> std::io::Result<OwnedFd> {
+    let root = root_of(pid)?;
+    let path = CString::new(path)?;
+    // SAFETY: all-zero is a valid `open_how`.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_CLOEXEC | flags) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT;
+    // SAFETY: `path` ends in NUL, `how` is an `open_how` of the size told, and both outlive the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            root.as_raw_fd(),
+            path.as_ptr(),
+            &how as *const libc::open_how,
+            size_of::<libc::open_how>(),
+        )
+    };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Reads the loader from a program's header.
@@ -175,7 +187,7 @@ fn normalize(path: &[u8]) -> Vec<u8> {
 
 /// Reads a whole file of a process's root, and what identifies this version of it.
 pub fn read_in_root(pid: i32, path: &str) -> std::io::Result<(Vec<u8>, FileIdentity)> {
-    let mut file = File::open(format!("/proc/{pid}/root{path}"))?;
+    let mut file = File::from(open_in_root(pid, path, libc::O_RDONLY)?);
     let identity = FileIdentity::of(&file)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -202,7 +214,7 @@ impl FileIdentity {
 
     /// Identity of a file in a process's root.
     pub fn in_root(pid: i32, path: &str) -> std::io::Result<Self> {
-        Self::of(&File::open(format!("/proc/{pid}/root{path}"))?)
+        Self::of(&File::from(open_in_root(pid, path, libc::O_PATH)?))
     }
 }
 

@@ -334,8 +334,12 @@ impl<'t> State<'t> {
         let word = cursor.directive();
         match word {
             ".reg" => self.registers(cursor),
-            ".loc" | ".file" => {
-                cursor.skip_line();
+            ".loc" => {
+                cursor.skip_location();
+                Ok(())
+            }
+            ".file" => {
+                cursor.skip_file();
                 Ok(())
             }
             ".pragma" => {
@@ -344,13 +348,15 @@ impl<'t> State<'t> {
             }
             ".local" | ".shared" | ".param" | ".global" | ".const" | ".extern" | ".visible" | ".weak" => {
                 let linkage = if word == ".extern" { Linkage::Extern } else { Linkage::Internal };
-                let space = if word.len() > 6 && Space::from_name(&word[1..]).is_none() || word == ".weak" {
+                let space = if word.len() > 6 && Space::from_name(word.get(1..).unwrap_or("")).is_none()
+                    || word == ".weak"
+                {
                     cursor.directive()
                 } else {
                     word
                 };
-                let space =
-                    Space::from_name(&space[1..]).ok_or_else(|| format!("unknown state space `{space}`"))?;
+                let space = Space::from_name(space.get(1..).unwrap_or(""))
+                    .ok_or_else(|| format!("unknown state space `{space}`"))?;
                 for variable in variable::declarations(cursor, space, linkage)? {
                     self.add_variable(variable);
                 }
@@ -564,12 +570,14 @@ impl<'t> State<'t> {
 
     fn list(&mut self, cursor: &mut Cursor<'t>, end: u8, op: Op) -> Result<Vec<Operand>, String> {
         let mut out = Vec::new();
+        cursor.enter()?;
         while !cursor.eat(end) {
             out.push(self.operand(cursor, op)?);
             if !cursor.eat(b',') && cursor.peek() != end {
                 return Err("a list of operands is malformed".into());
             }
         }
+        cursor.leave();
         Ok(out)
     }
 
@@ -592,9 +600,11 @@ impl<'t> State<'t> {
         };
         let offset = variable::signed_offset(cursor)?;
         let mut extra = Vec::new();
+        cursor.enter()?;
         while cursor.eat(b',') {
             extra.push(self.operand(cursor, Op::Tex)?);
         }
+        cursor.leave();
         if !cursor.eat(b']') {
             return Err("an address lacks `]`".into());
         }

@@ -1,10 +1,13 @@
 //! What this machine offers for `vgpu-run`: a list of checks, each with what it found, what it needs and what to do.
 
 use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::inspect::inspect;
+use installation::{Files, Store};
+use procfs::Place;
+
+use crate::inspect::{self, inspect};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +35,19 @@ pub struct Check {
     pub fix: &'static str,
 }
 
-/// Where our own files are.
-#[derive(Clone, Debug, Default)]
+/// Our own files.
+#[derive(Debug, Default)]
 pub struct Places {
-    /// Directory of the payload.
-    pub payload: Option<PathBuf>,
+    /// The payload, or why there is none.
+    pub payload: Option<Result<Arc<Files>, String>>,
     /// Directory for installed copies.
     pub cache: Option<PathBuf>,
+}
+
+impl Places {
+    fn files(&self) -> Option<&Arc<Files>> {
+        self.payload.as_ref()?.as_ref().ok()
+    }
 }
 
 /// Runs every check.
@@ -54,9 +63,9 @@ pub fn checks(places: &Places) -> Vec<Check> {
         file_size(),
         memory(),
         processor(),
-        payload(places.payload.as_deref()),
-        c_library(places.payload.as_deref()),
-        cache(places.cache.as_deref()),
+        payload(places),
+        c_library(places.files()),
+        cache(places),
         real_driver(),
     ]
 }
@@ -115,7 +124,7 @@ fn architecture() -> Check {
 }
 
 fn kernel() -> Check {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = procfs::read_to_string("sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
     let state = match version(release) {
         Some(version) if version >= (6, 6) => State::Good,
@@ -164,25 +173,27 @@ fn outer_filter() -> Check {
 }
 
 fn process_files() -> Check {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounts = procfs::read_to_string("self/mounts").unwrap_or_default();
     let proc = mounts.lines().find(|line| line.split(' ').nth(1) == Some("/proc"));
     let hidden = proc.is_some_and(|line| line.contains("hidepid=") && !line.contains("hidepid=0"));
-    let (state, found) = match proc {
-        None => (State::Bad, "not mounted"),
-        Some(_) if hidden => (State::Degraded, "mounted with hidepid"),
-        Some(_) => (State::Good, "mounted"),
+    let (state, found) = match procfs::place() {
+        Place::Nowhere => (State::Degraded, "not mounted"),
+        Place::Private => (State::Good, "not mounted; vgpu-run has a mount of its own"),
+        Place::Mounted if hidden => (State::Degraded, "mounted with hidepid"),
+        Place::Mounted => (State::Good, "mounted"),
     };
     Check {
         name: "/proc",
         state,
         found: found.to_owned(),
-        needed: "mounted, without hidepid where programs change their user",
+        needed: "mounted, without hidepid where programs change their user; root can do without. An ordinary user without it \
+                 needs a cache directory and Linux 6.13, and the report knows less",
         fix: "mount it: `mount -t proc proc /proc`",
     }
 }
 
 fn ptrace_scope() -> Check {
-    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
+    let scope = procfs::read_to_string("sys/kernel/yama/ptrace_scope").ok();
     let (state, found) = match scope.as_deref().map(str::trim) {
         None => (State::Good, "no restriction".to_owned()),
         Some(scope @ ("0" | "1")) => (State::Good, scope.to_owned()),
@@ -224,7 +235,7 @@ fn file_size() -> Check {
 
 fn memory() -> Check {
     const WANTED: u64 = 4 << 20;
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let text = procfs::read_to_string("meminfo").unwrap_or_default();
     let available = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib: u64 = available.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0);
     Check {
@@ -248,12 +259,10 @@ fn processor() -> Check {
     }
 }
 
-fn payload(directory: Option<&Path>) -> Check {
-    let manifest = directory.and_then(|directory| overlay::Manifest::read(directory).ok());
-    let names: Vec<&str> = manifest
-        .iter()
-        .flat_map(|manifest| manifest.entries.iter().map(|entry| entry.name.as_str()))
-        .collect();
+fn payload(places: &Places) -> Check {
+    let files = places.files();
+    let entries = files.iter().flat_map(|files| &files.manifest().entries);
+    let names: Vec<&str> = entries.map(|entry| entry.name.as_str()).collect();
     let has = |name: &str| names.contains(&name);
     let state = match (has("libcuda.so.1"), has("libnvidia-ml.so.1")) {
         (true, true) => State::Good,
@@ -263,35 +272,47 @@ fn payload(directory: Option<&Path>) -> Check {
     Check {
         name: "payload libraries",
         state,
-        found: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+        found: match (files, &places.payload) {
+            (Some(files), _) => format!("{}: {}", files.origin(), names.join(", ")),
+            (None, Some(Err(why))) => why.clone(),
+            (None, _) => "none".to_owned(),
+        },
         needed: "libcuda.so.1; libnvidia-ml.so.1 for tools that show the device; the toolkit libraries that programs bring",
         fix: "run `make build`, or install vgpu-run again",
     }
 }
 
-fn c_library(payload: Option<&Path>) -> Check {
-    let own = own_glibc();
-    let wanted = payload.and_then(|payload| needed_glibc(&payload.join("libcuda.so.1")));
+fn c_library(payload: Option<&Arc<Files>>) -> Check {
+    let own = systems_glibc();
+    let wanted = payload.and_then(|payload| needed_glibc(&payload.read("libcuda.so.1").ok()?));
     let dotted =
         |version: Option<(u32, u32)>| version.map_or("unknown".to_owned(), |(a, b)| format!("{a}.{b}"));
     Check {
         name: "C library",
-        state: if own.is_some() && own >= wanted { State::Good } else { State::Bad },
-        found: format!("glibc {}; the payload needs {}", dotted(own), dotted(wanted)),
-        needed: "a glibc that is not older than the one that the payload was built with",
-        fix: "build vgpu-run on this system",
+        state: match own {
+            Some(_) if own >= wanted => State::Good,
+            Some(_) => State::Bad,
+            None => State::Degraded,
+        },
+        found: match own {
+            Some(_) => format!("glibc {}; the payload needs {}", dotted(own), dotted(wanted)),
+            None => format!("none at its usual places; the payload needs glibc {}", dotted(wanted)),
+        },
+        needed: "a glibc that is not older than the one that the payload was built for, in the root of each program",
+        fix: "install glibc, or use a newer system",
     }
 }
 
-fn own_glibc() -> Option<(u32, u32)> {
-    // SAFETY: the function returns a constant text that ends in NUL.
-    let version_text = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
-    version(version_text.to_str().ok()?)
+/// The version of the C library that programs here will get. Ours says nothing: it is linked into us.
+fn systems_glibc() -> Option<(u32, u32)> {
+    const PLACES: [&str; 3] = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6", "/usr/lib/libc.so.6"];
+    let facts = PLACES.iter().find_map(|place| inspect(Path::new(place)))?;
+    facts.nodes.iter().filter_map(|node| version(node.strip_prefix("GLIBC_")?)).max()
 }
 
 /// The newest version node of glibc that a library wants.
-fn needed_glibc(library: &Path) -> Option<(u32, u32)> {
-    let facts = inspect(library)?;
+fn needed_glibc(library: &[u8]) -> Option<(u32, u32)> {
+    let facts = inspect::read(library)?;
     let nodes = facts
         .imports
         .iter()
@@ -299,24 +320,24 @@ fn needed_glibc(library: &Path) -> Option<(u32, u32)> {
     nodes.filter_map(|node| version(&node)).max()
 }
 
-fn cache(directory: Option<&Path>) -> Check {
-    let usable = directory.filter(|directory| {
-        let probe = directory.join(format!(".probe.{}", std::process::id()));
-        let written = fs::create_dir_all(directory).and_then(|()| fs::write(&probe, b""));
-        let _ = fs::remove_file(probe);
-        written.is_ok()
-    });
+fn cache(places: &Places) -> Check {
+    let store = places.files().map(|files| Store::new(files.clone(), places.cache.as_deref()));
+    let (state, found) = match store.as_ref().map(|store| (store.why_in_memory(), store.directory())) {
+        None => (State::Degraded, "not tried, as there is no payload".to_owned()),
+        Some((Some(why), _)) => (State::Degraded, format!("none: {why}")),
+        Some((None, directory)) => (State::Good, directory.display().to_string()),
+    };
     Check {
         name: "cache directory",
-        state: if usable.is_some() { State::Good } else { State::Degraded },
-        found: directory.map_or("none".to_owned(), |directory| directory.display().to_string()),
-        needed: "a directory that can be written: else the libraries are copied to memory at each run",
-        fix: "set XDG_CACHE_HOME to such a directory",
+        state,
+        found,
+        needed: "one of our own that nobody else can write: else the files are copied to memory at each run",
+        fix: "set XDG_CACHE_HOME to a directory that can be written",
     }
 }
 
 fn real_driver() -> Check {
-    let version = fs::read_to_string("/proc/driver/nvidia/version").ok();
+    let version = procfs::read_to_string("driver/nvidia/version").ok();
     let first = version.as_deref().and_then(|text| text.lines().next());
     Check {
         name: "NVIDIA driver",
@@ -340,7 +361,7 @@ fn limit(resource: libc::__rlimit_resource_t) -> u64 {
 }
 
 fn status_field(name: &str) -> Option<String> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let status = procfs::read_to_string("self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.trim().to_owned())
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::inspect::{Facts, Import, inspect};
+use installation::Files;
+
+use crate::inspect::{Facts, Import, inspect, read};
 use crate::predict::{code_text, enumerate};
 
 /// A device that can be announced.
@@ -17,7 +19,7 @@ pub struct Candidate {
 }
 
 /// Explains a file as text; the error says that it is no program.
-pub fn explain(file: &Path, payload: Option<&Path>, candidates: &[Candidate]) -> Result<String, String> {
+pub fn explain(file: &Path, payload: Option<&Files>, candidates: &[Candidate]) -> Result<String, String> {
     let facts =
         inspect(file).ok_or_else(|| format!("`{}` cannot be read or is no ELF file", file.display()))?;
     let mut text = format!("{}\n", file.display());
@@ -71,9 +73,9 @@ fn definitions_line(facts: &Facts) -> Option<String> {
     (!parts.is_empty()).then(|| format!("defines {}", parts.join(", ")))
 }
 
-fn needed_line(needed: &str, facts: &Facts, payload: Option<&Path>) -> String {
+fn needed_line(needed: &str, facts: &Facts, payload: Option<&Files>) -> String {
     let named = overlay::names::lookup(needed.as_bytes()).and_then(|named| named.library(|| None));
-    let ours = named.and_then(|soname| Some((soname, inspect(&payload?.join(soname))?)));
+    let ours = named.and_then(|soname| Some((soname, read(&payload?.read(soname).ok()?)?)));
     let Some((soname, ours)) = ours else {
         return format!("needs {needed}: not one of ours, must be installed");
     };
@@ -96,14 +98,15 @@ fn needed_line(needed: &str, facts: &Facts, payload: Option<&Path>) -> String {
 }
 
 /// Imports without a version, as from the driver: looked for in the libraries that their names belong to.
-fn loose_import_lines(facts: &Facts, payload: &Path) -> Vec<String> {
+fn loose_import_lines(facts: &Facts, payload: &Files) -> Vec<String> {
     let mut lines = Vec::new();
     for (family, soname) in [("libcuda", "libcuda.so.1"), ("libnvidia-ml", "libnvidia-ml.so.1")] {
         let of_family =
             |import: &&Import| import.version.is_none() && crate::predict::family(import) == Some(family);
         let wanted: Vec<&str> =
             facts.imports.iter().filter(of_family).map(|import| import.name.as_str()).collect();
-        let Some(ours) = inspect(&payload.join(soname)).filter(|_| !wanted.is_empty()) else { continue };
+        let Some(ours) = payload.read(soname).ok().filter(|_| !wanted.is_empty()) else { continue };
+        let Some(ours) = read(&ours) else { continue };
         let missing: Vec<&str> =
             wanted.iter().copied().filter(|name| !ours.exports.contains_key(*name)).collect();
         lines.push(match missing.len() {
@@ -146,7 +149,7 @@ fn code_lines(facts: &Facts, candidates: &[Candidate]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::tests::{compile, library_with_code};
+    use crate::inspect::tests::{compile, library_with_code, payload_of};
 
     fn candidates() -> Vec<Candidate> {
         let candidate = |name: &str, capability| Candidate { name: name.to_owned(), capability };
@@ -166,13 +169,14 @@ mod tests {
         compile(place, "libcuda.so.1", "int cuInit(int f) { return 0; }", &arguments[..2]);
         let program = compile(place, "program", source, &["libcudart.so.12", "./libcuda.so.1"]);
         compile(place, "libcudart.so.12", "int cudaFree(void) { return 0; }", &arguments);
-        let text = explain(&program, Some(place), &[]).unwrap();
+        let payload = payload_of(place);
+        let text = explain(&program, Some(&payload), &[]).unwrap();
         assert!(
             text.contains("needs libcudart.so.12: our libcudart.so.12 lacks `cudaNew` of 2 imports"),
             "{text}"
         );
         assert!(text.contains("imports 1 functions of libcuda.so.1: ours has them all"), "{text}");
-        let text = explain(&place.join("libcuda.so.1"), Some(place), &[]).unwrap();
+        let text = explain(&place.join("libcuda.so.1"), Some(&payload), &[]).unwrap();
         assert!(text.contains("defines 1 functions of libcuda"), "{text}");
     }
 

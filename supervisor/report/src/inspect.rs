@@ -119,7 +119,8 @@ fn code(bytes: &[u8]) -> Code {
     code
 }
 
-fn read(bytes: &[u8]) -> Option<Facts> {
+/// Reads the facts of a file's bytes; `None` if it is no ELF file.
+pub fn read(bytes: &[u8]) -> Option<Facts> {
     let elf = Elf::parse(bytes).ok()?;
     let mut facts = Facts {
         soname: elf.soname.map(str::to_owned),
@@ -233,6 +234,20 @@ pub(crate) fn find(data: &[u8], wanted: &[u8]) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    /// The libraries of a directory as a payload.
+    pub fn payload_of(directory: &Path) -> installation::Files {
+        let mut list = String::new();
+        for entry in std::fs::read_dir(directory).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            if name.starts_with("lib") {
+                list += &format!("{}  {name}\n", installation::hash(&std::fs::read(entry.path()).unwrap()));
+            }
+        }
+        std::fs::write(directory.join(installation::FILE_NAME), list).unwrap();
+        installation::Files::beside(directory.to_owned(), directory.join(installation::ENGINE)).unwrap()
+    }
+
     use std::path::PathBuf;
     use std::process::Command;
 

@@ -24,6 +24,7 @@ mod render;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use objects::{Files, Objects};
 use overlay::Seen;
@@ -51,8 +52,8 @@ pub struct Session {
     pub device: String,
     /// Its compute capability; unknown until a profile is chosen.
     pub capability: Option<(u32, u32)>,
-    /// Directory with the payload, for the exports that programs meet.
-    pub payload: Option<PathBuf>,
+    /// The payload, for the exports that programs meet.
+    pub payload: Option<Arc<installation::Files>>,
     /// Whether listings and existence tests are answered too.
     pub overlay_is_full: bool,
 }

@@ -8,19 +8,26 @@ use std::rc::Rc;
 
 use overlay::Seen;
 
-use crate::inspect::{Facts, Import, inspect};
+use crate::inspect::{self, Facts, Import, inspect};
 use crate::process::Process;
 
 /// Facts of files, each read once.
 #[derive(Debug, Default)]
 pub struct Files {
     read: HashMap<PathBuf, Option<Rc<Facts>>>,
+    ours: HashMap<&'static str, Option<Rc<Facts>>>,
 }
 
 impl Files {
     /// Facts of a file; `None` if it is no ELF file.
     pub fn facts(&mut self, path: &Path) -> Option<Rc<Facts>> {
         self.read.entry(path.to_owned()).or_insert_with(|| inspect(path).map(Rc::new)).clone()
+    }
+
+    /// Facts of a library of the payload.
+    fn facts_of_ours(&mut self, library: &'static str, payload: &installation::Files) -> Option<Rc<Facts>> {
+        let read = || inspect::read(&payload.read(library).ok()?).map(Rc::new);
+        self.ours.entry(library).or_insert_with(read).clone()
     }
 }
 
@@ -54,8 +61,8 @@ pub struct Scope<'a> {
 }
 
 impl Objects {
-    /// Reads the files of a process. `payload` is the directory of the libraries that we gave.
-    pub fn of(process: &Process, payload: Option<&Path>, files: &mut Files) -> Self {
+    /// Reads the files of a process. `payload` has the libraries that we gave.
+    pub fn of(process: &Process, payload: Option<&installation::Files>, files: &mut Files) -> Self {
         let mut objects = Self { all: Vec::new(), probed: BTreeSet::new() };
         // The kernel's link to the executable is a path from our root already.
         let program = process.executable.clone().unwrap_or_else(|| process.in_root(&process.program));
@@ -70,12 +77,12 @@ impl Objects {
         }
         for opened in &process.opened {
             let path = Path::new(OsStr::from_bytes(&opened.path));
-            let given = match &opened.seen {
-                Some(Seen::Given { library, .. }) => payload.map(|payload| payload.join(library)),
-                _ => None,
-            };
-            let facts = files.facts(given.as_deref().unwrap_or(&process.in_root(path)));
-            objects.add(&opened.path, facts, given.is_some());
+            match (&opened.seen, payload) {
+                (Some(Seen::Given { library, .. }), Some(payload)) => {
+                    objects.add(&opened.path, files.facts_of_ours(library, payload), true)
+                }
+                _ => objects.add(&opened.path, files.facts(&process.in_root(path)), false),
+            }
         }
         objects
     }

@@ -63,6 +63,10 @@ pub fn findings(process: &Process, objects: &Objects, session: &Session) -> Vec<
             findings.extend(no_code(process, object, capability, uses_driver));
         }
     }
+    // Of ours only what they need can be missing: what they import was checked when they were linked.
+    for object in objects.all.iter().filter(|object| object.ours) {
+        findings.extend(missing_libraries(process, object, objects));
+    }
     findings
 }
 
@@ -98,6 +102,15 @@ fn other_build<'a>(object: &Object, objects: &'a Objects) -> Option<&'a Object> 
     objects.all.iter().filter(is_other).find(|other| !misses_a_library(other, objects))
 }
 
+fn missing_libraries<'a>(
+    process: &'a Process,
+    object: &'a Object,
+    objects: &'a Objects,
+) -> impl Iterator<Item = Finding> + 'a {
+    let missing = objects.scope(object).missing.into_iter().filter(|name| objects.was_probed(name));
+    missing.map(|missing| missing_library(process, object, objects, missing))
+}
+
 fn missing_library(process: &Process, object: &Object, objects: &Objects, missing: &str) -> Finding {
     let cause = format!("it needs `{missing}`, directly or through another library, and that was not found");
     let message = format!("{}: `{}` does not load", process.title(), object.path);
@@ -120,10 +133,7 @@ fn missing_library(process: &Process, object: &Object, objects: &Objects, missin
 fn will_not_load(process: &Process, object: &Object, objects: &Objects) -> Vec<Finding> {
     let scope = objects.scope(object);
     let title = |what: &str| format!("{}: `{}` {what}", process.title(), object.path);
-    let mut findings = Vec::new();
-    for missing in scope.missing.iter().filter(|name| objects.was_probed(name)) {
-        findings.push(missing_library(process, object, objects, missing));
-    }
+    let mut findings: Vec<Finding> = missing_libraries(process, object, objects).collect();
     // With a library out of sight nothing can be said of symbols in general, but still of those with a known home.
     let complete = scope.missing.is_empty();
     let undefined: Vec<&Import> = object
@@ -356,7 +366,7 @@ pub fn enumerate(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::tests::{compile, library_with_code};
+    use crate::inspect::tests::{compile, library_with_code, payload_of};
     use crate::objects::Files;
     use crate::process::Opened;
     use overlay::{Seen, Storage};
@@ -415,7 +425,7 @@ mod tests {
         }
 
         fn findings(&self, capability: Option<(u32, u32)>) -> Vec<Finding> {
-            let payload = self.place.path().join("payload");
+            let payload = payload_of(&self.place.path().join("payload"));
             let objects = Objects::of(&self.process, Some(&payload), &mut Files::default());
             findings(&self.process, &objects, &Session { capability, ..Session::default() })
         }
@@ -463,6 +473,20 @@ mod tests {
             &scene.text(None),
             &["libggml-cuda.so", "`cudaNew` undefined", "our `libcudart.so.12` has no such function"],
         );
+    }
+
+    #[test]
+    fn library_that_ours_needs_is_named_if_it_was_looked_for_in_vain() {
+        let mut scene = Scene::new();
+        scene.library("libdl.so.2", "int dlnothing(void) { return 0; }", &["-Wl,-soname,libdl.so.2"]);
+        let source = "int dlnothing(void); int cuInit(int f) { return dlnothing(); }";
+        scene.library("libcuda.so.1", source, &["-Wl,-soname,libcuda.so.1", "libdl.so.2"]);
+        scene.payload("libcuda.so.1");
+        scene.system_libraries();
+        scene.given("libcuda.so.1");
+        assert_eq!(scene.findings(None), []);
+        scene.opened(Path::new("/lib/libdl.so.2"), None);
+        assert_has(&scene.text(None), &["error: ", "libcuda.so.1` does not load", "needs `libdl.so.2`"]);
     }
 
     #[test]

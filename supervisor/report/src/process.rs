@@ -94,7 +94,8 @@ impl Process {
             Ok(below_root) => Path::new(&format!("/proc/{}/root", self.pid)).join(below_root),
             Err(_) => Path::new(&format!("/proc/{}/cwd", self.pid)).join(path),
         };
-        through_process.is_file() || !exists(self.pid) && path.is_file()
+        let cannot_ask = procfs::place() != procfs::Place::Mounted || !exists(self.pid);
+        through_process.is_file() || cannot_ask && path.is_file()
     }
 
     /// Adds an open unless the same is there.
@@ -111,8 +112,8 @@ impl Process {
 
     /// Reads what the kernel says of the process.
     fn look(&mut self) {
-        self.executable = std::fs::read_link(format!("/proc/{}/exe", self.pid)).ok();
-        let root = std::fs::read_link(format!("/proc/{}/root", self.pid)).ok();
+        self.executable = procfs::read_link(&format!("{}/exe", self.pid)).ok();
+        let root = procfs::read_link(&format!("{}/root", self.pid)).ok();
         self.root = root.filter(|root| root != Path::new("/"));
     }
 
@@ -199,7 +200,7 @@ pub fn leads_its_group(thread: i32) -> bool {
 
 /// The process that a thread belongs to.
 pub fn thread_group(thread: i32) -> Option<i32> {
-    status(thread, "Tgid:")
+    tracee::ThreadGroups::default().of(thread)
 }
 
 /// The process that made this one.
@@ -208,17 +209,19 @@ pub fn parent(pid: i32) -> Option<i32> {
 }
 
 fn name(pid: i32) -> PathBuf {
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    let name = procfs::read_to_string(&format!("{pid}/comm"));
     name.map_or_else(|_| "(unknown program)".into(), |name| name.trim_end().into())
 }
 
 /// Whether there is such a process.
 pub fn exists(pid: i32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+    // SAFETY: signal 0 is never delivered; the call takes numbers.
+    let answer = unsafe { libc::kill(pid, 0) };
+    answer == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
 fn status(pid: i32, field: &str) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = procfs::read_to_string(&format!("{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
 }
 

@@ -1,6 +1,5 @@
 //! What `/proc` says about a process.
 
-use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -24,18 +23,18 @@ impl Facts {
 }
 
 fn exe(tgid: i32) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{tgid}/exe")).ok()
+    procfs::read_link(&format!("{tgid}/exe")).ok()
 }
 
 fn arguments(tgid: i32) -> Vec<String> {
-    let text = fs::read(format!("/proc/{tgid}/cmdline")).unwrap_or_default();
+    let text = procfs::read(&format!("{tgid}/cmdline")).unwrap_or_default();
     let parts = text.split_inclusive(|&byte| byte == 0).map(|part| part.strip_suffix(&[0]).unwrap_or(part));
     parts.map(|part| std::ffi::OsString::from_vec(part.to_vec()).to_string_lossy().into_owned()).collect()
 }
 
 /// The fourth field of `stat`, counted from the closing parenthesis of the name, which may hold anything.
 fn parent(tgid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{tgid}/stat")).ok()?;
+    let stat = procfs::read_to_string(&format!("{tgid}/stat")).ok()?;
     let after_name = &stat[stat.rfind(')')? + 1..];
     after_name.split_whitespace().nth(1)?.parse().ok()
 }

@@ -10,8 +10,12 @@ pub struct PidFd(OwnedFd);
 impl PidFd {
     /// Of the process `tgid` as it is now; fails if that is a thread or nobody.
     pub fn open(tgid: i32) -> io::Result<Self> {
+        Self::open_with(tgid, 0)
+    }
+
+    fn open_with(id: i32, flags: u32) -> io::Result<Self> {
         // SAFETY: the call takes numbers.
-        let result = unsafe { libc::syscall(libc::SYS_pidfd_open, tgid, 0) };
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_open, id, flags) };
         if result < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -42,10 +46,25 @@ impl PidFd {
 
     /// What the kernel keeps with the handle.
     fn status_after_wait(&self) -> Option<i32> {
-        let mut info = Info { mask: Info::EXIT, ..Info::default() };
+        self.info(Info::EXIT).map(|info| info.exit_code)
+    }
+
+    /// User and group that the process acts as, where the kernel (6.13) tells it.
+    pub fn owner(&self) -> Option<(u32, u32)> {
+        self.info(Info::CREDENTIALS).map(|info| (info.ids[Info::USER], info.ids[Info::GROUP]))
+    }
+
+    /// The process's parent, where the kernel (6.13) tells it.
+    pub fn parent(&self) -> Option<i32> {
+        self.info(Info::PID).map(|info| info.ids[Info::PARENT] as i32)
+    }
+
+    /// What this bit of the mask stands for.
+    fn info(&self, wanted: u64) -> Option<Info> {
+        let mut info = Info { mask: wanted, ..Info::default() };
         // SAFETY: the request number holds the size of `info`, which the kernel fills with numbers.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), Info::REQUEST, &mut info) };
-        (result == 0 && info.mask & Info::EXIT != 0).then_some(info.exit_code)
+        (result == 0 && info.mask & wanted != 0).then_some(info)
     }
 
     /// The process has ended.
@@ -57,7 +76,16 @@ impl PidFd {
     }
 }
 
-/// `struct pidfd_info` of linux/pidfd.h in its first version.
+/// The process of a thread, where the kernel (6.13) tells it without /proc.
+pub fn process_of(tid: i32) -> Option<i32> {
+    // `PIDFD_THREAD`
+    const THREAD: u32 = libc::O_EXCL as u32;
+    let info = PidFd::open_with(tid, THREAD).ok()?.info(Info::PID)?;
+    Some(info.ids[Info::PROCESS] as i32)
+}
+
+/// `struct pidfd_info` of linux/pidfd.h in its first version. `ids`: thread, process, parent; real user and group,
+/// effective ones, and so on.
 #[repr(C)]
 #[derive(Default)]
 struct Info {
@@ -70,15 +98,23 @@ struct Info {
 impl Info {
     /// `PIDFD_GET_INFO`: _IOWR(0xff, 11, struct pidfd_info).
     const REQUEST: libc::c_ulong = 0xc040_ff0b;
+    /// `PIDFD_INFO_PID`
+    const PID: u64 = 1 << 0;
+    /// `PIDFD_INFO_CREDS`
+    const CREDENTIALS: u64 = 1 << 1;
     /// `PIDFD_INFO_EXIT`
     const EXIT: u64 = 1 << 3;
+    const PROCESS: usize = 1;
+    const PARENT: usize = 2;
+    const USER: usize = 5;
+    const GROUP: usize = 6;
 }
 
 const _: () = assert!(size_of::<Info>() == 64);
 
 /// The last field of `stat`, of a process that has ended and was not yet waited for.
 fn status_of_zombie(tgid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{tgid}/stat")).ok()?;
+    let stat = procfs::read_to_string(&format!("{tgid}/stat")).ok()?;
     // Counted from the name, which may hold anything: first the state, 49 fields later the status.
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
     (fields.next()? == "Z").then(|| fields.nth(48)?.parse().ok())?
@@ -109,6 +145,20 @@ mod tests {
         child.wait().unwrap();
         assert!(pidfd.has_ended());
         assert_eq!(pidfd.signal(libc::SIGKILL).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn owner_of_this_process_is_we() {
+        // SAFETY: the calls take nothing.
+        let expected = unsafe { (libc::geteuid(), libc::getegid()) };
+        let own = PidFd::open(std::process::id() as i32).unwrap();
+        match own.owner() {
+            None => println!("skipped: this kernel tells owners only in /proc"),
+            owner => {
+                assert_eq!(owner, Some(expected));
+                assert_eq!(own.parent(), Some(std::os::unix::process::parent_id() as i32));
+            }
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Listings {
     /// Answers getdents64: the names that are there, then ours, then the end.
     pub fn list(&mut self, request: &Request, tgid: i32, overlay: &Overlay) -> Reply {
         let [descriptor, buffer, capacity, ..] = request.arguments;
-        let path = std::fs::read_link(format!("/proc/{}/fd/{descriptor}", request.tid));
+        let path = procfs::read_link(&format!("{}/fd/{descriptor}", request.tid));
         let listed = path.ok().and_then(|path| path.to_str().map(|path| overlay.listing(path)));
         let Some(listed) = listed.filter(|listed| !listed.is_empty()) else { return Reply::Continue };
         let Ok(directory) = duplicate(tgid, descriptor) else { return Reply::Continue };

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::failure;
@@ -16,11 +17,18 @@ pub enum Action {
     Doctor { files: Vec<PathBuf>, markdown: bool },
     /// List the cards.
     Profiles,
+    /// Say which version this is.
+    Version,
 }
 
 /// Gives an unmodified program an NVIDIA GPU that this machine does not have.
 #[derive(Parser)]
 #[command(name = "vgpu-run", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "\
+Environment:
+  XDG_CACHE_HOME    where a directory `vgpu-run` for our libraries is made (default: ~/.cache); without one that can be
+                    written they are given from memory
+  VGPU_RUN_LIBEXEC  directory with `vgpu-engine` and `payload/`, instead of those inside or beside vgpu-run")]
 #[command(
     override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles"
 )]
@@ -104,7 +112,7 @@ pub enum Log {
     Debug,
 }
 
-/// Parses the command line; for `--help`, `--version` and mistakes, prints and returns the exit code.
+/// Parses the command line; for `--help` and mistakes, prints and returns the exit code.
 pub fn parse() -> Result<Action, ExitCode> {
     match CommandLine::try_parse() {
         Ok(line) => Ok(match line.question {
@@ -112,6 +120,7 @@ pub fn parse() -> Result<Action, ExitCode> {
             Some(Question::Profiles) => Action::Profiles,
             None => Action::Run(line.session),
         }),
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => Ok(Action::Version),
         Err(error) => {
             // Nothing is left to do if even that cannot be printed.
             let _ = error.print();

@@ -7,7 +7,7 @@ use broker::{Caller, CallerFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use notification::Request;
-use tracee::{Memory, RemotePtr};
+use tracee::{Memory, PidFd, RemotePtr};
 
 /// The asker of a control call, as the broker wants to see it.
 pub struct Asker<'a> {
@@ -33,8 +33,9 @@ impl Caller for Asker<'_> {
 
     fn identity(&self) -> (u32, u32) {
         // The owner of this directory is the effective user, or root for one that must not be looked into.
-        let owner = std::fs::metadata(format!("/proc/{}", self.tgid));
-        owner.map_or((u32::MAX, u32::MAX), |owner| (owner.uid(), owner.gid()))
+        let owner = procfs::metadata(&self.tgid.to_string()).map(|owner| (owner.uid(), owner.gid())).ok();
+        let owner = owner.or_else(|| PidFd::open(self.tgid).ok()?.owner());
+        owner.unwrap_or((u32::MAX, u32::MAX))
     }
 
     fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno> {

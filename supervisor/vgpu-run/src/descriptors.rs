@@ -8,7 +8,8 @@ use std::os::fd::{AsRawFd, RawFd};
 /// Closes every descriptor except standard error and those in `kept`; standard input and output become
 /// `/dev/null`.
 pub fn keep_only(kept: &[RawFd]) {
-    let mut kept: Vec<u32> = kept.iter().map(|&descriptor| descriptor as u32).collect();
+    let kept = kept.iter().copied().chain(procfs::descriptor());
+    let mut kept: Vec<u32> = kept.map(|descriptor| descriptor as u32).collect();
     kept.sort_unstable();
     let mut next = 3;
     for descriptor in kept {

@@ -2,27 +2,30 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use installation::Files;
 use report::doctor::{self, Places, State};
 use report::explain::{Candidate, explain};
 
-use crate::failure::{FAILED, Failure};
-use crate::installation::Installation;
+use crate::failure::{Doing, FAILED, Failure};
 
 /// Checks the machine, or explains files. The exit code says whether vgpu-run can work here.
 pub fn doctor(files: &[PathBuf], markdown: bool) -> Result<ExitCode, Failure> {
-    let payload = Installation::find()?.payload;
+    let payload = Files::find();
     if files.is_empty() {
+        let payload = payload.map(Arc::new).map_err(|error| error.to_string());
         return Ok(check_machine(payload, markdown));
     }
+    let payload = payload.doing("find the payload libraries")?;
     for file in files {
         print!("{}", explain_file(file, &payload)?);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn check_machine(payload: PathBuf, markdown: bool) -> ExitCode {
-    let places = Places { payload: Some(payload), cache: overlay::Config::default_cache() };
+fn check_machine(payload: Result<Arc<Files>, String>, markdown: bool) -> ExitCode {
+    let places = Places { payload: Some(payload), cache: installation::default_cache() };
     let checks = doctor::checks(&places);
     print!("{}", if markdown { doctor::markdown(&checks) } else { doctor::text(&checks) });
     match doctor::worst(&checks) {
@@ -31,7 +34,7 @@ fn check_machine(payload: PathBuf, markdown: bool) -> ExitCode {
     }
 }
 
-fn explain_file(file: &Path, payload: &Path) -> Result<String, Failure> {
+fn explain_file(file: &Path, payload: &Files) -> Result<String, Failure> {
     let candidate = |profile: &device::Profile| Candidate {
         name: profile.key.to_owned(),
         capability: profile.capability.into(),
@@ -39,6 +42,13 @@ fn explain_file(file: &Path, payload: &Path) -> Result<String, Failure> {
     let candidates: Vec<_> = device::profiles().iter().map(candidate).collect();
     explain(file, Some(payload), &candidates)
         .map_err(|error| Failure::new(format!("cannot explain `{}`", file.display())).cause(error))
+}
+
+/// Our version, and which files of ours are in use.
+pub fn version() -> ExitCode {
+    let origin = Files::find().map_or_else(|error| error.to_string(), |files| files.origin().to_string());
+    println!("vgpu-run {}\n{origin}", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
 }
 
 /// Lists the cards that can be announced.

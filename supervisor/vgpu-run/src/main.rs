@@ -23,7 +23,6 @@ mod events;
 mod exits;
 mod failure;
 mod inherited;
-mod installation;
 mod keeper;
 mod launch;
 mod link;
@@ -48,6 +47,7 @@ fn main() -> ExitCode {
         Action::Run(session) => run(session),
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
+        Action::Version => Ok(doctor::version()),
     };
     result.unwrap_or_else(|failure| {
         eprint!("{failure}");

@@ -317,6 +317,7 @@ impl<'a> MainLoop<'a> {
             self.link.tell(&Message::Ended { status, leftovers: false });
         }
         // Engines and the process that makes them are our children too.
+        self.services.broker.end_engines();
         descendants::end_all();
     }
 

@@ -3,7 +3,6 @@
 //! The filter shows an exec before it happens; whether it succeeded shows in what the process is afterwards.
 //! Only clients of the device are asked about: what they hold ends with the program that they were.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -33,11 +32,11 @@ struct Identity {
 
 impl Identity {
     fn of(tgid: i32) -> Self {
-        let stat = fs::read_to_string(format!("/proc/{tgid}/stat")).unwrap_or_default();
+        let stat = procfs::read_to_string(&format!("{tgid}/stat")).unwrap_or_default();
         // Field 28, startstack, counted from the name, which may hold anything.
         let after_name = stat.rfind(')').map(|end| &stat[end + 1..]);
         let stack = after_name.and_then(|fields| fields.split_whitespace().nth(25)?.parse().ok());
-        Self { exe: fs::read_link(format!("/proc/{tgid}/exe")).ok(), stack }
+        Self { exe: procfs::read_link(&format!("{tgid}/exe")).ok(), stack }
     }
 }
 

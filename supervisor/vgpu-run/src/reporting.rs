@@ -1,7 +1,8 @@
 //! What the report hears from the rest, and its printing.
 
 use broker::Event;
-use overlay::Answer;
+use overlay::{Answer, Overlay};
+use procfs::Place;
 use report::{Finding, Form, Report, Severity};
 use wire::control::Note;
 
@@ -33,6 +34,21 @@ pub fn io_uring(tid: i32) -> Finding {
     let program = tracee::Facts::of(tid).exe.map_or_else(String::new, |exe| format!(" ({})", exe.display()));
     Finding::new(Severity::Remark, format!("process {tid}{program} uses io_uring"))
         .cause("files that it opens through a ring are not answered by vgpu-run")
+}
+
+/// What this machine lacks that a run is better with.
+pub fn surroundings(report: &mut Report, overlay: &Overlay) {
+    if let Some(why) = overlay.why_in_memory() {
+        let finding =
+            Finding::new(Severity::Remark, "our libraries are given from memory: no cache directory");
+        report.remark(finding.cause(why).hint("let XDG_CACHE_HOME name a directory that can be written"));
+    }
+    if procfs::place() == Place::Nowhere {
+        let finding = Finding::new(Severity::Warning, "/proc is not mounted, and we may not mount it");
+        let needs = "then we need a cache directory and Linux 6.13, an exec of a process that has a context is not seen, \
+                     and this report knows less of processes";
+        report.remark(finding.cause(needs).hint("mount it: `mount -t proc proc /proc`"));
+    }
 }
 
 /// What the broker tells.

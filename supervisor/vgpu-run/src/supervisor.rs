@@ -1,8 +1,11 @@
 //! The process that answers: how it begins and ends. What it does in between is [`crate::main_loop`].
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use installation::{Files, VGPU_RUN_LIBEXEC};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
@@ -19,10 +22,10 @@ use crate::events::Events;
 use crate::exits::Exits;
 use crate::failure::{self, Doing, Failure};
 use crate::inherited;
-use crate::installation::Installation;
 use crate::launch::{Launched, Plan};
 use crate::link::{Link, Message};
 use crate::main_loop::{MainLoop, Services};
+use crate::reporting;
 
 /// Launches the program and serves its tree. The code is for the keeper only; the program's status goes
 /// through the link.
@@ -41,16 +44,24 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let _ = prctl::set_child_subreaper(true);
     let _ = prctl::set_name(c"vgpu-supervisor");
     let card = Card::new(session)?;
-    let installation = Installation::find()?;
+    let files = find_files()?;
     let launched = launch(session)?;
-    settle(&launched, &link);
-    let services = services(session, card, &installation)?;
+    settle(&launched, &link, &files);
+    let services = services(session, card, files)?;
     let (listener, program) = introduce(&launched, &link)?;
     let listener = Listener::new(listener, Some(in_flight)).doing("use the listener")?;
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
     let events = Events::new(listener, &services.broker, &services.exits, link_for_events)
         .doing("watch for events")?;
     MainLoop::new(session, events, services, link, launched.pid, program).run()
+}
+
+fn find_files() -> Result<Arc<Files>, Failure> {
+    let hint = || {
+        format!("run `make build`, or name their directory in {VGPU_RUN_LIBEXEC}; a release has them inside")
+    };
+    let found = Files::find().doing("prepare the payload libraries");
+    found.map(Arc::new).map_err(|failure| failure.hint(hint()))
 }
 
 fn launch(session: &Session) -> Result<Launched, Failure> {
@@ -64,8 +75,10 @@ fn launch(session: &Session) -> Result<Launched, Failure> {
 
 /// Makes this process one that nothing but SIGKILL disturbs. After the fork, so that the program gets none
 /// of it: its own process group, ignored signals, a higher limit.
-fn settle(launched: &Launched, link: &Link) {
-    descriptors::keep_only(&[link.as_fd().as_raw_fd(), launched.as_fd().as_raw_fd()]);
+fn settle(launched: &Launched, link: &Link, files: &Files) {
+    let mut kept = vec![link.as_fd().as_raw_fd(), launched.as_fd().as_raw_fd()];
+    kept.extend(files.descriptor());
+    descriptors::keep_only(&kept);
     // Ctrl-C and Ctrl-Z of the terminal go to the program's group.
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     // SIGXFSZ: the limit on file sizes counts for memory files as well. SIGTTOU: we may write to the terminal.
@@ -76,29 +89,34 @@ fn settle(launched: &Launched, link: &Link) {
     inherited::raise_descriptor_limit();
 }
 
-fn services(session: &Session, card: Card, installation: &Installation) -> Result<Services, Failure> {
-    let payload = installation.payload.clone();
+fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services, Failure> {
+    let cache = installation::default_cache();
     let overlay = Overlay::new(overlay::Config {
-        payload: payload.clone(),
-        cache: overlay::Config::default_cache(),
+        payload: files.clone(),
+        cache: cache.clone(),
         engine: overlay::Engine::Cpu,
         devices: session.gpus,
         // The devices are not known yet: `auto` chooses when one is asked for.
         files: overlay::driver_text::driver_files(device::DRIVER_VERSION, &[]),
-    })
-    .doing("prepare the payload libraries")
-    .map_err(|failure| failure.hint("run `make build`, or name their directory in VGPU_RUN_LIBEXEC"))?;
+    });
     let announcing = card.clone();
+    let engine = files.clone();
     let broker = broker::Broker::new(broker::Config {
         announce: Box::new(move || announcing.announce()),
-        engine: installation.engine.clone(),
+        engine: Box::new(move || open_engine(&engine, cache.as_deref())),
     })
     .doing("prepare the broker")?;
     let overlay_is_full = session.overlay == cli::Overlay::Full;
-    let known = report::Session { payload: Some(payload), overlay_is_full, ..Default::default() };
-    let report = report::Report::new(known);
+    let known = report::Session { payload: Some(files), overlay_is_full, ..Default::default() };
+    let mut report = report::Report::new(known);
+    reporting::surroundings(&mut report, &overlay);
     let exits = Exits::new().doing("follow clients")?;
     Ok(Services { overlay, broker, report, card, exits })
+}
+
+fn open_engine(files: &Files, cache: Option<&Path>) -> Result<broker::Program, String> {
+    let program = installation::open_engine(files, cache).map_err(|error| error.to_string())?;
+    Ok(broker::Program { file: program.file, name: program.name })
 }
 
 /// Waits for the filter and tells the keeper what it needs should we die.

@@ -64,10 +64,15 @@ impl Manifest {
             .enumerate()
             .map(|(index, line)| parse_line(line).ok_or(index + 1))
             .collect::<Result<_, _>>()?;
-        Ok(Self { entries, identity: hash(text.as_bytes()) })
+        Ok(Self::of(entries, text))
     }
 
-    /// Names this version of the payload: the hash of the manifest, shortened to 16 digits.
+    /// These files, of a version that `text` describes.
+    pub(crate) fn of(entries: Vec<Entry>, text: &str) -> Self {
+        Self { entries, identity: hash(text.as_bytes()) }
+    }
+
+    /// Names this version: the hash of the list, shortened to 16 digits.
     pub fn identity(&self) -> &str {
         self.identity.get(..16).unwrap_or("empty")
     }
@@ -92,18 +97,6 @@ pub fn hash_of(file: &mut impl Read) -> std::io::Result<String> {
 
 fn digits(sum: &[u8]) -> String {
     sum.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where the payload of an installed or freshly built program may lie, best first.
-pub fn default_directories(program: &Path) -> Vec<PathBuf> {
-    let Some(directory) = program.parent() else { return Vec::new() };
-    let mut places = vec![directory.join("payload")];
-    if let Some(prefix) = directory.parent() {
-        places.push(prefix.join("lib/vgpu-run/payload"));
-        // Test programs lie one directory below the build's programs.
-        places.push(prefix.join("payload"));
-    }
-    places
 }
 
 fn parse_line(line: &str) -> Option<Entry> {

@@ -1,5 +1,0 @@
-//! Names that nobody implements answer `CUBLAS_STATUS_NOT_SUPPORTED`.
-
-fn main() {
-    export_list::write(&["cublas"]);
-}

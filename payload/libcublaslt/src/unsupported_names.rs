@@ -1,0 +1,16 @@
+//! Names that exist and are refused: what `symbols.txt` has and no module implements.
+
+use crate::algorithms::*;
+use crate::descriptions::*;
+use crate::library::*;
+use crate::products::*;
+use crate::transforms::*;
+use crate::unsupported;
+
+/// The address of an exported function.
+pub struct Function(#[allow(dead_code, reason = "kept so that the linker keeps the function")] pub *const ());
+
+// SAFETY: the address of a function never changes.
+unsafe impl Sync for Function {}
+
+include!(concat!(env!("OUT_DIR"), "/symbols.rs"));
