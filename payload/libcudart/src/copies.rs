@@ -44,6 +44,36 @@ impl Copy3D {
     }
 }
 
+impl From<Memcpy3D> for Copy3D {
+    fn from(order: Memcpy3D) -> Copy3D {
+        // What is host and what is device memory, its addresses tell.
+        const DEFAULT: u32 = 4;
+        let address = |kind, host: *const c_void, device| {
+            if kind == memory_type::HOST { host as u64 } else { device }
+        };
+        Copy3D {
+            source_array: order.src_array,
+            source_position: Position { x: order.src_x, y: order.src_y, z: order.src_z },
+            source: Pitched {
+                pointer: address(order.src_type, order.src_host, order.src_device),
+                pitch: order.src_pitch,
+                width: order.width,
+                height: order.src_height,
+            },
+            target_array: order.dst_array,
+            target_position: Position { x: order.dst_x, y: order.dst_y, z: order.dst_z },
+            target: Pitched {
+                pointer: address(order.dst_type, order.dst_host, order.dst_device),
+                pitch: order.dst_pitch,
+                width: order.width,
+                height: order.dst_height,
+            },
+            extent: Extent { width: order.width, height: order.height, depth: order.depth },
+            kind: DEFAULT,
+        }
+    }
+}
+
 /// The driver's order for a row of bytes.
 pub fn row_order(target: u64, source: u64, bytes: usize) -> Runtime<Memcpy3D> {
     let origin = Position { x: 0, y: 0, z: 0 };

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A device has 32,764 bytes of parameters; this keeps sums of sizes within 32 bits.
-const MOST_PARAMETERS: usize = 1 << 15;
+const MOST_PARAMETERS: usize = 1 << 11;
 
 /// A module whose function bodies are parsed on demand.
 #[derive(Clone, Debug)]

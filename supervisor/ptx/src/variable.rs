@@ -6,7 +6,7 @@ use crate::types::{Space, Type};
 
 /// Bounds on what a declaration may ask for, beyond what any device has: damaged text takes no memory, and sums don't overflow.
 const MOST_BYTES: u64 = 1 << 40;
-const MOST_PARAMETER_BYTES: u64 = 1 << 16;
+const MOST_PARAMETER_BYTES: u64 = 1 << 20;
 const MOST_ALIGNMENT: u32 = 1 << 12;
 const MOST_COPIES: u64 = 1 << 12;
 
