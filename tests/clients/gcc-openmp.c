@@ -147,16 +147,6 @@ static void functions(void) {
     double sums[3] = {0};
     for (int i = 0; i < 100; i++) sums[points[i].kind] += points[i].x * points[i].y;
     tell("structures", sums, 3);
-    #pragma omp target update to(table)
-    double heap = 0;
-    #pragma omp target map(tofrom: heap)
-    {
-        double *values = malloc(50 * sizeof *values);
-        for (int i = 0; i < 50; i++) values[i] = i * 0.1;
-        for (int i = 0; i < 50; i++) heap += values[i];
-        free(values);
-    }
-    tell("memory_of_the_device", &heap, 1);
 }
 
 static void tasks(void) {
