@@ -110,6 +110,13 @@ functions! {
     copy = "cuMemcpy": fn(u64, u64, usize);
     copy_async = "cuMemcpyAsync": fn(u64, u64, usize, Stream);
     copy_3d = "cuMemcpy3DAsync_v2": fn(*const api::structs::Memcpy3D, Stream);
+    array_create = "cuArray3DCreate_v2": fn(*mut usize, *const api::structs::Array3DDescriptor);
+    array_descriptor = "cuArray3DGetDescriptor_v2": fn(*mut api::structs::Array3DDescriptor, usize);
+    array_destroy = "cuArrayDestroy": fn(usize);
+    texture_create = "cuTexObjectCreate": fn(*mut u64, *const api::structs::ResourceDesc, *const api::structs::TextureDesc, *const c_void);
+    texture_destroy = "cuTexObjectDestroy": fn(u64);
+    surface_create = "cuSurfObjectCreate": fn(*mut u64, *const api::structs::ResourceDesc);
+    surface_destroy = "cuSurfObjectDestroy": fn(u64);
     fill = "cuMemsetD8Async": fn(u64, u8, usize, Stream);
     fill_2d = "cuMemsetD2D8Async": fn(u64, usize, u8, usize, usize, Stream);
     advise = "cuMemAdvise": fn(u64, usize, u32, i32);
