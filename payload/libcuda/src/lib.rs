@@ -34,4 +34,5 @@ mod pools;
 mod private;
 mod storage;
 mod streams;
+mod texture_references;
 mod textures;
