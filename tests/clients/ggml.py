@@ -1,6 +1,6 @@
 """llama.cpp's tensor library as its npm packages carry it, through its C interface: graphs on its CPU and its CUDA backend.
 
-    Library ──▶ Backend("CPU" or "CUDA0") ──▶ Graph: tensors with data, one operation after the other ──▶ compute() ──▶ results
+    Library ─▶ a backend ─▶ Graph: tensors with data, one operation after the other ─▶ compute() ─▶ results
 """
 import ctypes
 import enum

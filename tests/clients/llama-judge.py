@@ -30,7 +30,8 @@ def jobs(file, types):
     wanted = []
     for kind in types:
         for flash in (True, False):
-            wanted.append({"name": f"{kind}{' flash' if flash else ''}", "kind": kind, "model": kind, "flash": flash, "batches": batches})
+            name = f"{kind}{' flash' if flash else ''}"
+            wanted.append({"name": name, "kind": kind, "model": kind, "flash": flash, "batches": batches})
         wanted.append({"name": f"{kind} exact", "kind": kind, "model": f"{kind}-exact", "flash": False, "batches": batches})
     if "F32" in types:
         # The cache's own rounding is the same on both sides, so the CPU build is as exact as need be.
@@ -41,7 +42,8 @@ def jobs(file, types):
                 common = {"kind": "shift " + cache, "model": "F32", "flash": flash, "cache": cache, "leaves": True}
                 name = f"{cache}{' flash' if flash else ''}"
                 wanted.append({"name": f"too long {name}", "batches": [tokens[:200], tokens[200:330], tokens[330:331]], **common})
-                wanted.append({"name": f"erased {name}", "batches": [tokens[:60], {"erase": {"start": 10, "end": 33}}, tokens[60:90], tokens[90:91]], **common})
+                erased = [tokens[:60], {"erase": {"start": 10, "end": 33}}, tokens[60:90], tokens[90:91]]
+                wanted.append({"name": f"erased {name}", "batches": erased, **common})
     with open(file, "w") as out:
         json.dump(wanted, out)
 
@@ -66,7 +68,8 @@ class Verdicts:
         self.right, self.wrong, self.worst = 0, 0, {}
 
     def add(self, name, kind, cuda, cpu, exact, prompt):
-        """The first `prompt` rows are of a prompt. That and single tokens are computed by different kernels: neither may hide behind the other."""
+        """The first `prompt` rows are of a prompt. That and single tokens are computed by different kernels: neither may hide
+        behind the other."""
         assert cuda.shape == exact.shape and numpy.isfinite(cuda).all(), name
         parts = {"prompt": slice(None, prompt), "tokens": slice(prompt, None)}
         measured = {part: distance(cuda[rows], exact[rows]) for part, rows in parts.items()}

@@ -24,7 +24,9 @@ async function checkPlaces(models) {
     const deadline = performance.now() + 10_000;
     while (loads().length < models && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
     const elsewhere = loads().filter(([, there, all]) => there !== all);
-    if (loads().length < models || elsewhere.length > 0) throw new Error(`${loads().length} of ${models}, elsewhere: ${elsewhere.map((it) => it[0])}`);
+    if (loads().length < models || elsewhere.length > 0) {
+        throw new Error(`${loads().length} of ${models} models, elsewhere: ${elsewhere.map((it) => it[0])}`);
+    }
 }
 
 async function logitsOf(sequence, tokens, vocabulary) {
@@ -61,7 +63,9 @@ for (const job of jobs) {
         }
     }
     // Whether tokens had to leave is what such a job is about.
-    if (Boolean(job.leaves) !== sequence.nextTokenIndex < given) throw new Error(`${job.name}: ${sequence.nextTokenIndex} of ${given} tokens kept`);
+    if (Boolean(job.leaves) !== sequence.nextTokenIndex < given) {
+        throw new Error(`${job.name}: ${sequence.nextTokenIndex} of ${given} tokens kept`);
+    }
     fs.writeFileSync(path.join(folder, `${job.name}-${runName}.f32`), Buffer.concat(rows.map((row) => Buffer.from(row.buffer))));
     await context.dispose();
     await model.dispose();

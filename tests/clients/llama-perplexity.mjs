@@ -1,6 +1,7 @@
 // How surprised models are by a text, by llama.cpp through node-llama-cpp: `llama-perplexity.mjs cuda|cpu TEXT ALONE OUT MODEL…`
-// evaluates the text in batches but for the last ALONE tokens, which come one by one as in generation; it writes the logarithm of each token's probability, model by model, to OUT as JSON. `compare exact|rounded CUDA MODEL CPU MODEL` holds
-// a model of one such file against one of another.
+// evaluates the text in batches but for the last ALONE tokens, which come one by one as in generation, and writes the logarithm
+// of each token's probability, model by model, to OUT as JSON. `compare exact|rounded CUDA MODEL CPU MODEL` holds a model of one
+// such file against one of another.
 import fs from "node:fs";
 import path from "node:path";
 import {createRequire} from "node:module";
@@ -56,15 +57,17 @@ const verdicts = {
 };
 
 function compare(how, cudaFile, cudaModel, cpuFile, cpuModel) {
-    const [actual, expected] = [[cudaFile, cudaModel], [cpuFile, cpuModel]].map(([file, model]) => JSON.parse(fs.readFileSync(file))[model]);
+    const [actual, expected] = [[cudaFile, cudaModel], [cpuFile, cpuModel]].map(
+        ([file, model]) => JSON.parse(fs.readFileSync(file))[model]);
     const apart = actual.map((value, index) => value - expected[index]);
     const spread = Math.sqrt(mean(apart.map((value) => value ** 2)));
     // What the mean of so many independent numbers of that size differs from nothing by chance.
     const chance = spread / Math.sqrt(apart.length);
     const difference = perplexity(actual) / perplexity(expected) - 1;
     const right = actual.length === expected.length && verdicts[how]({difference, chance, spread});
-    console.log(`${cudaModel} ${perplexity(actual).toFixed(4)}, CPU build with ${cpuModel} ${perplexity(expected).toFixed(4)}: ${(100 * difference).toFixed(3)} %,`
-        + ` by chance ${(100 * chance).toFixed(3)} %, a token's logarithm ${spread.toFixed(4)}${right ? "" : " WRONG"}`);
+    const percent = (value) => `${(100 * value).toFixed(3)} %`;
+    console.log(`${cudaModel} ${perplexity(actual).toFixed(4)}, CPU build with ${cpuModel} ${perplexity(expected).toFixed(4)}:`
+        + ` ${percent(difference)}, by chance ${percent(chance)}, a token's logarithm ${spread.toFixed(4)}${right ? "" : " WRONG"}`);
     process.exit(right ? 0 : 1);
 }
 

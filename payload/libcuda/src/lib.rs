@@ -33,6 +33,7 @@ mod pools;
 mod private;
 mod storage;
 mod streams;
+mod texture_references;
 mod textures;
 
 use ptx_join as join;

@@ -95,5 +95,12 @@ specials! {
     CurrentGraphExec "current_graph_exec"; Envreg0 "envreg0"; Envreg1 "envreg1"; Envreg2 "envreg2"; Envreg3 "envreg3";
     Envreg4 "envreg4"; Envreg5 "envreg5"; Envreg6 "envreg6"; Envreg7 "envreg7";
     ReservedSmemBegin "reserved_smem_offset_begin"; ReservedSmemEnd "reserved_smem_offset_end"; ReservedSmemCap "reserved_smem_offset_cap";
-    Pm0 "pm0"; Pm1 "pm1"; Pm2 "pm2"; Pm3 "pm3";
+    ReservedSmem0 "reserved_smem_offset_0"; ReservedSmem1 "reserved_smem_offset_1";
+    Pm0 "pm0"; Pm1 "pm1"; Pm2 "pm2"; Pm3 "pm3"; Pm4 "pm4"; Pm5 "pm5"; Pm6 "pm6"; Pm7 "pm7";
+    Pm0Wide "pm0_64"; Pm1Wide "pm1_64"; Pm2Wide "pm2_64"; Pm3Wide "pm3_64";
+    Pm4Wide "pm4_64"; Pm5Wide "pm5_64"; Pm6Wide "pm6_64"; Pm7Wide "pm7_64";
+    Envreg8 "envreg8"; Envreg9 "envreg9"; Envreg10 "envreg10"; Envreg11 "envreg11"; Envreg12 "envreg12"; Envreg13 "envreg13";
+    Envreg14 "envreg14"; Envreg15 "envreg15"; Envreg16 "envreg16"; Envreg17 "envreg17"; Envreg18 "envreg18"; Envreg19 "envreg19";
+    Envreg20 "envreg20"; Envreg21 "envreg21"; Envreg22 "envreg22"; Envreg23 "envreg23"; Envreg24 "envreg24"; Envreg25 "envreg25";
+    Envreg26 "envreg26"; Envreg27 "envreg27"; Envreg28 "envreg28"; Envreg29 "envreg29"; Envreg30 "envreg30"; Envreg31 "envreg31";
 }

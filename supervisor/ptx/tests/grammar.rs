@@ -102,6 +102,31 @@ fn module_is_the_same_after_printing() {
     }
 }
 
+/// PTX ISA 9.0, chapter 10.
+#[test]
+fn every_special_register_is_known() {
+    let mut names: Vec<String> = Vec::new();
+    for vector in
+        ["tid", "ntid", "ctaid", "nctaid", "clusterid", "nclusterid", "cluster_ctaid", "cluster_nctaid"]
+    {
+        names.extend(["x", "y", "z"].map(|component| format!("{vector}.{component}")));
+    }
+    let scalars = "laneid warpid nwarpid smid nsmid gridid is_explicit_cluster cluster_ctarank cluster_nctarank lanemask_eq lanemask_le \
+                   lanemask_lt lanemask_ge lanemask_gt clock clock_hi clock64 globaltimer globaltimer_lo globaltimer_hi \
+                   reserved_smem_offset_begin reserved_smem_offset_end reserved_smem_offset_cap reserved_smem_offset_0 \
+                   reserved_smem_offset_1 total_smem_size aggr_smem_size dynamic_smem_size current_graph_exec";
+    names.extend(scalars.split_whitespace().map(str::to_owned));
+    names.extend((0..8).flat_map(|n| [format!("pm{n}"), format!("pm{n}_64")]));
+    names.extend((0..32).map(|n| format!("envreg{n}")));
+    for name in names {
+        let text =
+            format!(".version 9.0\n.target sm_90\n.entry k() {{ .reg .b64 %rd; mov.u64 %rd, %{name}; }}");
+        let module = Module::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        let body = module.body(&module.functions()[0]).unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(body.instructions[0].operands[1], Operand::Special(_)), "{name}");
+    }
+}
+
 /// A kernel with these lines parses to an error.
 fn refused(lines: &str) -> ParseError {
     let text = format!(
