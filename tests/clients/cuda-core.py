@@ -263,6 +263,209 @@ def kernel_attributes_and_occupancy():
     assert kernel.occupancy.max_active_blocks_per_multiprocessor(128, 0) >= 1
 
 
+ADD = 'extern "C" __global__ void add(int *x, int n, int k) { int i = blockIdx.x * blockDim.x + threadIdx.x; if (i < n) x[i] = x[i] * 2 + k; }'
+
+
+def add_kernel():
+    return compiled(ADD).get_kernel("add")
+
+
+@case
+def graph_builder():
+    kernel, buffer = add_kernel(), to_device(np.zeros(256, np.int32))
+    builder = device.create_graph_builder()
+    builder.begin_building()
+    for k in range(3):
+        launch(builder, LaunchConfig(grid=2, block=128), kernel, buffer, np.int32(256), np.int32(k))
+    graph = builder.end_building().complete()
+    for _ in range(2):
+        graph.launch(stream)
+    expected = 0
+    for k in (0, 1, 2, 0, 1, 2):
+        expected = expected * 2 + k
+    equal(to_host(buffer, np.zeros(256, np.int32)), np.full(256, expected))
+
+
+@case
+def graph_builder_forks_and_joins():
+    kernel = add_kernel()
+    buffers = [to_device(np.full(64, index, np.int32)) for index in range(3)]
+    config = LaunchConfig(grid=1, block=64)
+    builder = device.create_graph_builder()
+    builder.begin_building()
+    launch(builder, config, kernel, buffers[0], np.int32(64), np.int32(1))
+    left, right = builder.split(2)
+    launch(left, config, kernel, buffers[1], np.int32(64), np.int32(2))
+    launch(right, config, kernel, buffers[2], np.int32(64), np.int32(3))
+    joined = type(builder).join(left, right)
+    launch(joined, config, kernel, buffers[0], np.int32(64), np.int32(4))
+    graph = joined.end_building().complete()
+    graph.launch(stream)
+    for buffer, expected in zip(buffers, ((0 * 2 + 1) * 2 + 4, 1 * 2 + 2, 2 * 2 + 3)):
+        equal(to_host(buffer, np.zeros(64, np.int32)), np.full(64, expected))
+
+
+@case
+def nodes_of_graphs():
+    buffer = to_device(np.zeros(16, np.uint32))
+    graph = check(driver.cuGraphCreate(0))
+    fill = driver.CUDA_MEMSET_NODE_PARAMS()
+    fill.dst, fill.value, fill.elementSize, fill.width, fill.height = int(buffer.handle), 7, 4, 16, 1
+    context = check(driver.cuCtxGetCurrent())
+    first = check(driver.cuGraphAddMemsetNode(graph, None, 0, fill, context))
+    empty = check(driver.cuGraphAddEmptyNode(graph, [first], 1))
+    clone = check(driver.cuGraphClone(graph))
+    found = check(driver.cuGraphNodeFindInClone(first, clone))
+    fill.value = 9
+    check(driver.cuGraphMemsetNodeSetParams(found, fill))
+    for made, value in ((graph, 7), (clone, 9)):
+        executable = check(driver.cuGraphInstantiate(made, 0))
+        check(driver.cuGraphLaunch(executable, int(stream.handle)))
+        equal(to_host(buffer, np.zeros(16, np.uint32)), np.full(16, value))
+        check(driver.cuGraphExecDestroy(executable))
+    assert check(driver.cuGraphNodeGetType(empty)) == driver.CUgraphNodeType.CU_GRAPH_NODE_TYPE_EMPTY
+    assert check(driver.cuGraphGetNodes(graph, 8))[1] == 2
+
+
+@case
+def memory_pool_counts():
+    attribute = driver.CUmemPool_attribute
+    properties = driver.CUmemPoolProps()
+    properties.allocType = driver.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
+    properties.location.type, properties.location.id = driver.CUmemLocationType.CU_MEM_LOCATION_TYPE_DEVICE, device.device_id
+    pool = check(driver.cuMemPoolCreate(properties))
+    used = lambda: int(check(driver.cuMemPoolGetAttribute(pool, attribute.CU_MEMPOOL_ATTR_USED_MEM_CURRENT)))
+    address = check(driver.cuMemAllocFromPoolAsync(1 << 20, pool, int(stream.handle)))
+    assert used() == 1 << 20
+    check(driver.cuMemFreeAsync(address, int(stream.handle)))
+    stream.sync()
+    check(driver.cuMemFree(check(driver.cuMemAlloc(4))))
+    assert used() == 0
+    check(driver.cuMemPoolSetAttribute(pool, attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, driver.cuuint64_t(99)))
+    assert int(check(driver.cuMemPoolGetAttribute(pool, attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD))) == 99
+    check(driver.cuMemPoolDestroy(pool))
+
+
+@case
+def managed_memory_and_advice():
+    address = check(driver.cuMemAllocManaged(4096, driver.CUmemAttach_flags.CU_MEM_ATTACH_GLOBAL.value))
+    values = np.ctypeslib.as_array((ctypes.c_int32 * 1024).from_address(int(address)))
+    values[:] = np.arange(1024)
+    launch(stream, LaunchConfig(grid=8, block=128), add_kernel(), np.uint64(int(address)), np.int32(1024), np.int32(5))
+    stream.sync()
+    equal(values, np.arange(1024) * 2 + 5)
+    check(driver.cuMemsetD32(address, 3, 1024))
+    equal(values, np.full(1024, 3))
+    flag = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_IS_MANAGED
+    assert check(driver.cuPointerGetAttribute(flag, address))
+    check(driver.cuMemFree(address))
+
+
+@case
+def pinned_memory_is_over_when_the_call_returns():
+    host = check(driver.cuMemHostAlloc(1 << 22, 0))
+    values = np.ctypeslib.as_array((ctypes.c_uint8 * (1 << 22)).from_address(int(host)))
+    place = check(driver.cuMemAlloc(1 << 22))
+    for value in (1, 2, 3):
+        check(driver.cuMemsetD8(place, value, 1 << 22))
+        check(driver.cuMemcpyDtoH(int(host), place, 1 << 22))
+        assert (values == value).all()
+    check(driver.cuMemFreeHost(int(host)))
+    check(driver.cuMemFree(place))
+
+
+@case
+def boxes():
+    source = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16)
+    place, pitch = check(driver.cuMemAllocPitch(16, 12, 4))
+    order = driver.CUDA_MEMCPY2D()
+    order.srcMemoryType, order.srcHost, order.srcPitch = driver.CUmemorytype.CU_MEMORYTYPE_HOST, source.ctypes.data, 16
+    order.dstMemoryType, order.dstDevice, order.dstPitch = driver.CUmemorytype.CU_MEMORYTYPE_DEVICE, place, pitch
+    order.srcXInBytes, order.srcY, order.WidthInBytes, order.Height = 4, 2, 8, 6
+    check(driver.cuMemcpy2D(order))
+    back = np.zeros((6, 8), np.uint8)
+    order = driver.CUDA_MEMCPY2D()
+    order.srcMemoryType, order.srcDevice, order.srcPitch = driver.CUmemorytype.CU_MEMORYTYPE_DEVICE, place, pitch
+    order.dstMemoryType, order.dstHost, order.dstPitch = driver.CUmemorytype.CU_MEMORYTYPE_HOST, back.ctypes.data, 8
+    order.WidthInBytes, order.Height = 8, 6
+    check(driver.cuMemcpy2D(order))
+    equal(back, source[2:8, 4:12])
+    check(driver.cuMemFree(place))
+
+
+@case
+def functions_of_the_host_in_a_stream():
+    seen = []
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    functions = [kind(lambda _, value=value: seen.append(value)) for value in range(5)]
+    for function in functions:
+        check(driver.cuLaunchHostFunc(int(stream.handle), driver.CUhostFn(ctypes.cast(function, ctypes.c_void_p).value), None))
+    stream.sync()
+    assert seen == list(range(5)), seen
+
+
+@case
+def libraries_and_their_kernels():
+    source = """__device__ int offset = 11; extern "C" __global__ void one(int *x) { *x = offset; } extern "C" __global__ void two(int *x, char c, double d) { *x = c + (int)d; }"""
+    code = compiled(source)
+    library = check(driver.cuLibraryLoadData(code.code, None, None, 0, None, None, 0))
+    assert check(driver.cuLibraryGetKernelCount(library)) == 2
+    address, size = check(driver.cuLibraryGetGlobal(library, b"offset"))
+    assert size == 4 and int(address)
+    kernel = check(driver.cuLibraryGetKernel(library, b"two"))
+    assert check(driver.cuKernelGetName(kernel)) == b"two"
+    offsets = [check(driver.cuKernelGetParamInfo(kernel, index)) for index in range(3)]
+    equal(offsets, [(0, 8), (8, 1), (16, 8)])
+    buffer = to_device(np.zeros(1, np.int32))
+    function = check(driver.cuKernelGetFunction(kernel))
+    arguments = ((int(buffer.handle), b"\x05", 2.5), (ctypes.c_void_p, ctypes.c_char, ctypes.c_double))
+    check(driver.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, int(stream.handle), arguments, 0))
+    assert to_host(buffer, np.zeros(1, np.int32))[0] == 7
+    check(driver.cuLibraryUnload(library))
+
+
+@case
+def several_modules_are_linked():
+    from cuda.core import Linker, LinkerOptions
+
+    options = ProgramOptions(arch=f"compute_{device.arch}", relocatable_device_code=True)
+    parts = ("""extern __device__ int twice(int); extern "C" __global__ void f(int *x) { x[threadIdx.x] = twice(threadIdx.x); }""",
+             """static __device__ int own(int x) { return x * 2; } __device__ int twice(int x) { return own(x) + 1; }""")
+    codes = [Program(part, code_type="c++", options=options).compile("ptx") for part in parts]
+    linked = Linker(*codes, options=LinkerOptions(arch=f"sm_{device.arch}")).link("cubin")
+    buffer = to_device(np.zeros(32, np.int32))
+    launch(stream, LaunchConfig(grid=1, block=32), linked.get_kernel("f"), buffer)
+    equal(to_host(buffer, np.zeros(32, np.int32)), np.arange(32) * 2 + 1)
+
+
+@case
+def waits_and_writes_of_words():
+    place, other = check(driver.cuMemAlloc(16)), device.create_stream()
+    check(driver.cuMemsetD32(place, 0, 4))
+    geq = driver.CUstreamWaitValue_flags.CU_STREAM_WAIT_VALUE_GEQ
+    buffer = to_device(np.zeros(8, np.int32))
+    check(driver.cuStreamWaitValue32(int(stream.handle), place, 3, geq))
+    launch(stream, LaunchConfig(grid=1, block=8), add_kernel(), buffer, np.int32(8), np.int32(6))
+    error, = driver.cuStreamQuery(int(stream.handle))
+    assert error == driver.CUresult.CUDA_ERROR_NOT_READY
+    check(driver.cuStreamWriteValue32(int(other.handle), place, 4, 0))
+    equal(to_host(buffer, np.zeros(8, np.int32)), np.full(8, 6))
+    check(driver.cuMemFree(place))
+
+
+@case
+def what_this_card_cannot_is_refused():
+    refused = driver.CUresult.CUDA_ERROR_NOT_SUPPORTED
+    location = driver.CUmemAllocationProp()
+    assert driver.cuMemCreate(1 << 21, location, 0)[0] == refused
+    graph = check(driver.cuGraphCreate(0))
+    context = check(driver.cuCtxGetCurrent())
+    assert driver.cuGraphConditionalHandleCreate(graph, context, 0, 0)[0] == refused
+    attribute = driver.CUdevice_attribute
+    for name in ("VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED", "CLUSTER_LAUNCH", "TENSOR_MAP_ACCESS_SUPPORTED"):
+        assert check(driver.cuDeviceGetAttribute(getattr(attribute, f"CU_DEVICE_ATTRIBUTE_{name}"), device.device_id)) == 0
+
+
 @case
 def wild_address_is_an_error_and_not_the_end():
     # In a process of its own: the context is lost.

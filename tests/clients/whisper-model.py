@@ -10,7 +10,7 @@ import numpy
 from ggml import Library, Type
 
 WORDS, VOCABULARY = 50257, 51864
-WIDTH, HEADS, LAYERS, MELS, AUDIO_CONTEXT, TEXT_CONTEXT, FREQUENCIES = 128, 2, 4, 80, 1500, 448, 201
+WIDTH, HEADS, LAYERS, MELS, AUDIO_CONTEXT, TEXT_CONTEXT, FREQUENCIES = 128, 2, 4, 80, 1500, 128, 201
 # Words that the sampler looks up.
 NEEDED = [" ", " -", " '"]
 # Of ggml_ftype, which numbers types of files.

@@ -2,7 +2,7 @@
 //!
 //! `program.c` is compiled with each version's own header and linked against our library of that version, in both kinds of
 //! default stream; the lists of names are compared with what the headers declare and with what the packaged libraries export.
-//! `bundled.c` needs its libraries by names with hashes in them.
+//! `bundled.c` needs its libraries by names with hashes in them; `separate.c` has code that has to be linked first.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -119,17 +119,19 @@ fn exports(library: &Path) -> BTreeSet<(String, Option<String>)> {
     found
 }
 
-fn compile(real: &Real, per_thread: bool) -> PathBuf {
+fn compile(real: &Real, source: &str, per_thread: bool) -> PathBuf {
     let build = build_directory();
     let kind = if per_thread { "per-thread" } else { "legacy" };
-    let target = build.join(format!("runtime-abi-{}-{kind}", real.major));
+    let target = build.join(format!("runtime-abi-{source}-{}-{kind}", real.major));
     let mut command = Command::new("cc");
     command.args(["-O1", "-Wall", "-Wno-deprecated-declarations", "-o"]).arg(&target);
     command.arg("-I").arg(&real.headers).arg("-I").arg(&real.compiler_headers);
     if per_thread {
         command.arg("-DCUDA_API_PER_THREAD_DEFAULT_STREAM");
     }
-    command.arg(root().join("tests/runtime-abis/program.c")).arg(build.join("payload").join(real.soname));
+    command
+        .arg(root().join(format!("tests/runtime-abis/{source}.c")))
+        .arg(build.join("payload").join(real.soname));
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     target
@@ -139,17 +141,26 @@ fn compile(real: &Real, per_thread: bool) -> PathBuf {
 fn programs_of_every_version_get_right_results() {
     for real in all() {
         for per_thread in [false, true] {
-            let program = compile(&real, per_thread);
-            let mut command = Command::new(build_directory().join("vgpu-run"));
-            command.args(["--gpu", "gtx1080", "--"]).arg(&program);
-            // Cargo sets it for tests; programs do not have it.
-            command.env_remove("LD_LIBRARY_PATH");
-            let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-            let said = String::from_utf8_lossy(&output.stdout);
-            let complaints = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(said.lines().last(), Some("ok end"), "{}:\n{said}{complaints}", program.display());
+            get_right_results(&compile(&real, "program", per_thread));
         }
     }
+}
+
+#[test]
+fn separately_compiled_code_is_linked() {
+    get_right_results(&compile(&real("12", "libcudart.so.12"), "separate", false));
+}
+
+/// Runs a program that checks everything itself, up to its end.
+fn get_right_results(program: &Path) {
+    let mut command = Command::new(build_directory().join("vgpu-run"));
+    command.args(["--gpu", "gtx1080", "--"]).arg(program);
+    // Cargo sets it for tests; programs do not have it.
+    command.env_remove("LD_LIBRARY_PATH");
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.lines().last(), Some("ok end"), "{}:\n{said}{complaints}", program.display());
 }
 
 /// Runs the C compiler.
@@ -197,9 +208,5 @@ fn libraries_needed_by_hashed_names_are_ours_and_loaded_once() {
         String::from_utf8_lossy(&alone.stdout).contains("FAILED runtime"),
         "the stand-ins are not used at all"
     );
-    let mut command = Command::new(build_directory().join("vgpu-run"));
-    command.args(["--gpu", "gtx1080", "--"]).arg(&program).env_remove("LD_LIBRARY_PATH");
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said.lines().last(), Some("ok end"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    get_right_results(&program);
 }

@@ -336,8 +336,7 @@ static void entry_points(void) {
 #endif
     struct cudaChannelFormatDesc channel = cudaCreateChannelDesc(8, 16, 0, 32, cudaChannelFormatKindFloat);
     expect("channel description", channel.x == 8 && channel.y == 16 && channel.w == 32 && channel.f == cudaChannelFormatKindFloat);
-    cudaArray_t array;
-    expect("refused by name", cudaMallocArray(&array, &channel, 8, 8, 0) == cudaErrorNotSupported && cudaGetLastError() == cudaErrorNotSupported);
+    expect("refused by name", cudaDeviceGetNvSciSyncAttributes(&version, 0, 0) == cudaErrorNotSupported && cudaGetLastError() == cudaErrorNotSupported);
     expect("error names", !strcmp(cudaGetErrorName(cudaErrorCompatNotSupportedOnDevice), "cudaErrorCompatNotSupportedOnDevice"));
 }
 

@@ -12,12 +12,7 @@ import tempfile
 import numpy as np
 import taichi as ti
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
+from registry import CASES, case
 
 
 @case
@@ -581,8 +576,11 @@ def copies():
     return np.concatenate([x.to_numpy()[:10], y.to_numpy()])
 
 
+import breadth  # noqa: E402, registers its cases
+import examples  # noqa: E402, registers its cases
+
 # A float sum or a library function may round differently; a wrong algorithm is off by far more than this.
-TOLERANCE = {"fractal": dict(atol=1, rtol=0, share=0.005)}
+TOLERANCE = {"fractal": dict(atol=1, rtol=0, share=0.005), **breadth.TOLERANCE, **examples.TOLERANCE}
 
 
 def run_alone(arch, name, path):

@@ -425,6 +425,12 @@ static void shared(void) {
         OK(fill(place, 12, BYTES / 4));
         OK(synchronize());
         OK(ipc_close(place));
+        HOLDS(read(names[0], &handle, sizeof handle) == sizeof handle);
+        OK(ipc_open(&place, handle, 1));
+        OK(to_host(seen, place, sizeof seen));
+        HOLDS(seen[0] == 21 && seen[3] == 21);
+        OK(fill(place, 22, 4));
+        OK(ipc_close(place));
         memset(&handle, 1, sizeof handle);
         HOLDS(ipc_open(&place, handle, 1) != 0);
         HOLDS(write(answers[1], "x", 1) == 1);
@@ -436,10 +442,23 @@ static void shared(void) {
     OK(synchronize());
     OK(ipc_get(&handle, place));
     HOLDS(write(names[1], &handle, sizeof handle) == sizeof handle);
+    // Two small allocations share a block; each handle means one of them.
+    address small[2];
+    for (int at = 0; at < 2; at++) {
+        OK(allocate(&small[at], sizeof seen));
+        OK(fill(small[at], 20 + at, 4));
+    }
+    OK(synchronize());
+    OK(ipc_get(&handle, small[1]));
+    HOLDS(write(names[1], &handle, sizeof handle) == sizeof handle);
     close(answers[1]);
     HOLDS(read(answers[0], &byte, 1) == 1);
     OK(to_host(seen, place, sizeof seen));
     HOLDS(seen[0] == 12 && seen[3] == 12);
+    for (int at = 0; at < 2; at++) {
+        OK(to_host(seen, small[at], sizeof seen));
+        HOLDS(seen[0] == (at ? 22 : 20) && seen[3] == (at ? 22 : 20));
+    }
     HOLDS(waitpid(child, &status, 0) == child && status == 0);
     work(6);
     say("ok");

@@ -32,6 +32,7 @@ pub mod pool;
 pub mod registered;
 pub mod stream;
 pub mod texture;
+pub mod texture_reference;
 pub mod user_object;
 
 pub use api::{CuResult, Cuda};

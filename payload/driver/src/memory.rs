@@ -4,18 +4,18 @@
 //! once the stream has got there; asynchronous copies between engine-visible memory go through the stream. Pageable memory is the
 //! client's alone: asynchronous copies from it are staged before the call returns, as the real driver does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use client::Bounce;
 use wire::command;
-use wire::control::{self, MemoryKind, NoteKind};
+use wire::control::{self, MemoryKind};
 
 use crate::context::{self, Context};
 use crate::heap::Heap;
 use crate::operation::Operation;
 use crate::stream::{self, Stream};
-use crate::{CuResult, Cuda, get, gone, lock, note, pool, status};
+use crate::{CuResult, Cuda, get, gone, lock, pool, status};
 
 /// Allocations up to this size share grants.
 const SMALL: u64 = 1 << 20;
@@ -43,8 +43,8 @@ pub struct Allocation {
     small: bool,
     /// For `CU_POINTER_ATTRIBUTE_BUFFER_ID`.
     pub id: u64,
-    /// It came from another process.
-    imported: bool,
+    /// It came from another process, in a mapping that begins here; else 0.
+    imported: u64,
     /// The memory pool that it came from, or 0.
     pub pool: usize,
 }
@@ -53,6 +53,8 @@ pub struct Allocation {
 struct Tables {
     by_address: BTreeMap<u64, Allocation>,
     heaps: HashMap<(i32, u32), Heap>,
+    /// Grants that small allocations share.
+    chunks: BTreeSet<u64>,
     ids: u64,
     /// Allocations to free once a stream has got there: slot, sequence, address.
     deferred: Vec<(u32, u64, u64)>,
@@ -100,7 +102,7 @@ pub fn allocate(kind: MemoryKind, length: u64, flags: u32) -> Cuda<u64> {
             flags,
             small,
             id: tables.ids,
-            imported: false,
+            imported: 0,
             pool: 0,
         };
         tables.by_address.insert(address, allocation);
@@ -122,6 +124,7 @@ fn take_small(context: &Context, kind: MemoryKind, length: u64) -> Cuda<u64> {
     }
     let chunk = grant(context, kind, CHUNK)?;
     with_tables(|tables| {
+        tables.chunks.insert(chunk);
         let heap = tables.heaps.entry(key).or_default();
         heap.add(chunk, CHUNK);
         heap.take(length)
@@ -169,7 +172,8 @@ fn release(context: &Context, address: u64) -> Cuda {
         with_tables(|tables| tables.heaps.entry(key).or_default().give(address, allocation.length));
         return Ok(());
     }
-    context.engine.free(get()?.connection(), address).map_err(status)
+    let grant = if allocation.imported == 0 { address } else { allocation.imported };
+    context.engine.free(get()?.connection(), grant).map_err(status)
 }
 
 /// `cuMemAllocAsync`: the memory is there at once; in a capture it is a graph's.
@@ -233,26 +237,45 @@ pub fn get_info() -> Cuda<(u64, u64)> {
     Ok((usage.free, usage.total))
 }
 
-/// `cuIpcGetMemHandle`
-pub fn export(address: u64) -> Cuda<[u8; 32]> {
+/// What another process needs to map an allocation.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Exported {
+    /// Name of the grant.
+    token: [u8; 32],
+    /// Where the allocation begins in it.
+    offset: u64,
+    /// Its bytes.
+    length: u64,
+}
+
+/// `cuIpcGetMemHandle`: as with the real driver, small allocations share a block, and who opens one could reach the others.
+pub fn export(address: u64) -> Cuda<Exported> {
     let (start, allocation) = find(address).ok_or(CuResult::INVALID_VALUE)?;
-    if start != address || allocation.small {
-        // A small allocation shares its grant with others; exporting it would show them too.
-        note::once(NoteKind::Unsupported, 0, "cuIpcGetMemHandle of an allocation of at most 1 MiB");
-        return Err(CuResult::NOT_SUPPORTED);
+    if start != address || allocation.kind != MemoryKind::Device || allocation.imported != 0 {
+        return Err(CuResult::INVALID_VALUE);
     }
-    let exported = get()?.connection().call(&control::ExportMemory { address }).map_err(status)?;
-    Ok(exported.token)
+    let chunk = with_tables(|tables| tables.chunks.range(..=address).next_back().copied());
+    let grant = chunk.filter(|_| allocation.small).unwrap_or(address);
+    let exported = get()?.connection().call(&control::ExportMemory { address: grant }).map_err(status)?;
+    Ok(Exported { token: exported.token, offset: address - grant, length: allocation.length })
 }
 
 /// `cuIpcOpenMemHandle`
-pub fn import(token: [u8; 32]) -> Cuda<u64> {
+pub fn import(exported: Exported) -> Cuda<u64> {
     let context = context::current()?;
-    let mapped = context.engine.import(get()?.connection(), token).map_err(status)?;
+    let connection = get()?.connection();
+    let mapped = context.engine.import(connection, exported.token).map_err(status)?;
+    let Exported { offset, length, .. } = exported;
+    if length == 0 || offset.checked_add(length).is_none_or(|end| end > mapped.length) {
+        let _ = context.engine.free(connection, mapped.address);
+        return Err(CuResult::INVALID_VALUE);
+    }
+    let address = mapped.address + offset;
     with_tables(|tables| {
         tables.ids += 1;
         let allocation = Allocation {
-            length: mapped.length,
+            length,
             kind: MemoryKind::Device,
             device: context.device,
             context: context.id,
@@ -260,18 +283,18 @@ pub fn import(token: [u8; 32]) -> Cuda<u64> {
             flags: 0,
             small: false,
             id: tables.ids,
-            imported: true,
+            imported: mapped.address,
             pool: 0,
         };
-        tables.by_address.insert(mapped.address, allocation);
+        tables.by_address.insert(address, allocation);
     });
-    Ok(mapped.address)
+    Ok(address)
 }
 
 /// `cuIpcCloseMemHandle`
 pub fn close_import(address: u64) -> Cuda {
     match find(address) {
-        Some((start, allocation)) if start == address && allocation.imported => free(address),
+        Some((start, allocation)) if start == address && allocation.imported != 0 => free(address),
         _ => Err(CuResult::INVALID_VALUE),
     }
 }

@@ -1,4 +1,4 @@
-//! Texture and surface objects, and texture references.
+//! Texture and surface objects.
 //!
 //! A handle is the address of a [`Descriptor`] in device memory, which kernels read; see there.
 
@@ -27,7 +27,13 @@ fn with_objects<T>(action: impl FnOnce(&mut HashMap<u64, Object>) -> T) -> T {
 
 /// `cuTexObjectCreate`
 pub fn create_texture(resource: ResourceDesc, texture: TextureDesc) -> Cuda<u64> {
-    let mut descriptor = described(&resource)?;
+    let descriptor = texture_descriptor(&resource, &texture)?;
+    place(descriptor, Object { resource, texture: Some(texture), context: context::current()?.id })
+}
+
+/// What kernels read of a texture.
+pub(crate) fn texture_descriptor(resource: &ResourceDesc, texture: &TextureDesc) -> Cuda<Descriptor> {
+    let mut descriptor = described(resource)?;
     let known = address::WRAP..=address::BORDER;
     if texture.filter > 1 || texture.address.iter().any(|mode| !known.contains(mode)) {
         return Err(CuResult::INVALID_VALUE);
@@ -41,7 +47,7 @@ pub fn create_texture(resource: ResourceDesc, texture: TextureDesc) -> Cuda<u64>
     }
     (descriptor.address, descriptor.filter) = (texture.address, texture.filter);
     (descriptor.flags, descriptor.border) = (texture.flags, texture.border);
-    place(descriptor, Object { resource, texture: Some(texture), context: context::current()?.id })
+    Ok(descriptor)
 }
 
 /// `cuSurfObjectCreate`

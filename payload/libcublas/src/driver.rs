@@ -16,6 +16,7 @@ late_driver::functions! {
     set_context = "cuCtxSetCurrent": fn(usize);
     retain_primary = "cuDevicePrimaryCtxRetain": fn(*mut usize, i32);
     init = "cuInit": fn(u32);
+    pointer_attribute = "cuPointerGetAttribute": fn(*mut c_void, u32, u64);
 }
 
 /// A `CUresult` as cuBLAS tells it.
@@ -26,6 +27,16 @@ pub fn outcome(result: u32) -> Outcome {
         NOT_SUPPORTED => Err(Status::NOT_SUPPORTED),
         _ => Err(Status::EXECUTION_FAILED),
     }
+}
+
+/// Whether an address is memory that the driver does not know: the program's own.
+pub fn is_own_memory(address: u64) -> bool {
+    const MEMORY_TYPE: u32 = 2;
+    let mut kind = 0u32;
+    // SAFETY: a place of this frame, of the attribute's type.
+    get().is_some_and(|driver| unsafe {
+        (driver.pointer_attribute)((&raw mut kind).cast(), MEMORY_TYPE, address) != 0
+    })
 }
 
 /// Appends a routine to a stream.

@@ -13,6 +13,7 @@
 pub mod door;
 
 pub mod driver;
+mod grouped;
 pub mod handles;
 pub mod routines;
 mod transfers;

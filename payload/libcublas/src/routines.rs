@@ -20,7 +20,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(routine: Routine, elements: [Element; 4]) -> Call {
+    pub fn new(routine: Routine, elements: [Element; 4]) -> Call {
         let order = Blas {
             routine: routine as u32,
             elements: elements.map(|element| element as u32),
@@ -29,11 +29,11 @@ impl Call {
         Call { order, scalars: [None; 2], host_info: std::ptr::null_mut(), batch: 1 }
     }
 
-    fn place(&mut self, index: usize, address: u64, step: i64) {
+    pub fn place(&mut self, index: usize, address: u64, step: i64) {
         self.order.places[index] = Place { address, step, stride: 0 };
     }
 
-    fn scalar(&mut self, index: usize, address: *const c_void, element: u32) {
+    pub fn scalar(&mut self, index: usize, address: *const c_void, element: u32) {
         self.scalars[index] = Some(address);
         self.order.scalars[index].element = element;
     }
@@ -43,12 +43,12 @@ impl Call {
         self.order.result_element = element;
     }
 
-    fn batch(&mut self, count: i64) {
+    pub fn batch(&mut self, count: i64) {
         self.batch = count;
     }
 
     /// Types of arithmetic and scalars, from a `cublasComputeType_t`.
-    fn compute(&mut self, compute: u32) -> Outcome {
+    pub fn compute(&mut self, compute: u32) -> Outcome {
         let is_complex = matches!(element(self.order.elements[2]), Some(Element::C32 | Element::C64));
         let (arithmetic, scalar) = match (compute, is_complex) {
             // 16-bit sums are rounded once, at the end: more exact than the GPU's.
@@ -78,7 +78,7 @@ impl Call {
     ///
     /// # Safety
     /// Scalars and results must be where the handle's pointer mode says that they are.
-    unsafe fn run(mut self, handle: usize, name: &'static str) -> Outcome {
+    pub unsafe fn run(mut self, handle: usize, name: &'static str) -> Outcome {
         let state = handles::state(handle)?;
         self.check(name)?;
         // SAFETY: the caller's promise.

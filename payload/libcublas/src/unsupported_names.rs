@@ -1,5 +1,6 @@
 //! Names that exist and are refused: what `symbols.txt` has and no module implements.
 
+use crate::grouped::*;
 use crate::handles::*;
 use crate::routines::*;
 use crate::transfers::*;

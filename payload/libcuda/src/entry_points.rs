@@ -28,6 +28,7 @@ use crate::pools::*;
 use crate::private::*;
 use crate::storage::*;
 use crate::streams::*;
+use crate::texture_references::*;
 use crate::textures::*;
 
 /// The address of an exported function.

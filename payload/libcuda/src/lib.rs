@@ -25,7 +25,6 @@ mod functions;
 mod graph_nodes;
 mod graphs;
 mod initialise;
-mod join;
 mod kernels;
 mod linker;
 mod modules;
@@ -34,4 +33,7 @@ mod pools;
 mod private;
 mod storage;
 mod streams;
+mod texture_references;
 mod textures;
+
+use ptx_join as join;

@@ -13,6 +13,8 @@ use driver::{CuResult, Cuda, context};
 const INPUT_PTX: u32 = 1;
 const INPUT_FATBINARY: u32 = 2;
 const INPUT_LIBRARY: u32 = 4;
+/// First bytes of a fat binary.
+const FAT_BINARY: [u8; 4] = 0xba55_ed50u32.to_le_bytes();
 /// `CU_JIT_MAX_REGISTERS`
 const MAX_REGISTERS: u32 = 0;
 
@@ -69,7 +71,9 @@ fn complete(link: &Link) -> Cuda<Vec<u8>> {
     let Some(texts) = inputs.iter().map(|input| as_text(input)).collect::<Option<Vec<&str>>>() else {
         return match inputs.as_slice() {
             [only] => Ok(only.clone()),
-            _ => refuse("only PTX as text can be linked".to_owned()),
+            // The engine takes the PTX out of fat binaries, and links it.
+            several if several.iter().all(|input| input.starts_with(&FAT_BINARY)) => Ok(several.concat()),
+            _ => refuse("only PTX as text, or fat binaries, can be linked".to_owned()),
         };
     };
     let all = texts.join("\n");

@@ -1,5 +1,6 @@
 //! cuModule…, cuLibrary…, cuKernel…
 
+use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 
 use crate::door::*;
@@ -9,13 +10,42 @@ use driver::{CuResult, Cuda, context};
 /// Longest image whose length nothing but its own end tells (PTX text).
 const LONGEST_TEXT: usize = 1 << 30;
 
+/// First word of the structure by which host code names its fat binary: then a version, the container, and a list.
+const WRAPPER: u32 = 0x4662_43b1;
+/// First word of a fat binary.
+const CONTAINER: u32 = 0xba55_ed50;
+
+/// What was compiled separately (`nvcc -rdc=true`) and linked: machine code in one container, and beside it a list of the
+/// objects' own ones, ended by null. They have the PTX; the engine links it.
+///
+/// # Safety
+/// `wrapper` must be such a structure.
+unsafe fn separately_compiled<'a>(wrapper: *const u8) -> Cuda<Option<Cow<'a, [u8]>>> {
+    const LINKED: u32 = 2;
+    // SAFETY: the caller's promise; the list is ended by null.
+    unsafe {
+        let list = wrapper.add(16).cast::<*const *const c_void>().read();
+        if wrapper.add(4).cast::<u32>().read() != LINKED || list.is_null() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        for index in 0.. {
+            let object = *list.add(index);
+            if object.is_null() {
+                break;
+            }
+            bytes.extend_from_slice(&image_bytes(object)?);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+        }
+        Ok((!bytes.is_empty()).then_some(Cow::Owned(bytes)))
+    }
+}
+
 /// The bytes of an image that is passed by address alone: its own header tells how many.
 ///
 /// # Safety
 /// `image` must be PTX text ended by NUL, a fat binary, a wrapper of one, or an ELF image.
-pub unsafe fn image_bytes<'a>(image: *const c_void) -> Cuda<&'a [u8]> {
-    const WRAPPER: u32 = 0x4662_43b1;
-    const CONTAINER: u32 = 0xba55_ed50;
+pub unsafe fn image_bytes<'a>(image: *const c_void) -> Cuda<Cow<'a, [u8]>> {
     if image.is_null() {
         return Err(CuResult::INVALID_VALUE);
     }
@@ -29,8 +59,13 @@ pub unsafe fn image_bytes<'a>(image: *const c_void) -> Cuda<&'a [u8]> {
     };
     // SAFETY: by the header's own figures.
     unsafe {
-        Ok(match (u32::from_le_bytes(head), &head) {
-            (WRAPPER, _) => return image_bytes(*start.add(8).cast::<*const c_void>()),
+        Ok(Cow::Borrowed(match (u32::from_le_bytes(head), &head) {
+            (WRAPPER, _) => {
+                return match separately_compiled(start)? {
+                    Some(objects) => Ok(objects),
+                    None => image_bytes(*start.add(8).cast::<*const c_void>()),
+                };
+            }
             (CONTAINER, _) => {
                 // Header: magic, version u16, header length u16, content length u64.
                 let header = usize::from(start.add(6).cast::<u16>().read_unaligned());
@@ -39,7 +74,7 @@ pub unsafe fn image_bytes<'a>(image: *const c_void) -> Cuda<&'a [u8]> {
             }
             (_, b"\x7fELF") => std::slice::from_raw_parts(start, elf_length(start)),
             _ => std::slice::from_raw_parts(start, libc::strnlen(start.cast(), LONGEST_TEXT)),
-        })
+        }))
     }
 }
 
@@ -104,7 +139,7 @@ exports! {
     }
 
     fn cuModuleLoadData(loaded: *mut usize, image: *const c_void) {
-        *out(loaded)? = load(image_bytes(image)?)?;
+        *out(loaded)? = load(&image_bytes(image)?)?;
         Ok(())
     }
 
@@ -116,7 +151,7 @@ exports! {
         values: *mut *mut c_void,
     ) {
         let (target, options) = (out(loaded)?, list(options, count as usize));
-        match module::load(image_bytes(image)?) {
+        match module::load(&image_bytes(image)?) {
             Ok(handle) => {
                 write_logs(options, values, "");
                 *target = handle;
@@ -130,7 +165,7 @@ exports! {
     }
 
     fn cuModuleLoadFatBinary(loaded: *mut usize, image: *const c_void) {
-        *out(loaded)? = load(image_bytes(image)?)?;
+        *out(loaded)? = load(&image_bytes(image)?)?;
         Ok(())
     }
 
@@ -181,7 +216,7 @@ exports! {
         _values: *mut *mut c_void,
         _count: u32,
     ) {
-        *out(loaded)? = load(image_bytes(code)?)?;
+        *out(loaded)? = load(&image_bytes(code)?)?;
         Ok(())
     }
 

@@ -10,12 +10,12 @@ use wire::control::MemoryKind;
 /// Alignment of rows that `cuMemAllocPitch` gives.
 const PITCH: usize = 512;
 
-/// `CUipcMemHandle`: our token, and zeros.
+/// `CUipcMemHandle`
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IpcHandle {
-    token: [u8; 32],
-    rest: [u8; 32],
+    exported: memory::Exported,
+    rest: [u8; 16],
 }
 
 /// Writes an attribute of a range: numbers, as many as there is room for, the rest "no device".
@@ -179,12 +179,12 @@ exports! {
     }
 
     fn cuIpcGetMemHandle(handle: *mut IpcHandle, address: u64) {
-        *out(handle)? = IpcHandle { token: memory::export(address)?, rest: [0; 32] };
+        *out(handle)? = IpcHandle { exported: memory::export(address)?, rest: [0; 16] };
         Ok(())
     }
 
     fn cuIpcOpenMemHandle_v2(address: *mut u64, handle: IpcHandle, _flags: u32) {
-        *out(address)? = memory::import(handle.token)?;
+        *out(address)? = memory::import(handle.exported)?;
         Ok(())
     }
 

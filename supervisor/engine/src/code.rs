@@ -111,10 +111,32 @@ impl Modules {
 }
 
 /// The PTX of an image for a card of this capability.
+/// The PTX of an image. Several fat binaries one after the other are what was compiled separately: their PTX is linked.
 fn ptx_of(image: &[u8], capability: u32) -> Result<String, Refusal> {
-    let image = fatbin::Image::parse(image)
-        .map_err(|error| Refusal::new(result::INVALID_IMAGE, format!("the image can't be read: {error}")))?;
-    image.best_ptx(capability).map_err(|none| Refusal::new(result::NO_BINARY_FOR_GPU, none.to_string()))
+    let mut texts = Vec::new();
+    let mut rest = image;
+    while !rest.is_empty() {
+        let image = fatbin::Image::parse(rest).map_err(|error| {
+            Refusal::new(result::INVALID_IMAGE, format!("the image can't be read: {error}"))
+        })?;
+        let text = image.best_ptx(capability);
+        texts.push(text.map_err(|none| Refusal::new(result::NO_BINARY_FOR_GPU, none.to_string()))?);
+        let fatbin::Image::Fatbin(container) = &image else { break };
+        rest = rest.get(container.len() as usize..).unwrap_or_default();
+        // Between two of them there is padding.
+        let padding = rest.iter().take_while(|byte| **byte == 0).count();
+        rest = &rest[padding..];
+    }
+    if let [_] = texts.as_slice() {
+        return Ok(texts.remove(0));
+    }
+    let parts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let joined = ptx_join::join(&parts).map_err(|name| {
+        let text = format!("{} pieces of code can't be linked: two of them define `{name}`", parts.len());
+        Refusal::new(result::INVALID_PTX, text)
+    })?;
+    let text = String::from_utf8(joined).unwrap_or_default();
+    Ok(text.trim_end_matches('\0').to_owned())
 }
 
 /// `sm_61a` is 61.

@@ -18,7 +18,7 @@ pub(crate) fn check(kernel: &Kernel, launch: &Launch) -> Result<(), Fault> {
     if threads == 0 || threads > 1024 || launch.grid.contains(&0) {
         return refuse(format!("{threads} threads in a block, grid {:?}", launch.grid));
     }
-    let shared = kernel.static_shared + u64::from(launch.dynamic_shared);
+    let shared = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
     if shared > MAX_SHARED {
         return refuse(format!("{shared} bytes of shared memory"));
     }
@@ -475,7 +475,9 @@ fn enter_function(kernel: &Kernel, w: &mut Warp, block: u32, call: &Call, functi
         let text = format!("the stack of a thread ends in `{}`", callee.name);
         return w.fail(FaultKind::InvalidCall(text), 0, lane, call.origin);
     }
-    if callee.arguments.len() != call.arguments.len() || callee.results.len() < call.results.len() {
+    // numba-cuda declares C functions without a result as having one, and never reads it: what the function does not give
+    // stays as it was.
+    if callee.arguments.len() != call.arguments.len() {
         let text = format!("`{}` takes {} parameters", callee.name, callee.arguments.len());
         return w.fail(FaultKind::InvalidCall(text), 0, lane, call.origin);
     }

@@ -32,6 +32,18 @@ fn function_is_called_by_each_lane_with_its_own_value() {
 }
 
 #[test]
+fn function_without_a_result_may_be_called_as_if_it_had_one() {
+    let mut memory = vec![0; 32];
+    let text = ".visible .func store(.param .b64 where) { .reg .b64 %b<2>; .reg .b32 %a<2>; ld.param.b64 %b1, [where]; mov.u32 %a1, 42; st.u32 [%b1], %a1; ret; }\n"
+        .to_owned()
+        + &kernel(
+            "{ .param .b64 argument; .param .b32 result; st.param.b64 [argument], %rd2; call.uni (result), store, (argument); }",
+        );
+    run(&text, 1, 32, &mut memory, 1).0.expect("no fault");
+    assert_eq!(memory, [42; 32]);
+}
+
+#[test]
 fn lanes_call_and_return_apart() {
     let mut memory = vec![0; 64];
     let early = function(
@@ -160,4 +172,28 @@ fn parameter_can_be_read_through_its_address() {
     );
     run(&text, 1, 32, &mut memory, 1).0.expect("no fault");
     assert!(memory.iter().enumerate().all(|(n, value)| *value == n as u32), "{memory:?}");
+}
+
+#[test]
+fn text_as_gcc_writes_it_runs() {
+    let mut memory = vec![0; 32];
+    // Parameters in a row and with a percent sign, functions without any, spaces behind `@`, registers that are vectors.
+    let text = ".func (.param .u32 %value_out) seven;
+        .func (.param .u32 %value_out) seven { .reg .u32 %value; mov.u32 %value,7; st.param.u32 [%value_out],%value; ret; }
+        .func (.param .u32 %value_out) sum (.param .u64 %in_ar0, .param .u64 %in_ar1) {
+            .reg .u32 %value; .reg .u64 %ar0; ld.param.u64 %ar0,[%in_ar0]; .reg .u64 %ar1; ld.param.u64 %ar1,[%in_ar1];
+            add.u64 %ar0,%ar0,%ar1; cvt.u32.u64 %value,%ar0; st.param.u32 [%value_out],%value; ret; }\n"
+        .to_owned()
+        + &kernel(
+            ".reg .u64 %R<3>; .reg .v2 .u32 %v; .reg .pred %q; cvt.u64.u32 %R0,%r4; mov.u64 %R1,100;
+             { .param .u64 %P<2>; st.param.u64 [%P0],%R0; st.param.u64 [%P1],%R1; .param .u32 %value_in;
+               call.uni (%value_in),sum,(%P0,%P1); ld.param.u32 %v.x,[%value_in]; }
+             { .param .u32 %value_in; call (%value_in),seven; ld.param.u32 %v.y,[%value_in]; }
+             setp.lt.u32 %q,%r4,16; @ ! %q bra $L1; add.u32 %v.x,%v.x,%v.y; $L1: st.global.u32 [%rd2],%v.x;",
+        );
+    run(&text, 1, 32, &mut memory, 1).0.expect("no fault");
+    assert!(
+        memory.iter().enumerate().all(|(n, value)| *value == 100 + n as u32 + if n < 16 { 7 } else { 0 }),
+        "{memory:?}"
+    );
 }

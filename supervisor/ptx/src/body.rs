@@ -634,7 +634,8 @@ impl<'t> State<'t> {
         if let Some(operand) = self.vector_operand(cursor, word) {
             return operand;
         }
-        if let Some(name) = word.strip_prefix('%') {
+        // GCC calls parameters `%P0` and `%in_ar0`.
+        if let Some(name) = word.strip_prefix('%').filter(|_| self.local_variable(word).is_none()) {
             let start = cursor.at;
             let component = cursor.directive();
             return Special::from_name(name, component).map(Operand::Special).ok_or_else(|| {

@@ -51,6 +51,7 @@ carriers! {
     "catboost" ["fetch-wheel" "catboost" "1.2.10"] "";
     "cusparse" ["fetch-wheel" "nvidia-cusparse-cu12" "12.5.10.65"] "";
     "cusolver" ["fetch-wheel" "nvidia-cusolver-cu12" "11.7.5.82"] "";
+    "tensorflow" ["fetch-wheel" "tensorflow" "2.21.0"] "";
     "spconv" ["fetch-wheel" "spconv-cu120" "2.3.6"] "";
     "gpt4all" ["fetch-gpt4all"] "";
     "fugood-llama" ["fetch-npm" "@fugood/node-llama-linux-x64-cuda" "1.7.15"] "package";

@@ -32,6 +32,8 @@ int cuModuleLoadData(handle *, const void *), cuModuleGetFunction(handle *, hand
 int cuLaunchKernel(handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, handle, void **, void **);
 typedef struct { size_t width, height; unsigned format, channels; } array_descriptor;
 int cuArrayCreate_v2(handle *, const array_descriptor *), cuArrayDestroy(handle), cuArrayGetDescriptor_v2(array_descriptor *, handle);
+int cuModuleGetTexRef(handle *, handle, const char *), cuTexRefSetArray(handle, handle, unsigned), cuTexRefSetAddressMode(handle, int, int);
+int cuTexRefSetFilterMode(handle, int), cuTexRefSetAddress2D_v3(handle, const array_descriptor *, object, size_t);
 int cuMemcpyHtoA_v2(handle, size_t, const void *, size_t), cuMemcpyAtoH_v2(void *, handle, size_t, size_t), cuMemcpyAtoA_v2(handle, size_t, handle, size_t, size_t);
 
 static handle module;
@@ -408,6 +410,51 @@ static void check_driver_arrays(void)
     CALL("driver's array", cuArrayDestroy(b));
 }
 
+// A texture reference, in PTX by hand: no compiler of today makes one.
+static const char reference_module[] =
+    ".version 6.4\n.target sm_61\n.address_size 64\n.visible .global .texref picture;\n"
+    ".visible .entry look(.param .u64 x_, .param .u64 y_, .param .u64 out_) {\n"
+    ".reg .b32 %r; .reg .f32 %f<8>; .reg .b64 %rd<8>;\n"
+    "ld.param.u64 %rd0, [x_]; ld.param.u64 %rd1, [y_]; ld.param.u64 %rd2, [out_];\n"
+    "mov.u32 %r, %tid.x; mul.wide.u32 %rd3, %r, 4; add.u64 %rd0, %rd0, %rd3; add.u64 %rd1, %rd1, %rd3; add.u64 %rd2, %rd2, %rd3;\n"
+    "ld.global.f32 %f0, [%rd0]; ld.global.f32 %f1, [%rd1];\n"
+    "tex.2d.v4.f32.f32 {%f2, %f3, %f4, %f5}, [picture, {%f0, %f1}]; st.global.f32 [%rd2], %f2; ret; }\n";
+
+static void check_references(void)
+{
+    enum { F32 = 0x20 };
+    lookup l = {"reference", "look", ARRAY, 13, 9, 0, 0, F1, 0, CLAMP, 0, 0, 1, 0};
+    static float out[256];
+    handle loaded, function, reference, again, memory = 0, plane = 0, results = 0;
+    CALL(l.name, cuModuleLoadData(&loaded, reference_module));
+    CALL(l.name, cuModuleGetFunction(&function, loaded, "look"));
+    CALL(l.name, cuModuleGetTexRef(&reference, loaded, "picture"));
+    CALL(l.name, cuModuleGetTexRef(&again, loaded, "picture"));
+    expect(l.name, reference == again, "one handle for one variable");
+    expect(l.name, cuModuleGetTexRef(&again, loaded, "nothing") != 0, "an unknown name");
+    resource in_array = made(&l, &memory);
+    l.where = PLANE;
+    resource in_plane = made(&l, &plane);
+    array_descriptor described = {l.w, l.h, F32, 1};
+    CALL(l.name, cudaMalloc(&results, sizeof out));
+    for (int round = 0; round < 3; round++) {
+        l.address = round == 1 ? BORDER : CLAMP;
+        l.linear = round == 2;
+        for (int axis = 0; axis < 2; axis++) CALL(l.name, cuTexRefSetAddressMode(reference, axis, l.address));
+        CALL(l.name, cuTexRefSetFilterMode(reference, l.linear));
+        if (round == 1) CALL(l.name, cuTexRefSetAddress2D_v3(reference, &described, (object)in_plane.u.plane.address, in_plane.u.plane.pitch));
+        else CALL(l.name, cuTexRefSetArray(reference, in_array.u.array, 1));
+        choose_places(&l, 0);
+        void *arguments[] = {&coordinates[0], &coordinates[1], &results};
+        CALL(l.name, cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 0, 0, arguments, 0));
+        CALL(l.name, cudaMemcpy(out, results, sizeof out, 4));
+        int wrong = 0;
+        for (int i = 0; i < 256; i++) wrong += fabs(out[i] - sampled(&l, xs[i], ys[i], 0, 0)) > 1e-4;
+        expect(l.name, !wrong, "gives what is bound");
+    }
+    cudaFreeArray(memory), cudaFree(plane), cudaFree(results);
+}
+
 static void check_information(void)
 {
     handle array = 0;
@@ -435,6 +482,7 @@ int main(int count, char **arguments)
     check_gather("gather_w", 3);
     check_surfaces();
     check_driver_arrays();
+    check_references();
     check_information();
     printf("%zu kinds of lookups; %d expectations held, %d failed\n", sizeof lookups / sizeof *lookups + 2, held, failed);
     return failed != 0;

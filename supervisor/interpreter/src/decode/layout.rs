@@ -132,9 +132,9 @@ impl Program {
             self.shared.insert((owner, variable.name.clone()), offset);
             offset += variable.size();
         }
-        self.static_shared = offset.next_multiple_of(16);
+        self.static_shared = offset;
         for key in dynamic {
-            self.shared.insert(key, self.static_shared);
+            self.shared.insert(key, offset.next_multiple_of(16));
         }
     }
 

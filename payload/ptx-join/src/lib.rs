@@ -6,6 +6,9 @@
 //! - a name that is a module's own (neither `.visible` nor `.weak`) and that another module knows too gets a name of its own;
 //! - of several `.weak` or `.common` definitions one stays, a strong one if there is one;
 //! - two strong definitions of one name are an error.
+//!
+//! The driver's linker (`cuLink…`) has PTX as text; the engine, which takes text out of fat binaries, joins what programs compiled
+//! separately (`nvcc -rdc=true`) bring.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
