@@ -5,7 +5,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Without a loader at work both start 0.4 ms sooner, and run in a root that has no libraries.
 STATIC := -C target-feature=+crt-static
 DIST := $(or $(CARGO_TARGET_DIR),target)/dist
-PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt
+PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt libnccl
 
 .PHONY: help build release demo test clients bench lint clean
 

@@ -1,6 +1,6 @@
 //! The built payload seen as its clients' loaders see it: names, kinds, symbol versions, SONAME, needed libraries, size.
 //!
-//! `payload/*/symbols.txt` are the lists of what the real libraries export: driver 580.159.04; the toolkit's with the major
+//! `payload/*/symbols.txt` are the lists of what the real libraries export: driver 580.159.04, NCCL 2.32; the toolkit's with the major
 //! versions that have each name. They are read here on their own, not through the code that links the payload.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,7 @@ const LIBRARIES: &[Expected] = &[
     toolkit("libcublasLt.so.11", "libcublaslt", "11"),
     toolkit("libcublasLt.so.12", "libcublaslt", "12"),
     toolkit("libcublasLt.so.13", "libcublaslt", "13"),
+    unversioned("libnccl.so.2", "libnccl"),
 ];
 
 /// Bytes.

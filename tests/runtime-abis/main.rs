@@ -2,6 +2,7 @@
 //!
 //! `program.c` is compiled with each version's own header and linked against our library of that version, in both kinds of
 //! default stream; the lists of names are compared with what the headers declare and with what the packaged libraries export.
+//! `bundled.c` needs its libraries by names with hashes in them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -149,4 +150,56 @@ fn programs_of_every_version_get_right_results() {
             assert_eq!(said.lines().last(), Some("ok end"), "{}:\n{said}{complaints}", program.display());
         }
     }
+}
+
+/// Runs the C compiler.
+fn cc(arguments: &[&str], files: &[&Path]) {
+    let mut command = Command::new("cc");
+    command.args(arguments).args(files);
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn libraries_needed_by_hashed_names_are_ours_and_loaded_once() {
+    const LIBRARIES: [&str; 4] = [
+        "libcudart-16e8815a.so.12",
+        "libcublas-b1e7aa6b.so.12.4.5.8",
+        "libcublasLt-87d8d8c7.so.12",
+        "libnccl-0a1b2c3d.so.2",
+    ];
+    let folder = build_directory().join("runtime-abi-bundled");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let source = root().join("tests/runtime-abis/bundled.c");
+    let files = LIBRARIES.map(|name| folder.join(name));
+    for (name, file) in LIBRARIES.iter().zip(&files) {
+        // The version node is that of the real library, whatever the file is called.
+        let plain = name.split_once('-').expect("a hash").0;
+        let node = match plain {
+            "libnccl" => "{ global: nccl*; local: *; };",
+            "libcudart" => "libcudart.so.12 { global: cuda*; local: *; };",
+            "libcublas" => "libcublas.so.12 { global: cublasCreate*; cublasGet*; local: *; };",
+            _ => "libcublasLt.so.12 { global: cublasLt*; local: *; };",
+        };
+        let script = folder.join("node");
+        std::fs::write(&script, node).expect("a version script");
+        let soname = format!("-Wl,-soname,{name}");
+        let version = format!("-Wl,--version-script={}", script.display());
+        cc(&["-shared", "-fPIC", "-DSTAND_IN", &soname, &version, "-o"], &[file, &source]);
+    }
+    let program = folder.join("program");
+    let mut inputs: Vec<&Path> = vec![&program, &source];
+    inputs.extend(files.iter().map(PathBuf::as_path));
+    cc(&["-O1", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed", "-o"], &inputs);
+
+    let alone = Command::new(&program).output().expect("the program");
+    assert!(
+        String::from_utf8_lossy(&alone.stdout).contains("FAILED runtime"),
+        "the stand-ins are not used at all"
+    );
+    let mut command = Command::new(build_directory().join("vgpu-run"));
+    command.args(["--gpu", "gtx1080", "--"]).arg(&program).env_remove("LD_LIBRARY_PATH");
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.lines().last(), Some("ok end"), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -242,11 +242,41 @@ static void graphs(void) {
     cudaGraphEdgeData edges[2];
     expect("dependencies", !cudaGraphNodeGetDependencies(kernel, before, edges, &count) && count == 1 && before[0] == fill);
 #endif
+    cudaGraphNode_t from[4], to[4];
+    size_t edge_count = 4, dependents = 4;
+#if CUDART_VERSION < 13000
+    expect("edges", !cudaGraphGetEdges(made, from, to, &edge_count) && edge_count == 1 && from[0] == fill && to[0] == kernel
+           && !cudaGraphNodeGetDependentNodes(fill, to, &dependents) && dependents == 1 && to[0] == kernel);
+    expect("edge taken away and put back", !cudaGraphRemoveDependencies(made, &fill, &kernel, 1) && !cudaGraphGetEdges(made, 0, 0, &edge_count)
+           && !edge_count && !cudaGraphAddDependencies(made, &fill, &kernel, 1) && !cudaGraphGetEdges(made, 0, 0, &edge_count) && edge_count == 1);
+#else
+    expect("edges", !cudaGraphGetEdges(made, from, to, edges, &edge_count) && edge_count == 1 && from[0] == fill && to[0] == kernel
+           && !cudaGraphNodeGetDependentNodes(fill, to, edges, &dependents) && dependents == 1 && to[0] == kernel);
+    expect("edge taken away and put back", !cudaGraphRemoveDependencies(made, &fill, &kernel, 0, 1) && !cudaGraphGetEdges(made, 0, 0, 0, &edge_count)
+           && !edge_count && !cudaGraphAddDependencies(made, &fill, &kernel, 0, 1) && !cudaGraphGetEdges(made, 0, 0, 0, &edge_count) && edge_count == 1);
+#endif
+    struct cudaMemsetParams kept;
+    expect("fill node is told", !cudaGraphMemsetNodeGetParams(fill, &kept) && kept.dst == data && kept.value == 1 && kept.width == COUNT);
     expect("graph by hand", !instantiate(&executable, made) && !cudaGraphLaunch(executable, stream) && all(8));
     ones.value = 100;
     expect("node changed in the executable", !cudaGraphExecMemsetNodeSetParams(executable, fill, &ones)
            && !cudaGraphLaunch(executable, stream) && all(107));
     expect("executable updated", update(executable, made) && !cudaGraphLaunch(executable, stream) && all(8));
+    unsigned enabled = 1;
+    expect("node switched off", !cudaGraphNodeSetEnabled(executable, kernel, 0) && !cudaGraphNodeGetEnabled(executable, kernel, &enabled) && !enabled
+           && !cudaGraphLaunch(executable, stream) && all(1) && !cudaGraphNodeSetEnabled(executable, kernel, 1));
+    // A copy from a symbol, and an event that the graph records.
+    cudaGraph_t copies;
+    cudaGraphNode_t copy, record;
+    cudaEvent_t event, which;
+    cudaGraphExec_t copying;
+    expect("copy and event nodes", !cudaEventCreate(&event) && !cudaGraphCreate(&copies, 0)
+           && !cudaGraphAddMemcpyNodeFromSymbol(&copy, copies, 0, 0, data, &step, 4, 0, cudaMemcpyDeviceToDevice)
+           && !cudaGraphAddEventRecordNode(&record, copies, &copy, 1, event) && !cudaGraphEventRecordNodeGetEvent(record, &which) && which == event);
+    struct cudaMemcpy3DParms told_copy;
+    expect("copy node is told", !cudaGraphMemcpyNodeGetParams(copy, &told_copy) && told_copy.dstPtr.ptr == data && told_copy.extent.width == 4);
+    expect("they run", clear(0) && !instantiate(&copying, copies) && !cudaGraphLaunch(copying, stream) && !cudaEventSynchronize(event)
+           && !cudaMemcpy(host, data, 8, cudaMemcpyDeviceToHost) && host[0] == 7 && !host[1] && !cudaGraphExecDestroy(copying));
 #if CUDART_VERSION >= 12020
     struct cudaGraphNodeParams any = {.type = cudaGraphNodeTypeKernel};
     any.kernel.func = (void *)advance; any.kernel.gridDim = grid; any.kernel.blockDim = block; any.kernel.kernelParams = arguments;

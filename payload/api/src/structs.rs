@@ -69,6 +69,104 @@ pub mod memory_type {
     pub const UNIFIED: u32 = 4;
 }
 
+/// `CUDA_ARRAY_DESCRIPTOR` (version 2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct ArrayDescriptor {
+    pub width: usize,
+    pub height: usize,
+    pub format: u32,
+    pub channels: u32,
+}
+
+/// `CUDA_ARRAY3D_DESCRIPTOR` (version 2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Array3DDescriptor {
+    pub width: usize,
+    pub height: usize,
+    pub depth: usize,
+    pub format: u32,
+    pub channels: u32,
+    pub flags: u32,
+}
+
+/// `CUDA_RESOURCE_DESC`: its kind, and what the kind says.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub struct ResourceDesc {
+    pub kind: u32,
+    pub resource: Resource,
+    pub flags: u32,
+}
+
+/// The union in `CUDA_RESOURCE_DESC`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub union Resource {
+    pub array: usize,
+    pub linear: LinearResource,
+    pub pitched: PitchedResource,
+    pub reserved: [u64; 16],
+}
+
+/// `CU_RESOURCE_TYPE_LINEAR`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct LinearResource {
+    pub address: u64,
+    pub format: u32,
+    pub channels: u32,
+    pub bytes: usize,
+}
+
+/// `CU_RESOURCE_TYPE_PITCH2D`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct PitchedResource {
+    pub address: u64,
+    pub format: u32,
+    pub channels: u32,
+    pub width: usize,
+    pub height: usize,
+    pub pitch: usize,
+}
+
+/// `CUresourcetype`.
+pub mod resource_type {
+    /// `CU_RESOURCE_TYPE_ARRAY`
+    pub const ARRAY: u32 = 0;
+    /// `CU_RESOURCE_TYPE_MIPMAPPED_ARRAY`
+    pub const MIPMAPPED_ARRAY: u32 = 1;
+    /// `CU_RESOURCE_TYPE_LINEAR`
+    pub const LINEAR: u32 = 2;
+    /// `CU_RESOURCE_TYPE_PITCH2D`
+    pub const PITCH2D: u32 = 3;
+}
+
+/// `CUDA_TEXTURE_DESC`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct TextureDesc {
+    pub address: [u32; 3],
+    pub filter: u32,
+    pub flags: u32,
+    pub anisotropy: u32,
+    pub mipmap_filter: u32,
+    pub mipmap_bias: f32,
+    pub mipmap_least: f32,
+    pub mipmap_most: f32,
+    pub border: [f32; 4],
+    pub reserved: [u32; 12],
+}
+
 /// `CUDA_KERNEL_NODE_PARAMS` (version 2; version 1 ends before `kernel`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -210,6 +308,10 @@ mod tests {
     fn layouts_have_the_sizes_of_the_c_interface() {
         assert_eq!(size_of::<Memcpy2D>(), 128);
         assert_eq!(size_of::<Memcpy3D>(), 200);
+        assert_eq!(size_of::<ArrayDescriptor>(), 24);
+        assert_eq!(size_of::<Array3DDescriptor>(), 40);
+        assert_eq!(size_of::<ResourceDesc>(), 144);
+        assert_eq!(size_of::<TextureDesc>(), 104);
         assert_eq!(size_of::<KernelNodeParams>(), 72);
         assert_eq!(size_of::<MemPoolProps>(), 88);
         assert_eq!(size_of::<MemAllocNodeParams>(), 120);

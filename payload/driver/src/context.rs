@@ -9,7 +9,7 @@ use client::Engine;
 
 use crate::handle::Handles;
 use crate::stream::Stream;
-use crate::{CuResult, Cuda, get, lock, memory, module, registered, stream};
+use crate::{CuResult, Cuda, array, get, lock, memory, module, registered, stream, texture};
 
 /// A context. All contexts of a process share its engine; a context owns allocations, modules and streams.
 pub struct Context {
@@ -62,6 +62,8 @@ impl Context {
         let _ = self.engine.wait_all();
         stream::forget_context(self);
         module::forget_context(self.id);
+        texture::forget_context(self.id);
+        array::forget_context(self.id);
         memory::forget_context(self);
         registered::forget_context(self.id);
     }

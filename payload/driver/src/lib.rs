@@ -12,6 +12,7 @@
 //! - **Everything that a stream can hold is an [`operation::Operation`]**, so capture and replay have one place.
 //! - Errors of kernels come later and stick: every call that waits reports them.
 
+pub mod array;
 pub mod context;
 pub mod device;
 pub mod event;
@@ -30,6 +31,7 @@ pub mod operation;
 pub mod pool;
 pub mod registered;
 pub mod stream;
+pub mod texture;
 pub mod user_object;
 
 pub use api::{CuResult, Cuda};

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use api::structs::{Memcpy2D, Memcpy3D, memory_type};
 
 use crate::door::*;
-use driver::{CuResult, Cuda, memory, stream};
+use driver::{CuResult, Cuda, array, memory, stream};
 use wire::command::CopyRectangle;
 
 fn asynchronous(stream: *mut c_void, target: u64, source: u64, bytes: usize) -> Cuda {
@@ -16,54 +16,101 @@ fn synchronous(per_thread: bool, target: u64, source: u64, bytes: usize) -> Cuda
     memory::copy(&*memory::default_stream(per_thread)?, target, source, bytes as u64)
 }
 
-/// Address of one side of a box copy.
-fn side(kind: u32, host: u64, device: u64) -> Cuda<u64> {
-    match kind {
-        memory_type::HOST => Ok(host),
-        memory_type::DEVICE | memory_type::UNIFIED => Ok(device),
-        _ => {
-            driver::note::unsupported("cuMemcpy2D/3D of a CUDA array");
-            Err(CuResult::NOT_SUPPORTED)
+/// One side of a box copy: where it begins, and from row to row and slice to slice.
+struct Side {
+    address: u64,
+    row_pitch: usize,
+    slice_pitch: usize,
+}
+
+/// What the caller says of one side; which of the addresses counts follows from the kind.
+struct Given {
+    kind: u32,
+    host: u64,
+    device: u64,
+    array: *mut c_void,
+    /// Of memory that is no array; 0 means rows and slices without gaps.
+    pitch: usize,
+    height: usize,
+    at: [usize; 3],
+}
+
+fn side(given: Given, extent: [usize; 3]) -> Cuda<Side> {
+    let [x, y, z] = given.at;
+    let (start, row_pitch, slice_pitch) = match given.kind {
+        memory_type::ARRAY => {
+            let array = array::by_handle(given.array as usize)?;
+            array.check_box(given.at, extent)?;
+            (array.address, array.row_pitch as usize, array.slice_pitch as usize)
         }
+        kind @ (memory_type::HOST | memory_type::DEVICE | memory_type::UNIFIED) => {
+            let row = if given.pitch == 0 { extent[0] } else { given.pitch };
+            let height = if given.height == 0 { extent[1] } else { given.height };
+            if extent[1] > 1 && row < extent[0] {
+                return Err(CuResult::INVALID_VALUE);
+            }
+            (if kind == memory_type::HOST { given.host } else { given.device }, row, row * height)
+        }
+        _ => return Err(CuResult::INVALID_VALUE),
+    };
+    let address = start + (z * slice_pitch + y * row_pitch + x) as u64;
+    Ok(Side { address, row_pitch, slice_pitch })
+}
+
+fn rectangle(target: Side, source: Side, extent: [usize; 3]) -> CopyRectangle {
+    CopyRectangle {
+        target: target.address,
+        source: source.address,
+        row_pitch: [target.row_pitch as u64, source.row_pitch as u64],
+        slice_pitch: [target.slice_pitch as u64, source.slice_pitch as u64],
+        extent: extent.map(|size| size as u64),
     }
 }
 
 fn rectangle_2d(order: &Memcpy2D) -> Cuda<CopyRectangle> {
-    let at = |base: u64, x: usize, y: usize, pitch: usize| base + (y * pitch + x) as u64;
-    let source = side(order.src_type, order.src_host as u64, order.src_device)?;
-    let target = side(order.dst_type, order.dst_host as u64, order.dst_device)?;
-    // A pitch of 0 means rows without a gap.
-    let pitch = |given: usize| if given == 0 { order.width } else { given };
-    let (source_pitch, target_pitch) = (pitch(order.src_pitch), pitch(order.dst_pitch));
-    if order.height > 1 && (source_pitch < order.width || target_pitch < order.width) {
-        return Err(CuResult::INVALID_VALUE);
-    }
-    Ok(CopyRectangle {
-        target: at(target, order.dst_x, order.dst_y, target_pitch),
-        source: at(source, order.src_x, order.src_y, source_pitch),
-        row_pitch: [target_pitch as u64, source_pitch as u64],
-        slice_pitch: [0, 0],
-        extent: [order.width as u64, order.height as u64, 1],
-    })
+    let extent = [order.width, order.height, 1];
+    let source = Given {
+        kind: order.src_type,
+        host: order.src_host as u64,
+        device: order.src_device,
+        array: order.src_array,
+        pitch: order.src_pitch,
+        height: order.height,
+        at: [order.src_x, order.src_y, 0],
+    };
+    let target = Given {
+        kind: order.dst_type,
+        host: order.dst_host as u64,
+        device: order.dst_device,
+        array: order.dst_array,
+        pitch: order.dst_pitch,
+        height: order.height,
+        at: [order.dst_x, order.dst_y, 0],
+    };
+    Ok(rectangle(side(target, extent)?, side(source, extent)?, extent))
 }
 
 pub fn rectangle_3d(order: &Memcpy3D) -> Cuda<CopyRectangle> {
-    let source = side(order.src_type, order.src_host as u64, order.src_device)?;
-    let target = side(order.dst_type, order.dst_host as u64, order.dst_device)?;
-    let pitch = |given: usize| if given == 0 { order.width } else { given };
-    let height = |given: usize| if given == 0 { order.height } else { given };
-    let (source_pitch, target_pitch) = (pitch(order.src_pitch), pitch(order.dst_pitch));
-    let slices = [target_pitch * height(order.dst_height), source_pitch * height(order.src_height)];
-    let at = |base: u64, x: usize, y: usize, z: usize, pitch: usize, slice: usize| {
-        base + (z * slice + y * pitch + x) as u64
+    let extent = [order.width, order.height, order.depth];
+    let source = Given {
+        kind: order.src_type,
+        host: order.src_host as u64,
+        device: order.src_device,
+        array: order.src_array,
+        pitch: order.src_pitch,
+        height: order.src_height,
+        at: [order.src_x, order.src_y, order.src_z],
     };
-    Ok(CopyRectangle {
-        target: at(target, order.dst_x, order.dst_y, order.dst_z, target_pitch, slices[0]),
-        source: at(source, order.src_x, order.src_y, order.src_z, source_pitch, slices[1]),
-        row_pitch: [target_pitch as u64, source_pitch as u64],
-        slice_pitch: [slices[0] as u64, slices[1] as u64],
-        extent: [order.width as u64, order.height as u64, order.depth as u64],
-    })
+    let target = Given {
+        kind: order.dst_type,
+        host: order.dst_host as u64,
+        device: order.dst_device,
+        array: order.dst_array,
+        pitch: order.dst_pitch,
+        height: order.dst_height,
+        at: [order.dst_x, order.dst_y, order.dst_z],
+    };
+    Ok(rectangle(side(target, extent)?, side(source, extent)?, extent))
 }
 
 fn run_2d(order: *const Memcpy2D, stream: &driver::stream::Stream, wait: bool) -> Cuda {

@@ -9,6 +9,7 @@ use driver::note;
 use driver::{CuResult, Cuda};
 use wire::control::NoteKind;
 
+use crate::arrays::*;
 use crate::contexts::*;
 use crate::copies::*;
 use crate::devices::*;
@@ -27,6 +28,7 @@ use crate::pools::*;
 use crate::private::*;
 use crate::storage::*;
 use crate::streams::*;
+use crate::textures::*;
 
 /// The address of an exported function.
 #[derive(Clone, Copy)]

@@ -11,6 +11,7 @@
 #[macro_use]
 mod door;
 
+mod arrays;
 mod contexts;
 mod copies;
 mod debugger;
@@ -33,3 +34,4 @@ mod pools;
 mod private;
 mod storage;
 mod streams;
+mod textures;

@@ -7,6 +7,7 @@ use std::ffi::c_void;
 
 use api::structs::{Memcpy3D, memory_type};
 
+use crate::arrays::texel_bytes;
 use crate::door::*;
 use crate::driver::{call, call_in_context};
 use crate::memory::{Extent, Pitched};
@@ -44,6 +45,36 @@ impl Copy3D {
     }
 }
 
+impl From<Memcpy3D> for Copy3D {
+    fn from(order: Memcpy3D) -> Copy3D {
+        // What is host and what is device memory, its addresses tell.
+        const DEFAULT: u32 = 4;
+        let address = |kind, host: *const c_void, device| {
+            if kind == memory_type::HOST { host as u64 } else { device }
+        };
+        Copy3D {
+            source_array: order.src_array,
+            source_position: Position { x: order.src_x, y: order.src_y, z: order.src_z },
+            source: Pitched {
+                pointer: address(order.src_type, order.src_host, order.src_device),
+                pitch: order.src_pitch,
+                width: order.width,
+                height: order.src_height,
+            },
+            target_array: order.dst_array,
+            target_position: Position { x: order.dst_x, y: order.dst_y, z: order.dst_z },
+            target: Pitched {
+                pointer: address(order.dst_type, order.dst_host, order.dst_device),
+                pitch: order.dst_pitch,
+                width: order.width,
+                height: order.dst_height,
+            },
+            extent: Extent { width: order.width, height: order.height, depth: order.depth },
+            kind: DEFAULT,
+        }
+    }
+}
+
 /// The driver's order for a row of bytes.
 pub fn row_order(target: u64, source: u64, bytes: usize) -> Runtime<Memcpy3D> {
     let origin = Position { x: 0, y: 0, z: 0 };
@@ -75,34 +106,41 @@ pub fn box_order(
     (target_array, to, target): Side,
     extent: Extent,
 ) -> Runtime<Memcpy3D> {
-    if !source_array.is_null() || !target_array.is_null() {
-        crate::driver::note_unsupported("cudaMemcpy3D of a CUDA array\0");
-        return Err(Error::NOT_SUPPORTED);
+    // Boxes are counted in texels where an array takes part, and so are places in arrays; the driver counts bytes.
+    let texel = |array: *mut c_void| match array as usize {
+        0 => Ok(1),
+        // SAFETY: the caller's handle, which the driver checks.
+        array => unsafe { texel_bytes(array) },
+    };
+    let (source_texel, target_texel) = (texel(source_array)?, texel(target_array)?);
+    if !source_array.is_null() && !target_array.is_null() && source_texel != target_texel {
+        return Err(Error::INVALID_VALUE);
     }
+    let kind = |array: *mut c_void| if array.is_null() { memory_type::UNIFIED } else { memory_type::ARRAY };
     Ok(Memcpy3D {
-        src_x: from.x,
+        src_x: from.x * source_texel,
         src_y: from.y,
         src_z: from.z,
         src_lod: 0,
-        src_type: memory_type::UNIFIED,
+        src_type: kind(source_array),
         src_host: std::ptr::null(),
         src_device: source.pointer,
-        src_array: std::ptr::null_mut(),
+        src_array: source_array,
         src_reserved: std::ptr::null_mut(),
         src_pitch: source.pitch,
         src_height: source.height,
-        dst_x: to.x,
+        dst_x: to.x * target_texel,
         dst_y: to.y,
         dst_z: to.z,
         dst_lod: 0,
-        dst_type: memory_type::UNIFIED,
+        dst_type: kind(target_array),
         dst_host: std::ptr::null_mut(),
         dst_device: target.pointer,
-        dst_array: std::ptr::null_mut(),
+        dst_array: target_array,
         dst_reserved: std::ptr::null_mut(),
         dst_pitch: target.pitch,
         dst_height: target.height,
-        width: extent.width,
+        width: extent.width * source_texel.max(target_texel),
         height: extent.height,
         depth: extent.depth,
     })
@@ -342,17 +380,4 @@ exports! {
     fn cudaMemset2DAsync |cudaMemset2DAsync_ptsz with stream (target: u64, pitch: usize, value: i32, width: usize, height: usize, stream: Stream) {
         call_in_context!(fill_2d(target, pitch, value as u8, width, height, stream))
     }
-}
-
-/// `cudaChannelFormatDesc`
-#[repr(C)]
-pub struct ChannelFormat {
-    bits: [i32; 4],
-    kind: u32,
-}
-
-/// Bits of each channel of a texture's elements: only a way to write them down.
-#[unsafe(no_mangle)]
-pub extern "C" fn cudaCreateChannelDesc(x: i32, y: i32, z: i32, w: i32, kind: u32) -> ChannelFormat {
-    ChannelFormat { bits: [x, y, z, w], kind }
 }

@@ -9,7 +9,7 @@ use api::structs::{HostNodeParams, KernelNodeParams, MemsetNodeParams};
 
 use crate::copies::{Copy3D, row_order};
 use crate::door::*;
-use crate::driver::{call, call_in_context, note_unsupported};
+use crate::driver::{call, call_in_context};
 use crate::graphs::{EdgeData, plain_edges};
 use crate::registration::{Dim3, function, host_address, variable};
 
@@ -40,20 +40,24 @@ impl KernelNode {
     }
 }
 
+/// `cudaGraphNodeType`s whose descriptions are the runtime's own.
+const KERNEL: u32 = 0;
+const COPY: u32 = 1;
+
 /// `cudaGraphNodeParams`: a type, then what belongs to it.
 #[repr(C)]
 pub struct NodeDescription {
     kind: u32,
     reserved: [u32; 3],
-    /// 240 bytes, of which the first ones are meant here.
-    content: [u64; 22],
+    /// As long as the longest of them.
+    content: [u64; 30],
 }
 
 impl NodeDescription {
     /// # Safety
     /// `T` must be what nodes of this kind are described by.
     unsafe fn content<T: Copy>(&self) -> T {
-        const { assert!(size_of::<T>() <= 22 * 8) };
+        const { assert!(size_of::<T>() <= 30 * 8) };
         // SAFETY: the caller's promise; the content has that many bytes.
         unsafe { self.content.as_ptr().cast::<T>().read() }
     }
@@ -82,32 +86,22 @@ unsafe fn add_copy(
     unsafe { call_in_context!(graph_add_copy(made, graph, nodes, count, &order, 0)) }
 }
 
-/// `cudaGraphAddNode`, in every form.
+/// A copy's description begins with flags and a context.
+type CopyNode = ([u64; 2], Copy3D);
+
+/// `cudaGraphAddNode`, in every form. Where nothing is named by its host-side address, the driver's descriptions are the same.
 ///
 /// # Safety
 /// As above.
-unsafe fn add(made: *mut usize, graph: usize, before: Before, node: *const NodeDescription) -> Runtime {
-    /// A copy's description begins with flags and a context.
-    type CopyNode = ([u64; 2], Copy3D);
+unsafe fn add(made: *mut usize, graph: usize, before: Before, place: *mut NodeDescription) -> Runtime {
     let (nodes, count) = before;
-    // SAFETY: the caller's promise; each type of node is described by what is read here.
+    // SAFETY: the caller's promise; kernels and copies are described by what is read here.
     unsafe {
-        let node = input(node)?;
+        let node = input(place)?;
         match node.kind {
-            0 => add_kernel(made, graph, before, &node.content()),
-            1 => add_copy(made, graph, before, node.content::<CopyNode>().1.order()?),
-            2 => call_in_context!(graph_add_fill(made, graph, nodes, count, &node.content(), 0)),
-            3 => call_in_context!(graph_add_host(made, graph, nodes, count, &node.content())),
-            4 => call_in_context!(graph_add_child(made, graph, nodes, count, node.content())),
-            5 => call_in_context!(graph_add_empty(made, graph, nodes, count)),
-            6 => call_in_context!(graph_add_wait(made, graph, nodes, count, node.content())),
-            7 => call_in_context!(graph_add_record(made, graph, nodes, count, node.content())),
-            _ => {
-                note_unsupported(
-                    "cudaGraphAddNode of another type than kernel, copy, fill, host, graph, empty, event\0",
-                );
-                Err(Error::NOT_SUPPORTED)
-            }
+            KERNEL => add_kernel(made, graph, before, &node.content()),
+            COPY => add_copy(made, graph, before, node.content::<CopyNode>().1.order()?),
+            _ => call_in_context!(graph_add_any(made, graph, nodes, count, place.cast())),
         }
     }
 }
@@ -116,28 +110,21 @@ unsafe fn add(made: *mut usize, graph: usize, before: Before, node: *const NodeD
 ///
 /// # Safety
 /// As above.
-unsafe fn set(executable: Option<usize>, node: usize, description: *const NodeDescription) -> Runtime {
-    type CopyNode = ([u64; 2], Copy3D);
-    // SAFETY: the caller's promise; each type of node is described by what is read here.
+unsafe fn set(executable: Option<usize>, node: usize, place: *mut NodeDescription) -> Runtime {
+    // SAFETY: as `add`.
     unsafe {
-        let description = input(description)?;
+        let description = input(place)?;
         match (description.kind, executable) {
-            (0, None) => call!(graph_set_kernel(node, &description.content::<KernelNode>().order()?)),
-            (0, Some(graph)) => {
+            (KERNEL, None) => call!(graph_set_kernel(node, &description.content::<KernelNode>().order()?)),
+            (KERNEL, Some(graph)) => {
                 call!(graph_exec_kernel(graph, node, &description.content::<KernelNode>().order()?))
             }
-            (1, None) => call!(graph_set_copy(node, &description.content::<CopyNode>().1.order()?)),
-            (1, Some(graph)) => {
+            (COPY, None) => call!(graph_set_copy(node, &description.content::<CopyNode>().1.order()?)),
+            (COPY, Some(graph)) => {
                 call!(graph_exec_copy(graph, node, &description.content::<CopyNode>().1.order()?, 0))
             }
-            (2, None) => call!(graph_set_fill(node, &description.content())),
-            (2, Some(graph)) => call!(graph_exec_fill(graph, node, &description.content(), 0)),
-            (3, None) => call!(graph_set_host(node, &description.content())),
-            (3, Some(graph)) => call!(graph_exec_host(graph, node, &description.content())),
-            _ => {
-                note_unsupported("cudaGraphNodeSetParams of another type than kernel, copy, fill, host\0");
-                Err(Error::NOT_SUPPORTED)
-            }
+            (_, None) => call!(graph_set_any(node, place.cast())),
+            (_, Some(graph)) => call!(graph_exec_any(graph, node, place.cast())),
         }
     }
 }
@@ -216,7 +203,7 @@ exports! {
         call_in_context!(graph_add_wait(made, graph, nodes, count, event))
     }
 
-    fn abi12_cudaGraphAddNode(made: *mut usize, graph: usize, nodes: *const usize, count: usize, node: *const NodeDescription) {
+    fn abi12_cudaGraphAddNode(made: *mut usize, graph: usize, nodes: *const usize, count: usize, node: *mut NodeDescription) {
         add(made, graph, (nodes, count), node)
     }
 
@@ -226,7 +213,7 @@ exports! {
         nodes: *const usize,
         edges: *const EdgeData,
         count: usize,
-        node: *const NodeDescription,
+        node: *mut NodeDescription,
     ) {
         plain_edges(edges, count)?;
         add(made, graph, (nodes, count), node)
@@ -238,17 +225,17 @@ exports! {
         nodes: *const usize,
         edges: *const EdgeData,
         count: usize,
-        node: *const NodeDescription,
+        node: *mut NodeDescription,
     ) {
         plain_edges(edges, count)?;
         add(made, graph, (nodes, count), node)
     }
 
-    fn cudaGraphNodeSetParams(node: usize, description: *const NodeDescription) {
+    fn cudaGraphNodeSetParams(node: usize, description: *mut NodeDescription) {
         set(None, node, description)
     }
 
-    fn cudaGraphExecNodeSetParams(executable: usize, node: usize, description: *const NodeDescription) {
+    fn cudaGraphExecNodeSetParams(executable: usize, node: usize, description: *mut NodeDescription) {
         set(Some(executable), node, description)
     }
 
@@ -273,6 +260,124 @@ exports! {
             extra: order.extra,
         };
         Ok(())
+    }
+
+    fn cudaGraphMemcpyNodeGetParams(node: usize, target: *mut Copy3D) {
+        let mut order = row_order(0, 0, 0)?;
+        call!(graph_copy(node, &mut order))?;
+        *out(target)? = Copy3D::from(order);
+        Ok(())
+    }
+
+    fn cudaGraphMemsetNodeGetParams(node: usize, target: *mut MemsetNodeParams) {
+        call!(graph_fill(node, target))
+    }
+
+    fn cudaGraphHostNodeGetParams(node: usize, target: *mut HostNodeParams) {
+        call!(graph_host(node, target))
+    }
+
+    fn cudaGraphKernelNodeGetAttribute(node: usize, attribute: u32, value: *mut [u8; 64]) {
+        call!(graph_attribute(node, attribute, value))
+    }
+
+    fn cudaGraphKernelNodeSetAttribute(node: usize, attribute: u32, value: *const [u8; 64]) {
+        call!(graph_set_attribute(node, attribute, value))
+    }
+
+    // Headers before CUDA 13 name these two the other way round; 13's correct that without a new symbol.
+    fn cudaGraphKernelNodeCopyAttributes(target: usize, source: usize) {
+        call!(graph_copy_attributes(target, source))
+    }
+
+    fn cudaGraphAddMemAllocNode(made: *mut usize, graph: usize, nodes: *const usize, count: usize, parameters: *mut c_void) {
+        call_in_context!(graph_add_allocation(made, graph, nodes, count, parameters))
+    }
+
+    fn cudaGraphAddMemFreeNode(made: *mut usize, graph: usize, nodes: *const usize, count: usize, pointer: u64) {
+        call_in_context!(graph_add_free(made, graph, nodes, count, pointer))
+    }
+
+    fn cudaGraphMemAllocNodeGetParams(node: usize, parameters: *mut c_void) {
+        call!(graph_allocation(node, parameters))
+    }
+
+    fn cudaGraphMemFreeNodeGetParams(node: usize, pointer: *mut u64) {
+        call!(graph_free(node, pointer))
+    }
+
+    fn cudaGraphChildGraphNodeGetGraph(node: usize, graph: *mut usize) {
+        call!(graph_child(node, graph))
+    }
+
+    fn cudaGraphExecChildGraphNodeSetParams(executable: usize, node: usize, child: usize) {
+        call!(graph_exec_child(executable, node, child))
+    }
+
+    fn cudaGraphEventRecordNodeGetEvent(node: usize, event: *mut usize) {
+        call!(graph_recorded(node, event))
+    }
+
+    fn cudaGraphEventRecordNodeSetEvent(node: usize, event: usize) {
+        call!(graph_set_recorded(node, event))
+    }
+
+    fn cudaGraphExecEventRecordNodeSetEvent(executable: usize, node: usize, event: usize) {
+        call!(graph_exec_recorded(executable, node, event))
+    }
+
+    fn cudaGraphEventWaitNodeGetEvent(node: usize, event: *mut usize) {
+        call!(graph_awaited(node, event))
+    }
+
+    fn cudaGraphEventWaitNodeSetEvent(node: usize, event: usize) {
+        call!(graph_set_awaited(node, event))
+    }
+
+    fn cudaGraphExecEventWaitNodeSetEvent(executable: usize, node: usize, event: usize) {
+        call!(graph_exec_awaited(executable, node, event))
+    }
+
+    fn cudaGraphNodeSetEnabled(executable: usize, node: usize, enabled: u32) {
+        call!(graph_enable(executable, node, enabled))
+    }
+
+    fn cudaGraphNodeGetEnabled(executable: usize, node: usize, enabled: *mut u32) {
+        call!(graph_enabled(executable, node, enabled))
+    }
+
+    fn cudaGraphMemcpyNodeSetParamsToSymbol(node: usize, symbol: *const c_void, source: u64, bytes: usize, offset: usize, _kind: u32) {
+        call!(graph_set_copy(node, &row_order(variable(symbol)?.0 + offset as u64, source, bytes)?))
+    }
+
+    fn cudaGraphMemcpyNodeSetParamsFromSymbol(node: usize, target: u64, symbol: *const c_void, bytes: usize, offset: usize, _kind: u32) {
+        call!(graph_set_copy(node, &row_order(target, variable(symbol)?.0 + offset as u64, bytes)?))
+    }
+
+    fn cudaGraphExecMemcpyNodeSetParamsToSymbol(
+        executable: usize,
+        node: usize,
+        symbol: *const c_void,
+        source: u64,
+        bytes: usize,
+        offset: usize,
+        _kind: u32,
+    ) {
+        let order = row_order(variable(symbol)?.0 + offset as u64, source, bytes)?;
+        call!(graph_exec_copy(executable, node, &order, 0))
+    }
+
+    fn cudaGraphExecMemcpyNodeSetParamsFromSymbol(
+        executable: usize,
+        node: usize,
+        target: u64,
+        symbol: *const c_void,
+        bytes: usize,
+        offset: usize,
+        _kind: u32,
+    ) {
+        let order = row_order(target, variable(symbol)?.0 + offset as u64, bytes)?;
+        call!(graph_exec_copy(executable, node, &order, 0))
     }
 
     fn cudaGraphKernelNodeSetParams(node: usize, parameters: *const KernelNode) {

@@ -1,6 +1,6 @@
 //! cudaGraph…
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use crate::door::*;
 use crate::driver::{call, call_in_context};
@@ -116,6 +116,104 @@ exports! {
         call!(graph_dependencies(node, nodes, count))?;
         tell_edges(edges, count);
         Ok(())
+    }
+
+    fn abi11_cudaGraphAddDependencies(graph: usize, from: *const usize, to: *const usize, count: usize) {
+        call!(graph_depend(graph, from, to, count))
+    }
+
+    fn cudaGraphAddDependencies_v2(graph: usize, from: *const usize, to: *const usize, edges: *const EdgeData, count: usize) {
+        plain_edges(edges, count)?;
+        call!(graph_depend(graph, from, to, count))
+    }
+
+    fn abi13_cudaGraphAddDependencies(graph: usize, from: *const usize, to: *const usize, edges: *const EdgeData, count: usize) {
+        plain_edges(edges, count)?;
+        call!(graph_depend(graph, from, to, count))
+    }
+
+    fn abi11_cudaGraphRemoveDependencies(graph: usize, from: *const usize, to: *const usize, count: usize) {
+        call!(graph_separate(graph, from, to, count))
+    }
+
+    fn cudaGraphRemoveDependencies_v2(graph: usize, from: *const usize, to: *const usize, edges: *const EdgeData, count: usize) {
+        plain_edges(edges, count)?;
+        call!(graph_separate(graph, from, to, count))
+    }
+
+    fn abi13_cudaGraphRemoveDependencies(graph: usize, from: *const usize, to: *const usize, edges: *const EdgeData, count: usize) {
+        plain_edges(edges, count)?;
+        call!(graph_separate(graph, from, to, count))
+    }
+
+    fn abi11_cudaGraphGetEdges(graph: usize, from: *mut usize, to: *mut usize, count: *mut usize) {
+        call!(graph_edges(graph, from, to, count))
+    }
+
+    fn abi11_cudaGraphNodeGetDependentNodes(node: usize, nodes: *mut usize, count: *mut usize) {
+        call!(graph_dependents(node, nodes, count))
+    }
+
+    fn cudaGraphGetEdges_v2(graph: usize, from: *mut usize, to: *mut usize, edges: *mut EdgeData, count: *mut usize) {
+        call!(graph_edges(graph, from, to, count))?;
+        tell_edges(edges, count);
+        Ok(())
+    }
+
+    fn abi13_cudaGraphGetEdges(graph: usize, from: *mut usize, to: *mut usize, edges: *mut EdgeData, count: *mut usize) {
+        call!(graph_edges(graph, from, to, count))?;
+        tell_edges(edges, count);
+        Ok(())
+    }
+
+    fn cudaGraphNodeGetDependentNodes_v2(node: usize, nodes: *mut usize, edges: *mut EdgeData, count: *mut usize) {
+        call!(graph_dependents(node, nodes, count))?;
+        tell_edges(edges, count);
+        Ok(())
+    }
+
+    fn abi13_cudaGraphNodeGetDependentNodes(node: usize, nodes: *mut usize, edges: *mut EdgeData, count: *mut usize) {
+        call!(graph_dependents(node, nodes, count))?;
+        tell_edges(edges, count);
+        Ok(())
+    }
+
+    fn cudaGraphDestroyNode(node: usize) {
+        call!(graph_destroy_node(node))
+    }
+
+    fn cudaGraphNodeFindInClone(found: *mut usize, original: usize, clone: usize) {
+        call!(graph_find(found, original, clone))
+    }
+
+    fn cudaGraphDebugDotPrint(graph: usize, path: *const c_char, flags: u32) {
+        call!(graph_print(graph, path, flags))
+    }
+
+    fn cudaUserObjectCreate(
+        object: *mut usize,
+        data: *mut c_void,
+        destroy: Option<unsafe extern "C" fn(*mut c_void)>,
+        count: u32,
+        flags: u32,
+    ) {
+        call!(object_create(object, data, destroy, count, flags))
+    }
+
+    fn cudaUserObjectRetain(object: usize, count: u32) {
+        call!(object_retain(object, count))
+    }
+
+    fn cudaUserObjectRelease(object: usize, count: u32) {
+        call!(object_release(object, count))
+    }
+
+    fn cudaGraphRetainUserObject(graph: usize, object: usize, count: u32, flags: u32) {
+        call!(graph_retain_object(graph, object, count, flags))
+    }
+
+    fn cudaGraphReleaseUserObject(graph: usize, object: usize, count: u32) {
+        call!(graph_release_object(graph, object, count))
     }
 
     fn cudaGraphLaunch |cudaGraphLaunch_ptsz with stream (executable: usize, stream: Stream) {

@@ -19,6 +19,7 @@
 #[macro_use]
 mod door;
 
+mod arrays;
 mod copies;
 mod devices;
 mod driver;
@@ -34,4 +35,5 @@ mod pools;
 mod properties;
 mod registration;
 mod streams;
+mod textures;
 mod unsupported_names;

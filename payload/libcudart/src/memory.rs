@@ -245,6 +245,21 @@ exports! {
         call_in_context!(prefetch(pointer, bytes, device, stream))
     }
 
+    fn cudaMemRangeGetAttribute(data: *mut c_void, size: usize, attribute: u32, pointer: u64, bytes: usize) {
+        call_in_context!(range_attribute(data, size, attribute, pointer, bytes))
+    }
+
+    fn cudaMemRangeGetAttributes(
+        data: *mut *mut c_void,
+        sizes: *const usize,
+        attributes: *const u32,
+        count: usize,
+        pointer: u64,
+        bytes: usize,
+    ) {
+        call_in_context!(range_attributes(data, sizes, attributes, count, pointer, bytes))
+    }
+
     fn cudaIpcGetMemHandle(handle: *mut IpcHandle, pointer: u64) {
         call_in_context!(ipc_get(handle, pointer))
     }

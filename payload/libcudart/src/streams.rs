@@ -60,6 +60,22 @@ exports! {
         call_in_context!(context_device(device))
     }
 
+    fn cudaStreamGetAttribute |cudaStreamGetAttribute_ptsz with stream (stream: Stream, attribute: u32, value: *mut [u8; 64]) {
+        call_in_context!(stream_attribute(stream, attribute, value))
+    }
+
+    fn cudaStreamSetAttribute |cudaStreamSetAttribute_ptsz with stream (stream: Stream, attribute: u32, value: *const [u8; 64]) {
+        call_in_context!(stream_set_attribute(stream, attribute, value))
+    }
+
+    fn cudaStreamCopyAttributes(target: Stream, source: Stream) {
+        call_in_context!(stream_copy_attributes(target, source))
+    }
+
+    fn cudaStreamCopyAttributes_ptsz(target: Stream, source: Stream) {
+        call_in_context!(stream_copy_attributes(per_thread(target), per_thread(source)))
+    }
+
     fn cudaStreamAddCallback |cudaStreamAddCallback_ptsz with stream (stream: Stream, callback: *const c_void, data: *mut c_void, flags: u32) {
         call_in_context!(stream_callback(stream, callback, data, flags))
     }

@@ -1,5 +1,6 @@
 //! Names that exist and are refused: what `symbols.txt` has and no module implements.
 
+use crate::arrays::*;
 use crate::copies::*;
 use crate::devices::*;
 use crate::errors::*;
@@ -14,6 +15,7 @@ use crate::pools::*;
 use crate::properties::*;
 use crate::registration::*;
 use crate::streams::*;
+use crate::textures::*;
 
 /// The address of an exported function.
 pub struct Function(#[allow(dead_code, reason = "kept so that the linker keeps the function")] pub *const ());

@@ -11,7 +11,7 @@ pub struct Library {
     pub archive: &'static str,
     /// Major version: picks the `abiNN_` symbols.
     pub major: u32,
-    /// Version node of its symbols. NVIDIA's driver libraries have none; the toolkit's are named like the SONAME.
+    /// Version node of its symbols. NVIDIA's driver libraries and NCCL have none; the toolkit's are named like the SONAME.
     pub node: Option<&'static str>,
     /// Exported are the symbols that begin with one of these, and nothing else.
     pub prefixes: &'static [&'static str],
@@ -21,7 +21,8 @@ pub struct Library {
     pub list: Option<&'static str>,
 }
 
-const fn driver(soname: &'static str, archive: &'static str, prefixes: &'static [&'static str]) -> Library {
+/// A library without symbol versions.
+const fn plain(soname: &'static str, archive: &'static str, prefixes: &'static [&'static str]) -> Library {
     Library { soname, archive, major: 1, node: None, prefixes, except: &[], list: None }
 }
 
@@ -45,8 +46,8 @@ const fn cublaslt(soname: &'static str, major: u32) -> Library {
 
 /// Every library of the payload: one file per SONAME, as loaders recognise a library by its inode.
 pub const LIBRARIES: &[Library] = &[
-    driver("libcuda.so.1", "liblibcuda.a", &["cu"]),
-    driver("libnvidia-ml.so.1", "liblibnvml.a", &["nvml"]),
+    plain("libcuda.so.1", "liblibcuda.a", &["cu"]),
+    plain("libnvidia-ml.so.1", "liblibnvml.a", &["nvml"]),
     cudart("libcudart.so.11.0", 11),
     cudart("libcudart.so.12", 12),
     cudart("libcudart.so.13", 13),
@@ -56,6 +57,7 @@ pub const LIBRARIES: &[Library] = &[
     cublaslt("libcublasLt.so.11", 11),
     cublaslt("libcublasLt.so.12", 12),
     cublaslt("libcublasLt.so.13", 13),
+    plain("libnccl.so.2", "liblibnccl.a", &["nccl", "pnccl"]),
 ];
 
 impl Library {

@@ -25,6 +25,7 @@ pub mod device;
 pub mod engine;
 pub mod futex;
 pub mod shared;
+pub mod texture;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
 pub const PROTOCOL: u32 = 3;

@@ -133,6 +133,10 @@ impl Loaded {
             length = length.next_multiple_of(align) + size;
             alignment = alignment.max(align);
         }
+        let heap = interpreter::heap_bytes(&module);
+        if heap > 0 {
+            (length, alignment) = (length.next_multiple_of(256) + heap, alignment.max(256));
+        }
         Loaded { module, names, globals: (length, alignment), image: OnceLock::new() }
     }
 

@@ -18,6 +18,8 @@ mod memory;
 mod moves;
 mod operands;
 mod rounding;
+mod stack;
+mod texture;
 mod video;
 mod warp_wide;
 
@@ -140,9 +142,13 @@ fn unusable(body: &Arc<Body>) -> Function {
 fn function(image: &Image, program: &Program, index: usize) -> Result<(Function, Vec<u32>), (usize, String)> {
     let reached = &program.functions[index];
     let declared = &image.module().functions()[reached.position];
-    let (places, local_bytes) = program.places(image.module(), index);
+    let (places, mut local_bytes) = program.places(image.module(), index);
     let [results, arguments] = layout::signature(declared, &places).map_err(|what| (0, what))?;
     let mut decoder = Decoder::new(image, program, index as u32, places);
+    if stack::is_used(&reached.body) {
+        decoder.open_stack(local_bytes);
+        local_bytes += stack::BYTES;
+    }
     // SAFETY: `kernel` has checked that the processor has the features.
     let blocks = unsafe { decoder.blocks(declared.entry) }?;
     let calls = blocks.iter().filter_map(|block| match &block.end {
@@ -282,6 +288,8 @@ impl Decoder<'_> {
             Mov => self.mov(mnemonic, operands),
             Setp | Set | Selp | Slct | Testp => self.compare(mnemonic, operands),
             Shfl | Vote | Match | Activemask | Redux | Elect => self.warp_wide(mnemonic, operands),
+            Alloca | Stacksave | Stackrestore => self.stack(mnemonic, operands),
+            Tex | Tld4 | Txq | Suld | Sust | Suq => self.texture(mnemonic, operands),
             Bar | Barrier | Membar | Fence | Griddepcontrol | Nanosleep | Trap | Brkpt | Pmevent | Call => {
                 self.control(mnemonic, operands)
             }

@@ -2,6 +2,7 @@
 
 use crate::code::Kernel;
 use crate::decode;
+use crate::heap::{Heap, heap_bytes};
 use ptx::{Constant, Element, Linkage, Module, Space, Variable};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -18,6 +19,8 @@ pub struct Image {
     globals: HashMap<Box<str>, (u64, u64)>,
     kernels: Mutex<Kernels>,
     pub(crate) bodies: Vec<OnceLock<Parsed>>,
+    /// Where device `malloc` takes memory from.
+    pub(crate) heap: Arc<Heap>,
 }
 
 /// Why a module could not be loaded.
@@ -71,7 +74,7 @@ pub enum Unsupported {
 }
 
 impl Image {
-    /// Places every `.global` and `.const` variable through `place(size, align)`, which answers the address of writable memory
+    /// Places every `.global` and `.const` variable, and behind them the heap of a module that calls `malloc`, through `place(size, align)`, which answers the address of writable memory
     /// (valid in this process, in the launch window), and initialises them.
     pub fn load(
         module: Arc<Module>,
@@ -81,8 +84,13 @@ impl Image {
             return Err(LoadError::AddressSize(module.address_size));
         }
         let bodies = module.functions().iter().map(|_| OnceLock::new()).collect();
-        let mut image =
-            Image { globals: HashMap::new(), kernels: Mutex::default(), bodies, module: module.clone() };
+        let mut image = Image {
+            globals: HashMap::new(),
+            kernels: Mutex::default(),
+            bodies,
+            module: module.clone(),
+            heap: Arc::default(),
+        };
         let stored = |variable: &&Variable| {
             matches!(variable.space, Space::Global | Space::Const) && variable.linkage != Linkage::Extern
         };
@@ -91,6 +99,12 @@ impl Image {
             let address = place(size, u64::from(variable.align.max(8)))
                 .ok_or_else(|| LoadError::OutOfMemory { name: variable.name.to_string(), size })?;
             image.globals.insert(variable.name.clone(), (address, variable.size()));
+        }
+        let bytes = heap_bytes(&module);
+        if bytes > 0 {
+            let start = place(bytes, 256)
+                .ok_or_else(|| LoadError::OutOfMemory { name: "malloc".into(), size: bytes })?;
+            image.heap = Arc::new(Heap::new(start, bytes));
         }
         for variable in module.variables().iter().filter(stored) {
             image.initialise(variable)?;

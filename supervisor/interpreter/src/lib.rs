@@ -28,23 +28,26 @@
 //! Device addresses are this process's addresses; shared and local memory belong to the worker that runs the block, so generic
 //! addresses need no translation. Every access is checked against the launch's window and the block's own memory.
 //!
-//! What is missing is refused when a kernel is decoded, by the instruction's text: textures, matrix instructions, clusters of
-//! more than one block, dynamic stack memory. Needs AVX2, FMA and F16C.
+//! What is missing is refused when a kernel is decoded, by the instruction's text: matrix instructions, clusters of
+//! more than one block. Needs AVX2, FMA and F16C.
 
 #![allow(clippy::needless_range_loop, reason = "loops over lanes index several arrays at once")]
 
 mod block;
 mod code;
 mod decode;
+mod heap;
 mod image;
 mod launch;
 mod memory;
 mod pool;
 mod print;
 mod registers;
+mod texture;
 mod warp;
 
 pub use code::{Attributes, Kernel};
+pub use heap::heap_bytes;
 pub use image::{Image, LoadError, Unsupported};
 pub use launch::{Environment, Fault, FaultKind, Launch};
 pub use pool::{Current, Pool, with_current};

@@ -3,7 +3,7 @@
 //! *Payload*: the libraries that stand in for NVIDIA's, one file per SONAME (crate `installation`).
 //! *Cache directory*: where these files lie; loaders, gdb and perf see that path.
 //! *Driver library*: `libcuda`, `libnvidia-ml`; ours is given wherever a program looks for one.
-//! *Replaced library*: `libcudart`, `libcublas`, `libcublasLt`; programs bring their own, ours is given in its place.
+//! *Replaced library*: `libcudart`, `libcublas`, `libcublasLt`, `libnccl`; programs bring their own, ours is given in its place.
 //!
 //! ```text
 //!   open("/etc/ld.so.cache")            the system's cache plus our libraries   (ldcache)

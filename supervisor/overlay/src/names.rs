@@ -46,6 +46,7 @@ pub const TABLE: &[Row] = &[
         role: Role::Replaced,
         versions: &[("11", "libcublasLt.so.11"), ("12", "libcublasLt.so.12"), ("13", "libcublasLt.so.13")],
     },
+    Row { stem: "libnccl", role: Role::Replaced, versions: &[("2", "libnccl.so.2")] },
 ];
 
 /// A file name that the table knows.
@@ -140,6 +141,9 @@ mod tests {
             ("libcudart-16e8815a.so.12", Some("libcudart.so.12")),
             ("libcudart-d0da41ae.so.11.0", Some("libcudart.so.11.0")),
             ("libcublasLt.so.13.0.0.19", Some("libcublasLt.so.13")),
+            ("libcublas-b1e7aa6b.so.12.4.5.8", Some("libcublas.so.12")),
+            ("libnccl.so.2.27.7", Some("libnccl.so.2")),
+            ("libnccl-0a1b2c3d.so.2", Some("libnccl.so.2")),
         ] {
             assert_eq!(soname(name), expected, "{name}");
         }

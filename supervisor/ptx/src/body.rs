@@ -135,8 +135,8 @@ impl Body {
 #[derive(Default)]
 struct Scope<'t> {
     registers: NameMap<&'t str, RegisterId>,
-    /// Prefix to (first, count).
-    ranges: NameMap<&'t str, (RegisterId, u32)>,
+    /// Prefix, first and count: a handful, so that comparing beats hashing.
+    ranges: Vec<(&'t str, RegisterId, u32)>,
     /// Name to (first, lanes) of vector registers.
     vectors: NameMap<&'t str, (RegisterId, u32)>,
     variables: NameMap<Box<str>, u32>,
@@ -180,6 +180,8 @@ struct State<'t> {
     body: Body,
     scopes: Vec<Scope<'t>>,
     mnemonics: NameMap<&'t str, u32>,
+    /// Parameters in registers.
+    header_registers: NameMap<Box<str>, RegisterId>,
     /// Labels used in an inner scope that an outer one defines: (used, defined).
     same_labels: Vec<(LabelId, LabelId)>,
 }
@@ -190,13 +192,14 @@ impl<'t> State<'t> {
             body: Body::default(),
             scopes: vec![Scope::default()],
             mnemonics: NameMap::default(),
+            header_registers: NameMap::default(),
             same_labels: Vec::new(),
         };
         for variable in function.results.iter().chain(&function.parameters) {
             if variable.space == Space::Reg {
                 // Old style `.func (.reg .b32 r) f(.reg .b32 a)`: kept as a register and as a variable.
                 let id = state.add_range(&variable.name, variable.ty, None);
-                state.scopes[0].variables.insert(format!("\0{}", variable.name).into(), id);
+                state.header_registers.insert(variable.name.clone(), id);
             }
             state.add_variable(variable.clone());
         }
@@ -334,8 +337,12 @@ impl<'t> State<'t> {
         let word = cursor.directive();
         match word {
             ".reg" => self.registers(cursor),
-            ".loc" | ".file" => {
-                cursor.skip_line();
+            ".loc" => {
+                cursor.skip_location();
+                Ok(())
+            }
+            ".file" => {
+                cursor.skip_file();
                 Ok(())
             }
             ".pragma" => {
@@ -344,13 +351,15 @@ impl<'t> State<'t> {
             }
             ".local" | ".shared" | ".param" | ".global" | ".const" | ".extern" | ".visible" | ".weak" => {
                 let linkage = if word == ".extern" { Linkage::Extern } else { Linkage::Internal };
-                let space = if word.len() > 6 && Space::from_name(&word[1..]).is_none() || word == ".weak" {
+                let space = if word.len() > 6 && Space::from_name(word.get(1..).unwrap_or("")).is_none()
+                    || word == ".weak"
+                {
                     cursor.directive()
                 } else {
                     word
                 };
-                let space =
-                    Space::from_name(&space[1..]).ok_or_else(|| format!("unknown state space `{space}`"))?;
+                let space = Space::from_name(space.get(1..).unwrap_or(""))
+                    .ok_or_else(|| format!("unknown state space `{space}`"))?;
                 for variable in variable::declarations(cursor, space, linkage)? {
                     self.add_variable(variable);
                 }
@@ -389,7 +398,7 @@ impl<'t> State<'t> {
                     return Err("a register range lacks `>`".into());
                 }
                 let first = self.add_range(name, ty, Some(count));
-                self.scope().ranges.insert(name, (first, count));
+                self.scope().ranges.push((name, first, count));
             } else {
                 let first = self.add_range(name, ty, None);
                 self.scope().registers.insert(name, first);
@@ -427,27 +436,18 @@ impl<'t> State<'t> {
     }
 
     fn register(&self, name: &str) -> Option<RegisterId> {
-        let digits = name.len() - name.bytes().rev().take_while(u8::is_ascii_digit).count();
-        let (prefix, index) = name.split_at(digits);
-        // `%r01` is not element 1 of `%r<…>`.
-        let index: Option<u32> =
-            if index.len() > 1 && index.starts_with('0') { None } else { index.parse().ok() };
-        for (depth, scope) in self.scopes.iter().enumerate().rev() {
+        let (prefix, index) = indexed(name);
+        for scope in self.scopes.iter().rev() {
             if let Some(id) = scope.registers.get(name) {
                 return Some(*id);
             }
-            if let (Some(index), Some((first, count))) = (index, scope.ranges.get(prefix))
-                && index < *count
-            {
+            let Some(index) = index else { continue };
+            let named = |range: &&(&str, RegisterId, u32)| range.0 == prefix && index < range.2;
+            if let Some((_, first, _)) = scope.ranges.iter().rev().find(named) {
                 return Some(first + index);
             }
-            if depth == 0
-                && let Some(id) = scope.variables.get(format!("\0{name}").as_str())
-            {
-                return Some(*id);
-            }
         }
-        None
+        self.header_registers.get(name).copied()
     }
 
     fn local_variable(&self, name: &str) -> Option<u32> {
@@ -564,12 +564,14 @@ impl<'t> State<'t> {
 
     fn list(&mut self, cursor: &mut Cursor<'t>, end: u8, op: Op) -> Result<Vec<Operand>, String> {
         let mut out = Vec::new();
+        cursor.enter()?;
         while !cursor.eat(end) {
             out.push(self.operand(cursor, op)?);
             if !cursor.eat(b',') && cursor.peek() != end {
                 return Err("a list of operands is malformed".into());
             }
         }
+        cursor.leave();
         Ok(out)
     }
 
@@ -592,9 +594,11 @@ impl<'t> State<'t> {
         };
         let offset = variable::signed_offset(cursor)?;
         let mut extra = Vec::new();
+        cursor.enter()?;
         while cursor.eat(b',') {
             extra.push(self.operand(cursor, Op::Tex)?);
         }
+        cursor.leave();
         if !cursor.eat(b']') {
             return Err("an address lacks `]`".into());
         }
@@ -659,6 +663,16 @@ impl<'t> State<'t> {
         };
         Ok(Operand::Pair(first, second))
     }
+}
+
+/// A name in two: `%r12` is element 12 of `%r`, and `%r01` is element 1 of nothing.
+fn indexed(name: &str) -> (&str, Option<u32>) {
+    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (prefix, index) = name.split_at(name.len() - digits);
+    if digits == 0 || digits > 9 || digits > 1 && index.starts_with('0') {
+        return (prefix, None);
+    }
+    (prefix, Some(index.bytes().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'))))
 }
 
 /// `.b0` … `.b7654` and `.h0` … `.h32`: bytes and halves that video instructions select (9.7.17).

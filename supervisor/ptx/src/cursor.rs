@@ -5,7 +5,11 @@
 pub(crate) struct Cursor<'t> {
     pub text: &'t str,
     pub at: usize,
+    depth: u32,
 }
+
+/// Brackets inside brackets that are followed; no program has more than three.
+const DEEPEST: u32 = 64;
 
 const WORD: u8 = 1;
 const SPACE: u8 = 2;
@@ -33,7 +37,18 @@ const CLASS: [u8; 256] = {
 
 impl<'t> Cursor<'t> {
     pub fn new(text: &'t str, at: usize) -> Self {
-        Cursor { text, at }
+        Cursor { text, at, depth: 0 }
+    }
+
+    /// Enters a bracket; text that is made to nest without end is refused before the stack is used up.
+    pub fn enter(&mut self) -> Result<(), String> {
+        self.depth += 1;
+        if self.depth > DEEPEST { Err("brackets are nested too deeply".into()) } else { Ok(()) }
+    }
+
+    /// Leaves a bracket.
+    pub fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     /// The text between two places; nothing where damage has left them inside a character.
@@ -184,6 +199,38 @@ impl<'t> Cursor<'t> {
         }
         self.at = bytes.len();
         false
+    }
+
+    /// Moves behind `.loc file line column`, from behind `.loc`, with the attributes that may follow (PTX ISA 11.5.4).
+    pub fn skip_location(&mut self) {
+        self.skip_numbers();
+        while self.peek() == b',' {
+            self.at += 1;
+            match self.word() {
+                "function_name" => {
+                    self.word();
+                    if self.eat(b'+') {
+                        self.word();
+                    }
+                }
+                _ => self.skip_numbers(),
+            }
+        }
+    }
+
+    /// Moves behind `.file index "name"`, from behind `.file`, with time and size (PTX ISA 11.5.3).
+    pub fn skip_file(&mut self) {
+        self.skip_numbers();
+        let _name = self.quoted();
+        while self.eat(b',') {
+            self.word();
+        }
+    }
+
+    fn skip_numbers(&mut self) {
+        while self.peek().is_ascii_digit() {
+            self.word();
+        }
     }
 
     /// Moves behind the next `;`.

@@ -1,14 +1,19 @@
-//! PTX text in, a typed module out.
+//! PTX text in, a typed module out; and back.
 //!
-//! [`Module::parse`] reads module-level variables and function headers only and skips bodies by matching braces, because a
-//! module can hold tens of megabytes of which a program launches a few kernels; [`Module::body`] parses one body.
-//! The instruction set is a table ([`isa`]); an unknown word is an error that names it, the function and the line.
+//! [`Module::parse`] reads module-level variables and function headers only and skips bodies by matching braces (a gigabyte a
+//! second), because a module can hold tens of megabytes of which a program launches a few kernels; [`Module::body`] parses one
+//! body. The instruction set is a table ([`isa`]) that has every form of every instruction of PTX ISA 9.0: a word that it lacks,
+//! or words in a combination that it lacks, are an error that names them, the function, line and column.
+//! [`Body::verify`] checks operands against the table, and [`Module::print`] writes what was parsed.
 //!
 //! Vocabulary: an *entry* is a kernel, a *variable* is a declaration in any state space (parameters too), an *element* is one
-//! value of an initialiser, an *operand* is what stands between the commas.
+//! value of an initialiser, an *operand* is what stands between the commas, a *form* is one way of writing an instruction: its
+//! words and operands.
 //!
 //! ```text
-//!   text ──scan──▶ Module ──body(function)──▶ Body { registers, variables, labels, instructions }
+//!   text ──scan──▶ Module ──body(function)──▶ Body { registers, variables, labels, instructions } ──verify──▶ ok
+//!     ▲                                         │        ▲
+//!     └──────────────────print──────────────────┘        └── isa: mnemonic ▶ Op, types, modifiers, shape, forms
 //! ```
 #![forbid(unsafe_code)]
 

@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// A device has 32,764 bytes of parameters; this keeps sums of sizes within 32 bits.
+const MOST_PARAMETERS: usize = 1 << 11;
+
 /// A module whose function bodies are parsed on demand.
 #[derive(Clone, Debug)]
 pub struct Module {
@@ -21,6 +24,8 @@ pub struct Module {
     pub address_size: u32,
     variables: Vec<Variable>,
     functions: Vec<Function>,
+    /// `.alias`: name and function.
+    aliases: Vec<(Box<str>, Box<str>)>,
     variable_index: HashMap<Box<str>, usize>,
     function_index: HashMap<Box<str>, usize>,
 }
@@ -135,6 +140,7 @@ impl Module {
             address_size: 64,
             variables: Vec::new(),
             functions: Vec::new(),
+            aliases: Vec::new(),
             variable_index: HashMap::new(),
             function_index: HashMap::new(),
         };
@@ -171,14 +177,20 @@ impl Module {
                     return self.variable(cursor, word, linkage);
                 }
                 ".texref" | ".samplerref" | ".surfref" => return self.opaque(cursor, word, linkage),
-                ".file" | ".loc" => {
-                    cursor.skip_line();
+                ".tex" => return self.opaque(cursor, ".texref", linkage),
+                ".loc" => {
+                    cursor.skip_location();
                     return Ok(());
                 }
-                ".pragma" | ".alias" => {
+                ".file" => {
+                    cursor.skip_file();
+                    return Ok(());
+                }
+                ".pragma" => {
                     cursor.skip_statement();
                     return Ok(());
                 }
+                ".alias" => return self.alias(cursor),
                 ".section" => return skip_section(cursor),
                 _ => {
                     if cursor.eat(b';') {
@@ -218,6 +230,8 @@ impl Module {
 
     fn opaque(&mut self, cursor: &mut Cursor<'_>, word: &str, linkage: Linkage) -> Result<(), String> {
         let ty = crate::Type::from_name(&word[1..]).ok_or("unknown opaque type")?;
+        // `.tex .u64 name` (5.3, deprecated) has a type of its own.
+        cursor.directive();
         let name = cursor.word().into();
         cursor.skip_statement();
         self.add_variable(Variable {
@@ -230,7 +244,23 @@ impl Module {
             array: false,
             initialiser: None,
             pointer: false,
+            managed: false,
         });
+        Ok(())
+    }
+
+    /// `.alias name, function;` (11.6.5): another name for a function that is defined before.
+    fn alias(&mut self, cursor: &mut Cursor<'_>) -> Result<(), String> {
+        let name: Box<str> = cursor.word().into();
+        cursor.eat(b',');
+        let function: Box<str> = cursor.word().into();
+        if !cursor.eat(b';') {
+            return Err("`.alias` lacks its `;`".into());
+        }
+        let index = self.function_index.get(&function).copied();
+        let index = index.ok_or_else(|| format!("`.alias {name}`: there is no function `{function}`"))?;
+        self.function_index.insert(name.clone(), index);
+        self.aliases.push((name, function));
         Ok(())
     }
 
@@ -249,7 +279,10 @@ impl Module {
     }
 
     fn function(&mut self, cursor: &mut Cursor<'_>, entry: bool, linkage: Linkage) -> Result<(), String> {
-        // `.func (.param .b32 result) .noreturn name (…)` and friends.
+        if cursor.clone().directive() == ".attribute" {
+            cursor.directive();
+            variable::attribute(cursor)?;
+        }
         let results = if cursor.peek() == b'(' { parameters(cursor)? } else { Vec::new() };
         let mut function = Function {
             name: "".into(),
@@ -310,6 +343,11 @@ impl Module {
         self.variable_index.get(name).map(|&index| &self.variables[index])
     }
 
+    /// Further names of functions: name and function.
+    pub fn aliases(&self) -> &[(Box<str>, Box<str>)] {
+        &self.aliases
+    }
+
     /// Kernels and device functions.
     pub fn functions(&self) -> &[Function] {
         &self.functions
@@ -334,9 +372,23 @@ impl Module {
     pub fn initial_elements(&self, variable: &Variable) -> Result<Vec<Element>, ParseError> {
         let Some(at) = variable.initialiser else { return Ok(Vec::new()) };
         let mut cursor = Cursor::new(&self.text, at as usize);
+        if variable.ty.is_opaque() {
+            let what = format!("the settings of `{}` are not implemented", variable.name);
+            return Err(ParseError::at(&self.text, at as usize, None, what));
+        }
         variable::elements(&mut cursor, variable.count).map_err(|what| {
             ParseError::at(&self.text, at as usize, None, format!("variable `{}`: {what}", variable.name))
         })
+    }
+
+    /// The text of an initialiser; empty where there is none.
+    pub(crate) fn initialiser_text(&self, variable: &Variable) -> &str {
+        let Some(at) = variable.initialiser else { return "" };
+        let mut cursor = Cursor::new(&self.text, at as usize);
+        if cursor.peek() == b'{' {
+            cursor.skip_braces();
+        }
+        self.text.get(at as usize..cursor.at).unwrap_or("")
     }
 
     /// Parses the body of a function.
@@ -391,12 +443,14 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Variable>, String> {
             "" => return Err("a parameter list is malformed".into()),
             _ => return Err(format!("a parameter lies in `{word}`")),
         };
-        let mut declared = variable::declarations(&mut cursor.clone(), Space::Param, Linkage::Internal)?;
-        variable::declarations(cursor, Space::Param, Linkage::Internal)?;
+        let mut declared = variable::declarations(cursor, Space::Param, Linkage::Internal)?;
         for variable in &mut declared {
             variable.space = space;
         }
         out.append(&mut declared);
+        if out.len() > MOST_PARAMETERS {
+            return Err("there are too many parameters".into());
+        }
         cursor.eat(b',');
     }
     Ok(out)
@@ -419,7 +473,9 @@ fn performance_directives(cursor: &mut Cursor<'_>, function: &mut Function) -> R
                 number_list(cursor);
             }
             ".pragma" => cursor.skip_statement(),
-            ".attribute" => variable::skip_attribute(cursor)?,
+            ".attribute" => {
+                variable::attribute(cursor)?;
+            }
             other => return Err(format!("unknown directive `{other}` on `{}`", function.name)),
         }
     }

@@ -37,14 +37,18 @@ impl Module {
                 out.push_str(";\n");
             }
         }
+        for (name, function) in self.aliases() {
+            let _ = writeln!(out, ".alias {name}, {function};");
+        }
         Ok(out)
     }
 
     /// The directives that a module begins with.
     pub(crate) fn print_head(&self) -> String {
         let (major, minor) = self.version;
-        let (target, size) = (&self.target, self.address_size);
-        format!(".version {major}.{minor}\n.target {target}\n.address_size {size}\n")
+        let target =
+            if self.target.is_empty() { String::new() } else { format!(".target {}\n", self.target) };
+        format!(".version {major}.{minor}\n{target}.address_size {}\n", self.address_size)
     }
 
     pub(crate) fn print_variable(
@@ -54,7 +58,9 @@ impl Module {
     ) -> Result<(), crate::ParseError> {
         print_linkage(variable.linkage, out);
         print_declaration(variable, &variable.name, out);
-        if variable.is_initialised() {
+        if variable.ty.is_opaque() && variable.is_initialised() {
+            let _ = write!(out, " = {}", self.initialiser_text(variable));
+        } else if variable.is_initialised() {
             out.push_str(" = {");
             for (index, element) in self.initial_elements(variable)?.iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
@@ -100,7 +106,7 @@ impl Module {
         let again = Module::parse(module).map_err(|error| format!("printed, it does not parse: {error}"))?;
         let other = again.function_named(&function.name).ok_or("printed, it has no such function")?;
         if !function.same_header(other) {
-            return Err("printed, its header differs".into());
+            return Err(format!("printed, its header differs: {}", module_head(function)));
         }
         let parsed = again.body(other).map_err(|error| format!("printed, it does not parse: {error}"))?;
         body.difference(&parsed).map_or(Ok(()), Err)
@@ -155,6 +161,9 @@ fn print_linkage(linkage: Linkage, out: &mut String) {
 
 fn print_declaration(variable: &Variable, name: &str, out: &mut String) {
     let _ = write!(out, ".{} ", variable.space);
+    if variable.managed {
+        out.push_str(".attribute(.managed) ");
+    }
     if variable.align != variable.ty.size() && variable.space != Space::Reg {
         let _ = write!(out, ".align {} ", variable.align);
     }
@@ -458,4 +467,11 @@ impl Body {
                 (mine, others) => mine == others,
             })
     }
+}
+
+/// A header as text, for messages.
+fn module_head(function: &Function) -> String {
+    let mut out = String::new();
+    print_header(function, &mut out);
+    out.trim_end().to_owned()
 }

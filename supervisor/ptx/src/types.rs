@@ -105,6 +105,11 @@ impl Type {
         )
     }
 
+    /// Whether its values are handles of textures, samplers and surfaces.
+    pub const fn is_opaque(self) -> bool {
+        matches!(self, Type::TexRef | Type::SamplerRef | Type::SurfRef)
+    }
+
     /// Whether it says only how many bits there are.
     pub const fn is_untyped(self) -> bool {
         matches!(self, Type::B8 | Type::B16 | Type::B32 | Type::B64 | Type::B128)

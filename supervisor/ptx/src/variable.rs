@@ -4,6 +4,12 @@ use crate::constant::Constant;
 use crate::cursor::Cursor;
 use crate::types::{Space, Type};
 
+/// Bounds on what a declaration may ask for, beyond what any device has: damaged text takes no memory, and sums don't overflow.
+const MOST_BYTES: u64 = 1 << 40;
+const MOST_PARAMETER_BYTES: u64 = 1 << 20;
+const MOST_ALIGNMENT: u32 = 1 << 12;
+const MOST_COPIES: u64 = 1 << 12;
+
 /// How a symbol meets those of other modules (PTX ISA 11.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Linkage {
@@ -41,17 +47,21 @@ pub struct Variable {
     pub(crate) initialiser: Option<u32>,
     /// Whether a `.ptr` parameter or the like says what it points to: not used for execution.
     pub pointer: bool,
+    /// `.attribute(.managed)`: the host may name its address too.
+    pub managed: bool,
 }
 
 impl Variable {
     /// Size in bytes.
     pub fn size(&self) -> u64 {
-        self.count * u64::from(self.ty.size())
+        self.count.saturating_mul(u64::from(self.ty.size()))
     }
 
     /// Whether another variable is laid out and initialised alike; values are not compared.
     pub(crate) fn same_but_name(&self, other: &Variable) -> bool {
-        let facts = |it: &Variable| (it.space, it.linkage, it.ty, it.align, it.count, it.is_initialised());
+        let facts = |it: &Variable| {
+            (it.space, it.linkage, it.ty, it.align, it.count, it.is_initialised(), it.managed)
+        };
         facts(self) == facts(other)
     }
 
@@ -91,6 +101,7 @@ pub(crate) fn elements(cursor: &mut Cursor<'_>, count_hint: u64) -> Result<Vec<E
 }
 
 fn list(cursor: &mut Cursor<'_>, out: &mut Vec<Element>) -> Result<(), String> {
+    cursor.enter()?;
     while !cursor.eat(b'}') {
         if cursor.eat(b'{') {
             list(cursor, out)?;
@@ -101,6 +112,7 @@ fn list(cursor: &mut Cursor<'_>, out: &mut Vec<Element>) -> Result<(), String> {
             return Err("an initialiser list lacks `,` or `}`".into());
         }
     }
+    cursor.leave();
     Ok(())
 }
 
@@ -160,11 +172,13 @@ pub(crate) fn declarations(
     linkage: Linkage,
 ) -> Result<Vec<Variable>, String> {
     let head = head(cursor)?;
-    let mut out = vec![declarator(cursor, &head, space, linkage)?];
-    while space != Space::Param && cursor.eat(b',') {
-        out.push(declarator(cursor, &head, space, linkage)?);
+    let mut out = Vec::new();
+    loop {
+        declarator(cursor, &head, space, linkage, &mut out)?;
+        if space == Space::Param || !cursor.eat(b',') {
+            return Ok(out);
+        }
     }
-    Ok(out)
 }
 
 struct Head {
@@ -172,10 +186,11 @@ struct Head {
     align: Option<u32>,
     lanes: u64,
     pointer: bool,
+    managed: bool,
 }
 
 fn head(cursor: &mut Cursor<'_>) -> Result<Head, String> {
-    let mut head = Head { ty: Type::B8, align: None, lanes: 1, pointer: false };
+    let mut head = Head { ty: Type::B8, align: None, lanes: 1, pointer: false, managed: false };
     let mut typed = false;
     loop {
         let word = cursor.directive();
@@ -192,7 +207,7 @@ fn head(cursor: &mut Cursor<'_>) -> Result<Head, String> {
             ".v2" => head.lanes = 2,
             ".v4" => head.lanes = 4,
             ".global" | ".shared" | ".local" | ".const" | ".generic" if head.pointer => {}
-            ".attribute" => skip_attribute(cursor)?,
+            ".attribute" => head.managed |= attribute(cursor)?.contains(".managed"),
             _ => {
                 head.ty = Type::from_name(&word[1..])
                     .ok_or_else(|| format!("unknown type `{word}` in a declaration"))?;
@@ -203,9 +218,11 @@ fn head(cursor: &mut Cursor<'_>) -> Result<Head, String> {
     if typed { Ok(head) } else { Err("a declaration lacks its type".into()) }
 }
 
-/// Skips `(.managed, .unified(1, 2))` behind `.attribute`: where memory is placed is the same for all variables here.
-pub(crate) fn skip_attribute(cursor: &mut Cursor<'_>) -> Result<(), String> {
+/// Takes `(.managed, .unified(1, 2))` behind `.attribute`.
+pub(crate) fn attribute<'t>(cursor: &mut Cursor<'t>) -> Result<&'t str, String> {
     let mut depth = 0;
+    cursor.skip_space();
+    let start = cursor.at;
     loop {
         match cursor.peek() {
             b'(' => depth += 1,
@@ -215,7 +232,7 @@ pub(crate) fn skip_attribute(cursor: &mut Cursor<'_>) -> Result<(), String> {
         }
         cursor.at += 1;
         if depth == 0 {
-            return Ok(());
+            return Ok(cursor.text.get(start..cursor.at).unwrap_or(""));
         }
     }
 }
@@ -233,10 +250,16 @@ fn declarator(
     head: &Head,
     space: Space,
     linkage: Linkage,
-) -> Result<Variable, String> {
+    out: &mut Vec<Variable>,
+) -> Result<(), String> {
     let name = cursor.word();
     if name.is_empty() {
         return Err("a declaration lacks its name".into());
+    }
+    // `x<3>` declares `x0`, `x1` and `x2` (5.4.6).
+    let copies = if cursor.eat(b'<') { Some(number(cursor)?) } else { None };
+    if copies.is_some() && !cursor.eat(b'>') || copies.is_some_and(|copies| copies > MOST_COPIES) {
+        return Err(format!("the number of variables `{name}` is malformed or too large"));
     }
     let mut count = head.lanes;
     let mut array = false;
@@ -254,6 +277,10 @@ fn declarator(
     }
     let mut initialiser = None;
     if cursor.eat(b'=') {
+        // PTX ISA 5.4.4.
+        if !matches!(space, Space::Global | Space::Const) {
+            return Err(format!("`{name}` lies in `.{space}`, which has no initial values"));
+        }
         cursor.skip_space();
         initialiser = Some(cursor.at as u32);
         if open {
@@ -263,17 +290,32 @@ fn declarator(
         skip_initialiser(cursor)?;
     }
     let natural = head.ty.size() * head.lanes as u32;
-    Ok(Variable {
+    let align = head.align.unwrap_or(natural).max(1);
+    let variable = Variable {
         name: name.into(),
         space,
         linkage,
         ty: head.ty,
-        align: head.align.unwrap_or(natural).max(1),
+        align,
         count: if open { 0 } else { count },
         array,
         initialiser,
         pointer: head.pointer,
-    })
+        managed: head.managed,
+    };
+    let most = if space == Space::Param { MOST_PARAMETER_BYTES } else { MOST_BYTES };
+    if variable.size() > most || !align.is_power_of_two() || align > MOST_ALIGNMENT {
+        let size = variable.size();
+        return Err(format!("`{name}` can't have {size} bytes that are aligned to {align}"));
+    }
+    match copies {
+        None => out.push(variable),
+        Some(copies) => {
+            let copy = |index| Variable { name: format!("{name}{index}").into(), ..variable.clone() };
+            out.extend((0..copies).map(copy));
+        }
+    }
+    Ok(())
 }
 
 fn skip_initialiser(cursor: &mut Cursor<'_>) -> Result<(), String> {

@@ -21,6 +21,15 @@ pub enum Compiler {
     Nvrtc,
     /// NVRTC 12.9 with the CUDA runtime's headers.
     NvrtcWithHeaders,
+    /// The same for capability 8.0; the others are for 6.1.
+    NvrtcForLater,
+}
+
+impl Compiler {
+    /// The card, by its profile's name, that runs what it makes.
+    pub fn card(self) -> &'static str {
+        if self == Compiler::NvrtcForLater { "a100" } else { "gtx1080" }
+    }
 }
 
 /// A file of the suite, and who compiles it.
@@ -47,6 +56,7 @@ pub const SUITE: &[Source] = &[
     // clang has neither mathematics nor these headers without NVIDIA's toolkit.
     Source { name: "math", compilers: &[Compiler::Nvrtc] },
     Source { name: "headers", compilers: &[Compiler::NvrtcWithHeaders] },
+    Source { name: "later", compilers: &[Compiler::NvrtcForLater] },
 ];
 
 impl Source {
@@ -72,7 +82,7 @@ impl Source {
         text_of(&mut Command::new(program))
     }
 
-    /// The file's kernels as PTX for sm_61.
+    /// The file's kernels as PTX.
     pub fn compile(&self, compiler: Compiler) -> Result<String, String> {
         compile(&self.path(), compiler)
     }
@@ -92,8 +102,9 @@ fn compile(source: &Path, compiler: Compiler) -> Result<String, String> {
         return by_clang(source);
     }
     let mut command = Command::new("python3");
-    command.arg(sources().join("nvrtc.py")).arg(corpus::fetch("fetch-nvrtc")?).arg(source);
-    if compiler == Compiler::NvrtcWithHeaders {
+    let capability = if compiler == Compiler::NvrtcForLater { "80" } else { "61" };
+    command.arg(sources().join("nvrtc.py")).arg(corpus::fetch("fetch-nvrtc")?).arg(capability).arg(source);
+    if compiler != Compiler::Nvrtc {
         command.arg(corpus::fetch("fetch-cuda-headers")?);
     }
     text_of(&mut command)

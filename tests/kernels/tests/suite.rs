@@ -1,5 +1,6 @@
 //! The suite of CUDA C++ kernels by each compiler, on the interpreter and through the driver API, against the host.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,7 @@ use kernels::{SUITE, Source};
 /// A file by one compiler, as a fixture.
 struct Compiled {
     name: String,
+    card: &'static str,
     text: String,
 }
 
@@ -34,6 +36,7 @@ fn compiled(source: &Source, folder: &Path) -> Vec<Compiled> {
     let expectations = source.expectations(&folder.join(source.name)).unwrap_or_else(explain);
     let by = |compiler: &kernels::Compiler| Compiled {
         name: format!("{}-{compiler:?}", source.name),
+        card: compiler.card(),
         text: expectations.clone() + &source.compile(*compiler).unwrap_or_else(explain),
     };
     source.compilers.iter().map(by).collect()
@@ -76,16 +79,21 @@ fn every_kernel_of_the_suite_does_through_the_driver_api_what_the_host_expects()
         let hint = "hint: `make build` and `cargo build --release -p filetests`";
         assert!(program.exists(), "no {}; {hint}", program.display());
     }
-    let folder = build_folder().join("kernel-suite-as-fixtures");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(folder.join("generated")).expect("a folder");
-    for compiled in FIXTURES.iter() {
-        fs::write(folder.join(&compiled.name).with_extension("ptx"), &compiled.text).expect("a fixture");
+    let cards: BTreeSet<&str> = FIXTURES.iter().map(|compiled| compiled.card).collect();
+    for card in cards {
+        let folder = build_folder().join("kernel-suite-as-fixtures").join(card);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("generated")).expect("a folder");
+        let mut runs = 0;
+        for compiled in FIXTURES.iter().filter(|compiled| compiled.card == card) {
+            fs::write(folder.join(&compiled.name).with_extension("ptx"), &compiled.text).expect("a fixture");
+            runs += parsed(compiled).runs.len();
+        }
+        let mut command = Command::new(&vgpu_run);
+        let output = command.args(["--gpu", card, "--"]).arg(&executor).arg(&folder).output();
+        let output = output.expect("vgpu-run starts");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(printed, format!("{runs} runs, {runs} as promised\n"), "{card}");
     }
-    let output = Command::new(vgpu_run).args(["--gpu", "gtx1080", "--"]).arg(executor).arg(&folder).output();
-    let output = output.expect("vgpu-run starts");
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let runs: usize = FIXTURES.iter().map(|compiled| parsed(compiled).runs.len()).sum();
-    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(printed, format!("{runs} runs, {runs} as promised\n"));
 }

@@ -146,7 +146,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// `vprintf`, `__assertfail`, and declared functions that nobody defines.
+    /// `vprintf`, `__assertfail`, `malloc` and `free`, and declared functions that nobody defines.
     fn call_of_system(&mut self, operands: &[Operand]) -> Decoded<()> {
         let origin = self.origin();
         let name = callee(operands).ok_or("a call of nothing")?;
@@ -171,6 +171,27 @@ impl Decoder<'_> {
                 let message = format!("{}:{line}: `{}`", text(file), text(message));
                 w.fail(FaultKind::Assertion(message), 0, lane, origin);
             }),
+            ("malloc", &[size]) if results.len() == 1 => {
+                let (heap, result) = (self.image.heap.clone(), results[0]);
+                self.push(move |w| {
+                    for lane in w.active() {
+                        let address = heap.take(read_local(w, size, lane));
+                        // SAFETY: the place of the call's result in this thread's frame.
+                        unsafe { (local_address(w, lane, result) as *mut u64).write(address) };
+                    }
+                });
+            }
+            ("free", &[pointer]) => {
+                let heap = self.image.heap.clone();
+                self.push(move |w| {
+                    for lane in w.active() {
+                        let address = read_local(w, pointer, lane);
+                        if address != 0 && !heap.give(address) {
+                            return w.fail(FaultKind::IllegalAddress, address, lane, origin);
+                        }
+                    }
+                });
+            }
             (name, _) => return Err(format!("`{name}` is called and not defined")),
         }
         Ok(())

@@ -30,6 +30,8 @@ pub(super) struct Decoder<'a> {
     carry: Option<Predicate>,
     /// Where each of the body's variables lies.
     pub places: Vec<Place>,
+    /// Its dynamic stack memory, if it uses any.
+    pub stack: Option<super::stack::Region>,
     /// What has been decoded of the current block.
     pub operations: Vec<Operation>,
     /// What has been decoded of [`invariant`] instructions.
@@ -62,6 +64,7 @@ impl<'a> Decoder<'a> {
             constants: HashMap::new(),
             carry: None,
             places,
+            stack: None,
             operations: Vec::new(),
             once: Vec::new(),
             index: 0,

@@ -134,3 +134,21 @@ EACH(constexpr_function, int, { struct F { static constexpr MEMBER int square_su
 EACH(structured_bindings, int, { struct P { int a, b; }; auto [a, b] = P{x, y}; return a ^ b << 1; })
 EACH(enum_class, int, { enum class Colour : unsigned char { red = 3, green, blue = 200 }; Colour c = x & 1 ? Colour::green : y & 1 ? Colour::blue : Colour::red; switch (c) { case Colour::red: return 1; case Colour::green: return (int)c; default: return (int)c + 1; } })
 EACH(initializer_arrays, int, { const int t[3][2] = {{1, 2}, {3, 4}, {5, 6}}; const char s[] = "kernel"; return t[ux % 3][uy & 1] * 1000 + s[uz % 6]; })
+
+// Memory that kernels take themselves.
+ON_DEVICE(extern "C" __device__ void *malloc(unsigned long); extern "C" __device__ void free(void *);)
+KERNEL(memory_taken_by_threads, int, { int c = (in[INDEX] & 15) + 1; int *p = (int *)malloc(c * sizeof(int)); for (int k = 0; k < c; k++) p[k] = in[(INDEX + k) & 255] & 0xffff; unsigned s = 0; for (int k = 0; k < c; k++) s = s * 3 + p[c - 1 - k]; out[INDEX] = s; free(p); })
+EXPECT(memory_taken_by_threads, int, { for (int i = 0; i < n; i++) { int c = (in[i] & 15) + 1; unsigned s = 0; for (int k = 0; k < c; k++) s = s * 3 + (in[(i + c - 1 - k) & 255] & 0xffff); out[i] = s; } })
+KERNEL(memory_passed_on, int, { __shared__ int *p; if (threadIdx.x == 0) p = (int *)malloc(64 * sizeof(int)); __syncthreads(); p[threadIdx.x] = in[INDEX]; __syncthreads(); out[INDEX] = p[63 - threadIdx.x]; __syncthreads(); if (threadIdx.x == 63) free(p); })
+EXPECT(memory_passed_on, int, { for (int i = 0; i < n; i++) out[i] = in[i ^ 63]; })
+KERNEL(memory_used_up, int, { int c = 0; void *first = 0; for (;;) { void *p = malloc(1 << 20); if (!p) break; c++; *(void **)p = first; first = p; } while (first) { void *next = *(void **)first; free(first); first = next; } void *p = malloc(6 << 20); out[0] = c >= 6 && c <= 8 && p; free(p); })
+EXPECT_AS(memory_used_up, int, "1, 1", { out[0] = 1; })
+KERNEL(tree_of_nodes, int, {
+    struct Tree { int value; Tree *low; Tree *high; };
+    if (threadIdx.x % 16 == 0) {
+        Tree *root = 0;
+        for (int k = 0; k < 16; k++) { int v = in[INDEX + k]; Tree **at = &root; while (*at) at = v < (*at)->value ? &(*at)->low : &(*at)->high; *at = (Tree *)malloc(sizeof(Tree)); (*at)->value = v; (*at)->low = (*at)->high = 0; }
+        for (int k = 0; k < 16; k++) { Tree **at = &root; while ((*at)->low) at = &(*at)->low; Tree *least = *at; out[INDEX + k] = least->value; *at = least->high; free(least); }
+    }
+})
+EXPECT(tree_of_nodes, int, { for (int b = 0; b < n; b += 16) { for (int k = 0; k < 16; k++) out[b + k] = in[b + k]; for (int k = 1; k < 16; k++) for (int j = b + k; j > b && out[j - 1] > out[j]; j--) { int v = out[j]; out[j] = out[j - 1]; out[j - 1] = v; } } })

@@ -1,0 +1,15 @@
+//! Names that exist and are refused: what `symbols.txt` has and no module implements.
+
+use crate::collectives::*;
+use crate::communicators::*;
+use crate::groups::*;
+use crate::library::*;
+use crate::operators::*;
+
+/// The address of an exported function.
+pub struct Function(#[allow(dead_code, reason = "kept so that the linker keeps the function")] pub *const ());
+
+// SAFETY: the address of a function never changes.
+unsafe impl Sync for Function {}
+
+include!(concat!(env!("OUT_DIR"), "/symbols.rs"));
