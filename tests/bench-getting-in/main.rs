@@ -1,7 +1,8 @@
 //! What being followed costs: each workload without and with `vgpu-run`, alternating, in one run.
 //!
 //! Prints a table and appends rows to `bench.json` in the build directory. `--quick` makes workloads small;
-//! `--overlay=full` measures the rows of the full overlay. The payload is that of stand-ins: no GPU is used.
+//! `--overlay=full` measures the rows of the full overlay. The payload is that of stand-ins: no GPU is used; except in the rows
+//! of the release's one file, which has its payload inside and gives it from its cache directory or from memory.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tests::{bench_json, has_program, launch_path, workshop};
+use tests::{bench_json, has_program, launch_path, one_file, workshop};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +32,18 @@ struct Workload {
     name: String,
     words: Vec<String>,
     rounds: usize,
+    way: Way,
+}
+
+/// What a command is run by.
+#[derive(Clone, Copy)]
+enum Way {
+    /// `vgpu-run` as it was built, with stand-ins.
+    Build,
+    /// The one file.
+    OneFile,
+    /// The one file without a cache directory.
+    Memory,
 }
 
 impl Bench {
@@ -48,12 +61,19 @@ impl Bench {
             name,
             words: vec!["/bin/sh".into(), "-c".into(), script],
             rounds,
+            way: Way::Build,
         };
-        let mut workloads = vec![Workload {
-            name: "start-up: true".into(),
+        let start_up = |name: &str, way| Workload {
+            name: format!("start-up: true{name}"),
             words: vec!["/bin/true".into()],
             rounds: self.size(101, 31),
-        }];
+            way,
+        };
+        let mut workloads = vec![
+            start_up("", Way::Build),
+            start_up(", one file", Way::OneFile),
+            start_up(", one file, no cache", Way::Memory),
+        ];
         if has_program("python3") {
             let modules = "json,email.message,http.client,xml.dom.minidom,unittest,asyncio,sqlite3,decimal,ctypes,logging.config";
             workloads.push(shell("python, many imports".into(), format!("python3 -c 'import {modules}'")));
@@ -85,11 +105,22 @@ impl Bench {
         launch_path(&words[0]).arguments(&words[1..]).options(self.options()).command()
     }
 
+    fn in_its_way(&self, workload: &Workload) -> Command {
+        let cache = match workload.way {
+            Way::Build => return self.ours(&workload.words),
+            Way::OneFile => workshop::directory().join("cache"),
+            Way::Memory => PathBuf::from("/dev/null"),
+        };
+        let mut command = Command::new(one_file());
+        command.args(self.options()).arg("--").args(&workload.words).env("XDG_CACHE_HOME", cache);
+        command
+    }
+
     fn measure(&self, workload: &Workload) -> Value {
         let (mut ours, mut native) = (vec![], vec![]);
         for _ in 0..workload.rounds {
             native.push(milliseconds(self.native(&workload.words)));
-            ours.push(milliseconds(self.ours(&workload.words)));
+            ours.push(milliseconds(self.in_its_way(workload)));
         }
         row(&workload.name, "ms", &mut ours, &mut native, Some(self.traps(&workload.words)))
     }

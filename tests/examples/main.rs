@@ -83,6 +83,51 @@ fn grandchild_with_an_empty_environment_sees_the_card() {
     fails_without_a_card("from_a_child.py");
 }
 
+/// A file system in which systemd finds its targets, Ollama's service, the drop-in and the two programs.
+fn services(drop_in: &str) -> PathBuf {
+    let root = workshop::directory().join(format!("services-{}", std::process::id()));
+    let units = root.join("etc/systemd/system");
+    let own = root.join("usr/lib/systemd/system");
+    for directory in [&units.join("ollama.service.d"), &own, &root.join("usr/local/bin")] {
+        fs::create_dir_all(directory).expect("a directory");
+    }
+    for entry in fs::read_dir("/usr/lib/systemd/system").expect("systemd's units").flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "target") {
+            fs::copy(entry.path(), own.join(entry.file_name())).expect("a copy");
+        }
+    }
+    let service = "[Service]\nExecStart=/usr/local/bin/ollama serve\nUser=root\nRestart=always\n";
+    fs::write(units.join("ollama.service"), service).expect("a service");
+    fs::write(units.join("ollama.service.d/vgpu-run.conf"), drop_in).expect("the drop-in");
+    for program in ["vgpu-run", "ollama"] {
+        fs::copy("/bin/true", root.join("usr/local/bin").join(program)).expect("a program");
+    }
+    root
+}
+
+/// What systemd complains about when it reads the service with this drop-in; `None`: nothing.
+fn complaint(drop_in: &str) -> Option<String> {
+    let root = services(drop_in);
+    let root_option = format!("--root={}", root.display());
+    let mut command = Command::new("systemd-analyze");
+    let output =
+        command.args(["verify", "--man=no", &root_option, "ollama.service"]).output().expect("systemd");
+    fs::remove_dir_all(root).expect("removed");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success() || !text.is_empty()).then_some(text)
+}
+
+#[test]
+fn systemd_reads_the_drop_in_without_complaint() {
+    if !has_program("systemd-analyze") {
+        return;
+    }
+    let drop_in = fs::read_to_string(examples().join("ollama-vgpu-run.conf")).expect("the drop-in");
+    assert_eq!(complaint(&drop_in), None);
+    let wrong = drop_in.replace("KillMode=mixed", "KillMode=some");
+    assert!(complaint(&wrong).is_some_and(|text| text.contains("kill mode")), "systemd checks nothing");
+}
+
 #[test]
 fn silent_fallback_is_explained() {
     let plugin = compile("explain_failure.c", "libbackend-cuda.so", &["-DPLUGIN", "-shared", "-fPIC"]);

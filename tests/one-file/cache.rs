@@ -7,9 +7,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use installation::{ENGINE, Packed, append};
-use tests::{AS_NOBODY, can_be_nobody, is_root, one_file, skipped, workshop};
+use tests::{AS_NOBODY, can_be_nobody, can_unshare_pids, is_root, one_file, skipped, workshop};
 
 use crate::root::NOBODY;
+
+const MEMFD_NOEXEC: &str = "/proc/sys/vm/memfd_noexec";
 
 /// A directory for one test, removed when dropped, and programs that are run with a cache below it.
 struct Place(PathBuf);
@@ -252,6 +254,25 @@ fn the_file_may_be_replaced_while_it_runs() {
         format!("mv {} {} && exec {} identity", other.display(), running.display(), device.display());
     let mut command = place.command(&running, &["--report", "sh", "-c", &script]);
     assert_ran(&command.env("XDG_CACHE_HOME", "/dev/null").output().expect("a run"), true);
+}
+
+#[test]
+fn engine_that_must_not_be_executed_from_memory_is_told_what_to_do() {
+    if !is_root() || !can_unshare_pids() || !Path::new(MEMFD_NOEXEC).exists() {
+        return skipped("not root, or no vm.memfd_noexec");
+    }
+    let place = Place::new();
+    let device = workshop::target("device").expect("a C compiler");
+    // The setting is the process namespace's.
+    let script =
+        format!("echo 2 >{MEMFD_NOEXEC} && exec {} {} cooperating", one_file().display(), device.display());
+    let words = ["--pid", "--fork", "--mount-proc", "sh", "-c", &script];
+    let with_cache = place.command(Path::new("unshare"), &words).output().expect("a run");
+    assert_eq!(String::from_utf8_lossy(&with_cache.stdout), "ok\n", "{}", said(&with_cache));
+    let mut without = place.command(Path::new("unshare"), &words);
+    let without = without.env("XDG_CACHE_HOME", "/dev/null").output().expect("a run");
+    let expected = "executed neither from memory (`vm.memfd_noexec` forbids it) nor from a cache directory";
+    assert!(!without.status.success() && said(&without).contains(expected), "{}", said(&without));
 }
 
 #[test]

@@ -80,12 +80,7 @@ const _: () = assert!(ZYGOTE_SOCKET == libc::STDIN_FILENO);
 fn become_zygote(program: &OpenProgram, socket: &OwnedFd) -> Result<Infallible, String> {
     let program = program().map_err(|why| format!("can't start the engine: {why}"))?;
     execute(&program, socket).map_err(|errno| {
-        format!(
-            "can't execute the engine `{}`: {}{}",
-            program.name.to_string_lossy(),
-            errno.desc(),
-            hint(errno)
-        )
+        format!("can't execute the engine `{}`: {}", program.name.to_string_lossy(), errno.desc())
     })
 }
 
@@ -102,16 +97,6 @@ fn execute(program: &Program, socket: &OwnedFd) -> Result<Infallible, Errno> {
     let _ = dup2_stdout(unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) });
     let nothing: [&CStr; 0] = [];
     execveat(&program.file, c"", &[&program.name], &nothing, AtFlags::AT_EMPTY_PATH)
-}
-
-/// What to do about an execution that was refused.
-fn hint(errno: Errno) -> &'static str {
-    match errno {
-        Errno::EACCES => {
-            " (hint: without a cache directory it is executed from memory, which `vm.memfd_noexec` and some security modules forbid; let XDG_CACHE_HOME name a directory that can be written)"
-        }
-        _ => "",
-    }
 }
 
 /// A connected pair of packet sockets, close-on-exec. The first end, ours, never blocks: an engine that is stopped must not

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,14 @@ pub enum StoreError {
         name: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// The engine could be put nowhere from where it can be executed.
+    #[error(
+        "it can be executed neither from memory (`vm.memfd_noexec` forbids it) nor from a cache directory ({cache}); let XDG_CACHE_HOME name a directory that can be written"
+    )]
+    Engine {
+        /// Why there is no cache directory.
+        cache: String,
     },
     /// It could not be opened a second time.
     #[error(
@@ -146,10 +155,16 @@ pub fn open_engine(files: &Files, cache: Option<&Path>) -> Result<Program, Store
     if let Some(path) = files.loose_engine() {
         return Ok(Program { file: open_program(path)?, name: named(path) });
     }
-    let cache = open_cache(files, cache).ok();
+    let cache = open_cache(files, cache);
     let hash = files.cached().into_iter().find(|(name, _)| *name == ENGINE).map_or("", |(_, hash)| hash);
-    let (file, storage) = prepare(files, cache.as_ref(), ENGINE, hash, Use::Execute)?;
-    let path = cache.filter(|_| storage == Storage::Cache).map(|cache| cache.path().join(ENGINE));
+    let (file, storage) = match prepare(files, cache.as_ref().ok(), ENGINE, hash, Use::Execute) {
+        Err(StoreError::Memory { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            let cache = cache.err().unwrap_or_else(|| "its file cannot be written".to_owned());
+            return Err(StoreError::Engine { cache });
+        }
+        prepared => prepared?,
+    };
+    let path = cache.ok().filter(|_| storage == Storage::Cache).map(|cache| cache.path().join(ENGINE));
     Ok(Program { file: file.into(), name: named(path.as_deref().unwrap_or(Path::new(ENGINE))) })
 }
 

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, ForkResult, Pid, access, execvp, fork};
 use syscall_filter::handover;
 use syscall_filter::{InstallError, Program};
@@ -100,8 +102,23 @@ impl Launched {
         match (message.bytes.first(), message.descriptors.pop()) {
             (Some(&LISTENER), Some(listener)) => Ok(listener),
             (Some(&kind), None) => Err(explain(decode(kind, &message.bytes[1..]))),
-            _ => Err(Failure::new("the program's process ended before its filter was in place")),
+            _ => Err(explain_end(waitpid(self.pid, None))),
         }
+    }
+}
+
+/// What to do where somebody else's filter stands in the way.
+const OUTER_FILTER: &str = "a seccomp filter around vgpu-run must permit seccomp(2): in a systemd unit add `SystemCallFilter=seccomp`";
+
+/// Nobody has answered: the process has ended.
+fn explain_end(ended: nix::Result<WaitStatus>) -> Failure {
+    let failure = Failure::new("the program's process ended before its filter was in place");
+    match ended {
+        Ok(WaitStatus::Signaled(_, Signal::SIGSYS, _)) => failure
+            .cause("it was killed for a system call that a seccomp filter around vgpu-run forbids")
+            .hint(OUTER_FILTER),
+        Ok(WaitStatus::Signaled(_, signal, _)) => failure.cause(format!("it was killed by {signal}")),
+        _ => failure,
     }
 }
 
@@ -131,12 +148,13 @@ fn decode(kind: u8, errno: &[u8]) -> InstallError {
 }
 
 fn explain(error: InstallError) -> Failure {
-    let hint = match error {
+    let hint = match &error {
         InstallError::NotPermitted => "leave out `--allow-setuid`, which only root can use",
         InstallError::ListenerExists => {
             "the kernel allows one seccomp listener; run vgpu-run outside of the other one, or run the other one inside"
         }
         InstallError::TooOld => "check `uname -r`",
+        InstallError::Failed(error) if error.raw_os_error() == Some(libc::EPERM) => OUTER_FILTER,
         InstallError::Failed(_) => "run `vgpu-run doctor`",
     };
     Failure::new("cannot follow the program's system calls").cause(error).hint(hint)
