@@ -21,7 +21,7 @@ pub struct Descriptor {
     pub extent: [u32; 3],
     /// Layers; 0 if it is not layered.
     pub layers: u32,
-    /// `CUarray_format`: [`format`].
+    /// `CUarray_format`: [`mod@format`].
     pub format: u32,
     /// Channels of a texel: 1, 2 or 4.
     pub channels: u32,
