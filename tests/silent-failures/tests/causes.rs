@@ -105,13 +105,13 @@ fn missing_symbol_version() {
 #[test]
 fn missing_library() {
     let stage = Stage::new();
-    stage.library("libnccl.so.2", None, "int ncclGetVersion(int *v) { return 0; }", &[]);
-    let source = "int ncclGetVersion(int *); int use(void) { return ncclGetVersion(0); }";
-    let client = stage.library("libggml-cuda.so", None, source, &["libnccl.so.2", "-Wl,-rpath,$ORIGIN"]);
-    std::fs::remove_file(stage.path("libnccl.so.2")).unwrap();
+    stage.library("libcufft.so.11", None, "int cufftGetVersion(int *v) { return 0; }", &[]);
+    let source = "int cufftGetVersion(int *); int use(void) { return cufftGetVersion(0); }";
+    let client = stage.library("libggml-cuda.so", None, source, &["libcufft.so.11", "-Wl,-rpath,$ORIGIN"]);
+    std::fs::remove_file(stage.path("libcufft.so.11")).unwrap();
     let parts = [
         "libggml-cuda.so` does not load",
-        "it needs `libnccl.so.2`",
+        "it needs `libcufft.so.11`",
         "not found",
         "hint: install the package",
     ];
