@@ -196,7 +196,13 @@ impl Broker {
         if self.zygote()?.fork(&order, descriptors).is_err() {
             // It ended meanwhile; a fresh one gets the order.
             self.zygote = None;
-            self.zygote()?.fork(&order, descriptors).map_err(|error| fail("order an engine", error))?;
+            let zygote = self.zygote()?;
+            let ordered = zygote.fork(&order, descriptors);
+            ordered.map_err(|error| {
+                let ended = matches!(error, Errno::EPIPE | Errno::ECONNRESET);
+                let why = if ended { zygote.last_words() } else { None };
+                why.unwrap_or_else(|| fail("order an engine", error))
+            })?;
         }
         let view = MappedArea::new(&area).map_err(|error| fail("map the shared area", error))?;
         Ok(Engine { pidfd: None, socket, area, view, end_told: false })

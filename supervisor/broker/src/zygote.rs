@@ -59,6 +59,13 @@ impl Zygote {
     pub fn receive(&self) -> Result<Option<packet::Packet>, Errno> {
         packet::receive(self.socket.as_fd())
     }
+
+    /// Why it could not start, if that is what it said. Precondition: it has ended.
+    pub fn last_words(&self) -> Option<String> {
+        let packet = self.receive().ok().flatten()?;
+        packet.message::<StartFailed>()?;
+        Some(String::from_utf8_lossy(packet.tail::<StartFailed>()).into_owned())
+    }
 }
 
 impl AsFd for Zygote {

@@ -43,7 +43,8 @@ pub fn receive(socket: BorrowedFd) -> Result<Option<Packet>, Errno> {
         let mut buffers = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         match recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut control), flags) {
-            Err(Errno::EINTR) => continue,
+            // The peer ended with packets of ours unread. That is told once, before what it sent itself, which still comes.
+            Err(Errno::EINTR | Errno::ECONNRESET) => continue,
             Err(error) => return Err(error),
             Ok(received) => break (received.bytes, take_descriptors(received.cmsgs()?)),
         }
@@ -131,5 +132,16 @@ mod tests {
         let packet = receive(theirs.as_fd()).expect("receive").expect("a packet");
         assert!(packet.message::<Map>().is_none());
         assert!(receive(theirs.as_fd()).expect("receive").is_none());
+    }
+
+    #[test]
+    fn last_words_of_a_peer_that_did_not_listen_arrive() {
+        let (ours, theirs) = pair();
+        send(ours.as_fd(), &Map::default(), &[], &[]).expect("send");
+        send(theirs.as_fd(), &EngineNote::default(), b"why", &[]).expect("send");
+        drop(theirs);
+        let packet = receive(ours.as_fd()).expect("receive").expect("a packet");
+        assert_eq!(packet.tail::<EngineNote>(), b"why");
+        assert!(receive(ours.as_fd()).expect("receive").is_none());
     }
 }
