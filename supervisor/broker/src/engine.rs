@@ -206,8 +206,12 @@ impl Broker {
     }
 
     pub(crate) fn zygote_spoke(&mut self) {
-        let Some(packet) = self.zygote.as_ref().and_then(|zygote| zygote.receive().ok().flatten()) else {
-            return self.zygote_ended("the engine's program ended at its start");
+        let received = self.zygote.as_ref().map_or(Ok(None), Zygote::receive);
+        let packet = match received {
+            Ok(Some(packet)) => packet,
+            // It was the one before that was heard of.
+            Err(Errno::EAGAIN) => return,
+            _ => return self.zygote_ended("the engine's program ended at its start"),
         };
         if let Some(answer) = packet.message::<Forked>() {
             self.engine_forked(&answer, packet.descriptors);

@@ -57,7 +57,11 @@ impl Zygote {
 
     /// The next packet; `None`: it ended.
     pub fn receive(&self) -> Result<Option<packet::Packet>, Errno> {
-        packet::receive(self.socket.as_fd())
+        match packet::receive(self.socket.as_fd()) {
+            // It ended before it read an order; what it said last comes after this error.
+            Err(Errno::ECONNRESET) => packet::receive(self.socket.as_fd()),
+            received => received,
+        }
     }
 }
 
