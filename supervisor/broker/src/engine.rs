@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use wire::control::NoteKind;
-use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, StartFailed, Unmap};
+use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, Unmap};
 use wire::futex;
 use wire::shared::{AREA_LENGTH, EngineState, View};
 
 use crate::backing::Cgroup;
 use crate::session::Session;
 use crate::watch::Source;
-use crate::zygote::{Zygote, pair};
+use crate::zygote::{Zygote, failure_to_start, pair};
 use crate::{Broker, Event, memory};
 
 /// An engine from order to end.
@@ -232,8 +232,8 @@ impl Broker {
         } else if let Some(answer) = packet.message::<ForkFailed>() {
             let error = Errno::from_raw(answer.errno as i32);
             self.engine_lost(answer.client, &format!("can't fork an engine: {error}"));
-        } else if packet.message::<StartFailed>().is_some() {
-            self.zygote_ended(&String::from_utf8_lossy(packet.tail::<StartFailed>()));
+        } else if let Some(why) = failure_to_start(&packet) {
+            self.zygote_ended(&why);
         }
     }
 

@@ -62,10 +62,14 @@ impl Zygote {
 
     /// Why it could not start, if that is what it said. Precondition: it has ended.
     pub fn last_words(&self) -> Option<String> {
-        let packet = self.receive().ok().flatten()?;
-        packet.message::<StartFailed>()?;
-        Some(String::from_utf8_lossy(packet.tail::<StartFailed>()).into_owned())
+        failure_to_start(&self.receive().ok().flatten()?)
     }
+}
+
+/// What a packet says if it tells why the zygote could not start.
+pub fn failure_to_start(packet: &packet::Packet) -> Option<String> {
+    packet.message::<StartFailed>()?;
+    Some(String::from_utf8_lossy(packet.tail::<StartFailed>()).into_owned())
 }
 
 impl AsFd for Zygote {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -111,18 +112,23 @@ impl Card {
         let libraries = self.libraries.borrow();
         let from_disk = libraries.iter().filter(|(_, library)| library.source == Source::Disk);
         let files = from_disk.map(|(path, library)| find(library.tid, path));
-        let loadable = |file: &Path| {
-            let code = report::inspect::device_code(file)?;
+        // Builds lie beside each other, so each leads to all; each is read once.
+        let mut met = BTreeSet::new();
+        let mut capabilities_of = |file: &Path| {
+            let facts = file.metadata().ok()?;
+            let code =
+                met.insert((facts.dev(), facts.ino())).then(|| report::inspect::device_code(file))??;
+            // One that can't be loaded does not vote.
             report::inspect::needed(file).iter().all(|name| may_be_met(&libraries, name)).then_some(code.ptx)
         };
         // Files of one name are builds of one library, of which a program tries one after the other: it is enough if the
-        // card suits one of them. One that can't be loaded does not vote.
+        // card suits one of them.
         let mut libraries_by_name: BTreeMap<OsString, BTreeSet<u32>> = BTreeMap::new();
         for file in files {
-            let (Some(name), Some(capabilities)) = (file.file_name(), loadable(&file)) else { continue };
-            let builds = libraries_by_name.entry(name.to_owned()).or_default();
-            builds.extend(capabilities);
-            builds.extend(other_builds(&file).iter().filter_map(|file| loadable(file)).flatten());
+            let (Some(name), Some(own)) = (file.file_name(), capabilities_of(&file)) else { continue };
+            let all = libraries_by_name.entry(name.to_owned()).or_default();
+            all.extend(own);
+            all.extend(other_builds(&file).iter().filter_map(|build| capabilities_of(build)).flatten());
         }
         let capabilities: Vec<Vec<u32>> =
             libraries_by_name.into_values().map(|all| all.into_iter().collect()).collect();
