@@ -107,6 +107,12 @@ impl Program {
         Some(found as u32)
     }
 
+    /// Offsets of the module's shared variables.
+    pub fn shared_variables(&self) -> HashMap<Box<str>, u64> {
+        let outer = self.shared.iter().filter(|((owner, _), _)| owner.is_none());
+        outer.map(|((_, name), offset)| (name.clone(), *offset)).collect()
+    }
+
     /// Offset of a module's shared variable.
     pub fn shared_offset(&self, name: &str) -> Option<u64> {
         self.shared.get(&(None, name.into())).copied()
