@@ -168,8 +168,7 @@ impl<'a> Room<'a> {
             index: [0; 3],
             print: environment.print,
         };
-        let mut all: Vec<Warp<'a>> =
-            (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect();
+        let mut all: Vec<Warp<'a>> = (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect();
         Room {
             is_prepared: false,
             native: compiled.map(|compiled| (Native::new(compiled, &memory, &mut all), false)),

@@ -288,7 +288,8 @@ impl Native {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         };
-        if fragment.mask != FULL || !compiled.regions[next].spread.iter().all(|spread| read_in(spread, place)) {
+        if fragment.mask != FULL || !compiled.regions[next].spread.iter().all(|spread| read_in(spread, place))
+        {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         }

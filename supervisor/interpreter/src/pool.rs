@@ -214,9 +214,8 @@ impl<'a> Grid<'a> {
             let one_more =
                 begun.is_empty() || self.launch.cooperative || waited >= PATIENCE && begun.len() < MOST_BEGUN;
             if one_more && let Some(index) = self.take() {
-                let fresh = || {
-                    Room::new(self.kernel, self.launch, self.environment, self.workspace, self.compiled)
-                };
+                let fresh =
+                    || Room::new(self.kernel, self.launch, self.environment, self.workspace, self.compiled);
                 let mut room = spare.pop().unwrap_or_else(fresh);
                 room.start(index);
                 begun.push(room);

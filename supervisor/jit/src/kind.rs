@@ -103,9 +103,8 @@ pub(crate) fn positions(block: [u32; 3], dimension: usize) -> Positions {
     let [x, y, _] = block;
     let warps = block.iter().product::<u32>().div_ceil(LANES as u32);
     let place = |linear: u32| [linear % x, linear / x % y, linear / x / y][dimension];
-    let lanes: Vec<[u32; LANES]> = (0..warps)
-        .map(|warp| std::array::from_fn(|lane| place(warp * LANES as u32 + lane as u32)))
-        .collect();
+    let lanes: Vec<[u32; LANES]> =
+        (0..warps).map(|warp| std::array::from_fn(|lane| place(warp * LANES as u32 + lane as u32))).collect();
     let pattern_of = |lanes: &[u32; LANES]| lanes.map(|value| i64::from(value) - i64::from(lanes[0]));
     let pattern = pattern_of(&lanes[0]);
     if lanes.iter().all(|lanes| pattern_of(lanes) == pattern) {
@@ -225,7 +224,10 @@ impl<'a> Facts<'a> {
         match self.plan.variables[index as usize] {
             VariablePlace::Local(_) => {
                 let step = self.plan.stack_bytes as i64;
-                Fact { kind: self.patterns.kind(&std::array::from_fn(|lane| lane as i64 * step)), ..Fact::uniform(0) }
+                Fact {
+                    kind: self.patterns.kind(&std::array::from_fn(|lane| lane as i64 * step)),
+                    ..Fact::uniform(0)
+                }
             }
             VariablePlace::Shared(place) => Fact::uniform(place.trailing_zeros()),
             _ => Fact::uniform(0),
@@ -278,7 +280,8 @@ impl<'a> Facts<'a> {
     /// What an instruction's results are before they are joined with what its registers are elsewhere.
     pub fn result(&self, instruction: &Instruction) -> Fact {
         let mnemonic = self.body.mnemonic(instruction);
-        let guarded = instruction.guard.is_some_and(|(register, _)| self.register(register).kind != Kind::Uniform);
+        let guarded =
+            instruction.guard.is_some_and(|(register, _)| self.register(register).kind != Kind::Uniform);
         if guarded {
             return Fact::varying();
         }
@@ -300,7 +303,9 @@ impl<'a> Facts<'a> {
             Redux => Fact::uniform(0),
             Shfl => self.shuffled(mnemonic, &facts),
             Atom | Match | Elect | Tex | Suld | Tld4 | Txq | Suq => Fact::varying(),
-            Mov if facts.len() == 1 && !operands[..2].iter().any(|it| matches!(it, Operand::Vector(_))) => facts[0],
+            Mov if facts.len() == 1 && !operands[..2].iter().any(|it| matches!(it, Operand::Vector(_))) => {
+                facts[0]
+            }
             Cvta => Fact { zeros: facts[0].zeros.min(4), constant: None, ..facts[0] },
             _ if uniform => Fact::uniform(self.zeros_of(mnemonic, &facts)),
             _ if mnemonic.ty().is_some_and(Type::is_float) => Fact::varying(),
@@ -371,12 +376,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The pattern of the product of the first two operands, one of which must be a constant (or both uniform).
-    fn product(
-        &self,
-        facts: &[Fact],
-        signed: &impl Fn(u64) -> i64,
-        wide_unsigned: bool,
-    ) -> Option<Pattern> {
+    fn product(&self, facts: &[Fact], signed: &impl Fn(u64) -> i64, wide_unsigned: bool) -> Option<Pattern> {
         let (first, second) = (self.pattern(facts[0].kind)?, self.pattern(facts[1].kind)?);
         let times = |pattern: Pattern, factor: u64| pattern.map(|more| more.saturating_mul(signed(factor)));
         if facts[0].kind == Kind::Uniform && facts[1].kind == Kind::Uniform {
@@ -413,8 +413,12 @@ impl<'a> Facts<'a> {
                 let count = u32::try_from(constant).ok().filter(|count| *count < 32)?;
                 (pattern.map(|more| more >> count), value.zeros.saturating_sub(count))
             }
-            Op::And => (pattern.map(|more| more & constant as i64), value.zeros.max(constant.trailing_zeros())),
-            Op::Or => (pattern.map(|more| more & !(constant as i64)), value.zeros.min(constant.trailing_zeros())),
+            Op::And => {
+                (pattern.map(|more| more & constant as i64), value.zeros.max(constant.trailing_zeros()))
+            }
+            Op::Or => {
+                (pattern.map(|more| more & !(constant as i64)), value.zeros.min(constant.trailing_zeros()))
+            }
             Op::Xor => (pattern.map(|more| (more ^ constant as i64) & low as i64), value.zeros),
             _ => return None,
         };
@@ -438,7 +442,9 @@ pub(crate) fn constants(body: &Body) -> HashMap<RegisterId, u64> {
         let mnemonic = body.mnemonic(instruction);
         match (&instruction.operands[..], mnemonic.ty()?, mnemonic.op, instruction.guard) {
             (_, Type::Pred, ..) => None,
-            ([Operand::Register(register), Operand::Constant(constant)], ty, Op::Mov, None) if ty.size() <= 8 => {
+            ([Operand::Register(register), Operand::Constant(constant)], ty, Op::Mov, None)
+                if ty.size() <= 8 =>
+            {
                 Some((*register, constant.bits(ty)))
             }
             _ => None,

@@ -168,7 +168,13 @@ impl Lowering<'_> {
     }
 
     /// Where a pattern's base is widened alone, no lane may wrap. What can't be seen beforehand is tested.
-    pub(super) fn assume_no_wrap(&mut self, operand: &Operand, bits: u32, signed: bool, wide: bool) -> Lowered<()> {
+    pub(super) fn assume_no_wrap(
+        &mut self,
+        operand: &Operand,
+        bits: u32,
+        signed: bool,
+        wide: bool,
+    ) -> Lowered<()> {
         let fact = self.facts().operand(operand);
         let Kind::Pattern(number) = fact.kind else { return Ok(()) };
         if wide || self.facts().is_apart(fact, if signed { bits - 1 } else { bits }) {
@@ -178,7 +184,8 @@ impl Lowering<'_> {
         let base = self.source(operand, bits, false)?;
         let how = if signed { "sext" } else { "zext" };
         let base = self.text.value(format!("{how} i{bits} {base} to i{}", 2 * bits));
-        for bound in [pattern.iter().min(), pattern.iter().max()].into_iter().flatten().filter(|it| **it != 0) {
+        for bound in [pattern.iter().min(), pattern.iter().max()].into_iter().flatten().filter(|it| **it != 0)
+        {
             let end = self.text.value(format!("add i{} {base}, {bound}", 2 * bits));
             let cut = self.text.value(format!("trunc i{} {end} to i{bits}", 2 * bits));
             let back = self.text.value(format!("{how} i{bits} {cut} to i{}", 2 * bits));
@@ -197,7 +204,8 @@ impl Lowering<'_> {
             (_, true) => "srem",
             (_, false) => "urem",
         };
-        let divisor = self.facts().operand(&operands[2]).constant.map(|it| it & (u64::MAX >> (64 - shape.bits)));
+        let divisor =
+            self.facts().operand(&operands[2]).constant.map(|it| it & (u64::MAX >> (64 - shape.bits)));
         let minus_one = u64::MAX >> (64 - shape.bits);
         if divisor.is_some_and(|divisor| divisor != 0 && divisor != minus_one) {
             return self.text.value(format!("{how} {ty} {}, {}", sources[0], sources[1]));
@@ -333,7 +341,9 @@ impl Lowering<'_> {
 
     /// Any logic of three operands: chosen by the first, then by the second, from what the third gives.
     fn lop3(&mut self, mnemonic: &Mnemonic, operands: &[Operand], wide: bool) -> Lowered<String> {
-        let Some(Operand::Constant(table)) = operands.get(4) else { return Err("lop3 without a table".into()) };
+        let Some(Operand::Constant(table)) = operands.get(4) else {
+            return Err("lop3 without a table".into());
+        };
         if mnemonic.has(Modifier::And) || mnemonic.has(Modifier::Or) {
             return Err("lop3 with a predicate".into());
         }
@@ -405,7 +415,9 @@ impl Lowering<'_> {
 
     /// `dp4a`: products of bytes, summed.
     fn dot(&mut self, mnemonic: &Mnemonic, operands: &[Operand], wide: bool) -> Lowered<String> {
-        let [first, second] = mnemonic.types[..] else { return Err("a dot product without two types".into()) };
+        let [first, second] = mnemonic.types[..] else {
+            return Err("a dot product without two types".into());
+        };
         let signed = [first == Type::S32, second == Type::S32];
         let sources = [
             self.source(&operands[1], 32, wide)?,
@@ -428,7 +440,8 @@ impl Lowering<'_> {
         for byte in 0..4u64 {
             let mut parts = Vec::new();
             for (source, signed) in sources[..2].iter().zip(signed) {
-                let top = self.text.value(format!("shl {ty} {source}, {}", constant(32, wide, 24 - 8 * byte)));
+                let top =
+                    self.text.value(format!("shl {ty} {source}, {}", constant(32, wide, 24 - 8 * byte)));
                 let how = if signed { "ashr" } else { "lshr" };
                 parts.push(self.text.value(format!("{how} {ty} {top}, {}", constant(32, wide, 24))));
             }
@@ -439,9 +452,16 @@ impl Lowering<'_> {
     }
 
     /// A vector of all lanes' bits as vectors of 256, an instruction on each (and on those of another), and back.
-    fn by_registers(&mut self, sources: &[(&str, &str)], name: &str, arguments: [&str; 2], result: &str) -> String {
+    fn by_registers(
+        &mut self,
+        sources: &[(&str, &str)],
+        name: &str,
+        arguments: [&str; 2],
+        result: &str,
+    ) -> String {
         let mut pieces = Vec::new();
-        let count = |ty: &str| ty.trim_matches('<').split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(8);
+        let count =
+            |ty: &str| ty.trim_matches('<').split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(8);
         for part in 0..LANES / 8 {
             let mut cut = Vec::new();
             for ((ty, source), argument) in sources.iter().zip(arguments) {
@@ -479,7 +499,8 @@ impl Lowering<'_> {
 
     /// One factor's bytes are below 128: a pair of products fits 16 bits.
     fn dot_of_small(&mut self, small: &str, other: &str) -> String {
-        let (words, bytes, halves) = (integer(32, true), format!("<{} x i8>", 4 * LANES), format!("<{} x i16>", 2 * LANES));
+        let (words, bytes, halves) =
+            (integer(32, true), format!("<{} x i8>", 4 * LANES), format!("<{} x i16>", 2 * LANES));
         let small = self.text.value(format!("bitcast {words} {small} to {bytes}"));
         let other = self.text.value(format!("bitcast {words} {other} to {bytes}"));
         let pairs = self.by_registers(

@@ -18,7 +18,10 @@ impl Lowering<'_> {
         let more = self.text.value(format!("icmp ult i32 {warp}, %count"));
         self.text.line(format!("br i1 {more}, label %r{region}w, label %r{region}t"));
         self.text.begin(&format!("r{region}w"));
-        self.text.line(format!("%place{region} = getelementptr [{} x i8], ptr %warps, i32 {warp}", size_of::<Place>()));
+        self.text.line(format!(
+            "%place{region} = getelementptr [{} x i8], ptr %warps, i32 {warp}",
+            size_of::<Place>()
+        ));
         let file = offset_of!(Place, registers);
         let words = offset_of!(Place, words);
         for (name, offset) in [("file", file), ("words", words)] {
@@ -145,16 +148,14 @@ impl Lowering<'_> {
     /// Gives registers that the second world keeps as vectors their variables there.
     fn convert_variables(&mut self, live: &Set) {
         for register in live.iter().map(|register| register as RegisterId) {
-            let (from, to) =
-                (self.variable(World::First, register), self.variable(World::Second, register));
+            let (from, to) = (self.variable(World::First, register), self.variable(World::Second, register));
             if from == to || super::register_bits(self.body.register_type(register)) == 0 {
                 continue;
             }
             let kind = self.first.facts.kinds[register as usize];
             let (bits, ty) = (self.bits(register), self.type_of(register, kind));
             let value = super::Value { kind, name: self.text.value(format!("load {ty}, ptr {from}")) };
-            let name =
-                if bits == 1 { self.word_of(&value) } else { self.shaped(&value, bits, true) };
+            let name = if bits == 1 { self.word_of(&value) } else { self.shaped(&value, bits, true) };
             let ty = self.type_of(register, Kind::Varying);
             self.text.line(format!("store {ty} {name}, ptr {to}"));
         }
@@ -287,7 +288,8 @@ impl Lowering<'_> {
     /// The whole module: tables, the function, declarations.
     pub(super) fn function(&mut self) -> String {
         let mut text = self.position_tables();
-        text += "define i32 @kernel(ptr noalias noundef %frame, i32 %region, i32 %first) nounwind {\nentry:\n";
+        text +=
+            "define i32 @kernel(ptr noalias noundef %frame, i32 %region, i32 %first) nounwind {\nentry:\n";
         let fields = [
             ("parameters", "i64", offset_of!(Frame, parameters)),
             ("shared", "i64", offset_of!(Frame, shared)),

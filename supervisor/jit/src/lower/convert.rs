@@ -147,10 +147,9 @@ impl Lowering<'_> {
         if bits == 64 || from == Type::F64 {
             let nan = self.text.value(format!("fcmp uno {ty} {number}, {number}"));
             let high = constant(bits, wide, 1 << (bits - 1));
-            name = self.text.value(format!(
-                "select {} {nan}, {result} {high}, {result} {name}",
-                integer(1, wide)
-            ));
+            name = self
+                .text
+                .value(format!("select {} {nan}, {result} {high}, {result} {name}", integer(1, wide)));
         }
         self.assign_extended(&operands[0], kind_of(wide), name, to)
     }

@@ -108,7 +108,9 @@ impl Lowering<'_> {
     pub(super) fn predicate(&mut self, operand: &Operand) -> Lowered<Value> {
         match operand {
             Operand::Register(register) if self.bits(*register) == 1 => Ok(self.condition(*register, false)),
-            Operand::NotRegister(register) if self.bits(*register) == 1 => Ok(self.condition(*register, true)),
+            Operand::NotRegister(register) if self.bits(*register) == 1 => {
+                Ok(self.condition(*register, true))
+            }
             Operand::Constant(number) => {
                 let name = if number.bits(ptx::Type::U64) != 0 { "true" } else { "false" };
                 Ok(Value { kind: Kind::Uniform, name: name.into() })
@@ -258,14 +260,18 @@ impl Lowering<'_> {
                 }
                 let warp = self.text.value("load i32, ptr %warp");
                 let step = bases[1].wrapping_sub(bases[0]);
-                let even = bases.iter().enumerate().all(|(warp, base)| *base == bases[0] + step * warp as u32);
+                let even =
+                    bases.iter().enumerate().all(|(warp, base)| *base == bases[0] + step * warp as u32);
                 if even {
                     let far = self.text.value(format!("mul i32 {warp}, {step}"));
                     return Ok(Value { kind, name: self.text.value(format!("add i32 {far}, {}", bases[0])) });
                 }
                 let table = format!("@bases{dimension}");
                 let place = self.text.value(format!("getelementptr i32, ptr {table}, i32 {warp}"));
-                Ok(Value { kind, name: self.text.value(format!("load i32, ptr {place}, !invariant.load !0")) })
+                Ok(Value {
+                    kind,
+                    name: self.text.value(format!("load i32, ptr {place}, !invariant.load !0")),
+                })
             }
             Positions::Irregular(_) => {
                 let warp = self.text.value("load i32, ptr %warp");
@@ -320,8 +326,7 @@ impl Lowering<'_> {
             }
             VariablePlace::Local(place) => {
                 let step = self.plan.stack_bytes;
-                let kind =
-                    self.facts().patterns.kind(&std::array::from_fn(|lane| lane as i64 * step as i64));
+                let kind = self.facts().patterns.kind(&std::array::from_fn(|lane| lane as i64 * step as i64));
                 let warp = self.text.value("load i32, ptr %warp");
                 let warp = self.text.value(format!("zext i32 {warp} to i64"));
                 let far = self.text.value(format!("mul i64 {warp}, {}", step * LANES as u64));
@@ -470,7 +475,8 @@ impl Lowering<'_> {
             } else {
                 self.text.value(format!("zext {ty} {} to i64", value.name))
             };
-            let place = self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
+            let place =
+                self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
             return self.text.line(format!("store i64 {whole}, ptr {place}"));
         }
         let offset = self.plan.registers[register as usize];
@@ -493,12 +499,14 @@ impl Lowering<'_> {
         let name = if kind != Kind::Varying {
             let next = self.words.len() as u32;
             let word = *self.words.entry(register).or_insert(next);
-            let place = self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
+            let place =
+                self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
             let whole = self.text.value(format!("load i64, ptr {place}"));
             if bits == 64 { whole } else { self.text.value(format!("trunc i64 {whole} to {ty}")) }
         } else {
             let offset = self.plan.registers[register as usize];
-            let place = self.text.value(format!("getelementptr i8, ptr {}, i32 {offset}", self.file_pointer()));
+            let place =
+                self.text.value(format!("getelementptr i8, ptr {}, i32 {offset}", self.file_pointer()));
             if bits == 16 {
                 let word = self.text.value(format!("load {}, ptr {place}, align 4", integer(32, true)));
                 self.text.value(format!("trunc {} {word} to {ty}", integer(32, true)))

@@ -37,7 +37,13 @@ impl Lowering<'_> {
         self.assign(&operands[0], if wide { Kind::Varying } else { Kind::Uniform }, name, bits)
     }
 
-    fn computed(&mut self, mnemonic: &Mnemonic, sources: &[String], bits: u32, wide: bool) -> Lowered<String> {
+    fn computed(
+        &mut self,
+        mnemonic: &Mnemonic,
+        sources: &[String],
+        bits: u32,
+        wide: bool,
+    ) -> Lowered<String> {
         use Op::*;
         let ty = float(bits, wide);
         let one = if wide { format!("splat ({} 1.0)", float(bits, false)) } else { "1.0".into() };

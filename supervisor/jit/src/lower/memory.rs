@@ -140,9 +140,11 @@ impl Lowering<'_> {
                 match place {
                     VariablePlace::Parameter(_) if *offset >= 0 && end <= size => sure(value),
                     VariablePlace::Local(_) if *offset >= 0 && end <= size => sure(value),
-                    VariablePlace::Shared(place) => {
-                        Ok(Address { room: Room::Shared, value, zeros: place.trailing_zeros().min(offset.trailing_zeros()) })
-                    }
+                    VariablePlace::Shared(place) => Ok(Address {
+                        room: Room::Shared,
+                        value,
+                        zeros: place.trailing_zeros().min(offset.trailing_zeros()),
+                    }),
                     _ => Err("an access beyond its variable".into()),
                 }
             }
@@ -283,9 +285,9 @@ impl Lowering<'_> {
             let far = self.splat(start, 64);
             let mut offset = self.text.value(format!("sub {ty} {name}, {far}"));
             if let Some(chosen) = &chosen {
-                offset = self.text.value(format!(
-                    "select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer"
-                ));
+                offset = self
+                    .text
+                    .value(format!("select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer"));
             }
             self.assume_inside(address.room, &offset, &bytes, access);
         }
@@ -401,20 +403,20 @@ impl Lowering<'_> {
         let (least, most) = (distinct[0], distinct[distinct.len() - 1]);
         let even = distinct.iter().all(|place| (place - least) % size == 0);
         let span = most - least + size;
-        let (source, length, index): (String, usize, Box<dyn Fn(i64) -> usize>) =
-            if even && span <= 2 * distinct.len() as i64 * size {
-                let length = (span / size) as usize;
-                let start = self.plus(base, least, false);
-                let pointer = self.pointer(&start);
-                let ty = format!("<{length} x i{}>", access.bits);
-                let source =
-                    self.text.value(format!("load {ty}, ptr {pointer}, align {size}{}", access.note()));
-                (source, length, Box::new(move |place| ((place - least) / size) as usize))
-            } else {
-                let (source, length) = self.load_places(base, &distinct, access);
-                let distinct = distinct.clone();
-                (source, length, Box::new(move |place| distinct.partition_point(|known| *known < place)))
-            };
+        let (source, length, index): (String, usize, Box<dyn Fn(i64) -> usize>) = if even
+            && span <= 2 * distinct.len() as i64 * size
+        {
+            let length = (span / size) as usize;
+            let start = self.plus(base, least, false);
+            let pointer = self.pointer(&start);
+            let ty = format!("<{length} x i{}>", access.bits);
+            let source = self.text.value(format!("load {ty}, ptr {pointer}, align {size}{}", access.note()));
+            (source, length, Box::new(move |place| ((place - least) / size) as usize))
+        } else {
+            let (source, length) = self.load_places(base, &distinct, access);
+            let distinct = distinct.clone();
+            (source, length, Box::new(move |place| distinct.partition_point(|known| *known < place)))
+        };
         let ty = format!("<{length} x i{}>", access.bits);
         places
             .chunks(LANES)
@@ -452,7 +454,8 @@ impl Lowering<'_> {
             vector = self.text.value(format!("insertelement {ty} {vector}, i{bits} {value}, i32 {index}"));
         }
         if run > 1 {
-            vector = self.text.value(format!("bitcast {ty} {vector} to <{} x i{}>", places.len(), access.bits));
+            vector =
+                self.text.value(format!("bitcast {ty} {vector} to <{} x i{}>", places.len(), access.bits));
         }
         (vector, places.len())
     }
@@ -465,7 +468,8 @@ impl Lowering<'_> {
             if access.count == 1 && access.bits >= 32 && is_row(&pattern, access.size()) {
                 let start = self.plus(&place.name, pattern[0], false);
                 let (pointer, chosen) = (self.pointer(&start), self.vector_of(lanes));
-                let (name, mask) = (format!("llvm.masked.load.v{LANES}i{}.p0", access.bits), integer(1, true));
+                let (name, mask) =
+                    (format!("llvm.masked.load.v{LANES}i{}.p0", access.bits), integer(1, true));
                 let align = access.size().to_string();
                 let arguments =
                     [("ptr", pointer.as_str()), ("i32", &align), (&mask, &chosen), (&ty, "zeroinitializer")];
@@ -548,10 +552,7 @@ impl Lowering<'_> {
                 value.name.clone()
             } else {
                 let vector = self.shaped(value, access.bits, true);
-                self.text.value(format!(
-                    "extractelement {} {vector}, i32 {last}",
-                    integer(access.bits, true)
-                ))
+                self.text.value(format!("extractelement {} {vector}, i32 {last}", integer(access.bits, true)))
             };
             self.text.line(format!("store i{} {name}, ptr {pointer}, align {}", access.bits, access.size()));
         }
@@ -570,11 +571,14 @@ impl Lowering<'_> {
             for (index, vector) in vectors.iter().enumerate() {
                 let place = self.plus(base, more + index as i64 * access.size(), false);
                 let pointer = self.pointer(&place);
-                let name = self.text.value(format!(
-                    "extractelement {} {vector}, i32 {lane}",
-                    integer(access.bits, true)
+                let name = self
+                    .text
+                    .value(format!("extractelement {} {vector}, i32 {lane}", integer(access.bits, true)));
+                self.text.line(format!(
+                    "store i{} {name}, ptr {pointer}, align {}",
+                    access.bits,
+                    access.size()
                 ));
-                self.text.line(format!("store i{} {name}, ptr {pointer}, align {}", access.bits, access.size()));
             }
         }
     }
@@ -603,9 +607,8 @@ impl Lowering<'_> {
         if count == 1 {
             return (vectors.remove(0), length);
         }
-        let order: Vec<String> = (0..length)
-            .map(|place| format!("i32 {}", place % count * LANES + place / count))
-            .collect();
+        let order: Vec<String> =
+            (0..length).map(|place| format!("i32 {}", place % count * LANES + place / count)).collect();
         let ty = format!("<{length} x i{bits}>");
         let mixed = self.text.value(format!(
             "shufflevector {ty} {}, {ty} poison, <{length} x i32> <{}>",
@@ -627,8 +630,12 @@ impl Lowering<'_> {
                 let start = self.plus(&place.name, pattern[0], false);
                 let (pointer, chosen) = (self.pointer(&start), self.vector_of(lanes));
                 let name = format!("llvm.masked.store.v{LANES}i{}.p0", access.bits);
-                let arguments =
-                    [(ty.as_str(), vectors[0].as_str()), ("ptr", &pointer), ("i32", &align), (&mask, &chosen)];
+                let arguments = [
+                    (ty.as_str(), vectors[0].as_str()),
+                    ("ptr", &pointer),
+                    ("i32", &align),
+                    (&mask, &chosen),
+                ];
                 return self.text.perform(&name, &arguments);
             }
         }

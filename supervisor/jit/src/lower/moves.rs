@@ -100,10 +100,9 @@ impl Lowering<'_> {
         let (first, second) = (self.operand(&operands[1], bits)?, self.operand(&operands[2], bits)?);
         if condition.kind == Kind::Uniform && first.kind == second.kind {
             let ty = integer(bits, first.kind == Kind::Varying);
-            let name = self.text.value(format!(
-                "select i1 {}, {ty} {}, {ty} {}",
-                condition.name, first.name, second.name
-            ));
+            let name = self
+                .text
+                .value(format!("select i1 {}, {ty} {}, {ty} {}", condition.name, first.name, second.name));
             return self.assign(&operands[0], first.kind, name, bits);
         }
         let word = self.word_of(&condition);

@@ -58,7 +58,8 @@ impl Lowering<'_> {
                 let lane = self.source(&operands[2], 32, false)?;
                 let lane = self.text.value(format!("and i32 {lane}, 31"));
                 let vector = self.shaped(&value, 32, true);
-                let name = self.text.value(format!("extractelement {} {vector}, i32 {lane}", integer(32, true)));
+                let name =
+                    self.text.value(format!("extractelement {} {vector}, i32 {lane}", integer(32, true)));
                 (name, Value { kind: Kind::Uniform, name: "true".into() })
             }
             (_, [Some(distance), Some(limit)]) => {
@@ -90,7 +91,12 @@ impl Lowering<'_> {
     }
 
     /// Partners that are computed: the value goes through memory.
-    fn shuffle_any(&mut self, mode: Modifier, value: &Value, operands: &[Operand]) -> Lowered<(String, Value)> {
+    fn shuffle_any(
+        &mut self,
+        mode: Modifier,
+        value: &Value,
+        operands: &[Operand],
+    ) -> Lowered<(String, Value)> {
         let ty = integer(32, true);
         let number = |value: u64| constant(32, true, value);
         let vector = self.shaped(value, 32, true);
@@ -118,8 +124,7 @@ impl Lowering<'_> {
         let source = self.text.value(format!("and {ty} {source}, {}", number(31)));
         let source = self.text.value(format!("select <{LANES} x i1> {inside}, {ty} {source}, {ty} {lanes}"));
         self.text.line(format!("store {ty} {vector}, ptr %buffer, align 32"));
-        let pointers =
-            self.text.value(format!("getelementptr i32, ptr %buffer, {ty} {source}"));
+        let pointers = self.text.value(format!("getelementptr i32, ptr %buffer, {ty} {source}"));
         let (pointer_type, mask) = (format!("<{LANES} x ptr>"), integer(1, true));
         let arguments = [
             (pointer_type.as_str(), pointers.as_str()),
@@ -127,8 +132,7 @@ impl Lowering<'_> {
             (&mask, "splat (i1 true)"),
             (&ty, "poison"),
         ];
-        let name =
-            self.text.call(&format!("llvm.masked.gather.v{LANES}i32.v{LANES}p0"), &ty, &arguments);
+        let name = self.text.call(&format!("llvm.masked.gather.v{LANES}i32.v{LANES}p0"), &ty, &arguments);
         let word = self.text.value(format!("bitcast <{LANES} x i1> {inside} to i32"));
         Ok((name, Value { kind: Kind::Varying, name: word }))
     }
