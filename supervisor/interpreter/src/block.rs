@@ -192,6 +192,10 @@ impl<'a> Room<'a> {
             *runs = true;
             native.start(index);
         }
+        if self.native.is_some() {
+            // Warps are told what they need when the interpreter takes them over.
+            return self.warps.iter_mut().for_each(|warp| warp.memory = &raw const *self.memory);
+        }
         for (warp, live) in self.warps.iter_mut().zip(&mut self.barriers.live) {
             let left = threads - warp.index * LANES as u32;
             *live = if left >= LANES as u32 { FULL } else { (1 << left) - 1 };

@@ -134,8 +134,14 @@ fn main() {
         pool.run_compiled(&compiled, &launch, &environment).expect("runs");
         let got = memory[at..at + count].to_vec();
         let wrong = expected.iter().zip(&got).filter(|(a, b)| a != b).count();
+        println!("enter {:p}", compiled.enter as *const ());
+        if let Ok(path) = std::env::var("OBJECT") {
+            let made = jit::lower(&image, name, block).expect("lowers");
+            std::fs::write(path, llvm::compile(&made.ir, &llvm::Target::host()).expect("compiles"))
+                .expect("writes");
+        }
         let mut best = f64::MAX;
-        for _ in 0..20 {
+        for _ in 0..std::env::var("TIMES").map_or(20, |it| it.parse().expect("a number")) {
             clear(&mut memory);
             let begun = Instant::now();
             pool.run_compiled(&compiled, &launch, &environment).expect("runs");

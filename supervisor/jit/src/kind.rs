@@ -43,21 +43,41 @@ pub(crate) struct Fact {
     pub kind: Kind,
     /// Low bits of the base that are zero; 64: it is zero.
     pub zeros: u32,
+    /// Bits that the value has at most in any lane, if it is not negative; 64: it may be anything.
+    pub bits: u32,
     /// The value, if it is a constant.
     pub constant: Option<u64>,
 }
 
+/// [`Fact::bits`] of a value that may be anything.
+pub(crate) const ANY: u32 = 64;
+
+/// Where the sign of a 32-bit number may be set, nothing is known.
+fn capped(bits: u32) -> u32 {
+    if bits > 31 { ANY } else { bits }
+}
+
 impl Fact {
+    /// A value of at most so many bits.
+    pub fn below(self, bits: u32) -> Fact {
+        Fact { bits: self.bits.min(bits), ..self }
+    }
+
     pub fn varying() -> Fact {
-        Fact { kind: Kind::Varying, zeros: 0, constant: None }
+        Fact { kind: Kind::Varying, zeros: 0, bits: ANY, constant: None }
     }
 
     pub fn uniform(zeros: u32) -> Fact {
-        Fact { kind: Kind::Uniform, zeros, constant: None }
+        Fact { kind: Kind::Uniform, zeros, bits: ANY, constant: None }
     }
 
     pub fn constant(value: u64) -> Fact {
-        Fact { kind: Kind::Uniform, zeros: value.trailing_zeros(), constant: Some(value) }
+        Fact {
+            kind: Kind::Uniform,
+            zeros: value.trailing_zeros(),
+            bits: capped(64 - value.leading_zeros()),
+            constant: Some(value),
+        }
     }
 }
 
@@ -122,6 +142,7 @@ pub(crate) struct Facts<'a> {
     pub patterns: &'a Patterns,
     pub kinds: Vec<Kind>,
     zeros: Vec<u32>,
+    bits: Vec<u32>,
     constants: &'a HashMap<RegisterId, u64>,
 }
 
@@ -143,6 +164,7 @@ impl<'a> Facts<'a> {
             constants,
             kinds: vec![Kind::Unset; count],
             zeros: vec![64; count],
+            bits: vec![0; count],
         }
     }
 
@@ -189,8 +211,9 @@ impl<'a> Facts<'a> {
             _ => Kind::Varying,
         };
         let zeros = self.zeros[place].min(fact.zeros);
-        let changed = (kind, zeros) != (self.kinds[place], self.zeros[place]);
-        (self.kinds[place], self.zeros[place]) = (kind, zeros);
+        let bits = self.bits[place].max(capped(fact.bits));
+        let changed = (kind, zeros, bits) != (self.kinds[place], self.zeros[place], self.bits[place]);
+        (self.kinds[place], self.zeros[place], self.bits[place]) = (kind, zeros, bits);
         changed
     }
 
@@ -217,7 +240,8 @@ impl<'a> Facts<'a> {
 
     pub fn register(&self, register: RegisterId) -> Fact {
         let constant = self.constants.get(&register).copied();
-        Fact { kind: self.kinds[register as usize], zeros: self.zeros[register as usize], constant }
+        let place = register as usize;
+        Fact { kind: self.kinds[place], zeros: self.zeros[place], bits: self.bits[place], constant }
     }
 
     fn variable(&self, index: u32) -> Fact {
@@ -241,19 +265,22 @@ impl<'a> Facts<'a> {
             TidX => self.position(0),
             TidY => self.position(1),
             TidZ => self.position(2),
-            LaneId => Fact { kind: row(), zeros: 64, constant: None },
+            LaneId => Fact { kind: row(), zeros: 64, bits: 5, constant: None },
             LanemaskEq | LanemaskLt | LanemaskLe | LanemaskGt | LanemaskGe => Fact::varying(),
+            NtidX | NtidY | NtidZ => Fact::uniform(0).below(11),
+            CtaidX | CtaidY | CtaidZ | NctaidX | NctaidY | NctaidZ => Fact::uniform(0).below(31),
             _ => Fact::uniform(0),
         }
     }
 
     fn position(&self, dimension: usize) -> Fact {
+        let bits = 32 - (self.block[dimension] - 1).leading_zeros();
         match positions(self.block, dimension) {
             Positions::Regular(bases, pattern) => {
                 let zeros = bases.iter().map(|base| u64::from(*base).trailing_zeros()).min().unwrap_or(64);
-                Fact { kind: self.patterns.kind(&pattern), zeros, constant: None }
+                Fact { kind: self.patterns.kind(&pattern), zeros, bits, constant: None }
             }
-            Positions::Irregular(_) => Fact::varying(),
+            Positions::Irregular(_) => Fact::varying().below(bits),
         }
     }
 
@@ -290,8 +317,16 @@ impl<'a> Facts<'a> {
 
     /// [`Facts::result`] of an instruction without a guard.
     pub fn value(&self, mnemonic: &Mnemonic, operands: &[Operand]) -> Fact {
-        use Op::*;
         let facts: Vec<Fact> = operands.iter().skip(1).map(|operand| self.operand(operand)).collect();
+        let bits = bits_of(mnemonic, &facts);
+        let fact = self.related(mnemonic, operands, &facts);
+        // Of a value without any bits the base is zero: it has no pattern either.
+        let zeros = if bits == 0 && fact.kind == Kind::Uniform { 64 } else { fact.zeros };
+        Fact { bits, zeros, ..fact }
+    }
+
+    fn related(&self, mnemonic: &Mnemonic, operands: &[Operand], facts: &[Fact]) -> Fact {
+        use Op::*;
         let uniform = facts.iter().all(|fact| fact.kind == Kind::Uniform);
         match mnemonic.op {
             // Loads and what lanes do together.
@@ -301,15 +336,15 @@ impl<'a> Facts<'a> {
             },
             Vote | Activemask => Fact::uniform(0),
             Redux => Fact::uniform(0),
-            Shfl => self.shuffled(mnemonic, &facts),
+            Shfl => self.shuffled(mnemonic, facts),
             Atom | Match | Elect | Tex | Suld | Tld4 | Txq | Suq => Fact::varying(),
             Mov if facts.len() == 1 && !operands[..2].iter().any(|it| matches!(it, Operand::Vector(_))) => {
                 facts[0]
             }
             Cvta => Fact { zeros: facts[0].zeros.min(4), constant: None, ..facts[0] },
-            _ if uniform => Fact::uniform(self.zeros_of(mnemonic, &facts)),
+            _ if uniform => Fact::uniform(self.zeros_of(mnemonic, facts)),
             _ if mnemonic.ty().is_some_and(Type::is_float) => Fact::varying(),
-            _ => self.patterned(mnemonic, &facts).unwrap_or(Fact::varying()),
+            _ => self.patterned(mnemonic, facts).unwrap_or(Fact::varying()),
         }
     }
 
@@ -372,7 +407,7 @@ impl<'a> Facts<'a> {
             Op::Selp => facts[0].zeros.min(facts[1].zeros),
             _ => self.zeros_of(mnemonic, facts),
         };
-        Some(Fact { kind: self.patterns.kind(&result), zeros, constant: None })
+        Some(Fact { kind: self.patterns.kind(&result), zeros, bits: ANY, constant: None })
     }
 
     /// The pattern of the product of the first two operands, one of which must be a constant (or both uniform).
@@ -423,7 +458,62 @@ impl<'a> Facts<'a> {
             _ => return None,
         };
         let zeros = if value.zeros >= 64 && mnemonic.op != Op::Or { 64 } else { zeros };
-        Some(Fact { kind: self.patterns.kind(&result), zeros, constant: None })
+        Some(Fact { kind: self.patterns.kind(&result), zeros, bits: ANY, constant: None })
+    }
+}
+
+/// How many bits an instruction's result has at most.
+fn bits_of(mnemonic: &Mnemonic, facts: &[Fact]) -> u32 {
+    use Op::*;
+    let bits = |place: usize| facts.get(place).map_or(ANY, |fact| fact.bits);
+    let constant = |place: usize| facts.get(place).and_then(|fact| fact.constant);
+    let known = |count: u64| count.min(64) as u32;
+    let plain = mnemonic.ty().is_some_and(|ty| !ty.is_float());
+    if !plain || mnemonic.has(Modifier::Hi) || mnemonic.has(Modifier::Cc) {
+        return ANY;
+    }
+    capped(match mnemonic.op {
+        Mov | Selp if facts.len() == 3 => bits(0).max(bits(1)),
+        Mov if facts.len() == 1 => bits(0),
+        Cvt => converted_bits(mnemonic, bits(0)),
+        Add => bits(0).max(bits(1)) + 1,
+        Mul => bits(0) + bits(1),
+        Mad => (bits(0) + bits(1)).max(bits(2)) + 1,
+        Or | Xor => bits(0).max(bits(1)),
+        And => bits(0).min(bits(1)),
+        Min => bits(0).max(bits(1)),
+        Max => bits(0).max(bits(1)),
+        Div if constant(1).is_some_and(|divisor| (1..1 << 31).contains(&divisor)) => bits(0),
+        Rem => bits(0),
+        Shl => constant(1).map_or(ANY, |count| bits(0) + known(count)),
+        Shr => match (constant(1), bits(0)) {
+            (Some(count), ANY) if !mnemonic.ty().is_some_and(Type::is_signed) => {
+                (8 * mnemonic.ty().map_or(8, Type::size)).saturating_sub(known(count))
+            }
+            (_, ANY) => ANY,
+            (Some(count), bits) => bits.saturating_sub(known(count)),
+            (None, bits) => bits,
+        },
+        Ld | Ldu if !mnemonic.ty().is_some_and(Type::is_signed) => 8 * mnemonic.ty().map_or(8, Type::size),
+        Popc | Clz => 7,
+        Bfe if !mnemonic.ty().is_some_and(Type::is_signed) => constant(2).map_or(ANY, known),
+        _ => ANY,
+    })
+}
+
+/// Bits of an integer of so many bits in another type.
+fn converted_bits(mnemonic: &Mnemonic, bits: u32) -> u32 {
+    let [to, from] = mnemonic.types[..] else { return ANY };
+    if to.is_float() || from.is_float() {
+        return ANY;
+    }
+    let read = if from.is_signed() { bits } else { bits.min(8 * from.size()) };
+    let room = 8 * to.size();
+    match to.is_signed() {
+        // A number that reaches the sign's place becomes negative.
+        true if read >= room => ANY,
+        true => read,
+        false => read.min(room),
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod graph;
 mod kind;
+mod linear;
 mod lower;
 mod runtime;
 mod text;

@@ -19,6 +19,7 @@ mod arithmetic;
 mod control;
 mod convert;
 mod emit;
+mod fetch;
 mod float;
 mod memory;
 mod moves;
@@ -106,6 +107,9 @@ pub(crate) struct Lowering<'a> {
     instructions: Vec<u32>,
     symbols: Vec<String>,
     refused: Vec<(u32, Refused)>,
+    groups: fetch::Groups,
+    /// Values of loads that were done with others of their group.
+    fetched: HashMap<usize, Vec<String>>,
     /// First block of each region.
     regions: Vec<usize>,
     region: usize,
@@ -161,6 +165,8 @@ impl<'a> Lowering<'a> {
             instructions: Vec::new(),
             symbols: Vec::new(),
             refused: Vec::new(),
+            groups: fetch::Groups::new(body, graph),
+            fetched: HashMap::new(),
             regions: vec![0],
             region: 0,
             words: HashMap::new(),
@@ -224,6 +230,7 @@ impl<'a> Lowering<'a> {
     fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
         (self.world, self.block) = (world, block);
         self.written.clear();
+        self.fetched.clear();
         self.mask = None;
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);

@@ -13,8 +13,8 @@ use crate::kind::{Kind, LANES, Pattern};
 use crate::text::{constant, constants, integer};
 
 /// Where an access may go.
-#[derive(Clone, Copy, PartialEq)]
-enum Room {
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Room {
     /// Device memory.
     Window,
     /// Shared memory, by offsets into it.
@@ -40,17 +40,17 @@ struct Address {
 
 /// An access of each lane.
 #[derive(Clone, Copy)]
-struct Access {
+pub(crate) struct Access {
     /// Bits of an element.
-    bits: u32,
+    pub bits: u32,
     /// Elements side by side.
-    count: usize,
+    pub count: usize,
     /// Whether what is there never changes.
-    constant: bool,
+    pub constant: bool,
 }
 
 impl Access {
-    fn size(self) -> i64 {
+    pub fn size(self) -> i64 {
         i64::from(self.bits / 8)
     }
 
@@ -58,13 +58,13 @@ impl Access {
         self.size() * self.count as i64
     }
 
-    fn note(self) -> &'static str {
+    pub fn note(self) -> &'static str {
         if self.constant { ", !invariant.load !0" } else { "" }
     }
 }
 
 /// The space that an instruction names.
-fn room(mnemonic: &Mnemonic) -> Lowered<Room> {
+pub(crate) fn room(mnemonic: &Mnemonic) -> Lowered<Room> {
     use Modifier::*;
     let spaces = [Global, Shared, SharedCta, SharedCluster, Local, Const, Param, ParamEntry, ParamFunc];
     Ok(match mnemonic.modifiers.first_of(&spaces) {
@@ -159,7 +159,7 @@ impl Lowering<'_> {
     }
 
     /// An address with some bytes more.
-    fn plus(&mut self, name: &str, more: i64, wide: bool) -> String {
+    pub(super) fn plus(&mut self, name: &str, more: i64, wide: bool) -> String {
         if more == 0 {
             return name.to_string();
         }
@@ -228,7 +228,7 @@ impl Lowering<'_> {
     }
 
     /// Whether lanes from `least` to `most` behind a base lie in a room.
-    fn inside(&mut self, room: Room, base: &str, least: i64, most: i64, access: Access) -> String {
+    pub(super) fn inside(&mut self, room: Room, base: &str, least: i64, most: i64, access: Access) -> String {
         let mut tests = Vec::new();
         if matches!(room, Room::Window | Room::Generic) {
             let offset = self.text.value(format!("sub i64 {base}, %window"));
@@ -331,6 +331,12 @@ impl Lowering<'_> {
     pub(super) fn load(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         let targets = elements(&operands[0]);
         let (access, ty) = self.access(mnemonic, targets.len())?;
+        if let Some(values) = self.fetched(self.at) {
+            for (target, name) in targets.iter().zip(values) {
+                self.assign_loaded(target, Kind::Varying, name, ty)?;
+            }
+            return Ok(());
+        }
         let address = self.address(&operands[1], room(mnemonic)?, access)?;
         let lanes = self.lanes();
         let place = self.checked(&address, access, lanes.as_deref())?;
@@ -362,7 +368,7 @@ impl Lowering<'_> {
         self.assign(target, kind, name, have)
     }
 
-    fn pointer(&mut self, address: &str) -> String {
+    pub(super) fn pointer(&mut self, address: &str) -> String {
         self.text.value(format!("inttoptr i64 {address} to ptr"))
     }
 
@@ -392,72 +398,10 @@ impl Lowering<'_> {
 
     /// A base and a pattern, all lanes executing.
     fn load_pattern(&mut self, base: &str, pattern: &Pattern, access: Access) -> Vec<String> {
-        let size = access.size();
-        // All elements of all lanes as one list of places.
-        let places: Vec<i64> = (0..access.count as i64)
-            .flat_map(|element| pattern.iter().map(move |more| more + element * size))
+        let lists: Vec<Vec<i64>> = (0..access.count as i64)
+            .map(|element| pattern.iter().map(|more| more + element * access.size()).collect())
             .collect();
-        let mut distinct = places.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let (least, most) = (distinct[0], distinct[distinct.len() - 1]);
-        let even = distinct.iter().all(|place| (place - least) % size == 0);
-        let span = most - least + size;
-        let (source, length, index): (String, usize, Box<dyn Fn(i64) -> usize>) = if even
-            && span <= 2 * distinct.len() as i64 * size
-        {
-            let length = (span / size) as usize;
-            let start = self.plus(base, least, false);
-            let pointer = self.pointer(&start);
-            let ty = format!("<{length} x i{}>", access.bits);
-            let source = self.text.value(format!("load {ty}, ptr {pointer}, align {size}{}", access.note()));
-            (source, length, Box::new(move |place| ((place - least) / size) as usize))
-        } else {
-            let (source, length) = self.load_places(base, &distinct, access);
-            let distinct = distinct.clone();
-            (source, length, Box::new(move |place| distinct.partition_point(|known| *known < place)))
-        };
-        let ty = format!("<{length} x i{}>", access.bits);
-        places
-            .chunks(LANES)
-            .map(|lanes| {
-                let chosen: Vec<usize> = lanes.iter().map(|place| index(*place)).collect();
-                if length == LANES && chosen.iter().enumerate().all(|(lane, place)| lane == *place) {
-                    return source.clone();
-                }
-                let list: Vec<String> = chosen.iter().map(|place| format!("i32 {place}")).collect();
-                self.text.value(format!(
-                    "shufflevector {ty} {source}, {ty} poison, <{LANES} x i32> <{}>",
-                    list.join(", ")
-                ))
-            })
-            .collect()
-    }
-
-    /// A vector of what lies at some ascending places. Pairs and fours that lie side by side are loaded at once.
-    fn load_places(&mut self, base: &str, places: &[i64], access: Access) -> (String, usize) {
-        let size = access.size();
-        let fits = |run: usize| {
-            run as i64 * size <= 8
-                && places.len() % run == 0
-                && places.chunks(run).all(|part| part.windows(2).all(|pair| pair[1] - pair[0] == size))
-        };
-        let run = [8, 4, 2, 1].into_iter().find(|run| fits(*run)).unwrap_or(1);
-        let (count, bits) = (places.len() / run, access.bits * run as u32);
-        let ty = format!("<{count} x i{bits}>");
-        let mut vector = String::from("poison");
-        for (index, part) in places.chunks(run).enumerate() {
-            let place = self.plus(base, part[0], false);
-            let pointer = self.pointer(&place);
-            let value =
-                self.text.value(format!("load i{bits}, ptr {pointer}, align {size}{}", access.note()));
-            vector = self.text.value(format!("insertelement {ty} {vector}, i{bits} {value}, i32 {index}"));
-        }
-        if run > 1 {
-            vector =
-                self.text.value(format!("bitcast {ty} {vector} to <{} x i{}>", places.len(), access.bits));
-        }
-        (vector, places.len())
+        self.fetch(base, &lists, access, access.size())
     }
 
     /// Any addresses, or lanes that do not all execute.
