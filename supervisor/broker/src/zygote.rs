@@ -106,8 +106,12 @@ fn execute(program: &Program, socket: &OwnedFd) -> Result<Infallible, Errno> {
     // It writes nothing there. What a library of it might write goes where complaints go, if they go anywhere.
     // SAFETY: borrowed for this call only, which says so if nothing is open there.
     let _ = dup2_stdout(unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) });
-    let nothing: [&CStr; 0] = [];
-    execveat(&program.file, c"", &[&program.name], &nothing, AtFlags::AT_EMPTY_PATH)
+    // Of the environment, only what chooses the tier: the rest is the client's and none of the engine's business.
+    let tier = std::env::var("VGPU_RUN_TIER")
+        .ok()
+        .and_then(|tier| CString::new(format!("VGPU_RUN_TIER={tier}")).ok());
+    let environment: Vec<&CStr> = tier.as_deref().into_iter().collect();
+    execveat(&program.file, c"", &[&program.name], &environment, AtFlags::AT_EMPTY_PATH)
 }
 
 /// A connected pair of packet sockets, close-on-exec. The first end, ours, never blocks: an engine that is stopped must not

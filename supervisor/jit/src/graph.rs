@@ -41,10 +41,6 @@ impl Set {
             (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| 64 * index + bit)
         })
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
 }
 
 /// How a block ends.
@@ -65,6 +61,8 @@ pub(crate) enum End {
 /// Straight code: instructions, the one that ends it apart.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
+    /// Where the interpreter goes on behind a stop.
+    behind: Vec<usize>,
     pub instructions: Range<usize>,
     /// The instruction that ends it; behind its last one if none does.
     pub end_at: usize,
@@ -101,7 +99,7 @@ impl Graph {
     pub fn live_out(&self, body: &Body, block: usize) -> Set {
         let mut live = Set::new(body.register_count as usize);
         let block = &self.blocks[block];
-        for next in block.successors() {
+        for next in block.successors().chain(block.behind.iter().copied()) {
             live.add_all(&self.live_in[next]);
         }
         if let End::Branch { predicate, .. } = block.end {
@@ -110,11 +108,7 @@ impl Graph {
         if block.end == End::Stop
             && let Some(instruction) = body.instructions.get(block.end_at)
         {
-            // The interpreter goes on from here, and may go anywhere.
             step_back(body, instruction, &mut live);
-            for more in &self.live_in {
-                live.add_all(more);
-            }
         }
         live
     }
@@ -227,14 +221,15 @@ fn blocks(body: &Body) -> Vec<Block> {
     let mut blocks: Vec<Block> =
         bounds.windows(2).map(|bound| block(body, bound[0], bound[1], &numbers)).collect();
     // Running past the end is a return.
-    blocks.push(Block { instructions: count..count, end_at: count, end: End::Exit });
+    blocks.push(Block { behind: Vec::new(), instructions: count..count, end_at: count, end: End::Exit });
     blocks
 }
 
 fn block(body: &Body, first: usize, behind: usize, numbers: &[usize]) -> Block {
     let last = &body.instructions[behind - 1];
     if !is_end(body, last) {
-        return Block { instructions: first..behind, end_at: behind, end: End::Jump(numbers[behind]) };
+        let end = End::Jump(numbers[behind]);
+        return Block { behind: Vec::new(), instructions: first..behind, end_at: behind, end };
     }
     let next = numbers[behind];
     let end = match (body.mnemonic(last).op, last.guard) {
@@ -258,7 +253,25 @@ fn block(body: &Body, first: usize, behind: usize, numbers: &[usize]) -> Block {
         (Op::Bar | Op::Barrier, None) if is_plain_barrier(body, last) => End::Barrier { next },
         _ => End::Stop,
     };
-    Block { instructions: first..behind - 1, end_at: behind - 1, end }
+    let behind_stop = if end == End::Stop { behind_stop(body, last, next, numbers) } else { Vec::new() };
+    Block { behind: behind_stop, instructions: first..behind - 1, end_at: behind - 1, end }
+}
+
+/// Where lanes go from an instruction that code does not do.
+fn behind_stop(body: &Body, instruction: &Instruction, next: usize, numbers: &[usize]) -> Vec<usize> {
+    let mut behind = vec![next];
+    let target = |label: &u32| numbers[body.labels[*label as usize].target.unwrap_or(0) as usize];
+    match (body.mnemonic(instruction).op, instruction.operands.get(1)) {
+        (Op::Brx, Some(Operand::Symbol(table, _))) => {
+            let table = body.branch_targets.iter().find(|(name, _)| name == table);
+            behind.extend(table.iter().flat_map(|(_, labels)| labels.iter().map(target)));
+        }
+        (Op::Bra, _) => {
+            behind.extend(body.labels.iter().map(|label| numbers[label.target.unwrap_or(0) as usize]))
+        }
+        _ => {}
+    }
+    behind
 }
 
 /// `bar.sync 0`, in any spelling, for all threads.

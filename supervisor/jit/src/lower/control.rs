@@ -9,6 +9,9 @@ use super::{Lowering, Queue, World};
 use crate::graph::{End, Graph, Set, roles};
 use crate::kind::Kind;
 
+/// Turns of loops that lanes which have parted get.
+const PATIENCE: u32 = 1 << 20;
+
 impl Lowering<'_> {
     /// The head of a region's loop over warps, up to its first block.
     pub(super) fn region_head(&mut self, entry: usize) {
@@ -132,6 +135,7 @@ impl Lowering<'_> {
     /// From the first world to the second: lanes go two ways.
     fn part(&mut self, word: &str, taken: Option<usize>, next: usize, queue: &mut Queue) {
         let rest = self.text.value(format!("xor i32 {word}, -1"));
+        self.text.line(format!("store i32 {PATIENCE}, ptr %patience"));
         self.set_pending(next, &rest);
         if let Some(taken) = taken {
             self.set_pending(taken, word);
@@ -165,6 +169,9 @@ impl Lowering<'_> {
     pub(super) fn enter_second(&mut self, block: usize, queue: &mut Queue) {
         let mask = self.take_pending(block);
         self.mask = Some(mask.clone());
+        if self.is_loop_head(block) {
+            self.spend_patience();
+        }
         let alike = |register: usize| self.first.facts.kinds[register] == self.second.facts.kinds[register];
         if !self.graph.live_in[block].iter().all(alike) {
             return;
@@ -177,6 +184,20 @@ impl Lowering<'_> {
         );
         self.text.line(format!("br i1 {all}, label %{label}, label %{rest}"));
         self.text.begin(&rest);
+    }
+
+    /// Whether lanes come to a block from behind it.
+    fn is_loop_head(&self, block: usize) -> bool {
+        self.graph.blocks[block..].iter().any(|behind| behind.successors().any(|next| next == block))
+    }
+
+    /// Lanes may wait for others in a loop, and only the interpreter gives each its turn.
+    fn spend_patience(&mut self) {
+        let left = self.text.value("load i32, ptr %patience");
+        let less = self.text.value(format!("sub i32 {left}, 1"));
+        self.text.line(format!("store i32 {less}, ptr %patience"));
+        let some = self.text.value(format!("icmp ne i32 {left}, 0"));
+        self.assume(&some);
     }
 
     fn end_second(&mut self, queue: &mut Queue) {
@@ -317,6 +338,7 @@ impl Lowering<'_> {
         self.text.line("%scratch_address = ptrtoint ptr %scratch to i64");
         self.text.line("%warp = alloca i32");
         self.text.line("%seen = alloca i64");
+        self.text.line("%patience = alloca i32");
         self.text.line("%buffer = alloca [256 x i8], align 32");
         for register in self.all_registers() {
             for (world, facts) in [(World::First, &self.first.facts), (World::Second, &self.second.facts)] {

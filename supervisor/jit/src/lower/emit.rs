@@ -407,7 +407,11 @@ impl Lowering<'_> {
 
     /// Stores what the interpreter needs to go on before an instruction, and returns.
     pub(super) fn write_stop(&mut self, instruction: usize) {
-        let live = self.graph.live_before(self.body, self.block, instruction);
+        let mut live = self.graph.live_before(self.body, self.block, instruction);
+        // Lanes that wait elsewhere have registers that these may not need any more.
+        for block in self.here().frontiers[self.block].iter() {
+            live.add_all(&self.graph.live_in[block]);
+        }
         for register in live.iter().map(|register| register as RegisterId) {
             if super::register_bits(self.body.register_type(register)) != 0 {
                 self.store_out(register);
