@@ -1,6 +1,7 @@
 //! Says what of LLVM 19 to link: the archives of the components that we use, in the order in which a linker wants them.
 //!
-//! By name, not `all`: all of LLVM needs libz3, of which Debian has no archive, and is three times as large.
+//! What llvm-config calls system libraries is not asked for: it names libz3, of which Debian has no archive, and which nothing that is
+//! linked from these components uses.
 
 use std::env;
 use std::path::Path;
