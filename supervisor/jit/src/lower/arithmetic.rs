@@ -195,7 +195,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Division by zero gives all ones, and the dividend as remainder; the least number by -1 gives itself, and 0.
+    /// Division by zero gives all ones, as remainder too; the least number by -1 gives itself, and 0.
     fn quotient(&mut self, op: Op, operands: &[Operand], sources: &[String], shape: Shape) -> String {
         let ty = shape.ty();
         let how = match (op, shape.signed) {
@@ -223,8 +223,8 @@ impl Lowering<'_> {
         };
         let divisor = self.text.value(format!("select {bit} {odd}, {ty} {one}, {ty} {}", sources[1]));
         let result = self.text.value(format!("{how} {ty} {}, {divisor}", sources[0]));
-        let instead = if op == Op::Div { shape.constant(u64::MAX) } else { sources[0].clone() };
-        self.text.value(format!("select {bit} {zero}, {ty} {instead}, {ty} {result}"))
+        let ones = shape.constant(u64::MAX);
+        self.text.value(format!("select {bit} {zero}, {ty} {ones}, {ty} {result}"))
     }
 
     /// Shifts by more bits than there are give zeros, or copies of the sign.

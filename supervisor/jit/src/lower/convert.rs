@@ -18,7 +18,7 @@ impl Lowering<'_> {
             return self.convert_pair(mnemonic, operands);
         }
         if (to, from) == (Type::F32, Type::Bf16) {
-            return self.widen_bf16(operands);
+            return self.widen_bf16(mnemonic, operands);
         }
         if !plain(to) || !plain(from) || operands.len() != 2 {
             return Err("a conversion between these types".into());
@@ -178,7 +178,8 @@ impl Lowering<'_> {
         let bits = 8 * to.size();
         let number = if mnemonic.has(Sat) { self.saturated(&number, bits, wide) } else { number };
         let name = self.text.value(format!("bitcast {b} {number} to {}", integer(bits, wide)));
-        let flushes = mnemonic.has(Ftz) && to == Type::F32 && !self.plan.flushes;
+        // Between equal formats the processor computes nothing, and so flushes nothing.
+        let flushes = mnemonic.has(Ftz) && to == Type::F32 && (!self.plan.flushes || from == Type::F32);
         let name = if flushes { self.flushed(&name, wide) } else { name };
         self.assign(&operands[0], kind_of(wide), name, bits)
     }
@@ -203,12 +204,13 @@ impl Lowering<'_> {
         self.assign(&operands[0], kind_of(wide), name, 32)
     }
 
-    fn widen_bf16(&mut self, operands: &[Operand]) -> Lowered<()> {
+    fn widen_bf16(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         let wide = self.is_wide(&operands[1..]);
         let source = self.source(&operands[1], 16, wide)?;
         let word = integer(32, wide);
         let whole = self.text.value(format!("zext {} {source} to {word}", integer(16, wide)));
         let name = self.text.value(format!("shl {word} {whole}, {}", constant(32, wide, 16)));
+        let name = if mnemonic.has(Modifier::Ftz) { self.flushed(&name, wide) } else { name };
         self.assign(&operands[0], kind_of(wide), name, 32)
     }
 }

@@ -16,13 +16,21 @@ impl Lowering<'_> {
         if mnemonic.modifiers.first_of(&[Rz, Rm, Rp, NaN, XorSign, AbsModifier, Relu, Oob]).is_some() {
             return Err("rounding, or a choice, of this kind".into());
         }
+        let approximate = matches!(mnemonic.op, Op::Rcp | Op::Rsqrt) && mnemonic.has(Approx);
+        if mnemonic.has(Ftz) && (ty == Type::F16 || ty == Type::F64 && approximate) {
+            return Err("flushing of this type".into());
+        }
         if ty == Type::F16 && !matches!(mnemonic.op, Op::Add | Op::Sub | Op::Mul | Op::Neg | Op::Abs) {
             return Err("not in code for f16".into());
         }
         let bits = 8 * ty.size();
         let wide = self.facts().value(mnemonic, operands).kind == Kind::Varying;
         let (from, to) = (integer(bits, wide), float(bits, wide));
-        let selects = matches!(mnemonic.op, Op::Min | Op::Max | Op::Abs | Op::Neg);
+        // What is not computed by the processor's own arithmetic it does not flush.
+        let selects = matches!(
+            mnemonic.op,
+            Op::Min | Op::Max | Op::Abs | Op::Neg | Op::Sin | Op::Cos | Op::Lg2 | Op::Ex2 | Op::Tanh
+        );
         let flushes = mnemonic.has(Ftz) && ty == Type::F32 && (!self.plan.flushes || selects);
         let mut sources = Vec::new();
         for operand in &operands[1..] {

@@ -144,7 +144,7 @@ impl Lowering<'_> {
         let bits = 8 * ty.size();
         let (x, y) = (self.source(&operands[0], bits, wide)?, self.source(&operands[1], bits, wide)?);
         if ty.is_float() {
-            if !matches!(ty, Type::F32 | Type::F64 | Type::F16) {
+            if !matches!(ty, Type::F32 | Type::F64 | Type::F16) || ty == Type::F16 && mnemonic.has(Ftz) {
                 return Err("a comparison of this type".into());
             }
             let flush = mnemonic.has(Ftz) && !self.plan.flushes && ty == Type::F32;
