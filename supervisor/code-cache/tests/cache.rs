@@ -113,7 +113,9 @@ fn every_damage_is_noticed() {
         if index % 20 == 0 {
             // And what is lost can be put again.
             file.write_all_at(&[byte ^ 0x55], index as u64).unwrap();
-            put(&home.open(), 1);
+            let cache = home.open();
+            let _ = cache.get(&key(1));
+            put(&cache, 1);
             assert_eq!(home.open().get(&key(1)), Some(object(1)), "byte {index}");
             file.write_all_at(&whole, 0).unwrap();
             file.set_len(whole.len() as u64).unwrap();
