@@ -80,11 +80,14 @@ impl Tiered {
         }
     }
 
+    /// Code for blocks of a shape: kept from another run, or made now.
     fn compile(&self, block: [u32; 3]) -> Option<Arc<Compiled>> {
-        match jit::compile(&self.image, &self.name, block, &llvm::Target::host()) {
-            Ok((compiled, _)) => Some(Arc::new(compiled)),
-            Err(_) => None,
-        }
+        let target = llvm::Target::host();
+        let made = jit::lower(&self.image, &self.name, block).ok()?;
+        let [x, y, z] = block;
+        let label = format!("{} {x}x{y}x{z}", self.name);
+        let object = crate::cache::object(&made.ir, &target, &label).ok()?;
+        made.load(&self.image, &object).ok().map(Arc::new)
     }
 }
 

@@ -136,7 +136,7 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// One that runs blocks on that many threads.
-        pub fn new(threads: usize) -> Self {
+    pub fn new(threads: usize) -> Self {
         Self::on(Tier::Interpreter, threads)
     }
 
