@@ -113,7 +113,7 @@ impl Patterns {
 /// Where the threads of each warp lie in a dimension of the block.
 pub(crate) enum Positions {
     /// A base for each warp, and a pattern.
-    Regular(Vec<u32>, Pattern),
+    Regular(Vec<u32>, Box<Pattern>),
     /// For each warp, each lane.
     Irregular(Vec<[u32; LANES]>),
 }
@@ -128,7 +128,7 @@ pub(crate) fn positions(block: [u32; 3], dimension: usize) -> Positions {
     let pattern_of = |lanes: &[u32; LANES]| lanes.map(|value| i64::from(value) - i64::from(lanes[0]));
     let pattern = pattern_of(&lanes[0]);
     if lanes.iter().all(|lanes| pattern_of(lanes) == pattern) {
-        Positions::Regular(lanes.iter().map(|lanes| lanes[0]).collect(), pattern)
+        Positions::Regular(lanes.iter().map(|lanes| lanes[0]).collect(), Box::new(pattern))
     } else {
         Positions::Irregular(lanes)
     }

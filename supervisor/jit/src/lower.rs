@@ -303,10 +303,7 @@ impl<'a> Lowering<'a> {
         if reads.iter().chain(&writes).any(odd) {
             return Err("a register of this type".into());
         }
-        self.guard = match instruction.guard {
-            None => None,
-            Some((register, negated)) => Some(self.condition(register, negated)),
-        };
+        self.guard = instruction.guard.map(|(register, negated)| self.condition(register, negated));
         let done = self.plain(instruction);
         self.guard = None;
         done

@@ -238,7 +238,7 @@ impl Lowering<'_> {
             (false, true) => "ashr",
             (false, false) => "lshr",
         };
-        if let Some(count) = self.facts().operand(&operands[2]).constant.map(u64::from) {
+        if let Some(count) = self.facts().operand(&operands[2]).constant {
             let count = count & u64::from(u32::MAX);
             if count > most && how != "ashr" {
                 return Ok(self.text.value(format!("and {ty} {value}, {}", shape.constant(0))));
@@ -315,7 +315,7 @@ impl Lowering<'_> {
     fn permute(&mut self, mnemonic: &Mnemonic, operands: &[Operand], wide: bool) -> Lowered<String> {
         use Modifier::*;
         let selector = self.facts().operand(&operands[3]).constant;
-        let plain = !mnemonic.modifiers.first_of(&[F4e, B4e, Rc8, Ecl, Ecr, Rc16]).is_some();
+        let plain = mnemonic.modifiers.first_of(&[F4e, B4e, Rc8, Ecl, Ecr, Rc16]).is_none();
         let selector = selector.filter(|selector| plain && selector & 0x8888 == 0);
         let Some(selector) = selector else { return Err("a permutation that is not known".into()) };
         let (x, y) = (self.source(&operands[1], 32, wide)?, self.source(&operands[2], 32, wide)?);

@@ -416,7 +416,7 @@ impl Lowering<'_> {
         if sources.len() == 1 && identity && wanted.len() == width {
             return chunks[sources[0]].clone();
         }
-        let mut shuffle =
+        let shuffle =
             |lowering: &mut Self, first: &str, second: &str, of: &dyn Fn(usize) -> Option<usize>| {
                 let list: Vec<String> = (0..width)
                     .map(|lane| of(lane).map_or("i32 poison".into(), |place| format!("i32 {place}")))
