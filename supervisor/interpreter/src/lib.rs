@@ -35,6 +35,7 @@
 
 mod block;
 mod code;
+mod control_word;
 mod decode;
 mod heap;
 mod image;
