@@ -319,6 +319,7 @@ impl Decoder<'_> {
             Type::Pred => self.logic_of_predicates(mnemonic, operands),
             Type::F32 => self.single(mnemonic, operands),
             Type::F64 => self.double(mnemonic, operands),
+            Type::F32x2 => self.pair_of_singles(mnemonic, operands),
             Type::F16 | Type::Bf16 | Type::F16x2 | Type::Bf16x2 => self.half(mnemonic, operands),
             _ => self.integer(mnemonic, operands),
         }

@@ -33,7 +33,6 @@ mod tests;
 use format::{Brain, Half, Narrow, Nibbles, Tensor};
 pub use fragment::transposed;
 use integer::{Bits, Numbers};
-pub use sparse::Sparsity;
 
 /// A register: a word of each lane.
 pub type Lanes = [u32; 32];
@@ -189,6 +188,20 @@ impl Multiplier {
     /// What it computes.
     pub fn product(&self) -> &Product {
         &self.product
+    }
+
+    /// As [`Multiplier::run`], of a left factor of which half the elements are left out (`mma.sp`): `a` holds the others in half
+    /// the registers, `places` says where they belong, and `selector` in which lanes it does.
+    pub fn run_sparse(
+        &self,
+        (a, places, selector): (Fragment, &Lanes, u32),
+        b: Fragment,
+        c: Fragment,
+        d: &mut [Lanes],
+    ) {
+        let [in_a, ..] = self.product.registers();
+        let full = sparse::expanded(&self.product, &a[..in_a / 2], places, selector);
+        self.run(&full.each_ref(), b, c, d);
     }
 
     /// Computes. The fragments must have the registers that [`Product::registers`] says, or more, which are not looked at.

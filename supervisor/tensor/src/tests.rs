@@ -263,8 +263,6 @@ fn doubles() {
         };
         let (a, b, c) = (fragment(in_a), fragment(in_b), fragment(in_c));
         let mut d = vec![[0; 32]; in_d];
-        let refs = |all: &'static [Doubles]| all.iter().collect::<Vec<_>>();
-        let _ = refs;
         let (ra, rb, rc): (Vec<_>, Vec<_>, Vec<_>) =
             (a.iter().collect(), b.iter().collect(), c.iter().collect());
         multiply_doubles(&product, &ra, &rb, &rc, &mut d).expect("a product of the table");
@@ -376,4 +374,89 @@ fn transposing_twice_changes_nothing() {
         }
     }
     assert_eq!(transposed(&other), matrix);
+}
+
+/// A factor that is thinned out gives the product of itself with zeros.
+#[test]
+fn thinned_factors() {
+    use Element::*;
+    let integer = Accumulator::Integer;
+    let single = Accumulator::Single;
+    // As the manual's figures have it: lanes of a group that say where elements belong.
+    for (k, a, sums, selectors) in [
+        (16, F16, single, 4),
+        (32, F16, single, 2),
+        (32, Bf16, single, 2),
+        (8, Tf32, single, 4),
+        (16, Tf32, single, 2),
+        (32, S8, integer, 2),
+        (64, U8, integer, 1),
+        (64, E4m3, single, 1),
+        (64, S4, integer, 2),
+        (128, U4, integer, 1),
+    ] {
+        for selector in 0..selectors {
+            check_thinned(product((16, 8, k), a, a, sums), selector);
+        }
+    }
+}
+
+fn check_thinned(product: Product, selector: u32) {
+    let mut random = Random(u64::from(product.shape.k) + 77);
+    let [in_a, in_b, in_c, in_d] = product.registers();
+    let kept: Vec<Lanes> = (0..in_a / 2).map(|_| random.lanes(|random| word(product.a, random))).collect();
+    let b: Vec<Lanes> = (0..in_b).map(|_| random.lanes(|random| word(product.b, random))).collect();
+    let c = accumulators(product.c, in_c, &mut random);
+    let (chunk, pairs) = match product.a {
+        Element::Tf32 => (2, false),
+        Element::S4 | Element::U4 => (8, true),
+        _ => (4, false),
+    };
+    let (bits, k) = (product.a.bits() as usize, product.shape.k as usize);
+    let (mut full, mut places) = (vec![[0u32; 32]; in_a], [0u32; 32]);
+    let lanes = match (bits, k * bits) {
+        (32, 256) | (16, 256) => 1,
+        (32, 512) | (16, 512) | (8 | 4, 256) => 2,
+        _ => 4,
+    };
+    for row in 0..16 {
+        for number in 0..k / chunk {
+            // Two different places of four, ascending; of `tf32` one of two, written as two of four.
+            let first = random.next() % 3;
+            let second = first + 1 + random.next() % (3 - first);
+            let (first, second) =
+                if chunk == 2 { (first / 2 * 2, first / 2 * 2 + 1) } else { (first, second) };
+            let bit = number * 4;
+            let (lane, shift) = match bits >= 16 {
+                true => (bit / 16, row / 8 * 16 + bit % 16),
+                false => (bit / 32 * 2 + row / 8, bit % 32),
+            };
+            places[row % 8 * 4 + selector as usize * lanes + lane] |= (first | second << 2) << shift;
+            let mut put = |from: usize, to: usize| {
+                LINES.set(16);
+                let value = element(product.a, &kept, 16, row, from);
+                let word = to * bits / 32;
+                full[word / 4 * 2 + row / 8][row % 8 * 4 + word % 4] |= value << (to * bits % 32);
+            };
+            match (chunk, pairs) {
+                (2, _) => put(number, number * 2 + first as usize / 2),
+                (_, true) => {
+                    for (at, place) in [first, second].into_iter().enumerate() {
+                        put(number * 4 + at * 2, number * 8 + place as usize * 2);
+                        put(number * 4 + at * 2 + 1, number * 8 + place as usize * 2 + 1);
+                    }
+                }
+                _ => {
+                    put(number * 2, number * 4 + first as usize);
+                    put(number * 2 + 1, number * 4 + second as usize);
+                }
+            }
+        }
+    }
+    let multiplier = Multiplier::new(product).expect("a product of the table");
+    let (mut expected, mut actual) = (vec![[0; 32]; in_d], vec![[0; 32]; in_d]);
+    multiplier.run(&references(&full), &references(&b), &references(&c), &mut expected);
+    let thinned = (&references(&kept)[..], &places, selector);
+    multiplier.run_sparse(thinned, &references(&b), &references(&c), &mut actual);
+    assert!(expected == actual, "{product:?}, selector {selector}");
 }

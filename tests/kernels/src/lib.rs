@@ -78,6 +78,7 @@ pub const SUITE: &[Source] = &[
     Source { name: "matrices", compilers: &[Compiler::NvrtcForLater] },
     Source { name: "asynchronous", compilers: &[Compiler::NvrtcForLater] },
     Source { name: "hopper", compilers: &[Compiler::NvrtcForHopper] },
+    Source { name: "blackwell", compilers: &[Compiler::NvrtcForBlackwell] },
 ];
 
 impl Source {

@@ -45,18 +45,28 @@ impl Decoder<'_> {
             return self.multiply_doubles(mnemonic, product, operands);
         }
         let multiplier = Multiplier::new(product).ok_or("this product is not implemented")?;
+        let is_sparse = mnemonic.has(Modifier::Sp) || mnemonic.has(Modifier::SpOrdered);
         let factor = |count| (count, Type::B32);
-        let a = self.fragment::<u32>(&operands[1], factor(in_a))?;
+        let a = self.fragment::<u32>(&operands[1], factor(if is_sparse { in_a / 2 } else { in_a }))?;
         let b = self.fragment::<u32>(&operands[2], factor(in_b))?;
         let c = self.fragment::<u32>(&operands[3], (in_c, word_type(product.c)))?;
         let d = self.results::<u32>(&operands[0], in_d)?;
         let control = self.float_control(mnemonic);
+        let places = match (is_sparse, operands.get(4)) {
+            (true, Some(places)) => Some(self.source_as::<u32>(places, Type::B32)?),
+            _ => None,
+        };
+        let selector = operands.get(5).and_then(|operand| self.known(operand, Type::U32)).unwrap_or(0) as u32;
         macro_rules! push {
             ($count:literal) => {
                 self.push(move |w| {
                     let mut results: [Lanes; $count] = [[0; LANES]; $count];
-                    control.during(|| {
-                        multiplier.run(&a.lanes(w), &b.lanes(w), &c.lanes(w), &mut results);
+                    let (a, b, c) = (a.lanes(w), b.lanes(w), c.lanes(w));
+                    control.during(|| match places {
+                        None => multiplier.run(&a, &b, &c, &mut results),
+                        Some(places) => {
+                            multiplier.run_sparse((&a, w.lanes(places), selector), &b, &c, &mut results)
+                        }
                     });
                     put(w, &d, &results);
                 })
@@ -145,7 +155,7 @@ pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
 fn product(mnemonic: &Mnemonic) -> Decoded<Product> {
     let of_bytes = mnemonic.has(Modifier::KindF8f6f4);
     let unknown = || format!("products of `{}` are not implemented", mnemonic.text);
-    if mnemonic.has(Modifier::BlockScale) || mnemonic.has(Modifier::Sp) || mnemonic.has(Modifier::SpOrdered) {
+    if mnemonic.has(Modifier::BlockScale) {
         return Err(unknown());
     }
     let shape = mnemonic.shape.ok_or("a product without a shape")?;
