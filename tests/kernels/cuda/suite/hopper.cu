@@ -137,3 +137,15 @@ KERNEL(hints_without_effect, int, {
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 })
 EXPECT(hints_without_effect, int, { for (int i = 0; i < n; i++) out[i] = in[i]; })
+
+// Pairs of 16 bits.
+#define PAIRED(name, text, low, high) \
+    NEAR(name, unsigned, "", { unsigned d; asm(text " %0, %1, %2;" : "=r"(d) : "r"(x), "r"(y)); return d; }, \
+        { short a = x, b = y, c = x >> 16, e = y >> 16; unsigned short ua = a, ub = b, uc = c, ue = e; return (unsigned short)(low) | (unsigned)(unsigned short)(high) << 16; })
+PAIRED(sums_of_16_bits, "add.u16x2", a + b, c + e)
+PAIRED(signed_sums_of_16_bits, "add.s16x2", a + b, c + e)
+PAIRED(least_of_16_bits, "min.u16x2", ua < ub ? ua : ub, uc < ue ? uc : ue)
+PAIRED(greatest_of_16_bits, "max.u16x2", ua > ub ? ua : ub, uc > ue ? uc : ue)
+PAIRED(signed_least_of_16_bits, "min.s16x2", a < b ? a : b, c < e ? c : e)
+PAIRED(signed_greatest_of_16_bits, "max.s16x2", a > b ? a : b, c > e ? c : e)
+PAIRED(least_but_not_negative, "min.relu.s16x2", a < 0 || b < 0 ? 0 : a < b ? a : b, c < 0 || e < 0 ? 0 : c < e ? c : e)

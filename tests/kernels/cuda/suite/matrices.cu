@@ -265,3 +265,71 @@ KERNEL(lanes_meet_for_a_product, float, {
     }
 })
 TIMES(lanes_meet_for_a_product, 16, 16)
+
+// mma.sp: of each four columns of A the first and the third are there.
+KERNEL(product_of_thinned_halves, float, {
+    Lane l = lane<Half, Half>(in);
+    unsigned a[2];
+    for (int i = 0; i < 2; i++) {
+        int row = (threadIdx.x >> 2) + 8 * i;
+        int k = (threadIdx.x & 3) * 4;
+        a[i] = Half::of(left(in, row, k)) | Half::of(left(in, row, k + 2)) << 16;
+    }
+    FLOATS(l)
+    // The lanes that are not asked say something else.
+    unsigned places = (threadIdx.x & 3) == 1 ? 0x88888888 : 0x44444444;
+    asm("mma.sp.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5},{%6,%7},{%0,%1,%2,%3},%8,0x1;"
+        : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3) : "r"(a[0]), "r"(a[1]), "r"(l.b[0]), "r"(l.b[1]), "r"(places));
+    give(out, c0, c1, c2, c3);
+})
+TERMS(product_of_thinned_halves, 16, 16, (k % 2 ? 0 : a * b))
+
+// wmma of parts of bytes.
+ON_DEVICE(
+    template <typename E, typename W> __device__ void small_tile(const int *in, float *out, bool bits)
+    {
+        const int K = bits ? 128 : 32;
+        __shared__ alignas(32) unsigned a[8 * 4];
+        __shared__ alignas(32) unsigned b[8 * 4];
+        __shared__ alignas(32) int c[64];
+        int words = K * W::bits / 32;
+        for (int i = threadIdx.x; i < 8 * words; i += 32) {
+            a[i] = left_word<W>(in, i / words, i % words);
+            b[i] = right_word<W>(in, i % words, i / words);
+        }
+        for (int i = threadIdx.x; i < 64; i += 32) c[i] = addend(in, i / 8, i % 8);
+        __syncwarp();
+        E::multiply(a, b, c);
+        __syncwarp();
+        for (int i = threadIdx.x; i < 64; i += 32) out[i] = (float)c[i];
+    }
+    struct OfNibbles {
+        static __device__ void multiply(unsigned *a, unsigned *b, int *c)
+        {
+            wmma::fragment<wmma::matrix_a, 8, 8, 32, wmma::experimental::precision::s4, wmma::row_major> fa;
+            wmma::fragment<wmma::matrix_b, 8, 8, 32, wmma::experimental::precision::s4, wmma::col_major> fb;
+            wmma::fragment<wmma::accumulator, 8, 8, 32, int> fc;
+            wmma::load_matrix_sync(fa, a, 32);
+            wmma::load_matrix_sync(fb, b, 32);
+            wmma::load_matrix_sync(fc, c, 8, wmma::mem_row_major);
+            wmma::mma_sync(fc, fa, fb, fc);
+            wmma::store_matrix_sync(c, fc, 8, wmma::mem_row_major);
+        }
+    };
+    struct OfBits {
+        static __device__ void multiply(unsigned *a, unsigned *b, int *c)
+        {
+            wmma::fragment<wmma::matrix_a, 8, 8, 128, wmma::experimental::precision::b1, wmma::row_major> fa;
+            wmma::fragment<wmma::matrix_b, 8, 8, 128, wmma::experimental::precision::b1, wmma::col_major> fb;
+            wmma::fragment<wmma::accumulator, 8, 8, 128, int> fc;
+            wmma::load_matrix_sync(fa, a, 128);
+            wmma::load_matrix_sync(fb, b, 128);
+            wmma::load_matrix_sync(fc, c, 8, wmma::mem_row_major);
+            wmma::bmma_sync(fc, fa, fb, fc, wmma::experimental::bmmaBitOpXOR, wmma::experimental::bmmaAccumulateOpPOPC);
+            wmma::store_matrix_sync(c, fc, 8, wmma::mem_row_major);
+        }
+    };)
+KERNEL(tile_of_nibbles, float, { small_tile<OfNibbles, Nibble>(in, out, false); })
+TIMES(tile_of_nibbles, 8, 32)
+KERNEL(tile_of_bits, float, { small_tile<OfBits, Bit>(in, out, true); })
+TERMS(tile_of_bits, 8, 128, ((a ^ b) & 1))
