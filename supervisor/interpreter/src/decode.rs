@@ -20,7 +20,6 @@ mod matrix_memory;
 mod memory;
 mod moves;
 mod operands;
-mod pairs;
 mod rounding;
 mod stack;
 mod texture;
@@ -320,7 +319,6 @@ impl Decoder<'_> {
             Type::Pred => self.logic_of_predicates(mnemonic, operands),
             Type::F32 => self.single(mnemonic, operands),
             Type::F64 => self.double(mnemonic, operands),
-            Type::U16x2 | Type::S16x2 => self.pair_of_integers(mnemonic, operands),
             Type::F32x2 => self.pair_of_singles(mnemonic, operands),
             Type::F16 | Type::Bf16 | Type::F16x2 | Type::Bf16x2 => self.half(mnemonic, operands),
             _ => self.integer(mnemonic, operands),
