@@ -208,7 +208,8 @@ fn rows_of(w: &mut Warp, addresses: Addresses, rows: usize, origin: Origin) -> O
     check(w, &at, ROW, region, origin)?;
     // A warp with fewer lanes: rows whose lanes are not there were not checked.
     if w.mask != u32::MAX {
-        let missing = (0..rows).find(|row| !w.memory().allows(at[*row], ROW) || at[*row] % ROW != 0);
+        let missing =
+            (0..rows).find(|row| !w.memory().allows(at[*row], ROW) || !at[*row].is_multiple_of(ROW));
         if let Some(row) = missing {
             w.fail(FaultKind::IllegalAddress, at[row], row, origin);
             return None;
