@@ -122,8 +122,8 @@ impl Decoder<'_> {
     pub(super) fn video(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         let [result_type, a_type, b_type] = match mnemonic.types[..] {
             [result, a, b] => [result, a, b],
-            // A comparison's result is a number without a sign.
-            [a, b] if mnemonic.op == Op::Vset => [Type::U32, a, b],
+            // Truth is compared with the third source as what the first source is.
+            [a, b] if mnemonic.op == Op::Vset => [if a.is_signed() { Type::S32 } else { Type::U32 }, a, b],
             _ => return Err("this form of a video instruction is not implemented".into()),
         };
         let (result, target) = Part::of(&operands[0])?;
@@ -154,9 +154,15 @@ impl Decoder<'_> {
         if video.op == Op::Vmad {
             // The sum has a sign if one of the factors has; it takes more than 64 bits.
             let signed = a_signed || b_signed;
+            let plus_one = i128::from(mnemonic.has(Modifier::Po));
+            let scale = match mnemonic.modifiers.first_of(&[Modifier::Shr7, Modifier::Shr15]) {
+                Some(Modifier::Shr7) => 7,
+                Some(_) => 15,
+                None => 0,
+            };
             return self.ternary(&[target, a, b, third], move |a: u32, b: u32, c: u32| {
                 let product = i128::from(a_part.read(a, a_signed)) * i128::from(b_part.read(b, b_signed));
-                let sum = product + i128::from(Part::WHOLE.read(c, signed));
+                let sum = (product + i128::from(Part::WHOLE.read(c, signed)) + plus_one) >> scale;
                 let (low, high) =
                     if signed { (i32::MIN.into(), i32::MAX.into()) } else { (0, u32::MAX.into()) };
                 (if video.saturates { sum.clamp(low, high) } else { sum }) as u32
