@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 mod deaths;
 mod graphs;
 mod limits;
+mod virtual_memory;
 mod ways;
 
 /// One test at a time: the machine's shared memory is measured.

@@ -252,10 +252,10 @@ impl Engine {
 
     /// Maps a grant, or gives it back and answers the `errno`.
     fn accept(&self, connection: &Connection, grant: &control::Allocation) -> Result<Mapped, i32> {
-        match mapping::map(grant, self.in_window(grant.address, grant.length)) {
+        match mapping::map(grant, self.in_window(grant.address, grant.length), true) {
             Ok(mapped) => {
                 lock(&self.grants).insert(mapped.address, mapped);
-                self.newest_grant.fetch_max(mapped.map_sequence, Ordering::AcqRel);
+                self.follow(&mapped);
                 Ok(mapped)
             }
             Err(error) => {
@@ -272,7 +272,13 @@ impl Engine {
         connection.call(&control::Free { address }).map(drop)
     }
 
-    fn in_window(&self, address: u64, length: u64) -> bool {
+    /// Commands from now on wait until the engine has mapped this too.
+    pub(crate) fn follow(&self, mapped: &Mapped) {
+        self.newest_grant.fetch_max(mapped.map_sequence, Ordering::AcqRel);
+    }
+
+    /// Whether the addresses are reserved for device memory: nothing else can be there.
+    pub fn in_window(&self, address: u64, length: u64) -> bool {
         self.reserved.start <= address && address.saturating_add(length) <= self.reserved.end
     }
 

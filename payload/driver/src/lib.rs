@@ -34,6 +34,7 @@ pub mod stream;
 pub mod texture;
 pub mod texture_reference;
 pub mod user_object;
+pub mod virtual_memory;
 
 pub use api::{CuResult, Cuda};
 pub use init::{Driver, get};

@@ -58,9 +58,9 @@ impl Engine {
         packet::send(self.socket.as_fd(), message, &[], descriptors)
     }
 
-    /// Hands a grant to the engine.
-    pub fn map(&self, address: u64, length: u64, sequence: u32, memory: &OwnedFd) -> Result<(), Errno> {
-        self.send(&Map { address, length, sequence, reserved: 0 }, &[memory.as_raw_fd()])
+    /// Hands memory to the engine.
+    pub fn map(&self, order: &Map, memory: &OwnedFd) -> Result<(), Errno> {
+        self.send(order, &[memory.as_raw_fd()])
     }
 
     /// Takes a grant back.
@@ -304,6 +304,7 @@ impl Broker {
         self.events.extend(session.engine.end(process, false));
         session.engine.kill();
         self.exports.forget_process(process);
+        self.physical.forget_process(process, &mut self.ledger, &mut self.reclaimer);
         let peak = self.ledger.forget(process);
         let (kernels, kernel_nanoseconds) = session.engine.work_done();
         for grant in session.into_own_grants() {

@@ -36,6 +36,10 @@ pub struct Session {
     pub engine: Engine,
     pub space: AddressSpace,
     grants: BTreeMap<u64, Grant>,
+    /// Addresses that are kept free of grants, and their length.
+    pub reservations: BTreeMap<u64, u64>,
+    /// What is mapped in them: address, length and the physical memory's number.
+    pub placed: BTreeMap<u64, (u64, u64)>,
     /// Bytes of the grants that are this session's own.
     promised: u64,
     /// Devices on which it was charged for a context.
@@ -54,6 +58,8 @@ impl Session {
             engine,
             space: AddressSpace::new(window),
             grants: BTreeMap::new(),
+            reservations: BTreeMap::new(),
+            placed: BTreeMap::new(),
             promised: 0,
             entered: BTreeSet::new(),
             map_sequence: 0,
@@ -77,6 +83,16 @@ impl Session {
         let grant = self.grants.remove(&address)?;
         self.promised -= grant.own_bytes();
         Some(grant)
+    }
+
+    /// Whether memory may be mapped there: inside one reservation, where nothing is, or exactly where something is.
+    pub fn has_place(&self, address: u64, length: u64) -> bool {
+        let Some(end) = address.checked_add(length) else { return false };
+        let reservation = self.reservations.range(..=address).next_back();
+        let inside = reservation.is_some_and(|(start, reserved)| end <= start + reserved);
+        let before = self.placed.range(..end).next_back();
+        let free = before.is_none_or(|(start, (placed, _))| start + placed <= address);
+        inside && (free || self.placed.get(&address).is_some_and(|(placed, _)| *placed == length))
     }
 
     /// Bytes that it may touch, whether or not it has done so.

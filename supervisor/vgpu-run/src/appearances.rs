@@ -3,7 +3,7 @@
 //! The answers are the overlay's; here they are put into the caller's memory.
 
 use std::collections::HashSet;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use notification::{Reply, Request};
 use overlay::installed::{FileFacts, directory_records};
@@ -90,7 +90,8 @@ impl Listings {
         let path = procfs::read_link(&format!("{}/fd/{descriptor}", request.tid));
         let listed = path.ok().and_then(|path| path.to_str().map(|path| overlay.listing(path)));
         let Some(listed) = listed.filter(|listed| !listed.is_empty()) else { return Reply::Continue };
-        let Ok(directory) = duplicate(tgid, descriptor) else { return Reply::Continue };
+        let duplicate = PidFd::open(tgid).and_then(|process| process.descriptor(descriptor as i32));
+        let Ok(directory) = duplicate else { return Reply::Continue };
         // The position is in the open file, which we share now, so the caller goes on from where we stop.
         let mut records = vec![0u8; (capacity as usize).min(1 << 16)];
         // SAFETY: the kernel writes at most `records.len()` bytes.
@@ -112,15 +113,4 @@ impl Listings {
             }
         }
     }
-}
-
-fn duplicate(tgid: i32, descriptor: u64) -> std::io::Result<OwnedFd> {
-    let process = PidFd::open(tgid)?;
-    // SAFETY: the call takes numbers.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_fd().as_raw_fd(), descriptor, 0) };
-    if result < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    // SAFETY: the kernel just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(result as i32) })
 }
