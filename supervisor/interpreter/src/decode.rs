@@ -79,6 +79,7 @@ pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
         functions,
         pointers,
         static_shared: program.static_shared,
+        uses_reserved_shared: program.uses_reserved_shared(),
         parameter_bytes: entry.parameter_bytes(),
         flush: program.flush,
         max_threads: entry.required_threads.or(entry.max_threads).map_or(1024, product),

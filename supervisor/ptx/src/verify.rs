@@ -153,6 +153,7 @@ impl Place<'_> {
             }
             Operand::Part(register, _) if parts => self.body.verify_register(*register, ty, false),
             _ if written => Err("the destination can't be written".into()),
+            Operand::Negated(operand) if self.mnemonic.op == Op::Vmad => self.value(operand, ty, parts),
             Operand::NotRegister(register) => match ty {
                 Type::Pred => self.body.verify_register(*register, ty, false),
                 _ => Err(format!("`.{ty}` can't be negated")),
