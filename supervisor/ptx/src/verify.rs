@@ -47,7 +47,8 @@ impl Body {
         for (slot, operand) in form.operands.iter().zip(operands) {
             self.verify_operand(slot, mnemonic, operand)?;
         }
-        if mnemonic.op == Op::Mov { self.verify_mov(mnemonic, operands) } else { Ok(()) }
+        let packs = mnemonic.op == Op::Mov && mnemonic.vector() == 1;
+        if packs { self.verify_mov(mnemonic, operands) } else { Ok(()) }
     }
 
     fn verify_operand(&self, slot: &Slot, mnemonic: &Mnemonic, operand: &Operand) -> Result<(), String> {
