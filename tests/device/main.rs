@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 mod deaths;
 mod graphs;
 mod limits;
+mod shared_events;
 mod virtual_memory;
 mod ways;
 

@@ -161,13 +161,26 @@ impl Engine {
         self.wait_until(|| self.completed(stream) >= sequence)
     }
 
+    /// Streams that have ever had a command, each with the sequence number of its newest.
+    pub fn submitted_so_far(&self) -> Vec<(u32, u64)> {
+        let producer = lock(&self.producer);
+        producer.used.iter().map(|stream| (*stream, producer.sequences[*stream as usize])).collect()
+    }
+
     /// Waits for everything that was submitted to any stream so far.
     pub fn wait_all(&self) -> Result<(), EngineGone> {
-        let submitted: Vec<(u32, u64)> = {
-            let producer = lock(&self.producer);
-            producer.used.iter().map(|stream| (*stream, producer.sequences[*stream as usize])).collect()
-        };
-        submitted.into_iter().try_for_each(|(stream, sequence)| self.wait(stream, sequence))
+        self.submitted_so_far().into_iter().try_for_each(|(stream, sequence)| self.wait(stream, sequence))
+    }
+
+    /// Waits for what other processes bring about, and rings no bell here. `done` is asked again and again, less and less often.
+    pub fn wait_for_others(&self, done: impl Fn() -> bool) -> Result<(), EngineGone> {
+        let mut pause = Duration::from_micros(20);
+        while !self.spin_until(&done) {
+            self.check()?;
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(1));
+        }
+        self.check()
     }
 
     // ----- events
@@ -245,8 +258,13 @@ impl Engine {
     }
 
     /// Maps memory that another process exported.
-    pub fn import(&self, connection: &Connection, token: [u8; 32]) -> Result<Mapped, Status> {
-        let grant = connection.call(&control::ImportMemory { token })?;
+    pub fn import(
+        &self,
+        connection: &Connection,
+        token: [u8; 32],
+        kind: MemoryKind,
+    ) -> Result<Mapped, Status> {
+        let grant = connection.call(&control::ImportMemory { token, kind: kind as u32, reserved: 0 })?;
         self.accept(connection, &grant).map_err(|_| Status::OutOfMemory)
     }
 

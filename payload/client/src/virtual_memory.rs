@@ -48,8 +48,7 @@ impl Engine {
         length: u64,
         writable: bool,
     ) -> Result<(), Status> {
-        let order =
-            control::MapPhysical { number, address, length, writable: writable.into(), reserved: 0 };
+        let order = control::MapPhysical { number, address, length, writable: writable.into(), reserved: 0 };
         let grant = connection.call(&order)?;
         let mapped = mapping::map(&grant, true, writable).map_err(|_| {
             let _ = connection.call(&control::UnmapPhysical { address });

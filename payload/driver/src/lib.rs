@@ -30,6 +30,7 @@ pub mod occupancy;
 pub mod operation;
 pub mod pool;
 pub mod registered;
+mod shared_event;
 pub mod stream;
 pub mod texture;
 pub mod texture_reference;

@@ -318,7 +318,7 @@ pub fn export(address: u64) -> Cuda<Exported> {
 pub fn import(exported: Exported) -> Cuda<u64> {
     let context = context::current()?;
     let connection = get()?.connection();
-    let mapped = context.engine.import(connection, exported.token).map_err(status)?;
+    let mapped = context.engine.import(connection, exported.token, MemoryKind::Device).map_err(status)?;
     let Exported { offset, length, .. } = exported;
     if length == 0 || offset.checked_add(length).is_none_or(|end| end > mapped.length) {
         let _ = context.engine.free(connection, mapped.address);
@@ -363,8 +363,16 @@ pub(crate) fn insert_mapping(
     with_tables(|tables| {
         tables.ids += 1;
         let id = tables.ids;
-        let allocation =
-            Allocation { length, kind, device, id, physical, access: 0, handle_types, ..Allocation::default() };
+        let allocation = Allocation {
+            length,
+            kind,
+            device,
+            id,
+            physical,
+            access: 0,
+            handle_types,
+            ..Allocation::default()
+        };
         tables.by_address.insert(address, allocation);
     });
 }
@@ -388,8 +396,7 @@ pub fn copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     if length == 0 {
         return context::check(&stream.engine);
     }
-    let (to_device, from_device) =
-        (engine_sees(target, length, WRITE), engine_sees(source, length, READ));
+    let (to_device, from_device) = (engine_sees(target, length, WRITE), engine_sees(source, length, READ));
     check_range(&stream.engine, target, length, WRITE)?;
     check_range(&stream.engine, source, length, READ)?;
     if to_device && from_device {

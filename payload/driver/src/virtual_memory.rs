@@ -182,8 +182,7 @@ pub fn reserve(length: u64, alignment: u64, wish: u64, flags: u64) -> Cuda<u64> 
     let mut tables = lock(&TABLES);
     // A wish that is none of ours is no error: the address is a hint.
     let wish = if wish.is_multiple_of(GRANULARITY.max(alignment)) { wish } else { 0 };
-    let address =
-        engine.reserve_addresses(driver.connection(), length, alignment, wish).map_err(status)?;
+    let address = engine.reserve_addresses(driver.connection(), length, alignment, wish).map_err(status)?;
     tables.reservations.insert(address, length);
     Ok(address)
 }

@@ -3,6 +3,8 @@
 //! The request number is ours alone, so the seccomp filter traps exactly it, and the block carries a cookie, so the
 //! broker need not look up which file the descriptor names (that look-up costs more than the call).
 
+use std::sync::atomic::AtomicU64;
+
 use bytemuck::{Pod, Zeroable};
 
 /// `_IOWR('V', 0x90, 64)`: no driver in the kernel uses type 'V' with this number and size.
@@ -267,6 +269,24 @@ pub enum MemoryKind {
     Host = 2,
     /// Managed memory; counted against the device.
     Managed = 3,
+    /// The state of an event that processes share: a [`SharedEvent`]. Not counted against the device.
+    Event = 4,
+}
+
+/// An event that processes share, at the beginning of memory of its own.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct SharedEvent {
+    /// Number of the newest record that a client has submitted.
+    pub submitted: AtomicU64,
+    /// The largest number of a record that an engine has come to; raised to `submitted` by the broker when a process that
+    /// shares the event ends, as its records will never come.
+    pub reached: AtomicU64,
+}
+
+impl SharedEvent {
+    /// Offset of [`SharedEvent::reached`].
+    pub const REACHED: u64 = std::mem::offset_of!(SharedEvent, reached) as u64;
 }
 
 /// A piece of memory at an address of the broker's choice, equal in client and engine.
@@ -329,6 +349,10 @@ pub struct ExportedMemory {
 pub struct ImportMemory {
     /// From [`ExportedMemory`].
     pub token: [u8; 32],
+    /// What it has to be: a [`MemoryKind`] as a number.
+    pub kind: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Keep addresses of the window free of grants (`cuMemAddressReserve`).

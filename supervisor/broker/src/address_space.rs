@@ -28,8 +28,7 @@ impl AddressSpace {
     pub fn take_aligned(&mut self, length: u64, alignment: u64) -> Option<u64> {
         let alignment = alignment.max(ALIGNMENT);
         let (next, start) = (self.next, self.window.start);
-        let address =
-            self.fit(next, length, alignment).or_else(|| self.fit(start, length, alignment))?;
+        let address = self.fit(next, length, alignment).or_else(|| self.fit(start, length, alignment))?;
         self.used.insert(address, length);
         self.next = after(address, length);
         Some(address)

@@ -105,7 +105,9 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) 
         }
         EnterDevice::NUMBER => enter_device(broker, caller.process(), fixed(input)?),
         ReserveAddresses::NUMBER => virtual_memory::reserve(broker, caller.process(), fixed(input)?),
-        ReleaseAddresses::NUMBER => virtual_memory::release_addresses(broker, caller.process(), fixed(input)?),
+        ReleaseAddresses::NUMBER => {
+            virtual_memory::release_addresses(broker, caller.process(), fixed(input)?)
+        }
         CreatePhysical::NUMBER => virtual_memory::create(broker, caller.process(), fixed(input)?),
         ReleasePhysical::NUMBER => virtual_memory::release(broker, caller.process(), fixed(input)?),
         MapPhysical::NUMBER => virtual_memory::map(broker, caller, fixed(input)?),
@@ -218,7 +220,8 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
     let length = order.length.checked_next_multiple_of(PAGE).ok_or(Status::OutOfMemory)?;
     let (memory, charged) = back(broker, process, order.device, kind, length)?;
     let memory = std::sync::Arc::new(memory);
-    let granted = grant(broker, caller, Grant { length, device: order.device, charged, imported: false, memory });
+    let granted =
+        grant(broker, caller, Grant { length, device: order.device, kind, charged, imported: false, memory });
     if granted.is_err() {
         broker.ledger.release(order.device, process, charged);
     }
@@ -235,7 +238,7 @@ pub(crate) fn back(
 ) -> Result<(OwnedFd, u64), Status> {
     let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
     let can_be_backed = broker.can_back(session, length);
-    let charged = if kind == MemoryKind::Host { 0 } else { length };
+    let charged = if matches!(kind, MemoryKind::Device | MemoryKind::Managed) { length } else { 0 };
     if !can_be_backed || broker.ledger.charge(device, process, charged).is_err() {
         let text = match can_be_backed {
             true => format!("device {device} has not that much left"),
@@ -282,6 +285,8 @@ fn free(broker: &mut Broker, process: u32, order: control::Free) -> Answer {
     broker.ledger.release(grant.device, process, grant.charged);
     if !grant.imported {
         broker.exports.forget(process, order.address);
+    }
+    if grant.is_to_be_reclaimed() {
         broker.reclaimer.reclaim(grant.memory, grant.length);
     }
     Ok(Vec::new())
@@ -294,6 +299,7 @@ fn export(broker: &mut Broker, process: u32, order: control::ExportMemory) -> An
         owner: process,
         address: order.address,
         device: grant.device,
+        kind: grant.kind,
         length: grant.length,
         memory: grant.memory.clone(),
     };
@@ -302,9 +308,9 @@ fn export(broker: &mut Broker, process: u32, order: control::ExportMemory) -> An
 }
 
 fn import(broker: &mut Broker, caller: &dyn Caller, order: control::ImportMemory) -> Answer {
-    let export = broker.exports.find(&order.token).ok_or(Status::NotFound)?.clone();
-    let Export { device, length, memory, .. } = export;
-    grant(broker, caller, Grant { length, device, charged: 0, imported: true, memory })
+    let export = broker.exports.find(&order.token).filter(|export| export.kind as u32 == order.kind);
+    let Export { device, kind, length, memory, .. } = export.ok_or(Status::NotFound)?.clone();
+    grant(broker, caller, Grant { length, device, kind, charged: 0, imported: true, memory })
 }
 
 fn note(broker: &mut Broker, process: u32, input: &[u8]) -> Answer {

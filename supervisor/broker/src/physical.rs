@@ -215,12 +215,7 @@ mod tests {
             let mut memories = PhysicalMemories::default();
             let memory = memory::create(c"vgpu-test", LENGTH).expect("memfd");
             assert_eq!(memories.enter(7, 0, MemoryKind::Device, LENGTH, memory), 1);
-            Desk {
-                memories,
-                ledger,
-                reclaimer: Reclaimer::default(),
-                watch: Watch::new().expect("epoll"),
-            }
+            Desk { memories, ledger, reclaimer: Reclaimer::default(), watch: Watch::new().expect("epoll") }
         }
 
         fn release(&mut self, process: u32) -> bool {
@@ -228,8 +223,7 @@ mod tests {
         }
 
         fn import(&mut self, descriptor: &OwnedFd, process: u32) -> Option<u64> {
-            let found =
-                self.memories.import(descriptor, process, &mut self.ledger, &mut self.reclaimer)?;
+            let found = self.memories.import(descriptor, process, &mut self.ledger, &mut self.reclaimer)?;
             Some(found.0)
         }
 

@@ -16,6 +16,7 @@ use crate::memory;
 pub struct Grant {
     pub length: u64,
     pub device: u32,
+    pub kind: MemoryKind,
     /// Bytes charged to the device; 0 for host memory and for imports.
     pub charged: u64,
     /// Somebody else's memory: not ours to punch out.
@@ -24,6 +25,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether nobody else has use for it once its session lets go of it. An event's page lasts as long as it is mapped.
+    pub fn is_to_be_reclaimed(&self) -> bool {
+        !self.imported && self.kind != MemoryKind::Event
+    }
+
     fn own_bytes(&self) -> u64 {
         if self.imported { 0 } else { self.length }
     }
@@ -106,14 +112,14 @@ impl Session {
         own.map(|grant| grant.length.saturating_sub(memory::resident(&*grant.memory))).sum()
     }
 
-    /// Memory that is to be given back at its end.
-    pub fn into_own_grants(self) -> impl Iterator<Item = Grant> {
-        self.grants.into_values().filter(|grant| !grant.imported)
+    /// All its memory, at its end.
+    pub fn into_grants(self) -> impl Iterator<Item = Grant> {
+        self.grants.into_values()
     }
 }
 
 /// The kind with this number.
 pub fn memory_kind(number: u32) -> Option<MemoryKind> {
     use MemoryKind::*;
-    [Device, Host, Managed].into_iter().find(|kind| *kind as u32 == number)
+    [Device, Host, Managed, Event].into_iter().find(|kind| *kind as u32 == number)
 }

@@ -8,9 +8,9 @@ use std::os::fd::AsFd;
 use wire::control::{self, Status};
 use wire::engine::Map;
 
+use crate::Broker;
 use crate::call::{Answer, Caller, PAGE, back, plain};
 use crate::session::{Session, memory_kind};
-use crate::Broker;
 
 fn session(broker: &mut Broker, process: u32) -> Result<&mut Session, Status> {
     broker.sessions.get_mut(&process).ok_or(Status::NotFound)
@@ -24,7 +24,8 @@ pub fn reserve(broker: &mut Broker, process: u32, order: control::ReserveAddress
     }
     let session = session(broker, process)?;
     let wished = (wish != 0).then(|| session.space.take_at(wish, length, alignment)).flatten();
-    let address = wished.or_else(|| session.space.take_aligned(length, alignment)).ok_or(Status::OutOfMemory)?;
+    let address =
+        wished.or_else(|| session.space.take_aligned(length, alignment)).ok_or(Status::OutOfMemory)?;
     session.reservations.insert(address, length);
     plain(&control::Addresses { address })
 }

@@ -87,7 +87,13 @@ mod tests {
 
     #[test]
     fn source_survives_its_number() {
-        for source in [Source::Client(7), Source::Engine(u32::MAX), Source::EngineSocket(1), Source::Zygote, Source::Export(9)] {
+        for source in [
+            Source::Client(7),
+            Source::Engine(u32::MAX),
+            Source::EngineSocket(1),
+            Source::Zygote,
+            Source::Export(9),
+        ] {
             assert_eq!(Source::decode(source.encode()), source);
         }
     }

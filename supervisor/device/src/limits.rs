@@ -19,7 +19,6 @@ pub const CPU_ENGINE: &[(usize, i32, &str)] = &[
     (119, 0, "handle types of memory pools"),
     (120, 0, "thread-block clusters"),
     (124, 0, "device memory by DMA-BUF"),
-    (125, 0, "IPC events"),
     (127, 0, "tensor maps"),
     (128, 0, "fabric handles"),
     (129, 0, "unified function pointers"),
