@@ -42,12 +42,15 @@ clients: build
 	scripts/setup test
 	scripts/clients
 
+# BENCH_FLAGS=saxpy measures the kernels' rows of that name alone; `--processes 9` takes more samples.
 bench: build
-	scripts/setup test
+	scripts/setup bench
 	$(CARGO) build --release --locked -p tests -p benchmarks --bins
-	$(RELEASE)/bench-getting-in $(BENCH_FLAGS)
+ifndef BENCH_FLAGS
+	$(RELEASE)/bench-getting-in --quick
 	$(RELEASE)/bench-device
-	$(RELEASE)/benchmarks
+endif
+	$(RELEASE)/benchmarks $(BENCH_FLAGS)
 
 lint:
 	$(CARGO) fmt --all --check

@@ -41,6 +41,13 @@ fn below_a_static_parent() {
 }
 
 #[test]
+fn below_the_seccomp_profile_of_a_container() {
+    let profile = workshop::target("container_profile").expect("a C compiler");
+    let [program, part] = client();
+    check(launch_path(program).options(CARD).arguments([part]).through([profile]));
+}
+
+#[test]
 fn as_another_user() {
     if !can_be_nobody() {
         return;

@@ -5,12 +5,13 @@
 
 use std::os::fd::AsFd;
 
+use nix::errno::Errno;
 use wire::control::{self, Status};
 use wire::engine::Map;
 
-use crate::Broker;
 use crate::call::{Answer, Caller, PAGE, back, plain};
 use crate::session::{Session, memory_kind};
+use crate::{Broker, Event};
 
 fn session(broker: &mut Broker, process: u32) -> Result<&mut Session, Status> {
     broker.sessions.get_mut(&process).ok_or(Status::NotFound)
@@ -97,7 +98,15 @@ pub fn export(broker: &mut Broker, caller: &dyn Caller, order: control::ExportPh
 pub fn import(broker: &mut Broker, caller: &dyn Caller, order: control::ImportPhysical) -> Answer {
     let process = caller.process();
     session(broker, process)?;
-    let descriptor = caller.descriptor(order.descriptor).map_err(|_| Status::NotFound)?;
+    let descriptor = caller.descriptor(order.descriptor).map_err(|errno| {
+        if errno == Errno::EBADF {
+            return Status::NotFound;
+        }
+        let kind = control::NoteKind::Unsupported as u32;
+        let text = format!("import of shared memory: its descriptor can't be looked at: {}", errno.desc());
+        broker.events.push(Event::Note { process, kind, caller: 0, value: 0, text });
+        Status::NotSupported
+    })?;
     let (ledger, reclaimer) = (&mut broker.ledger, &mut broker.reclaimer);
     let imported = broker.physical.import(&descriptor, process, ledger, reclaimer);
     let (number, physical) = imported.ok_or(Status::NotFound)?;

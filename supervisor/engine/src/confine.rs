@@ -64,6 +64,10 @@ fn drop_capabilities() -> Result<(), Errno> {
 }
 
 /// System calls of a computing process: memory, threads, time, and the descriptors it already has.
+///
+/// A compiler is no more than that: LLVM is linked in and opens nothing, and `mmap` and `mprotect` come with any protection, as code
+/// is mapped for writing and protected for execution after that. What keeps a wild kernel from making code of its own is that
+/// nobody calls `mprotect` for it, not this list: whoever can make system calls here has had code of its own before.
 const ALLOWED: &[libc::c_long] = &[
     libc::SYS_mmap,
     libc::SYS_munmap,
@@ -109,4 +113,52 @@ fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
     // An error, not a signal: a library that probes for a call must not end the engine.
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::x86_64)?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use code_memory::Code;
+    use llvm::{Target, compile};
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
+    const IR: &str = "define i32 @f(i32 %x) {\n  %r = mul i32 %x, 3\n  ret i32 %r\n}\n";
+
+    fn compile_and_call() -> Option<i32> {
+        let object = compile(IR, &Target::host()).ok()?;
+        let code = Code::load(&object, &|_| None).ok()?;
+        let address = code.function("f")?;
+        // SAFETY: the text defines `f` with this type, and the code lives until after the call.
+        let f = unsafe { std::mem::transmute::<*const (), extern "C" fn(i32) -> i32>(address) };
+        Some(f(14))
+    }
+
+    /// Exit status of a child that confines itself and then does `work`.
+    fn confined(work: impl FnOnce() -> i32) -> WaitStatus {
+        // SAFETY: the C library makes its allocator usable in the child; the child takes no other lock that a thread of the
+        // test program could have held, and never returns.
+        match unsafe { fork() }.expect("a child") {
+            ForkResult::Child => {
+                let status = if drop_privileges().is_ok() { work() } else { 1 };
+                // SAFETY: ends the process without running what the test program registered.
+                unsafe { libc::_exit(status) }
+            }
+            ForkResult::Parent { child } => waitpid(child, None).expect("the child's end"),
+        }
+    }
+
+    #[test]
+    fn confined_process_compiles_and_runs_code() {
+        let status = confined(|| compile_and_call().unwrap_or(2));
+        assert!(matches!(status, WaitStatus::Exited(_, 42)), "{status:?}");
+    }
+
+    #[test]
+    fn confined_process_opens_nothing() {
+        let status = confined(|| {
+            std::fs::File::open("/dev/null").err().and_then(|error| error.raw_os_error()).unwrap_or(0)
+        });
+        assert!(matches!(status, WaitStatus::Exited(_, libc::EPERM)), "{status:?}");
+    }
 }

@@ -16,6 +16,7 @@ pub fn serve() -> ! {
     // SAFETY: no handler is installed; engines that end leave no zombie, the broker follows them by pidfd.
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) };
     process::set_name(c"vgpu-zygote");
+    llvm::prepare();
     loop {
         match packet::receive(socket) {
             Ok(Some(packet)) => fork_engine(socket, packet),

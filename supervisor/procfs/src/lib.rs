@@ -57,6 +57,11 @@ pub fn open_path(path: &str) -> io::Result<OwnedFd> {
     open_with(path, libc::O_PATH).map(OwnedFd::from)
 }
 
+/// Opens the memory of the process of thread `tid`: an offset is an address there.
+pub fn open_memory(tid: i32) -> io::Result<File> {
+    open_with(&format!("{tid}/mem"), libc::O_RDWR)
+}
+
 /// The bytes of a file.
 pub fn read(path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -1,7 +1,12 @@
 //! Memory of another process.
+//!
+//! Two ways lead there and ask the kernel for the same permission: `process_vm_readv` with its sibling, and the file
+//! `mem` of the process. The calls need nothing opened before; the file is for containers whose seccomp profile refuses
+//! the calls, as Docker 20.10's does where CAP_SYS_PTRACE is not granted.
 
 use std::io;
 use std::marker::PhantomData;
+use std::os::unix::fs::FileExt;
 
 use bytemuck::Pod;
 
@@ -53,6 +58,11 @@ impl MemoryError {
     /// The errno, for an answer to the process itself.
     pub fn errno(&self) -> i32 {
         self.cause.raw_os_error().unwrap_or(libc::EFAULT)
+    }
+
+    /// We were not permitted to; there may well be something at that address.
+    pub fn is_refusal(&self) -> bool {
+        is_refusal(&self.cause)
     }
 }
 
@@ -108,8 +118,12 @@ impl Memory {
         // kernel checks.
         let written =
             unsafe { libc::process_vm_writev(self.tid, local.as_ptr(), count, remote.as_ptr(), count, 0) };
+        let written = transferred(written).or_else(|error| match is_refusal(&error) {
+            true => self.write_to_file(&parts, error),
+            false => Err(error),
+        });
         let length = parts.iter().map(|(_, bytes)| bytes.len()).sum();
-        self.complete("write", parts[0].0, length, transferred(written))
+        self.complete("write", parts[0].0, length, written)
     }
 
     /// Reads a path up to its NUL, which is not included.
@@ -150,7 +164,28 @@ impl Memory {
         let remote = [part(0, first), part(first, buffer.len() - first)];
         // SAFETY: `local` is the live, exclusively borrowed `buffer`; `remote` is checked by the kernel.
         let read = unsafe { libc::process_vm_readv(self.tid, &local, 1, remote.as_ptr(), 2, 0) };
-        transferred(read)
+        transferred(read).or_else(|error| match is_refusal(&error) {
+            true => self.read_from_file(address, buffer, error),
+            false => Err(error),
+        })
+    }
+
+    /// What [`Self::read_some`] does, without the call that was `refused`.
+    fn read_from_file(&self, address: u64, buffer: &mut [u8], refused: io::Error) -> io::Result<usize> {
+        let memory = procfs::open_memory(self.tid).map_err(|_| refused)?;
+        memory.read_at(buffer, address).map_err(as_of_a_call)
+    }
+
+    /// What [`Self::write_parts`] does, without the call that was `refused`. Unlike the call, this also writes to pages that
+    /// the process itself may only read: it is for the process to pass buffers that can be written.
+    fn write_to_file(&self, parts: &[(RemotePtr<u8>, &[u8])], refused: io::Error) -> io::Result<usize> {
+        let memory = procfs::open_memory(self.tid).map_err(|_| refused)?;
+        let mut written = 0;
+        for (to, bytes) in parts {
+            memory.write_all_at(bytes, to.address).map_err(as_of_a_call)?;
+            written += bytes.len();
+        }
+        Ok(written)
     }
 
     fn complete(
@@ -175,6 +210,19 @@ impl Memory {
         cause: io::Error,
     ) -> MemoryError {
         MemoryError { operation, length, address: at.address, tid: self.tid, cause }
+    }
+}
+
+/// By a seccomp profile, or for want of the permission that a debugger needs.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS))
+}
+
+/// Where nothing can be read the file says EIO, and system calls say EFAULT.
+fn as_of_a_call(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EIO) => io::Error::from_raw_os_error(libc::EFAULT),
+        _ => error,
     }
 }
 
@@ -242,6 +290,40 @@ mod tests {
         assert_eq!(own().read::<u64>(at).unwrap(), 17);
         own().write(at, &18u64).unwrap();
         assert_eq!(value, 18);
+    }
+
+    /// As if the calls were refused.
+    fn refused() -> io::Error {
+        io::Error::from_raw_os_error(libc::EPERM)
+    }
+
+    #[test]
+    fn the_file_gives_what_is_there_and_no_more() {
+        let at = put(edge(), b"/lib/libcuda.so.1\0");
+        let mut path = [0; 18];
+        assert_eq!(own().read_from_file(at.address, &mut path, refused()).unwrap(), 18);
+        assert_eq!(&path, b"/lib/libcuda.so.1\0");
+        let error = own().read_from_file(8, &mut path, refused()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
+    }
+
+    #[test]
+    fn the_file_takes_all_parts() {
+        let (mut first, mut second) = (0u32, 0u64);
+        let (to_first, to_second) = (&raw mut first as u64, &raw mut second as u64);
+        let parts: [(RemotePtr<u8>, &[u8]); 2] = [
+            (RemotePtr::new(to_first), &[1, 0, 0, 0]),
+            (RemotePtr::new(to_second), &[2, 0, 0, 0, 0, 0, 0, 0]),
+        ];
+        assert_eq!(own().write_to_file(&parts, refused()).unwrap(), 12);
+        assert_eq!((first, second), (1, 2));
+    }
+
+    #[test]
+    fn without_both_ways_the_refusal_is_told() {
+        // A process that cannot be: numbers end below this one.
+        let error = Memory::of(i32::MAX).read_from_file(0, &mut [0], refused()).unwrap_err();
+        assert!(is_refusal(&error), "{error}");
     }
 
     #[test]

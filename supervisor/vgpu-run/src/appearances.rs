@@ -3,6 +3,7 @@
 //! The answers are the overlay's; here they are put into the caller's memory.
 
 use std::collections::HashSet;
+use std::io;
 use std::os::fd::AsRawFd;
 
 use notification::{Reply, Request};
@@ -84,14 +85,14 @@ fn written(request: &Request, address: u64, bytes: &[u8], result: i64) -> Reply 
 }
 
 impl Listings {
-    /// Answers getdents64: the names that are there, then ours, then the end.
-    pub fn list(&mut self, request: &Request, tgid: i32, overlay: &Overlay) -> Reply {
+    /// Answers getdents64: the names that are there, then ours, then the end. An error says why the descriptor of a directory
+    /// with names of ours could not be shared.
+    pub fn list(&mut self, request: &Request, tgid: i32, overlay: &Overlay) -> io::Result<Reply> {
         let [descriptor, buffer, capacity, ..] = request.arguments;
         let path = procfs::read_link(&format!("{}/fd/{descriptor}", request.tid));
         let listed = path.ok().and_then(|path| path.to_str().map(|path| overlay.listing(path)));
-        let Some(listed) = listed.filter(|listed| !listed.is_empty()) else { return Reply::Continue };
-        let duplicate = PidFd::open(tgid).and_then(|process| process.descriptor(descriptor as i32));
-        let Ok(directory) = duplicate else { return Reply::Continue };
+        let Some(listed) = listed.filter(|listed| !listed.is_empty()) else { return Ok(Reply::Continue) };
+        let directory = PidFd::open(tgid)?.descriptor(descriptor as i32)?;
         // The position is in the open file, which we share now, so the caller goes on from where we stop.
         let mut records = vec![0u8; (capacity as usize).min(1 << 16)];
         // SAFETY: the kernel writes at most `records.len()` bytes.
@@ -99,8 +100,8 @@ impl Listings {
             libc::syscall(libc::SYS_getdents64, directory.as_raw_fd(), records.as_mut_ptr(), records.len())
         };
         let key = (tgid, descriptor);
-        match usize::try_from(count) {
-            Err(_) => Reply::Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)),
+        Ok(match usize::try_from(count) {
+            Err(_) => Reply::Errno(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)),
             Ok(0) if self.0.remove(&key) => Reply::Return(0),
             Ok(0) => {
                 self.0.insert(key);
@@ -111,6 +112,6 @@ impl Listings {
                 self.0.remove(&key);
                 written(request, buffer, &records[..count], count as i64)
             }
-        }
+        })
     }
 }

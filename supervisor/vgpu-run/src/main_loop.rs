@@ -20,7 +20,7 @@ use nix::unistd::{Pid, getppid};
 use notification::{Reply, Request};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
-use tracee::{PidFd, ThreadGroups};
+use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
 use crate::card::Card;
@@ -143,14 +143,21 @@ impl<'a> MainLoop<'a> {
                 self.services.report.remark(reporting::io_uring(request.tid));
                 answer(request, Reply::Continue);
             }
-            // What cannot be read, the kernel cannot read either, or we may not; the call is let through.
-            Trapped::Open(Err(_)) | Trapped::Execute(Err(_)) => answer(request, Reply::Continue),
+            Trapped::Open(Err(error)) | Trapped::Execute(Err(error)) => self.handle_unread(request, &error),
             Trapped::List => self.handle_listing(request),
             Trapped::Look => {
                 let reply = appearances::look(&request, &mut self.services.overlay);
                 answer(request, reply);
             }
         }
+    }
+
+    /// The call is let through. Mostly the kernel cannot read the argument either; if only we may not, that is told.
+    fn handle_unread(&mut self, request: Request, error: &MemoryError) {
+        if error.is_refusal() {
+            self.services.report.remark(reporting::unread(request.tid, error));
+        }
+        answer(request, Reply::Continue);
     }
 
     fn handle_execute(&mut self, request: Request, program: &Path) {
@@ -166,10 +173,13 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_listing(&mut self, request: Request) {
-        let reply = match self.thread_groups.of(request.tid) {
-            Some(tgid) => self.listings.list(&request, tgid, &self.services.overlay),
-            None => Reply::Continue,
-        };
+        let Services { overlay, report, .. } = &mut self.services;
+        let reply =
+            self.thread_groups.of(request.tid).map(|tgid| self.listings.list(&request, tgid, overlay));
+        let reply = reply.unwrap_or(Ok(Reply::Continue)).unwrap_or_else(|error| {
+            report.remark(reporting::unlisted(&error));
+            Reply::Continue
+        });
         answer(request, reply);
     }
 

@@ -4,6 +4,7 @@ use broker::Event;
 use overlay::{Answer, Overlay};
 use procfs::Place;
 use report::{Finding, Form, Report, Severity};
+use tracee::MemoryError;
 use wire::control::Note;
 
 use crate::cli::{self, Log, Session};
@@ -29,10 +30,31 @@ pub fn answer(answer: &Answer) -> String {
     }
 }
 
+/// A process, with its program if that is known.
+fn process(tid: i32) -> String {
+    let program = tracee::Facts::of(tid).exe.map_or_else(String::new, |exe| format!(" ({})", exe.display()));
+    format!("process {tid}{program}")
+}
+
+/// The names of files that a process opens are in memory that we may not read.
+pub fn unread(tid: i32, error: &MemoryError) -> Finding {
+    let what = "the files that it opens are not answered by vgpu-run";
+    Finding::new(Severity::Warning, format!("memory of {} cannot be read: {what}", process(tid)))
+        .cause(format!("error {} of the kernel", error.errno()))
+        .hint("in a container: the seccomp profile has to permit `process_vm_readv`, or /proc has to be mounted")
+        .hint("otherwise the program has made itself undumpable, and is followed only if vgpu-run runs as root")
+}
+
+/// A directory is listed as the machine has it.
+pub fn unlisted(error: &std::io::Error) -> Finding {
+    Finding::new(Severity::Warning, "listings show no driver: the directories of the program cannot be opened by us")
+        .cause(format!("pidfd_getfd: {error}"))
+        .hint("in a container: the seccomp profile has to permit `pidfd_getfd`; Docker's does if CAP_SYS_PTRACE is added")
+}
+
 /// Opens through a ring are not seen.
 pub fn io_uring(tid: i32) -> Finding {
-    let program = tracee::Facts::of(tid).exe.map_or_else(String::new, |exe| format!(" ({})", exe.display()));
-    Finding::new(Severity::Remark, format!("process {tid}{program} uses io_uring"))
+    Finding::new(Severity::Remark, format!("{} uses io_uring", process(tid)))
         .cause("files that it opens through a ring are not answered by vgpu-run")
 }
 

@@ -1,85 +1,179 @@
-//! `make bench`, kernels: the CPU engine against native AVX2 code of one core, as ratios measured in the same run.
+//! `make bench`, kernels and language models: the CPU engine against native AVX2 code, as ratios measured in the same run.
 //!
-//! Each measurement runs in a process of its own, because placement in memory differs between processes; a row is the
-//! median of them, its spread is the distance of the extremes by the median. Puts rows into `target/bench.json`.
-//! `--once PART` measures the rows named so in this process, for a profiler.
+//! *Row*: a name of the table and of `target/bench.json`; of rates, so that more is better, and its ratio is ours by native.
+//! *Problem*: buffers, launches, and the same work natively. *Device*: who runs the launches. *Peer*: PoCL, the other way to run
+//! such kernels on a CPU, beside ours in the table. *Sample*: what one process measured.
+//!
+//! ```text
+//!   benchmarks ─┬─ vgpu-run ─▶ benchmarks --sample ROW --on driver     driver API, ring, engine ┐ each a process of its own,
+//!               ├─────────────▶ benchmarks --sample ROW --on opencl    PoCL                     ├ with native code in turn on
+//!               │                                                                               ┘ the same core
+//!               └─ llama.mjs: llama.cpp's CUDA build under vgpu-run, and its CPU build
+//! ```
+//!
+//! Several processes for each row, because placement in memory differs between them: a row is their median, and its spread is
+//! the distance of the extremes by the median. Each process compares its results with the native side's before it times.
+//! Nothing here gates anything.
+//!
+//! `benchmarks NAME…` measures the rows with such a word in their names; `--in-process` measures them here and now, without
+//! driver and engine process, for a profiler; `--ptx` prints the kernels.
 
+mod cores;
+mod device;
+mod llama;
+mod measure;
 mod native;
-mod rows;
+mod problem;
+mod problems;
+mod row;
+mod sources;
 
-use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, ExitCode, Stdio};
 
+use clap::Parser;
 use serde_json::{Value, json};
 
-/// Processes that measure.
-const PROCESSES: usize = 5;
+use crate::device::Kind;
+use crate::measure::{Sample, measure};
+use crate::problem::{Benchmark, Module};
+use crate::row::Row;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Ratios of the CPU engine to native code.
+#[derive(Parser)]
+struct Options {
+    /// Rows with one of these words in their names; all if there is none.
+    rows: Vec<String>,
+    /// Processes that measure each row.
+    #[arg(long, default_value_t = 3)]
+    processes: usize,
+    /// Measure in this process, through the executor alone.
+    #[arg(long)]
+    in_process: bool,
+    /// Print the PTX of the kernels, of capability 6.1 and of 8.0, and measure nothing.
+    #[arg(long)]
+    ptx: bool,
+    /// Measure one row once and print the two rates.
+    #[arg(long, hide = true)]
+    sample: Option<String>,
+    /// On which device.
+    #[arg(long, hide = true, default_value_t = Kind::InProcess)]
+    on: Kind,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
     if !(is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c"))
     {
         println!("skipped: the native side needs AVX2, FMA and F16C");
+        return ExitCode::SUCCESS;
+    }
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    if let Some(name) = &options.sample {
+        let benchmark = problems::ALL.iter().find(|benchmark| benchmark.name == name);
+        let sample = measure(benchmark.ok_or_else(|| format!("there is no row `{name}`"))?, options.on)?;
+        println!("{}", json!([sample.device, sample.native]));
         return Ok(());
     }
-    let argument = std::env::args().nth(1);
-    if argument.as_deref() == Some("--once") {
-        let part = std::env::args().nth(2).unwrap_or_default();
-        let rows: Vec<Value> =
-            rows::all(&part).iter().map(|it| json!([it.name, it.unit, it.ours, it.native])).collect();
-        println!("{}", Value::from(rows));
-        return Ok(());
+    sources::compile()?;
+    if options.ptx {
+        return Module::ALL.into_iter().try_for_each(|module| {
+            println!("{}", sources::ptx(module)?);
+            Ok(())
+        });
     }
-    let table: Vec<Value> = measure()?;
-    for row in &table {
-        println!(
-            "{:22} {:5.1} %  (ours {:.2}, native {:.2} {}, spread {:.0} %)",
-            row["name"].as_str().unwrap_or_default(),
-            100.0 * row["ratio"].as_f64().unwrap_or_default(),
-            row["ours"].as_f64().unwrap_or_default(),
-            row["native"].as_f64().unwrap_or_default(),
-            row["unit"].as_str().unwrap_or_default(),
-            100.0 * row["spread"].as_f64().unwrap_or_default(),
-        );
+    measure_all(options)
+}
+
+/// Prints the rows as they come and puts them into `bench.json`; a row that can't be measured says why.
+fn measure_all(options: &Options) -> Result<(), String> {
+    // Whole words: `mma` is no part of `gemma`.
+    let has = |name: &str, part: &str| format!("_{name}").contains(&format!("_{part}"));
+    let wanted = |name: &str| options.rows.is_empty() || options.rows.iter().any(|part| has(name, part));
+    let known = || problems::ALL.iter().map(|benchmark| benchmark.name).chain(llama::ROWS);
+    if !known().any(wanted) {
+        let names: Vec<&str> = known().collect();
+        return Err(format!("no such row\n\nhint: the rows are {}", names.join(", ")));
     }
-    tests::bench_json::append(&table);
+    row::print_header();
+    let mut measured = Vec::new();
+    let mut tell = |name: &str, row: Result<Row, String>| match row {
+        Ok(row) => {
+            row.print();
+            measured.push(row.json());
+        }
+        Err(reason) => println!("{name:<24} skipped: {}", reason.trim()),
+    };
+    for benchmark in problems::ALL.iter().filter(|benchmark| wanted(benchmark.name)) {
+        let row = if options.in_process { here(benchmark) } else { elsewhere(benchmark, options.processes) };
+        tell(benchmark.name, row);
+    }
+    if !options.in_process {
+        llama::rows(&wanted, &mut tell);
+        tests::bench_json::append(&measured);
+    }
     Ok(())
 }
 
-/// Runs this program several times and takes medians, row by row.
-fn measure() -> Result<Vec<Value>, Box<dyn std::error::Error>> {
-    let mut samples: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
-    for _ in 0..PROCESSES {
-        let output = Command::new(std::env::current_exe()?).arg("--once").output()?;
-        if !output.status.success() {
-            return Err(
-                format!("a measuring process failed: {}", String::from_utf8_lossy(&output.stderr)).into()
-            );
-        }
-        let rows: Vec<Value> = serde_json::from_slice(&output.stdout)?;
-        rows.into_iter().enumerate().for_each(|(index, row)| samples.entry(index).or_default().push(row));
+/// One sample of this process.
+fn here(benchmark: &Benchmark) -> Result<Row, String> {
+    let sample = measure(benchmark, Kind::InProcess)?;
+    Ok(row_of(benchmark, vec![sample], Err(String::new())))
+}
+
+/// Samples of processes on the virtual GPU and of as many on the peer, in turn.
+fn elsewhere(benchmark: &Benchmark, processes: usize) -> Result<Row, String> {
+    let (mut ours, mut peer) = (Vec::new(), Ok(Vec::new()));
+    for _ in 0..processes.max(1) {
+        ours.push(sample(benchmark, Kind::Driver)?);
+        peer = peer.and_then(|mut samples: Vec<Sample>| {
+            samples.push(sample(benchmark, Kind::OpenCl)?);
+            Ok(samples)
+        });
     }
-    Ok(samples.into_values().map(|rows| summary(&rows)).collect())
+    Ok(row_of(benchmark, ours, peer))
 }
 
-fn summary(rows: &[Value]) -> Value {
-    let column = |index: usize| sorted(rows.iter().map(|row| row[index].as_f64().unwrap_or_default()));
-    let ratios =
-        sorted(rows.iter().map(|row| row[2].as_f64().unwrap_or_default() / row[3].as_f64().unwrap_or(1.0)));
-    let ratio = ratios[ratios.len() / 2];
-    json!({
-        "name": rows[0][0],
-        "ratio": ratio,
-        "ours": column(2)[rows.len() / 2],
-        "native": column(3)[rows.len() / 2],
-        "unit": rows[0][1],
-        "spread": (ratios[ratios.len() - 1] - ratios[0]) / ratio,
-    })
+fn row_of(benchmark: &Benchmark, ours: Vec<Sample>, peer: Result<Vec<Sample>, String>) -> Row {
+    Row { name: benchmark.name.into(), unit: benchmark.unit, ours, peer, note: String::new() }
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
+/// A process that measures one row on one device.
+fn sample(benchmark: &Benchmark, kind: Kind) -> Result<Sample, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let arguments = ["--sample", benchmark.name, "--on", &kind.to_string()].map(String::from);
+    let mut command = if kind == Kind::Driver {
+        // A card for which both modules' PTX is good.
+        tests::launch_path(program).options(["--gpu", "a100"]).arguments(arguments).real_payload().command()
+    } else {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    };
+    // The peer keeps what it compiled in its own place, and has one thread, as ours.
+    command.env("POCL_CACHE_DIR", sources::build_directory().join("bench-kernels/pocl"));
+    command.env("POCL_MAX_PTHREAD_COUNT", "1").stdin(Stdio::null());
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        // The process's own error, then vgpu-run's explanation.
+        let reasons: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+        let reason = reasons.join("; ");
+        return Err(if reason.is_empty() { format!("{} {text}", output.status) } else { reason });
+    }
+    let rates: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    match (rates[0].as_f64(), rates[1].as_f64()) {
+        (Some(device), Some(native)) => Ok(Sample { device, native }),
+        _ => Err(format!("a measuring process says {rates}")),
+    }
 }

@@ -97,7 +97,8 @@ fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cuda")
 }
 
-fn compile(source: &Path, compiler: Compiler) -> Result<String, String> {
+/// A file as PTX.
+pub fn compile(source: &Path, compiler: Compiler) -> Result<String, String> {
     if compiler == Compiler::Clang {
         return by_clang(source);
     }

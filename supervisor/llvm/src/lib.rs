@@ -1,0 +1,57 @@
+//! LLVM as one function: text of its intermediate representation in, a relocatable ELF object out.
+//!
+//! ```text
+//!   text ─ parse ─▶ module ─ verify ─▶ passes ─▶ code generator ─▶ ELF object ─▶ (crate code-memory)
+//!            │                 │          │             │
+//!            └─────────────────┴──────────┴─────────────┴──────▶ Error, with the line of the text where there is one
+//! ```
+//!
+//! - A **target** says for which processor, by which passes and at which level code is made ([`Target`]).
+//! - A **feature** is LLVM's name of a part of the instruction set: `avx2`, `avx512vnni`.
+//! - A **fatal error** is LLVM's own panic. By default it ends the process; here it ends the compilation ([`Error::Fatal`]).
+//!
+//! All of LLVM's C interface that we use is declared in [`ffi`](self), and all `unsafe` is in this crate. LLVM trusts what it
+//! compiles once the verifier has passed it, so every module is verified. The objects refer to what they need by name
+//! and are position independent, in the small code model: all of one object lies within 2 GiB.
+
+mod diagnostics;
+mod error;
+mod fatal;
+mod ffi;
+mod module;
+mod target;
+mod text;
+
+pub use error::Error;
+pub use target::{Level, PASSES, Target};
+
+use module::{Context, Machine};
+
+/// Deep expressions are walked by recursion, so a large kernel needs more than a thread usually gets. Only what is touched is used.
+const STACK: usize = 256 << 20;
+
+/// Makes an object of `ir`.
+///
+/// The work is done on a thread of its own, which also bounds what a fatal error can take with it (see `fatal`).
+pub fn compile(ir: &str, target: &Target) -> Result<Vec<u8>, Error> {
+    // Owned: a thread that has met a fatal error never ends, and must not hold the caller's text.
+    let (ir, target) = (ir.to_owned(), target.clone());
+    fatal::guarded("llvm", STACK, move || compile_here(&ir, &target))
+}
+
+/// What runs before the first compilation anyway, done now: a process that forks others does it once for all of them.
+pub fn prepare() {
+    target::register();
+}
+
+fn compile_here(ir: &str, target: &Target) -> Result<Vec<u8>, Error> {
+    let machine = Machine::new(target)?;
+    let context = Context::new();
+    let module = context.parse(ir, &machine)?;
+    module.verify(ir)?;
+    module.run_passes(target.passes(), &machine)?;
+    context.check()?;
+    let object = module.emit(&machine)?;
+    context.check()?;
+    Ok(object)
+}
