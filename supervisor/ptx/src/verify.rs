@@ -207,7 +207,7 @@ impl Place<'_> {
 
 impl Mnemonic {
     /// A type of this mnemonic.
-    pub(crate) fn named(&self, which: Which) -> Type {
+    pub fn named(&self, which: Which) -> Type {
         let last = self.types.last().copied().unwrap_or(Type::B32);
         match which {
             Which::Last => last,

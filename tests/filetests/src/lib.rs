@@ -12,10 +12,15 @@
 
 #![forbid(unsafe_code)]
 
-pub mod executor;
 mod fixture;
 mod judge;
 mod value;
+
+/// Who runs fixtures.
+pub mod executor {
+    pub use executors::interpreter::Loaded;
+    pub use executors::{Buffer, Parameter, Shape};
+}
 
 pub use fixture::{Argument, Check, Fixture, Run};
 pub use judge::{Execute, check, fixtures};

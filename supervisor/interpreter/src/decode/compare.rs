@@ -168,11 +168,13 @@ impl Decoder<'_> {
     /// `setp.f16x2 p|q`: low and high halves.
     #[target_feature(enable = "avx2,fma,f16c")]
     fn setp_of_pairs(&mut self, mnemonic: &Mnemonic, operands: &[Operand], ty: Type) -> Decoded<()> {
-        let Operand::Pair(p, q) = &operands[0] else {
-            return Err("a comparison of pairs without two destinations".into());
+        let (p, q) = match &operands[0] {
+            Operand::Pair(p, q) => (*p, *q),
+            Operand::Register(register) => (Some(*register), None),
+            _ => (None, None),
         };
         let join = self.joined(mnemonic, operands.get(3))?;
-        for (register, high) in [(*p, false), (*q, true)] {
+        for (register, high) in [(p, false), (q, true)] {
             let Some(register) = register else { continue };
             let d = self.target_predicate(&Operand::Register(register))?;
             let test = self.layout.predicate();
@@ -347,8 +349,13 @@ impl Decoder<'_> {
             let predicate = self.layout.predicate();
             let c = self.source::<u32>(&operands[3])?;
             match mnemonic.ty() {
-                Some(Type::F32) => self.push(move |w| {
+                Some(Type::F32) if mnemonic.has(Modifier::Ftz) => self.push(move |w| {
                     let bits = w.test2::<Flushed<f32>>(c, c, |x, _| x.0 >= 0.0);
+                    w.set_predicate(predicate, bits);
+                }),
+                // By its bits, since the processor may be flushing for other instructions.
+                Some(Type::F32) => self.push(move |w| {
+                    let bits = w.test2::<u32>(c, c, |x, _| x <= 0x7f80_0000 || x == 0x8000_0000);
                     w.set_predicate(predicate, bits);
                 }),
                 _ => self.push(move |w| {

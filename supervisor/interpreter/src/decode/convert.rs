@@ -213,6 +213,12 @@ impl Manner {
 
     fn convert(self, bits: u64) -> u64 {
         let number = match Format::of(self.from) {
+            // A conversion to `f16` sees subnormal sources: an H100 rounds them up or down where it is asked to.
+            Some(format) if self.to == Type::F16 => format.unpack(bits),
+            // Of a NaN, too, the thirteen low bits are not read.
+            Some(format) if self.to == Type::Tf32 && self.rounding == Rounding::Away => {
+                format.unpack(without_low_payload(bits))
+            }
             Some(format) => format.unpack(self.flushed(bits, self.from)),
             None => Number::of_integer(integer_of(bits, self.from)),
         };
@@ -268,8 +274,8 @@ impl Manner {
         let is_float = self.from.is_float();
         let value = match number.integral(self.rounding) {
             // What an H100 gives: the highest bit alone in 64 bits, and from `f64`; else 0.
-            Number::Nan if size == 64 || self.from == Type::F64 => return 1 << (size - 1),
-            Number::Nan => return 0,
+            Number::Nan if size == 64 || self.from == Type::F64 => 1 << (size - 1),
+            Number::Nan => 0,
             Number::Infinite(negative) => {
                 if negative {
                     low
@@ -284,7 +290,11 @@ impl Manner {
                 if negative { -magnitude } else { magnitude }
             }
         };
-        let value = if self.saturates || is_float { value.clamp(low, high) } else { value };
+        let value = match number {
+            Number::Nan => value,
+            _ if self.saturates || is_float => value.clamp(low, high),
+            _ => value,
+        };
         // A narrower type in a wider register is extended.
         match (self.to.size(), self.to.is_signed()) {
             (1, true) => value as i8 as i64 as u64,
@@ -296,6 +306,13 @@ impl Manner {
             _ => value as u64,
         }
     }
+}
+
+/// A single-precision infinity in place of a NaN that has no more than the digits that `tf32` lacks.
+fn without_low_payload(bits: u64) -> u64 {
+    const LOW: u64 = (1 << 13) - 1;
+    let infinite = bits & 0x7fff_ffff & !LOW == 0x7f80_0000;
+    if infinite { bits & !LOW } else { bits }
 }
 
 fn integer_of(bits: u64, ty: Type) -> i128 {
@@ -428,7 +445,7 @@ impl Decoder<'_> {
             (F32, F64, Rounding::Nearest) if !manner.integral => self.unary(operands, |x: f64| x as f32),
             (F32, F16, _) if !manner.integral => self.widen_half(operands),
             (F16, F32, Rounding::Nearest) if !manner.integral => self.narrow_to_half(operands),
-            (F32, Bf16, _) if !manner.integral => {
+            (F32, Bf16, _) if !manner.integral && !manner.flushes => {
                 self.unary(operands, |x: bf16| f32::from_bits(u32::from(x.to_bits()) << 16))
             }
             (F16, F16, _) if !manner.integral => self.unary(operands, |x: f16| x),

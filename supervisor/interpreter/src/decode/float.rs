@@ -38,7 +38,7 @@ impl Single for Flushed<f32> {
 
 /// The smaller one; a number beats NaN, and -0 is less than +0.
 #[inline(always)]
-fn minimum(x: f32, y: f32) -> f32 {
+pub(super) fn minimum(x: f32, y: f32) -> f32 {
     let smaller = if x < y || x == y && x.is_sign_negative() { x } else { y };
     if x.is_nan() {
         y
@@ -50,7 +50,7 @@ fn minimum(x: f32, y: f32) -> f32 {
 }
 
 #[inline(always)]
-fn maximum(x: f32, y: f32) -> f32 {
+pub(super) fn maximum(x: f32, y: f32) -> f32 {
     -minimum(-x, -y)
 }
 
@@ -81,8 +81,8 @@ impl Decoder<'_> {
     pub(super) fn single(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         if self.rounds_directed(mnemonic) {
             self.directed_single(mnemonic, operands)?;
-        } else if self.flushes(mnemonic) || mnemonic.has(Modifier::Ftz) && is_selection(mnemonic.op) {
-            // The processor does not flush what it only moves or compares bit by bit.
+        } else if self.flushes(mnemonic) || mnemonic.has(Modifier::Ftz) && !is_computed(mnemonic.op) {
+            // The processor does not flush what it only moves or compares bit by bit, nor for a library's function.
             self.rounded_single::<Flushed<f32>>(mnemonic, operands)?;
         } else {
             self.rounded_single::<f32>(mnemonic, operands)?;
@@ -155,7 +155,10 @@ impl Decoder<'_> {
         if self.rounds_directed(mnemonic) {
             return self.directed_double(mnemonic, operands);
         }
+        let coarse = mnemonic.has(Modifier::Approx) && mnemonic.has(Modifier::Ftz);
         match mnemonic.op {
+            Rcp if coarse => self.unary(operands, |x: f64| upper_half(1.0 / upper_half(x))),
+            Rsqrt if coarse => self.unary(operands, |x: f64| upper_half(1.0 / upper_half(x).sqrt())),
             Add => self.binary(operands, |x: f64, y: f64| x + y),
             Sub => self.binary(operands, |x: f64, y: f64| x - y),
             Mul => self.binary(operands, |x: f64, y: f64| x * y),
@@ -174,7 +177,15 @@ impl Decoder<'_> {
     }
 }
 
-/// Operations that choose or change a sign.
-fn is_selection(op: Op) -> bool {
-    matches!(op, Op::Min | Op::Max | Op::Abs | Op::Neg)
+/// Operations that the processor's arithmetic does by itself.
+fn is_computed(op: Op) -> bool {
+    matches!(op, Op::Add | Op::Sub | Op::Mul | Op::Fma | Op::Mad | Op::Div | Op::Rcp | Op::Sqrt | Op::Rsqrt)
+}
+
+/// What `.approx.ftz.f64` reads and writes of a number: its upper half, and no subnormal value.
+#[inline(always)]
+fn upper_half(value: f64) -> f64 {
+    const SIGN: u64 = 1 << 63;
+    let bits = value.to_bits() & !0xffff_ffff;
+    f64::from_bits(if bits >> 52 & 0x7ff == 0 { bits & SIGN } else { bits })
 }

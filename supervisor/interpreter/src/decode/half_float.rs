@@ -23,7 +23,8 @@ trait Half: Copy + Send + Sync + 'static {
     const EXPONENT: u32;
     fn widen(bits: [u32; 8]) -> Chunk;
     fn narrow(values: Chunk) -> [u32; 8];
-    fn fused(x: Chunk, y: Chunk, z: Chunk) -> [u32; 8];
+    /// `flushes`: a result that is too small for a normal number before it is rounded becomes zero.
+    fn fused(x: Chunk, y: Chunk, z: Chunk, flushes: bool) -> [u32; 8];
 }
 
 #[derive(Clone, Copy)]
@@ -56,10 +57,11 @@ impl Half for Ieee {
     }
 
     #[inline(always)]
-    fn fused(x: Chunk, y: Chunk, z: Chunk) -> [u32; 8] {
+    fn fused(x: Chunk, y: Chunk, z: Chunk, flushes: bool) -> [u32; 8] {
         Ieee::narrow(std::array::from_fn(|lane| {
             let product = f64::from(x[lane]) * f64::from(y[lane]);
-            odd_single(odd_sum(product, z[lane].into()))
+            let sum = odd_single(odd_sum(product, z[lane].into()));
+            if flushes { vanishing(sum) } else { sum }
         }))
     }
 }
@@ -82,7 +84,7 @@ impl Half for Brain {
     }
 
     #[inline(always)]
-    fn fused(x: Chunk, y: Chunk, z: Chunk) -> [u32; 8] {
+    fn fused(x: Chunk, y: Chunk, z: Chunk, _flushes: bool) -> [u32; 8] {
         std::array::from_fn(|lane| {
             let product = f64::from(x[lane]) * f64::from(y[lane]);
             pack_double(odd_sum(product, z[lane].into()), Format::BF16, Rounding::Nearest)
@@ -113,6 +115,14 @@ fn odd_single(value: f64) -> f32 {
     let bits = value.to_bits();
     let kept = bits & !LOST | u64::from(bits & LOST != 0) << 29;
     (if value.is_finite() { f64::from_bits(kept) } else { value }) as f32
+}
+
+/// A number that `f16` holds as a normal one, else zero. A result counts as subnormal if it is so with eleven digits and any
+/// exponent, though rounding it as `f16` would give the least normal number.
+#[inline(always)]
+fn vanishing(value: f32) -> f32 {
+    const LEAST: f32 = (1.0 - 1.0 / 4096.0) / 16384.0;
+    if value.abs() < LEAST { 0f32.copysign(value) } else { value }
 }
 
 /// Only the sign of a subnormal number.
@@ -181,8 +191,13 @@ impl Decoder<'_> {
         match mnemonic.op {
             Add => self.halves::<H, PAIR>(operands, manner, |[x, y, _]| H::narrow(each(x, y, |x, y| x + y))),
             Sub => self.halves::<H, PAIR>(operands, manner, |[x, y, _]| H::narrow(each(x, y, |x, y| x - y))),
+            Mul if manner.flushes => self.halves::<H, PAIR>(operands, manner, |[x, y, _]| {
+                H::narrow(each(x, y, |x, y| vanishing(x * y)))
+            }),
             Mul => self.halves::<H, PAIR>(operands, manner, |[x, y, _]| H::narrow(each(x, y, |x, y| x * y))),
-            Fma => self.halves::<H, PAIR>(operands, manner, |[x, y, z]| H::fused(x, y, z)),
+            Fma => {
+                self.halves::<H, PAIR>(operands, manner, move |[x, y, z]| H::fused(x, y, z, manner.flushes))
+            }
             Min | Max => {
                 let greatest = mnemonic.op == Max;
                 let three = operands.len() == 4;
@@ -246,18 +261,14 @@ fn each(x: Chunk, y: Chunk, f: impl Fn(f32, f32) -> f32) -> Chunk {
 
 #[inline(always)]
 fn extreme(x: f32, y: f32, greatest: bool, manner: Manner) -> f32 {
-    match (x.is_nan(), y.is_nan()) {
-        (true, true) => return x,
-        (true, false) => return if manner.nan { x } else { y },
-        (false, true) => return if manner.nan { y } else { x },
-        _ => {}
-    }
     let (a, b) = if manner.by_sign { (x.abs(), y.abs()) } else { (x, y) };
-    let first = if greatest {
-        a > b || a == b && b.is_sign_negative()
-    } else {
-        a < b || a == b && a.is_sign_negative()
+    let first = match (x.is_nan(), y.is_nan()) {
+        (true, true) => return x,
+        (first, second) if first || second => first == manner.nan,
+        _ if greatest => a > b || a == b && b.is_sign_negative(),
+        _ => a < b || a == b && a.is_sign_negative(),
     };
+    // Of a number and a NaN, too, both signs count.
     let chosen = if first { a } else { b };
     let negative = manner.by_sign && x.is_sign_negative() != y.is_sign_negative();
     if negative { -chosen } else { chosen }

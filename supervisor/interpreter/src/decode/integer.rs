@@ -36,14 +36,14 @@ macro_rules! integers {
             fn mul_high(self, other: $type) -> $type {
                 ($double::from(self).wrapping_mul($double::from(other)) >> $type::BITS) as $type
             }
-            // Division by zero is undefined; GPUs give all ones, and the dividend as remainder.
+            // Division by zero is undefined; an H100 gives all ones, as remainder too.
             #[inline(always)]
             fn div(self, other: $type) -> $type {
                 if other == 0 { !0 } else { self.wrapping_div(other) }
             }
             #[inline(always)]
             fn rem(self, other: $type) -> $type {
-                if other == 0 { self } else { self.wrapping_rem(other) }
+                if other == 0 { !0 } else { self.wrapping_rem(other) }
             }
             #[inline(always)]
             fn difference(self, other: $type) -> $type { self.abs_diff(other) as $type }
@@ -129,8 +129,31 @@ impl Decoder<'_> {
             }
             Vadd2 | Vsub2 | Vavrg2 | Vabsdiff2 | Vmin2 | Vmax2 | Vset2 => self.packed(mnemonic, operands, 2),
             Vadd4 | Vsub4 | Vavrg4 | Vabsdiff4 | Vmin4 | Vmax4 | Vset4 => self.packed(mnemonic, operands, 4),
+            Add | Sub | Min | Max if matches!(ty, Type::U16x2 | Type::S16x2) => {
+                self.pairs(mnemonic, operands, ty)
+            }
             _ => by_type!(ty, self.simple(mnemonic, operands)),
         }
+    }
+
+    /// Two numbers of 16 bits in a word.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn pairs(&mut self, mnemonic: &Mnemonic, operands: &[Operand], ty: Type) -> Decoded<()> {
+        let (op, signed, relu) = (mnemonic.op, ty.is_signed(), mnemonic.has(Modifier::Relu));
+        let one = move |x: u16, y: u16| {
+            let least = if signed { (x as i16).min(y as i16) as u16 } else { x.min(y) };
+            let value = match op {
+                Op::Add => x.wrapping_add(y),
+                Op::Sub => x.wrapping_sub(y),
+                Op::Min => least,
+                // The other one of the two.
+                _ => x ^ y ^ least,
+            };
+            if relu && (value as i16) < 0 { 0 } else { value }
+        };
+        self.binary(operands, move |x: u32, y: u32| {
+            u32::from(one(x as u16, y as u16)) | u32::from(one((x >> 16) as u16, (y >> 16) as u16)) << 16
+        })
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

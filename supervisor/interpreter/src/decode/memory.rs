@@ -8,7 +8,7 @@ use ptx::{AddressBase, Mnemonic, Modifier, Op, Operand, Space, Type};
 use super::layout::Place;
 use super::operands::{Decoded, Decoder};
 use crate::memory::{Memory, Region, check, load, local_addresses, store};
-use crate::registers::{LANES, Lane, Reg, Slot};
+use crate::registers::{LANES, Lane, Reg, Slot, flush};
 use crate::warp::Warp;
 
 /// Where an access's addresses come from.
@@ -382,8 +382,13 @@ impl Decoder<'_> {
             .modifiers
             .first_of(&[Cas, Exch, Add, Inc, Dec, Min, Max, And, Or, Xor])
             .ok_or("an atomic without an operation")?;
-        if !matches!(ty.size(), 2 | 4 | 8) || mnemonic.vector() > 1 {
+        if !matches!(ty.size(), 2 | 4 | 8) {
             return Err("atomics of this type are not implemented".into());
+        }
+        // In global memory sums of `f32` flush subnormal numbers (PTX ISA, atom), in shared memory they do not.
+        let flushes = operation == Add && ty == Type::F32 && space(mnemonic) != Some(Space::Shared);
+        if mnemonic.vector() > 1 {
+            return self.atomic_vector(ty, operation, flushes, addresses, target, &operands[place + 1]);
         }
         let target = target.map(|target| self.target_slot(target)).transpose()?;
         let mut sources = Vec::new();
@@ -399,14 +404,63 @@ impl Decoder<'_> {
             if check(w, &at, ty.size().into(), region, origin).is_none() {
                 return;
             }
+            let shared = w.memory().shared;
             for lane in w.active() {
                 let (a, b) = (value_of(w, first, lane), second.map_or(0, |slot| value_of(w, slot, lane)));
+                let flushes = flushes && !shared.holds(at[lane], 1);
                 // SAFETY: the lane's bytes were checked, alignment included; other workers use atomics as well.
-                let old = unsafe { apply(at[lane], ty, operation, a, b) };
+                let old = unsafe { apply(at[lane], ty, (operation, flushes), a, b) };
                 match target {
                     Some(Slot::Narrow(d)) => w.set_value(d, lane, old as u32),
                     Some(Slot::Wide(d)) => w.set_value(d, lane, old),
                     _ => {}
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Decoder<'_> {
+    /// `.v2` and more: each element by itself.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn atomic_vector(
+        &mut self,
+        ty: Type,
+        operation: Modifier,
+        flushes: bool,
+        addresses: Addresses,
+        target: Option<&Operand>,
+        source: &Operand,
+    ) -> Decoded<()> {
+        let Operand::Vector(sources) = source else { return Err("an atomic without a vector".into()) };
+        let sources: Result<Vec<Slot>, _> = sources.iter().map(|it| self.source_slot(it, ty)).collect();
+        let sources = sources?;
+        let targets: Vec<Slot> = match target {
+            Some(Operand::Vector(list)) => {
+                list.iter().map(|it| self.target_slot(it)).collect::<Result<_, _>>()?
+            }
+            _ => Vec::new(),
+        };
+        let size = u64::from(ty.size());
+        let origin = self.origin();
+        self.push(move |w| {
+            let at = addresses.of(w);
+            let region = addresses.region(w.memory());
+            if check(w, &at, size * sources.len() as u64, region, origin).is_none() {
+                return;
+            }
+            for lane in w.active() {
+                for (index, source) in sources.iter().enumerate() {
+                    let value = value_of(w, *source, lane);
+                    // SAFETY: the lane's whole vector was checked, alignment included; other workers use atomics as well.
+                    let old =
+                        unsafe { apply(at[lane] + index as u64 * size, ty, (operation, flushes), value, 0) };
+                    match targets.get(index) {
+                        Some(Slot::Narrow(d)) => w.set_value(*d, lane, old as u32),
+                        Some(Slot::Wide(d)) => w.set_value(*d, lane, old),
+                        _ => {}
+                    }
                 }
             }
         });
@@ -459,8 +513,11 @@ unsafe fn read_extended(place: u64, size: u64, signed: bool) -> u64 {
 
 /// # Safety
 /// The address must be valid and aligned for the type.
-unsafe fn apply(address: u64, ty: Type, operation: Modifier, a: u64, b: u64) -> u64 {
-    let step = |old: u64| next_value(ty, operation, old, a, b);
+unsafe fn apply(address: u64, ty: Type, (operation, flushes): (Modifier, bool), a: u64, b: u64) -> u64 {
+    let step = |old: u64| match flushes {
+        true => flushed(next_value(ty, operation, flushed(old), flushed(a), b)),
+        false => next_value(ty, operation, old, a, b),
+    };
     let both = (Ordering::SeqCst, Ordering::SeqCst);
     // SAFETY: the caller's promise.
     unsafe {
@@ -488,6 +545,11 @@ unsafe fn apply(address: u64, ty: Type, operation: Modifier, a: u64, b: u64) -> 
             }
         }
     }
+}
+
+/// The bits of an `f32`, or of a zero in place of a subnormal number.
+fn flushed(bits: u64) -> u64 {
+    flush(bits as u32, 0x7f80_0000, 0x8000_0000).into()
 }
 
 fn next_value(ty: Type, operation: Modifier, old: u64, a: u64, b: u64) -> u64 {
@@ -531,8 +593,8 @@ fn next_value(ty: Type, operation: Modifier, old: u64, a: u64, b: u64) -> u64 {
 
 fn next_float(ty: Type, operation: Modifier, old: u64, a: u64) -> u64 {
     let join = |x: f32, y: f32| match operation {
-        Modifier::Min => x.min(y),
-        Modifier::Max => x.max(y),
+        Modifier::Min => super::float::minimum(x, y),
+        Modifier::Max => super::float::maximum(x, y),
         _ => x + y,
     };
     let half = |x: u64, y: u64| {

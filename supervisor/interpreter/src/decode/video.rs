@@ -122,8 +122,8 @@ impl Decoder<'_> {
     pub(super) fn video(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         let [result_type, a_type, b_type] = match mnemonic.types[..] {
             [result, a, b] => [result, a, b],
-            // A comparison's result is a number without a sign.
-            [a, b] if mnemonic.op == Op::Vset => [Type::U32, a, b],
+            // Truth is compared with the third source as what the first source is.
+            [a, b] if mnemonic.op == Op::Vset => [if a.is_signed() { Type::S32 } else { Type::U32 }, a, b],
             _ => return Err("this form of a video instruction is not implemented".into()),
         };
         if mnemonic.op == Op::Vmad {

@@ -1,4 +1,4 @@
-//! Who runs PTX: the interpreter today, further executors beside it.
+//! Tier 0 of the CPU engine, in this process.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -6,71 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use interpreter::{Environment, Image, Kernel, Launch, Pool};
 
-/// Memory that a kernel sees, aligned as device memory is.
-#[derive(Debug, Clone)]
-pub struct Buffer {
-    words: Vec<u128>,
-    len: usize,
-}
-
-impl Buffer {
-    /// Zeroed memory.
-    pub fn zeroed(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(16) + 1], len }
-    }
-
-    /// A copy of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        let mut words: Vec<u128> = bytes
-            .chunks(16)
-            .map(|chunk| {
-                let mut word = [0; 16];
-                word[..chunk.len()].copy_from_slice(chunk);
-                u128::from_le_bytes(word)
-            })
-            .collect();
-        words.push(0);
-        Self { words, len: bytes.len() }
-    }
-
-    /// Its address.
-    pub fn address(&mut self) -> u64 {
-        self.words.as_mut_ptr().expose_provenance() as u64
-    }
-
-    /// Takes other contents of the same length.
-    pub fn replace(&mut self, bytes: &[u8]) {
-        assert_eq!(bytes.len(), self.len, "a buffer keeps its length");
-        self.words = Buffer::of(bytes).words;
-    }
-
-    /// What it holds.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.words.iter().flat_map(|word| word.to_le_bytes()).take(self.len).collect()
-    }
-}
-
-/// A parameter of a launch.
-#[derive(Debug)]
-pub enum Parameter<'a> {
-    /// A value, by its bytes.
-    Value(Vec<u8>),
-    /// The address of a buffer.
-    Memory(&'a mut Buffer),
-}
-
-/// How many blocks and threads, and how much dynamic shared memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    /// Blocks.
-    pub grid: [u32; 3],
-    /// Threads of a block.
-    pub block: [u32; 3],
-    /// Bytes of dynamic shared memory.
-    pub shared: u32,
-    /// Whether all blocks have to run at a time.
-    pub cooperative: bool,
-}
+use crate::{Executor, Failure, Parameter, Shape};
 
 /// A module loaded into the interpreter; it keeps the memory of the module's variables.
 pub struct Loaded {
@@ -150,5 +86,31 @@ impl Loaded {
             bytes[slot.offset as usize..][..len].copy_from_slice(&value[..len]);
         }
         Ok(bytes)
+    }
+}
+
+/// The interpreter with its threads.
+pub struct Interpreter {
+    pool: Pool,
+}
+
+impl Interpreter {
+    /// One that runs blocks on that many threads.
+    pub fn new(threads: usize) -> Self {
+        Self { pool: Pool::new(threads) }
+    }
+}
+
+impl Executor for Interpreter {
+    fn run(
+        &self,
+        text: &str,
+        kernel: &str,
+        shape: Shape,
+        parameters: &mut [Parameter],
+    ) -> Result<(), Failure> {
+        let loaded = Loaded::new(text).map_err(Failure::Refused)?;
+        loaded.kernel(kernel).map_err(Failure::Refused)?;
+        loaded.run(&self.pool, kernel, shape, parameters).map(|_| ()).map_err(Failure::Faulted)
     }
 }

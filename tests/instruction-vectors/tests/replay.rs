@@ -1,0 +1,30 @@
+//! The interpreter gives what an H100 gave.
+
+use std::collections::HashSet;
+
+use executors::Interpreter;
+use instruction_vectors::known::lacking;
+use instruction_vectors::replay::replay;
+use instruction_vectors::{Golden, cases};
+
+#[test]
+fn every_instruction_gives_what_an_h100_gave() {
+    let golden = Golden::read(include_bytes!("../golden/h100.zst")).expect("the golden results are readable");
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    let report = replay(&golden, threads, || Interpreter::new(1));
+    println!("recorded: {}", golden.header);
+    println!("{report}");
+    let differ = lines(&report.differ);
+    assert!(report.differ.is_empty(), "{} cases differ:\n{differ}", report.differ.len());
+    let lacks: HashSet<String> =
+        cases().into_iter().filter(|case| lacking(case).is_some()).map(|case| case.text).collect();
+    let unexpected: Vec<_> =
+        report.refused.iter().filter(|(text, _)| !lacks.contains(text)).cloned().collect();
+    assert!(unexpected.is_empty(), "{} cases are refused:\n{}", unexpected.len(), lines(&unexpected));
+    // A table that has grown is recorded anew one day; that most of it is there is what this test rests on.
+    assert!(report.agree > 5_500 && report.unknown.len() < 500, "{report}");
+}
+
+fn lines(list: &[(String, String)]) -> String {
+    list.iter().map(|(text, how)| format!("{text}: {how}\n")).collect()
+}
