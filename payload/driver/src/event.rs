@@ -1,7 +1,7 @@
 //! Events.
 //!
 //! An event's state is a slot of the area that client and engine share, or, of an event that processes share
-//! (`CU_EVENT_INTERPROCESS`), a page that all of them map ([`shared`](crate::shared_event)).
+//! (`CU_EVENT_INTERPROCESS`), a page that all of them map (file `shared_event.rs`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
