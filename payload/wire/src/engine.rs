@@ -15,6 +15,12 @@ use bytemuck::{Pod, Zeroable};
 /// The zygote finds its socket here: as its standard input it needs no work between fork and exec.
 pub const ZYGOTE_SOCKET: i32 = 0;
 
+/// Environment variable of the zygote: our directory in the cache directory of the supervisor's user.
+pub const CACHE_VARIABLE: &str = "VGPU_RUN_CACHE";
+
+/// Environment variable of vgpu-run and, by its leave, of the zygote: `interpreter` or `compiled` where one tier is to run all.
+pub const TIER_VARIABLE: &str = "VGPU_RUN_TIER";
+
 /// First bytes of each packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

@@ -15,6 +15,7 @@
 
 mod area;
 mod blas;
+mod cache;
 mod code;
 mod confine;
 mod dispatch;
