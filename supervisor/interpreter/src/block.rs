@@ -1,6 +1,7 @@
 //! Running a block: its warps in turn, from barrier to barrier.
 
 use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
+use crate::control_word::FlushAll;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
 use crate::memory::{Memory, Region, local_address};
 use crate::registers::{Condition, FULL, LANES, Reg};
@@ -385,6 +386,9 @@ fn end_block_rarely(
 /// Keeps the lanes whose partners are all here; the others wait for theirs. `None`: no lane is left.
 fn meet(w: &mut Warp, members: Reg<u32>, block: u32) -> Option<u32> {
     let (frame, all, live) = (w.frame, w.mask, w.live);
+    if all == live {
+        return Some(block + 1);
+    }
     let (mut rest, mut together) = (all, 0);
     while rest != 0 {
         let (lanes, members) = w.alike(rest, members);
@@ -508,35 +512,4 @@ fn copy_local(w: &Warp, lane: usize, from: u64, to: u64, size: u64) {
     let (from, to) = (local_address(w, lane, from), local_address(w, lane, 0).wrapping_add(to));
     // SAFETY: both lie in this thread's stack, whose room was checked when the function was entered; frames do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, size as usize) };
-}
-
-/// Flushes subnormal numbers while it lives.
-struct FlushAll(u32);
-
-impl FlushAll {
-    fn begin() -> FlushAll {
-        const FLUSH_TO_ZERO: u32 = 1 << 15;
-        const SUBNORMALS_ARE_ZERO: u32 = 1 << 6;
-        let old = control();
-        set_control(old | FLUSH_TO_ZERO | SUBNORMALS_ARE_ZERO);
-        FlushAll(old)
-    }
-}
-
-impl Drop for FlushAll {
-    fn drop(&mut self) {
-        set_control(self.0);
-    }
-}
-
-fn control() -> u32 {
-    let mut value = 0u32;
-    // SAFETY: stores the control word of this thread's vector unit into a word of ours.
-    unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &mut value, options(nostack)) };
-    value
-}
-
-fn set_control(value: u32) {
-    // SAFETY: only the two flush bits differ from what the thread had; Rust code between begin and drop computes kernels' floats.
-    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &value, options(nostack, readonly)) };
 }

@@ -6,6 +6,7 @@
 //! decided while decoding (types, modifiers, addresses of variables) is decided there. Closures are made in functions compiled
 //! for AVX2, so that their loops over lanes become vector instructions.
 
+mod asynchronous;
 mod compare;
 mod control;
 mod convert;
@@ -14,6 +15,8 @@ mod half_float;
 mod integer;
 mod invariant;
 mod layout;
+mod matrix;
+mod matrix_memory;
 mod memory;
 mod moves;
 mod operands;
@@ -29,7 +32,7 @@ use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand};
 
 use crate::code::{Block, Function, Kernel, MOST_REGISTERS, Operation, Terminator};
 use crate::image::{Image, Unsupported};
-use crate::registers::Condition;
+use crate::registers::{Condition, FULL};
 use layout::Program;
 use operands::{Decoded, Decoder};
 
@@ -223,10 +226,16 @@ impl Decoder<'_> {
                 starts[index + 1] = Start::Plain;
             }
         }
+        // Whether all lanes have met since the block began; straight code does not part them.
+        let mut together = false;
         for (start, instruction) in starts.iter_mut().zip(&body.instructions) {
-            if waits_for_members(body, instruction) {
-                *start = if *start == Start::No { Start::Meeting } else { Start::BehindMeeting };
+            together &= *start == Start::No;
+            let gathering = gathering(body, instruction);
+            if gathering == Gathering::None || gathering == Gathering::All && together {
+                continue;
             }
+            *start = if *start == Start::No { Start::Meeting } else { Start::BehindMeeting };
+            together = gathering == Gathering::All;
         }
         starts
     }
@@ -234,6 +243,9 @@ impl Decoder<'_> {
     /// Where lanes meet before an instruction that they do together.
     #[target_feature(enable = "avx2,fma,f16c")]
     fn meeting(&mut self, instruction: &Instruction) -> Decoded<Terminator> {
+        if gathering(&self.body, instruction) == Gathering::All {
+            return Ok(Terminator::Meet { members: self.constant(FULL) });
+        }
         let members = instruction.operands.last().ok_or("an instruction without its mask of lanes")?;
         Ok(Terminator::Meet { members: self.source::<u32>(members)? })
     }
@@ -289,6 +301,9 @@ impl Decoder<'_> {
             Setp | Set | Selp | Slct | Testp => self.compare(mnemonic, operands),
             Shfl | Vote | Match | Activemask | Redux | Elect => self.warp_wide(mnemonic, operands),
             Alloca | Stacksave | Stackrestore => self.stack(mnemonic, operands),
+            Mma | Wmma | Ldmatrix | Stmatrix | Movmatrix => self.matrix(mnemonic, operands),
+            Cp | Mbarrier | Createpolicy => self.asynchronous(mnemonic, operands),
+            Setmaxnreg => Ok(()),
             Tex | Tld4 | Txq | Suld | Sust | Suq => self.texture(mnemonic, operands),
             Bar | Barrier | Membar | Fence | Griddepcontrol | Nanosleep | Trap | Brkpt | Pmevent | Call => {
                 self.control(mnemonic, operands)
@@ -304,6 +319,7 @@ impl Decoder<'_> {
             Type::Pred => self.logic_of_predicates(mnemonic, operands),
             Type::F32 => self.single(mnemonic, operands),
             Type::F64 => self.double(mnemonic, operands),
+            Type::F32x2 => self.pair_of_singles(mnemonic, operands),
             Type::F16 | Type::Bf16 | Type::F16x2 | Type::Bf16x2 => self.half(mnemonic, operands),
             _ => self.integer(mnemonic, operands),
         }
@@ -354,14 +370,28 @@ fn block_numbers(starts: &[Start]) -> Vec<u32> {
     starts.iter().map(number).collect()
 }
 
-/// Whether lanes meet before an instruction: its last operand says which.
-fn waits_for_members(body: &Body, instruction: &Instruction) -> bool {
+/// Which lanes meet before an instruction.
+#[derive(Clone, Copy, PartialEq)]
+enum Gathering {
+    None,
+    /// Those that its last operand names.
+    Members,
+    /// All.
+    All,
+}
+
+fn gathering(body: &Body, instruction: &Instruction) -> Gathering {
     let mnemonic = body.mnemonic(instruction);
-    let together = match mnemonic.op {
-        Op::Shfl | Op::Vote | Op::Match | Op::Redux | Op::Elect => mnemonic.has(Modifier::Sync),
-        Op::Bar | Op::Barrier => mnemonic.has(Modifier::Warp),
-        _ => false,
-    };
     // Lanes that a guard holds back are not waited for, so the members' mask says nothing.
-    together && instruction.guard.is_none()
+    if instruction.guard.is_some() {
+        return Gathering::None;
+    }
+    match mnemonic.op {
+        Op::Shfl | Op::Vote | Op::Match | Op::Redux | Op::Elect if mnemonic.has(Modifier::Sync) => {
+            Gathering::Members
+        }
+        Op::Bar | Op::Barrier if mnemonic.has(Modifier::Warp) => Gathering::Members,
+        Op::Mma | Op::Wmma | Op::Ldmatrix | Op::Stmatrix | Op::Movmatrix => Gathering::All,
+        _ => Gathering::None,
+    }
 }

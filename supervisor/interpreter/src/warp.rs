@@ -210,6 +210,13 @@ impl<'a> Warp<'a> {
         unsafe { self.at::<[W; LANES]>(register.0).read() }
     }
 
+    /// The lanes of a register, where they lie.
+    #[inline(always)]
+    pub fn lanes<W: Word>(&self, register: Reg<W>) -> &[W; LANES] {
+        // SAFETY: as in `values`; nothing writes registers while the warp is borrowed.
+        unsafe { &*self.at::<[W; LANES]>(register.0) }
+    }
+
     /// One lane of a register.
     #[inline(always)]
     pub fn value<W: Word>(&self, register: Reg<W>, lane: usize) -> W {

@@ -186,7 +186,8 @@ fn bears_flushing(mnemonic: &Mnemonic) -> bool {
     use Op::*;
     let computes = !matches!(
         mnemonic.op,
-        Mov | Ld | Ldu | St | Selp | Shfl | Neg | Abs | Testp | Copysign | Tanh | Call | Slct
+        // Products of matrices are computed without flushing in any case.
+        Mov | Ld | Ldu | St | Selp | Shfl | Neg | Abs | Testp | Copysign | Tanh | Call | Slct | Mma | Wmma
     );
     let sensitive = mnemonic
         .types
