@@ -4,7 +4,7 @@ use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
 use crate::compiled::{Compiled, Native, Ran};
 use crate::control_word::FlushAll;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
-use crate::memory::{Memory, Region, local_address};
+use crate::memory::{Memory, RESERVED_SHARED, Region, local_address};
 use crate::registers::{Condition, FULL, LANES, Reg};
 use crate::warp::{CallFrame, Fragment, Warp, WarpFault, lanes_of};
 
@@ -145,7 +145,12 @@ impl<'a> Room<'a> {
     ) -> Room<'a> {
         let threads: u32 = launch.block.iter().product();
         let warps = threads.div_ceil(LANES as u32);
-        let shared_bytes = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
+        let user_shared = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
+        let reserved_shared = user_shared.next_multiple_of(16);
+        let shared_bytes = match kernel.uses_reserved_shared {
+            true => reserved_shared + u64::from(RESERVED_SHARED),
+            false => user_shared,
+        };
         let stack_bytes = kernel.stack_bytes.next_multiple_of(16);
         let (shared, shared_region) = lines(shared_bytes);
         let (local, local_region) = lines(stack_bytes * u64::from(warps) * LANES as u64);
@@ -164,6 +169,8 @@ impl<'a> Room<'a> {
             workspace: if launch.cooperative { workspace } else { Region::default() },
             stack_bytes,
             dynamic_shared: launch.dynamic_shared,
+            user_shared: user_shared as u32,
+            reserved_shared: reserved_shared as u32,
             grid: launch.grid,
             size: launch.block,
             index: [0; 3],

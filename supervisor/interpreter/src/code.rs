@@ -119,6 +119,8 @@ pub struct Kernel {
     /// Function pointers: token, and the function or why it can't be called.
     pub(crate) pointers: Vec<(u64, Result<u32, String>)>,
     pub(crate) static_shared: u64,
+    /// It asks where the system's part of shared memory lies.
+    pub(crate) uses_reserved_shared: bool,
     /// Bytes of local memory of one thread, calls included.
     pub(crate) stack_bytes: u64,
     pub(crate) parameter_bytes: u32,

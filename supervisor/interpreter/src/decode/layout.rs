@@ -118,6 +118,20 @@ impl Program {
         self.shared.get(&(None, name.into())).copied()
     }
 
+    /// Whether a function asks where the system's part of shared memory lies.
+    pub fn uses_reserved_shared(&self) -> bool {
+        use ptx::Special::*;
+        let asks = |operand: &Operand| {
+            let special = if let Operand::Special(special) = operand { Some(*special) } else { None };
+            matches!(
+                special,
+                Some(ReservedSmemBegin | ReservedSmemEnd | ReservedSmemCap | ReservedSmem0 | ReservedSmem1)
+            )
+        };
+        let bodies = self.functions.iter().map(|reached| &reached.body);
+        bodies.flat_map(|body| &body.instructions).any(|instruction| instruction.operands.iter().any(asks))
+    }
+
     /// Places shared variables, unsized ones behind all others. An extern one with a size is as any other: a real driver
     /// gives it that size where no other module can define it.
     fn lay_out_shared(&mut self, module: &Module) {
