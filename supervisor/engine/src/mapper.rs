@@ -84,19 +84,27 @@ impl Mapper {
         else {
             return end("a grant without address or length");
         };
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED_NOREPLACE;
-        // SAFETY: NOREPLACE never takes the place of memory that this process uses.
-        let mapped = unsafe {
-            mmap(Some(address), length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags, memory, 0)
-        };
+        let again = self.grants.is_whole(order.address, order.length);
+        let placement = if again { MapFlags::MAP_FIXED } else { MapFlags::MAP_FIXED_NOREPLACE };
+        let mut protection = ProtFlags::PROT_READ;
+        protection.set(ProtFlags::PROT_WRITE, order.writable != 0);
+        // SAFETY: NOREPLACE never takes the place of memory that this process uses; what a second map takes the place of is
+        // exactly one grant.
+        let mapped =
+            unsafe { mmap(Some(address), length, protection, MapFlags::MAP_SHARED | placement, memory, 0) };
         match mapped {
             Ok(_) => self.grants.insert(order.address, order.length),
             Err(error) => {
                 return end(&format!("can't map {} bytes at {:#x}: {error}", order.length, order.address));
             }
         }
+        self.tell(order.sequence);
+    }
+
+    /// Commands that carry this number, or an earlier one, may run.
+    fn tell(&self, sequence: u32) {
         let word = &self.area.head().mapped.0;
-        word.store(order.sequence, Ordering::SeqCst);
+        word.store(sequence, Ordering::SeqCst);
         futex::wake_all(word);
     }
 
@@ -106,6 +114,7 @@ impl Mapper {
         // SAFETY: the range is a grant that `map` put there; the client has waited for the work that uses it. A client that
         // lies about that faults in its own engine.
         let _ = unsafe { munmap(address, order.length as usize) };
+        self.tell(order.sequence);
     }
 }
 
