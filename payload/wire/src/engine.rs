@@ -15,6 +15,12 @@ use bytemuck::{Pod, Zeroable};
 /// The zygote finds its socket here: as its standard input it needs no work between fork and exec.
 pub const ZYGOTE_SOCKET: i32 = 0;
 
+/// Environment variable of the zygote: our directory in the cache directory of the supervisor's user.
+pub const CACHE_VARIABLE: &str = "VGPU_RUN_CACHE";
+
+/// Environment variable of vgpu-run and, by its leave, of the zygote: `interpreter` or `compiled` where one tier is to run all.
+pub const TIER_VARIABLE: &str = "VGPU_RUN_TIER";
+
 /// First bytes of each packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -95,7 +101,7 @@ pub struct StartFailed {
     pub reserved: u32,
 }
 
-/// Map a grant: the descriptor beside it, whole, at `address`. Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.
+/// Map a grant: the descriptor beside it, from its beginning, at `address`; again at the same place, it takes the earlier one's. Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct Map {
@@ -105,8 +111,8 @@ pub struct Map {
     pub length: u64,
     /// [`Allocation::map_sequence`](crate::control::Allocation).
     pub sequence: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 0: kernels may only read.
+    pub writable: u32,
 }
 
 /// Undo a [`Map`].

@@ -1,7 +1,7 @@
 //! The broker's end of the zygote: a warm engine process that forks one engine per client.
 
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -18,6 +18,8 @@ pub struct Program {
     pub file: OwnedFd,
     /// What it is called in lists of processes.
     pub name: CString,
+    /// Its environment, and all of it.
+    pub environment: Vec<CString>,
 }
 
 /// Opens the engine's program, or says why there is none.
@@ -106,8 +108,7 @@ fn execute(program: &Program, socket: &OwnedFd) -> Result<Infallible, Errno> {
     // It writes nothing there. What a library of it might write goes where complaints go, if they go anywhere.
     // SAFETY: borrowed for this call only, which says so if nothing is open there.
     let _ = dup2_stdout(unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) });
-    let nothing: [&CStr; 0] = [];
-    execveat(&program.file, c"", &[&program.name], &nothing, AtFlags::AT_EMPTY_PATH)
+    execveat(&program.file, c"", &[&program.name], &program.environment, AtFlags::AT_EMPTY_PATH)
 }
 
 /// A connected pair of packet sockets, close-on-exec. The first end, ours, never blocks: an engine that is stopped must not

@@ -2,11 +2,15 @@
 //! system call that computing does not need.
 
 use std::collections::BTreeMap;
+use std::os::fd::RawFd;
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Pid, Uid, geteuid, setgroups, setresgid, setresuid, setsid};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
 use wire::engine::{Fork, ZYGOTE_SOCKET};
 
 /// Becomes the client's user, in a session of its own, bound to the life of the process `zygote`, our parent.
@@ -40,10 +44,12 @@ fn lift_limits() {
 }
 
 /// Drops capabilities and installs the allow-list, on every thread.
-pub fn drop_privileges() -> Result<(), String> {
+///
+/// `cache` is the descriptor of the code cache, if there is one.
+pub fn drop_privileges(cache: Option<RawFd>) -> Result<(), String> {
     nix::sys::prctl::set_no_new_privs().map_err(|error| format!("set no_new_privs: {error}"))?;
     drop_capabilities().map_err(|error| format!("drop capabilities: {error}"))?;
-    let filter = allow_list().map_err(|error| format!("build the filter: {error}"))?;
+    let filter = allow_list(cache).map_err(|error| format!("build the filter: {error}"))?;
     seccompiler::apply_filter_all_threads(&filter).map_err(|error| format!("install the filter: {error}"))
 }
 
@@ -107,9 +113,19 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_sendmsg,
 ];
 
-fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
-    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
+/// What the code cache does with its file, and may do with no other.
+const ALLOWED_ON_CACHE: &[libc::c_long] =
+    &[libc::SYS_pread64, libc::SYS_pwrite64, libc::SYS_lseek, libc::SYS_ftruncate, libc::SYS_flock];
+
+fn allow_list(cache: Option<RawFd>) -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().map(|number| (*number, Vec::new())).collect();
+    if let Some(descriptor) = cache {
+        let is_cache =
+            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, descriptor as u64)?;
+        let on_cache = SeccompRule::new(vec![is_cache])?;
+        rules.extend(ALLOWED_ON_CACHE.iter().map(|number| (*number, vec![on_cache.clone()])));
+    }
     // An error, not a signal: a library that probes for a call must not end the engine.
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::x86_64)?.try_into()
@@ -118,10 +134,12 @@ fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use code_cache::{Cache, Key};
     use code_memory::Code;
     use llvm::{Target, compile};
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{ForkResult, fork};
+    use std::os::unix::fs::FileExt;
 
     const IR: &str = "define i32 @f(i32 %x) {\n  %r = mul i32 %x, 3\n  ret i32 %r\n}\n";
 
@@ -135,12 +153,12 @@ mod tests {
     }
 
     /// Exit status of a child that confines itself and then does `work`.
-    fn confined(work: impl FnOnce() -> i32) -> WaitStatus {
+    fn confined(cache: Option<RawFd>, work: impl FnOnce() -> i32) -> WaitStatus {
         // SAFETY: the C library makes its allocator usable in the child; the child takes no other lock that a thread of the
         // test program could have held, and never returns.
         match unsafe { fork() }.expect("a child") {
             ForkResult::Child => {
-                let status = if drop_privileges().is_ok() { work() } else { 1 };
+                let status = if drop_privileges(cache).is_ok() { work() } else { 1 };
                 // SAFETY: ends the process without running what the test program registered.
                 unsafe { libc::_exit(status) }
             }
@@ -150,15 +168,43 @@ mod tests {
 
     #[test]
     fn confined_process_compiles_and_runs_code() {
-        let status = confined(|| compile_and_call().unwrap_or(2));
+        let status = confined(None, || compile_and_call().unwrap_or(2));
         assert!(matches!(status, WaitStatus::Exited(_, 42)), "{status:?}");
+    }
+
+    fn errno<T>(result: std::io::Result<T>) -> i32 {
+        result.err().and_then(|error| error.raw_os_error()).unwrap_or(0)
     }
 
     #[test]
     fn confined_process_opens_nothing() {
-        let status = confined(|| {
-            std::fs::File::open("/dev/null").err().and_then(|error| error.raw_os_error()).unwrap_or(0)
+        let status = confined(None, || errno(std::fs::File::open("/dev/null")));
+        assert!(matches!(status, WaitStatus::Exited(_, libc::EPERM)), "{status:?}");
+    }
+
+    #[test]
+    fn confined_process_uses_its_code_cache() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = Cache::open(home.path()).unwrap();
+        let (small, large) = (Key::of(&[b"small"]), Key::of(&[b"large"]));
+        let status = confined(Some(cache.descriptor()), || {
+            let put = cache
+                .put(&small, "small", b"object")
+                .and_then(|()| cache.put(&large, "large", &[7; 1 << 20]));
+            i32::from(put.is_ok() && cache.get(&small).is_some_and(|object| object == b"object"))
         });
+        assert!(matches!(status, WaitStatus::Exited(_, 1)), "{status:?}");
+        assert_eq!(Cache::open(home.path()).unwrap().get(&large), Some(vec![7; 1 << 20]));
+    }
+
+    #[test]
+    fn confined_process_touches_no_other_file_as_its_cache() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = Cache::open(home.path()).unwrap();
+        let other = tempfile::tempfile().unwrap();
+        let status = confined(Some(cache.descriptor()), || errno(other.set_len(1)));
+        assert!(matches!(status, WaitStatus::Exited(_, libc::EPERM)), "{status:?}");
+        let status = confined(None, || errno(other.write_at(b"x", 0)));
         assert!(matches!(status, WaitStatus::Exited(_, libc::EPERM)), "{status:?}");
     }
 }

@@ -15,6 +15,7 @@
 
 mod area;
 mod blas;
+mod cache;
 mod code;
 mod confine;
 mod dispatch;
@@ -26,6 +27,7 @@ mod process;
 mod ring;
 mod robust;
 mod schedule;
+mod tiers;
 mod transfer;
 mod work;
 mod zygote;

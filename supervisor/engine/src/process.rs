@@ -12,7 +12,7 @@ use crate::area::SharedArea;
 use crate::dispatch::Dispatcher;
 use crate::grants::Grants;
 use crate::mapper::Mapper;
-use crate::{confine, fault, host, robust};
+use crate::{cache, confine, fault, host, robust};
 
 /// Names this process (or thread) for `ps`, `top` and `pgrep`.
 pub fn set_name(name: &CStr) {
@@ -27,9 +27,11 @@ pub fn run(order: Fork, descriptors: Vec<OwnedFd>, zygote: Pid) -> ! {
         unreachable!("checked by message()")
     };
     let threads = host::threads_of(order.client);
+    let supervisors_user = nix::unistd::geteuid();
     if let Err(error) = confine::take_identity(&order, zygote) {
         give_up("become the client's user", error);
     }
+    cache::open(supervisors_user);
     let area = match SharedArea::map(area) {
         Ok(area) => area,
         Err(error) => give_up("map the shared area", error),
@@ -39,7 +41,7 @@ pub fn run(order: Fork, descriptors: Vec<OwnedFd>, zygote: Pid) -> ! {
     let grants = Arc::new(Grants::default());
     let dispatcher = Dispatcher::new(area, grants.clone(), &socket, &order, threads);
     Mapper { area, grants, socket, client }.start();
-    if let Err(error) = confine::drop_privileges() {
+    if let Err(error) = confine::drop_privileges(cache::descriptor()) {
         give_up("confine itself", error);
     }
     area.set_state(EngineState::Ready);

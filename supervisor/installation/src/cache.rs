@@ -1,22 +1,17 @@
 //! A directory of our own, in which one version's files lie under their names.
 //!
-//! Loaders map these files into every program of the tree, so nobody else may have a say in them: the directory and what is
-//! in it belong to our user and no other may write there; a link in its place is not followed. All work goes through the
-//! directory's descriptor, so renaming what lies above it leads nobody astray. What the disk did to a file, its hash shows.
+//! Loaders map these files into every program of the tree, so nobody else may have a say in them (see `own_directory`). What the
+//! disk did to a file, its hash shows.
 
-use std::fs::{DirBuilder, File, Metadata};
-use std::io::{self, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{File, Metadata};
+use std::io::{self, Seek};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use nix::unistd::{UnlinkatFlags, geteuid, symlinkat, unlinkat};
+use own_directory::{OwnDirectory, is_trusted};
 
 use crate::manifest;
 
@@ -26,29 +21,23 @@ const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Lies in a directory that holds all files of its version. Its time says when they were last used.
 const COMPLETE: &str = manifest::FILE_NAME;
 
-/// Those who may write: group and others.
-const OTHERS_WRITE: u32 = 0o022;
-
 /// The directory of one version.
 #[derive(Debug)]
 pub struct CacheDirectory {
     path: PathBuf,
     /// The directory that holds all versions.
-    home: OwnedFd,
-    directory: OwnedFd,
+    home: OwnDirectory,
+    directory: OwnDirectory,
 }
 
 impl CacheDirectory {
     /// The directory `version` below `home`, made where it is missing. The error says why there is none.
     pub fn open(home: &Path, version: &str) -> Result<Self, String> {
         let at_home = |why: String| format!("`{}` {why}", home.display());
-        let entered = match enter(AT_FDCWD, home) {
-            Err(Refusal::Missing) => make_parents(home).and_then(|()| make_and_enter(AT_FDCWD, home)),
-            entered => entered,
-        };
-        let home_directory = entered.map_err(|refusal| at_home(refusal.to_string()))?;
+        let home_directory = OwnDirectory::make(home).map_err(|refusal| at_home(refusal.to_string()))?;
         let path = home.join(version);
-        let directory = make_and_enter(home_directory.as_fd(), Path::new(version))
+        let directory = home_directory
+            .make_inside(version)
             .map_err(|refusal| format!("`{}` {refusal}", path.display()))?;
         let flags = fstatvfs(&directory).map_err(|errno| at_home(errno.desc().to_owned()))?.flags();
         if flags.contains(FsFlags::ST_NOEXEC) {
@@ -64,7 +53,7 @@ impl CacheDirectory {
 
     /// Whether all files of the version were put here once. Says that the version is in use.
     pub fn is_complete(&self) -> bool {
-        let complete = self.open_file(COMPLETE);
+        let complete = self.directory.open_file(COMPLETE);
         // Only its owner can set the time, and a read-only file system keeps what it has.
         complete.is_ok_and(|complete| {
             let _ = complete.set_modified(SystemTime::now());
@@ -81,167 +70,45 @@ impl CacheDirectory {
 
     /// A file, if it is ours and has this hash.
     pub fn open_verified(&self, name: &str, hash: &str) -> Option<File> {
-        let mut file = self.open_file(name).ok()?;
-        let facts = file.metadata().ok()?;
-        let trusted = facts.is_file() && is_ours(&facts) && facts.mode() & OTHERS_WRITE == 0;
-        let sound = trusted && manifest::hash_of(&mut file).ok()? == hash;
+        let mut file = self.directory.open_file(name).ok()?;
+        let sound = is_trusted(&file.metadata().ok()?) && manifest::hash_of(&mut file).ok()? == hash;
         file.rewind().ok()?;
         sound.then_some(file)
     }
 
     /// A fresh open description of a file that was opened before, if it is still the same.
     pub fn open_again(&self, name: &str, before: &File) -> Option<OwnedFd> {
-        let again = self.open_file(name).ok()?;
+        let again = self.directory.open_file(name).ok()?;
         let identity = |facts: Metadata| (facts.dev(), facts.ino());
         (identity(again.metadata().ok()?) == identity(before.metadata().ok()?)).then(|| again.into())
     }
 
-    /// Writes a file under a name of its own and renames it, so that nobody ever sees a part of it.
+    /// Writes a file, of which nobody ever sees a part.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let aside = format!(".{name}.{:016x}", random()?);
-        let written = self
-            .write_new(&aside, bytes)
-            .and_then(|()| Ok(renameat(&self.directory, aside.as_str(), &self.directory, name)?));
-        if written.is_err() {
-            let _ = unlinkat(&self.directory, aside.as_str(), UnlinkatFlags::NoRemoveDir);
-        }
-        written
+        self.directory.write(name, bytes)
     }
 
     /// Makes a link to a file beside it, unless something has that name.
     pub fn link(&self, name: &str, target: &str) {
-        // Another run may have made it meanwhile.
-        let _ = symlinkat(target, &self.directory, name);
-    }
-
-    fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        // Executable as loaders expect, and whatever our umask is.
-        let mode = Mode::from_bits_truncate(0o555);
-        let mut file = File::from(openat(&self.directory, name, flags, mode)?);
-        fchmod(&file, mode)?;
-        file.write_all(bytes)
-    }
-
-    fn open_file(&self, name: &str) -> nix::Result<File> {
-        // A pipe in its place must not hold us up.
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        openat(&self.directory, name, flags, Mode::empty()).map(File::from)
+        self.directory.link(name, target);
     }
 
     fn remove_old_versions(&self) {
         let own = self.path.file_name();
-        for name in names(&self.home) {
+        for name in self.home.names() {
             if Some(name.as_os_str()) == own {
                 continue;
             }
-            let Ok(directory) = enter(self.home.as_fd(), &name) else { continue };
-            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-            let complete = openat(&directory, COMPLETE, flags, Mode::empty()).map(File::from);
+            let Ok(directory) = self.home.open_inside(&name) else { continue };
+            let complete = directory.open_file(COMPLETE);
             let last_use = complete.ok().and_then(|complete| complete.metadata().ok()?.modified().ok());
             if last_use.is_some_and(|time| time.elapsed().is_ok_and(|age| age > KEEP)) {
-                for file in names(&directory) {
-                    let _ = unlinkat(&directory, &file, UnlinkatFlags::NoRemoveDir);
+                for file in directory.names() {
+                    directory.remove_file(&file);
                 }
-                let _ = unlinkat(&self.home, &name, UnlinkatFlags::RemoveDir);
+                self.home.remove_directory(&name);
             }
         }
-    }
-}
-
-/// Why a directory is not used.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("is not there")]
-    Missing,
-    #[error("is a link or no directory")]
-    NoDirectory,
-    #[error("belongs to user {0}, not to us")]
-    Foreign(u32),
-    #[error("cannot be made: the directory above belongs to user {0}, and root leaves nothing there")]
-    ForeignParent(u32),
-    #[error("cannot be used: {0}")]
-    Failed(String),
-}
-
-impl From<Errno> for Refusal {
-    fn from(errno: Errno) -> Self {
-        match errno {
-            Errno::ENOENT => Self::Missing,
-            Errno::ELOOP | Errno::ENOTDIR => Self::NoDirectory,
-            errno => Self::Failed(errno.desc().to_owned()),
-        }
-    }
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-fn make_and_enter(above: impl AsFd, name: &Path) -> Result<OwnedFd, Refusal> {
-    match enter(above.as_fd(), name) {
-        Err(Refusal::Missing) => {
-            match mkdirat(above.as_fd(), name, Mode::from_bits_truncate(0o755)) {
-                // Another run has made it meanwhile.
-                Ok(()) | Err(Errno::EEXIST) => enter(above, name),
-                Err(errno) => Err(Refusal::Failed(errno.desc().to_owned())),
-            }
-        }
-        entered => entered,
-    }
-}
-
-/// Opens a directory that is ours, and takes from others the right to write there.
-fn enter(above: impl AsFd, name: &Path) -> Result<OwnedFd, Refusal> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let directory = File::from(openat(above, name, flags, Mode::empty())?);
-    let facts = directory.metadata()?;
-    if !is_ours(&facts) {
-        return Err(Refusal::Foreign(facts.uid()));
-    }
-    if facts.mode() & OTHERS_WRITE != 0 {
-        fchmod(&directory, Mode::from_bits_truncate(facts.mode() & 0o7777 & !OTHERS_WRITE))?;
-    }
-    Ok(directory.into())
-}
-
-/// Makes what lies above; as root not in another user's directory, who could never write there again.
-fn make_parents(home: &Path) -> Result<(), Refusal> {
-    let Some(parent) = home.parent() else { return Ok(()) };
-    let existing = parent.ancestors().find_map(|ancestor| std::fs::metadata(ancestor).ok());
-    let owner = existing.map_or(0, |facts| facts.uid());
-    if geteuid().is_root() && owner != 0 {
-        return Err(Refusal::ForeignParent(owner));
-    }
-    Ok(DirBuilder::new().recursive(true).mode(0o700).create(parent)?)
-}
-
-fn is_ours(facts: &Metadata) -> bool {
-    facts.uid() == geteuid().as_raw()
-}
-
-fn names(directory: &OwnedFd) -> Vec<PathBuf> {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    let Ok(mut listing) = Dir::openat(directory, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
-    else {
-        return Vec::new();
-    };
-    let names = listing.iter().flatten().map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).into());
-    names.filter(|name: &PathBuf| name != Path::new(".") && name != Path::new("..")).collect()
-}
-
-/// A number that no other run has, in whatever process namespace it is.
-fn random() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    // SAFETY: the call writes at most the eight bytes of `bytes`.
-    let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if count == bytes.len() as isize {
-        Ok(u64::from_ne_bytes(bytes))
-    } else {
-        Err(io::Error::last_os_error())
     }
 }
 
@@ -249,6 +116,7 @@ fn random() -> io::Result<u64> {
 mod tests {
     use super::*;
     use crate::manifest::hash;
+    use nix::unistd::geteuid;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -1,8 +1,10 @@
 //! Running a block: its warps in turn, from barrier to barrier.
 
 use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
+use crate::compiled::{Compiled, Native, Ran};
+use crate::control_word::FlushAll;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
-use crate::memory::{Memory, Region, local_address};
+use crate::memory::{Memory, RESERVED_SHARED, Region, local_address};
 use crate::registers::{Condition, FULL, LANES, Reg};
 use crate::warp::{CallFrame, Fragment, Warp, WarpFault, lanes_of};
 
@@ -39,32 +41,49 @@ pub(crate) fn plain_fault(kernel: &Kernel, kind: FaultKind) -> Fault {
 }
 
 /// Lanes that wait at a barrier.
-struct Waiting {
-    warp: usize,
-    fragment: Fragment,
-    kind: BarrierKind,
+pub(crate) struct Waiting {
+    pub warp: usize,
+    pub fragment: Fragment,
+    pub kind: BarrierKind,
 }
 
 /// One barrier of a block.
 #[derive(Default)]
-struct Arrivals {
+pub(crate) struct Arrivals {
     /// Lanes of each warp that have come.
-    lanes: Vec<u32>,
-    waiting: Vec<Waiting>,
+    pub lanes: Vec<u32>,
+    pub waiting: Vec<Waiting>,
     /// Threads that it waits for, if it does not wait for all.
-    threads: Option<u32>,
+    pub threads: Option<u32>,
     held: u32,
     failed: bool,
 }
 
+impl Arrivals {
+    /// Whether lanes of a warp are here.
+    pub fn has(&self, warp: usize) -> bool {
+        self.lanes.get(warp).is_some_and(|lanes| *lanes != 0)
+    }
+
+    /// Lanes of a warp wait here.
+    pub fn wait(&mut self, warp: usize, fragment: Fragment) {
+        self.waiting.push(Waiting { warp, fragment, kind: BarrierKind::Sync });
+    }
+}
+
 /// The barriers of a block.
-struct Barriers {
-    all: [Arrivals; BARRIERS],
+pub(crate) struct Barriers {
+    pub all: [Arrivals; BARRIERS],
     /// Lanes of each warp that have not ended.
     live: Vec<u32>,
 }
 
 impl Barriers {
+    /// Tells which lanes of a warp have not ended.
+    pub fn set_live(&mut self, warp: usize, lanes: u32) {
+        self.live[warp] = lanes;
+    }
+
     fn is_complete(&self, number: usize) -> bool {
         let barrier = &self.all[number];
         let mut lanes = barrier.lanes.iter().zip(&self.live);
@@ -96,6 +115,8 @@ pub(crate) struct Room<'a> {
     is_prepared: bool,
     warps: Vec<Warp<'a>>,
     barriers: Barriers,
+    /// Its part for compiled code, and whether that is running the block.
+    native: Option<(Native, bool)>,
     /// What [`Memory`] points to.
     _shared: Vec<Line>,
     _local: Vec<Line>,
@@ -120,10 +141,16 @@ impl<'a> Room<'a> {
         launch: &Launch,
         environment: &Environment<'a>,
         workspace: Region,
+        compiled: Option<&Compiled>,
     ) -> Room<'a> {
         let threads: u32 = launch.block.iter().product();
         let warps = threads.div_ceil(LANES as u32);
-        let shared_bytes = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
+        let user_shared = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
+        let reserved_shared = user_shared.next_multiple_of(16);
+        let shared_bytes = match kernel.uses_reserved_shared {
+            true => reserved_shared + u64::from(RESERVED_SHARED),
+            false => user_shared,
+        };
         let stack_bytes = kernel.stack_bytes.next_multiple_of(16);
         let (shared, shared_region) = lines(shared_bytes);
         let (local, local_region) = lines(stack_bytes * u64::from(warps) * LANES as u64);
@@ -142,15 +169,19 @@ impl<'a> Room<'a> {
             workspace: if launch.cooperative { workspace } else { Region::default() },
             stack_bytes,
             dynamic_shared: launch.dynamic_shared,
+            user_shared: user_shared as u32,
+            reserved_shared: reserved_shared as u32,
             grid: launch.grid,
             size: launch.block,
             index: [0; 3],
             print: environment.print,
         };
+        let mut all: Vec<Warp<'a>> = (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect();
         Room {
-            memory: Box::new(memory),
             is_prepared: false,
-            warps: (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect(),
+            native: compiled.map(|compiled| (Native::new(compiled, &memory, &mut all), false)),
+            memory: Box::new(memory),
+            warps: all,
             barriers: Barriers { all: Default::default(), live: vec![0; warps as usize] },
             _shared: shared,
             _local: local,
@@ -162,8 +193,16 @@ impl<'a> Room<'a> {
     pub fn start(&mut self, index: [u32; 3]) {
         self.memory.index = index;
         let threads: u32 = self.memory.size.iter().product();
-        for barrier in &mut self.barriers.all {
+        for barrier in self.barriers.all.iter_mut().filter(|barrier| !barrier.lanes.is_empty()) {
             *barrier = Arrivals::default();
+        }
+        if let Some((native, runs)) = &mut self.native {
+            *runs = true;
+            native.start(index);
+        }
+        if self.native.is_some() {
+            // Warps are told what they need when the interpreter takes them over.
+            return self.warps.iter_mut().for_each(|warp| warp.memory = &raw const *self.memory);
         }
         for (warp, live) in self.warps.iter_mut().zip(&mut self.barriers.live) {
             let left = threads - warp.index * LANES as u32;
@@ -178,10 +217,23 @@ impl<'a> Room<'a> {
     }
 
     /// Runs each warp until it waits, ends or has run for long.
-    pub fn run(&mut self, kernel: &Kernel) -> Result<Progress, Fault> {
+    pub fn run(&mut self, kernel: &Kernel, compiled: Option<&Compiled>) -> Result<Progress, Fault> {
         let _flush = (kernel.flush == Flush::Whole).then(FlushAll::begin);
         if !std::mem::replace(&mut self.is_prepared, true) {
             self.warps.iter_mut().for_each(|warp| warp.prepare(&kernel.functions[0].once));
+        }
+        if let (Some(compiled), Some((native, runs @ true))) = (compiled, &mut self.native) {
+            *runs = false;
+            if let Ran::Done = native.run(compiled, &mut self.warps, &mut self.barriers) {
+                return Ok(Progress::Done);
+            }
+            if let Some(number) = self.warps.iter().position(|warp| warp.fault.is_some()) {
+                let found = self.warps[number].fault.take();
+                return Err(found.map_or_else(|| self.deadlock(kernel), |it| self.locate(kernel, number, it)));
+            }
+            for (number, warp) in self.warps.iter().enumerate() {
+                self.barriers.live[number] = warp.live;
+            }
         }
         loop {
             let mut ran = false;
@@ -268,7 +320,7 @@ impl<'a> Room<'a> {
 }
 
 /// Runs a warp until all its lanes wait or have ended, or until it has run for long (`true`).
-fn run_warp(kernel: &Kernel, w: &mut Warp, barriers: &mut Barriers) -> bool {
+pub(crate) fn run_warp(kernel: &Kernel, w: &mut Warp, barriers: &mut Barriers) -> bool {
     while let Some(fragment) = w.next() {
         w.enter(fragment);
         let blocks = &kernel.functions[w.frames[fragment.frame as usize].function as usize].blocks;
@@ -385,6 +437,9 @@ fn end_block_rarely(
 /// Keeps the lanes whose partners are all here; the others wait for theirs. `None`: no lane is left.
 fn meet(w: &mut Warp, members: Reg<u32>, block: u32) -> Option<u32> {
     let (frame, all, live) = (w.frame, w.mask, w.live);
+    if all == live {
+        return Some(block + 1);
+    }
     let (mut rest, mut together) = (all, 0);
     while rest != 0 {
         let (lanes, members) = w.alike(rest, members);
@@ -508,35 +563,4 @@ fn copy_local(w: &Warp, lane: usize, from: u64, to: u64, size: u64) {
     let (from, to) = (local_address(w, lane, from), local_address(w, lane, 0).wrapping_add(to));
     // SAFETY: both lie in this thread's stack, whose room was checked when the function was entered; frames do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, size as usize) };
-}
-
-/// Flushes subnormal numbers while it lives.
-struct FlushAll(u32);
-
-impl FlushAll {
-    fn begin() -> FlushAll {
-        const FLUSH_TO_ZERO: u32 = 1 << 15;
-        const SUBNORMALS_ARE_ZERO: u32 = 1 << 6;
-        let old = control();
-        set_control(old | FLUSH_TO_ZERO | SUBNORMALS_ARE_ZERO);
-        FlushAll(old)
-    }
-}
-
-impl Drop for FlushAll {
-    fn drop(&mut self) {
-        set_control(self.0);
-    }
-}
-
-fn control() -> u32 {
-    let mut value = 0u32;
-    // SAFETY: stores the control word of this thread's vector unit into a word of ours.
-    unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &mut value, options(nostack)) };
-    value
-}
-
-fn set_control(value: u32) {
-    // SAFETY: only the two flush bits differ from what the thread had; Rust code between begin and drop computes kernels' floats.
-    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &value, options(nostack, readonly)) };
 }

@@ -28,13 +28,15 @@
 //! Device addresses are this process's addresses; shared and local memory belong to the worker that runs the block, so generic
 //! addresses need no translation. Every access is checked against the launch's window and the block's own memory.
 //!
-//! What is missing is refused when a kernel is decoded, by the instruction's text: matrix instructions, clusters of
+//! What is missing is refused when a kernel is decoded, by the instruction's text: `wgmma`, `tcgen05`, tensor copies, clusters of
 //! more than one block. Needs AVX2, FMA and F16C.
 
 #![allow(clippy::needless_range_loop, reason = "loops over lanes index several arrays at once")]
 
 mod block;
 mod code;
+pub mod compiled;
+mod control_word;
 mod decode;
 mod heap;
 mod image;
@@ -48,6 +50,6 @@ mod warp;
 
 pub use code::{Attributes, Kernel};
 pub use heap::heap_bytes;
-pub use image::{Image, LoadError, Unsupported};
+pub use image::{Image, LoadError, Plan, Unsupported, VariablePlace};
 pub use launch::{Environment, Fault, FaultKind, Launch};
 pub use pool::{Current, Pool, with_current};

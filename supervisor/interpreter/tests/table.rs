@@ -51,7 +51,6 @@ fn words_that_change_the_result_are_not_dropped() {
         "cvt.pack.sat.u16.s32",
         "cvt.rn.satfinite.e2m1x2.f16x2",
         "cvt.rn.bf16x2.ue8m0x2",
-        "add.f32x2",
     ];
     let outcomes = outcomes();
     for mnemonic in must_refuse {

@@ -1,7 +1,7 @@
 //! The part of LLVM 19's C interface that we use, from llvm-c/{Core,Analysis,IRReader,Error,ErrorHandling,Target,TargetMachine}.h and
 //! llvm-c/Transforms/PassBuilder.h. It is stable within a major version.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 
 macro_rules! opaque {
     ($($name:ident),*) => {$(
@@ -25,6 +25,7 @@ pub type Failed = c_int;
 
 unsafe extern "C" {
     // Core.h
+    pub fn LLVMGetVersion(major: *mut c_uint, minor: *mut c_uint, patch: *mut c_uint);
     pub fn LLVMContextCreate() -> *mut Context;
     pub fn LLVMContextDispose(context: *mut Context);
     pub fn LLVMContextSetDiagnosticHandler(

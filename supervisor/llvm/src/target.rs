@@ -86,6 +86,15 @@ impl Target {
         &self.features
     }
 
+    /// All that an object depends on besides its text, in words: two targets with the same make the same code of a text.
+    pub fn identity(&self) -> String {
+        let (mut major, mut minor, mut patch) = (0, 0, 0);
+        // SAFETY: writes three numbers.
+        unsafe { ffi::LLVMGetVersion(&mut major, &mut minor, &mut patch) };
+        let Target { cpu, features, passes, level } = self;
+        format!("LLVM {major}.{minor}.{patch} {cpu} {features} {passes} {level:?}")
+    }
+
     /// Whether code may use `feature`: `avx2`, `avx512vl`, `avx512vnni`, `avxvnni`.
     pub fn has(&self, feature: &str) -> bool {
         self.features.split(',').any(|word| word.strip_prefix('+') == Some(feature))

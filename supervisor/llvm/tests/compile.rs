@@ -70,6 +70,8 @@ fn features_are_those_of_the_target() {
     assert!(target.has("avx2") && target.has("f16c") && !target.has("avx512f"));
     // The engine refuses machines without it, and so do the tests.
     assert!(Target::host().has("avx2"));
+    assert!(target.identity().starts_with("LLVM 19.1.") && target.identity().contains("+f16c"));
+    assert_ne!(target.identity(), target.clone().with_level(llvm::Level::None).identity());
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub enum Action {
     Doctor { files: Vec<PathBuf>, markdown: bool },
     /// List the cards.
     Profiles,
+    /// Look into the code cache, or empty it.
+    Cache(Cache),
     /// Say which version this is.
     Version,
 }
@@ -26,11 +28,11 @@ pub enum Action {
 #[command(name = "vgpu-run", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "\
 Environment:
-  XDG_CACHE_HOME    where a directory `vgpu-run` for our libraries is made (default: ~/.cache); without one that can be
-                    written they are given from memory
+  XDG_CACHE_HOME    where a directory `vgpu-run` for our libraries and compiled code is made (default: ~/.cache); without
+                    one that can be written libraries are given from memory, and code is compiled in each run
   VGPU_RUN_LIBEXEC  directory with `vgpu-engine` and `payload/`, instead of those inside or beside vgpu-run")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run cache list|size|clear"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -52,6 +54,22 @@ enum Question {
     },
     /// List the cards that can be announced
     Profiles,
+    /// Look after compiled code that is kept for later runs
+    Cache {
+        #[command(subcommand)]
+        what: Cache,
+    },
+}
+
+/// What can be done with the code cache.
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Print what is in it, the most recently used first
+    List,
+    /// Print where it is and how large
+    Size,
+    /// Remove all that is in it
+    Clear,
 }
 
 /// Options of a run, and the program.
@@ -118,6 +136,7 @@ pub fn parse() -> Result<Action, ExitCode> {
         Ok(line) => Ok(match line.question {
             Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
             Some(Question::Profiles) => Action::Profiles,
+            Some(Question::Cache { what }) => Action::Cache(what),
             None => Action::Run(line.session),
         }),
         Err(error) if error.kind() == ErrorKind::DisplayVersion => Ok(Action::Version),

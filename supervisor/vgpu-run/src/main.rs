@@ -13,6 +13,7 @@
 //! other.
 
 mod appearances;
+mod cache;
 mod card;
 mod cli;
 mod control;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Action::Run(session) => run(session),
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
+        Action::Cache(what) => cache::cache(what),
         Action::Version => Ok(doctor::version()),
     };
     result.unwrap_or_else(|failure| {

@@ -1,6 +1,8 @@
 //! The process that answers: how it begins and ends. What it does in between is [`crate::main_loop`].
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use notification::{InFlight, Listener};
 use overlay::Overlay;
 use syscall_filter::Coverage;
 use tracee::PidFd;
+use wire::engine::{CACHE_VARIABLE, TIER_VARIABLE};
 
 use crate::card::Card;
 use crate::cli::{self, Session};
@@ -116,7 +119,18 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
 
 fn open_engine(files: &Files, cache: Option<&Path>) -> Result<broker::Program, String> {
     let program = installation::open_engine(files, cache).map_err(|error| error.to_string())?;
-    Ok(broker::Program { file: program.file, name: program.name })
+    let environment = engine_environment(cache);
+    Ok(broker::Program { file: program.file, name: program.name, environment })
+}
+
+/// What the engine is told by its environment: where its cache may be, and which tier was asked for.
+fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
+    let cache = cache.map(|path| (CACHE_VARIABLE, path.as_os_str().to_owned()));
+    let tier = std::env::var_os(TIER_VARIABLE).map(|tier| (TIER_VARIABLE, tier));
+    let words = [cache, tier].into_iter().flatten();
+    words
+        .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
+        .collect()
 }
 
 /// Waits for the filter and tells the keeper what it needs should we die.

@@ -30,8 +30,11 @@ const FULL: [(&str, u64); 2] = [("decode", 128), ("prompt", 512)];
 /// Seconds that ours may take for a prompt, and again for decoding.
 const PATIENCE: &str = "12";
 
+/// Both sides' JSON in one run after the other.
+type Run = [Value; 2];
+
 /// Measures the wanted rows; one run gives a model's two rows for a number of threads.
-pub fn rows(wanted: &dyn Fn(&str) -> bool, tell: &mut dyn FnMut(&str, Result<Row, String>)) {
+pub fn rows(runs: usize, wanted: &dyn Fn(&str) -> bool, tell: &mut dyn FnMut(&str, Result<Row, String>)) {
     for model in ["", "_gemma"] {
         for threads in [1, 2] {
             let name = |what: &str| format!("llama_{what}_{threads}t{model}");
@@ -39,16 +42,19 @@ pub fn rows(wanted: &dyn Fn(&str) -> bool, tell: &mut dyn FnMut(&str, Result<Row
             if !names.iter().any(|name| wanted(name)) {
                 continue;
             }
-            let runs = both(model, threads);
+            let runs: Result<Vec<Run>, String> = (0..runs).map(|_| both(model, threads)).collect();
             for ((what, full), name) in FULL.iter().zip(&names).filter(|(_, name)| wanted(name)) {
-                tell(name, runs.clone().and_then(|[ours, native]| row(name, what, *full, &ours, &native)));
+                tell(
+                    name,
+                    runs.as_ref().map_err(String::clone).and_then(|runs| row(name, what, *full, runs)),
+                );
             }
         }
     }
 }
 
 /// What `llama.mjs` says on the virtual GPU, and on the CPU with as many tokens.
-fn both(model: &str, threads: usize) -> Result<[Value; 2], String> {
+fn both(model: &str, threads: usize) -> Result<Run, String> {
     if cores::all().len() < threads {
         return Err(format!("{threads} threads need as many cores"));
     }
@@ -102,31 +108,27 @@ fn said(mut command: Command, home: &Path) -> Result<Value, String> {
         .map_err(|_| format!("{} {last} {}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
-fn row(name: &str, what: &str, full: u64, ours: &Value, native: &Value) -> Result<Row, String> {
-    let rate = |run: &Value| {
-        let (tokens, seconds) = (run[what]["tokens"].as_f64(), run[what]["seconds"].as_f64());
-        tokens.zip(seconds).map(|(tokens, seconds)| tokens / seconds)
+fn row(name: &str, what: &str, full: u64, runs: &[Run]) -> Result<Row, String> {
+    let rate = |side: &Value| {
+        let (tokens, seconds) = (side[what]["tokens"].as_f64(), side[what]["seconds"].as_f64());
+        tokens.zip(seconds).map(|(tokens, seconds)| tokens / seconds).ok_or("llama.mjs tells no rates")
     };
-    let (device, native_rate) = rate(ours).zip(rate(native)).ok_or("llama.mjs tells no rates")?;
+    let sample = |[ours, native]: &Run| Ok(Sample { device: rate(ours)?, native: rate(native)? });
+    let ours = runs.iter().map(sample).collect::<Result<Vec<Sample>, String>>()?;
     let mut notes = Vec::new();
-    let tokens = ours[what]["tokens"].as_u64().unwrap_or_default();
-    if tokens != full {
-        notes.push(format!("of {tokens} tokens instead of {full}"));
+    let tokens = |[ours, _]: &Run| ours[what]["tokens"].as_u64().unwrap_or_default();
+    let fewest = runs.iter().map(tokens).min().unwrap_or_default();
+    if fewest != full {
+        notes.push(format!("of {fewest} tokens instead of {full}"));
     }
     if what == "decode" {
-        notes.push(agreement(ours, native));
+        notes.extend(runs.first().map(agreement));
     }
-    Ok(Row {
-        name: name.into(),
-        unit: "token/s",
-        ours: vec![Sample { device, native: native_rate }],
-        peer: Err(String::new()),
-        note: notes.join(", "),
-    })
+    Ok(Row { name: name.into(), unit: "token/s", ours, peer: Err(String::new()), note: notes.join(", ") })
 }
 
 /// How far the two builds' greedy texts are the same: they round differently, and part where the model is unsure.
-fn agreement(ours: &Value, native: &Value) -> String {
+fn agreement([ours, native]: &Run) -> String {
     let empty = Vec::new();
     let tokens = |run: &Value| run["generated"].as_array().unwrap_or(&empty).clone();
     let (ours, native) = (tokens(ours), tokens(native));

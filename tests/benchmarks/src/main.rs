@@ -29,6 +29,7 @@ mod row;
 mod sources;
 
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -46,6 +47,9 @@ struct Options {
     /// Processes that measure each row.
     #[arg(long, default_value_t = 3)]
     processes: usize,
+    /// Seconds for which each process times a kernel, and again the native side.
+    #[arg(long, default_value_t = 0.25)]
+    seconds: f64,
     /// Measure in this process, through the executor alone.
     #[arg(long)]
     in_process: bool,
@@ -58,6 +62,12 @@ struct Options {
     /// On which device.
     #[arg(long, hide = true, default_value_t = Kind::InProcess)]
     on: Kind,
+}
+
+impl Options {
+    fn time(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
+    }
 }
 
 fn main() -> ExitCode {
@@ -81,7 +91,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), String> {
     if let Some(name) = &options.sample {
         let benchmark = problems::ALL.iter().find(|benchmark| benchmark.name == name);
-        let sample = measure(benchmark.ok_or_else(|| format!("there is no row `{name}`"))?, options.on)?;
+        let benchmark = benchmark.ok_or_else(|| format!("there is no row `{name}`"))?;
+        let sample = measure(benchmark, options.on, options.time())?;
         println!("{}", json!([sample.device, sample.native]));
         return Ok(());
     }
@@ -115,29 +126,30 @@ fn measure_all(options: &Options) -> Result<(), String> {
         Err(reason) => println!("{name:<24} skipped: {}", reason.trim()),
     };
     for benchmark in problems::ALL.iter().filter(|benchmark| wanted(benchmark.name)) {
-        let row = if options.in_process { here(benchmark) } else { elsewhere(benchmark, options.processes) };
+        let row = if options.in_process { here(benchmark, options) } else { elsewhere(benchmark, options) };
         tell(benchmark.name, row);
     }
     if !options.in_process {
-        llama::rows(&wanted, &mut tell);
+        // A run of a model takes as long as many samples of a kernel.
+        llama::rows(options.processes.div_ceil(3).max(1), &wanted, &mut tell);
         tests::bench_json::append(&measured);
     }
     Ok(())
 }
 
 /// One sample of this process.
-fn here(benchmark: &Benchmark) -> Result<Row, String> {
-    let sample = measure(benchmark, Kind::InProcess)?;
+fn here(benchmark: &Benchmark, options: &Options) -> Result<Row, String> {
+    let sample = measure(benchmark, Kind::InProcess, options.time())?;
     Ok(row_of(benchmark, vec![sample], Err(String::new())))
 }
 
 /// Samples of processes on the virtual GPU and of as many on the peer, in turn.
-fn elsewhere(benchmark: &Benchmark, processes: usize) -> Result<Row, String> {
+fn elsewhere(benchmark: &Benchmark, options: &Options) -> Result<Row, String> {
     let (mut ours, mut peer) = (Vec::new(), Ok(Vec::new()));
-    for _ in 0..processes.max(1) {
-        ours.push(sample(benchmark, Kind::Driver)?);
+    for _ in 0..options.processes.max(1) {
+        ours.push(sample(benchmark, Kind::Driver, options)?);
         peer = peer.and_then(|mut samples: Vec<Sample>| {
-            samples.push(sample(benchmark, Kind::OpenCl)?);
+            samples.push(sample(benchmark, Kind::OpenCl, options)?);
             Ok(samples)
         });
     }
@@ -149,9 +161,11 @@ fn row_of(benchmark: &Benchmark, ours: Vec<Sample>, peer: Result<Vec<Sample>, St
 }
 
 /// A process that measures one row on one device.
-fn sample(benchmark: &Benchmark, kind: Kind) -> Result<Sample, String> {
+fn sample(benchmark: &Benchmark, kind: Kind, options: &Options) -> Result<Sample, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let arguments = ["--sample", benchmark.name, "--on", &kind.to_string()].map(String::from);
+    let seconds = options.seconds.to_string();
+    let arguments =
+        ["--sample", benchmark.name, "--on", &kind.to_string(), "--seconds", &seconds].map(String::from);
     let mut command = if kind == Kind::Driver {
         // A card for which both modules' PTX is good.
         tests::launch_path(program).options(["--gpu", "a100"]).arguments(arguments).real_payload().command()

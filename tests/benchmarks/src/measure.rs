@@ -15,19 +15,17 @@ pub struct Sample {
     pub native: f64,
 }
 
-/// How long each side is timed in all.
-const TIME: Duration = Duration::from_millis(250);
 /// Sides take turns that often, so that a slow moment of the machine meets both.
 const ROUNDS: u32 = 5;
 /// A timed stretch is that long at least: a clock's reading and waiting for the end are small beside it.
 const STRETCH: Duration = Duration::from_millis(2);
 
-/// Compares the results of the first run, then times both sides in turn; the best stretch of each counts.
-pub fn measure(benchmark: &Benchmark, kind: Kind) -> Result<Sample, String> {
+/// Compares the results of the first run, then times both sides in turn, that long each; the best stretch counts.
+pub fn measure(benchmark: &Benchmark, kind: Kind, time: Duration) -> Result<Sample, String> {
     let (mut problem, mut device) = compared(benchmark, kind)?;
     let mut sides = [Side::new(&mut *device, problem.one_by_one)?, Side::native(&mut *problem.native)?];
     for _ in 0..ROUNDS {
-        sides.iter_mut().try_for_each(Side::round)?;
+        sides.iter_mut().try_for_each(|side| side.round(time / ROUNDS))?;
     }
     let rate = |side: &Side| problem.work / side.best.as_secs_f64();
     Ok(Sample { device: rate(&sides[0]), native: rate(&sides[1]) })
@@ -80,13 +78,13 @@ impl<'a> Side<'a> {
         Ok(self)
     }
 
-    /// Stretches for a round's share of the time, one at least.
-    fn round(&mut self) -> Result<(), String> {
+    /// Stretches for that long, one at least.
+    fn round(&mut self, time: Duration) -> Result<(), String> {
         cores::pin(self.core);
         let begun = Instant::now();
         loop {
             self.best = self.best.min(self.stretch()?);
-            if begun.elapsed() >= TIME / ROUNDS {
+            if begun.elapsed() >= time {
                 return Ok(());
             }
         }

@@ -21,14 +21,32 @@ pub enum Compiler {
     Nvrtc,
     /// NVRTC 12.9 with the CUDA runtime's headers.
     NvrtcWithHeaders,
-    /// The same for capability 8.0; the others are for 6.1.
+    /// The same for capability 8.0; those above are for 6.1.
     NvrtcForLater,
+    /// The same for capability 9.0.
+    NvrtcForHopper,
+    /// The same for capability 12.0.
+    NvrtcForBlackwell,
 }
 
 impl Compiler {
     /// The card, by its profile's name, that runs what it makes.
     pub fn card(self) -> &'static str {
-        if self == Compiler::NvrtcForLater { "a100" } else { "gtx1080" }
+        match self {
+            Compiler::NvrtcForLater => "a100",
+            Compiler::NvrtcForHopper => "h100",
+            Compiler::NvrtcForBlackwell => "rtx5090",
+            _ => "gtx1080",
+        }
+    }
+
+    fn capability(self) -> &'static str {
+        match self {
+            Compiler::NvrtcForLater => "80",
+            Compiler::NvrtcForHopper => "90",
+            Compiler::NvrtcForBlackwell => "120",
+            _ => "61",
+        }
     }
 }
 
@@ -57,6 +75,10 @@ pub const SUITE: &[Source] = &[
     Source { name: "math", compilers: &[Compiler::Nvrtc] },
     Source { name: "headers", compilers: &[Compiler::NvrtcWithHeaders] },
     Source { name: "later", compilers: &[Compiler::NvrtcForLater] },
+    Source { name: "matrices", compilers: &[Compiler::NvrtcForLater] },
+    Source { name: "asynchronous", compilers: &[Compiler::NvrtcForLater] },
+    Source { name: "hopper", compilers: &[Compiler::NvrtcForHopper] },
+    Source { name: "blackwell", compilers: &[Compiler::NvrtcForBlackwell] },
 ];
 
 impl Source {
@@ -103,8 +125,8 @@ pub fn compile(source: &Path, compiler: Compiler) -> Result<String, String> {
         return by_clang(source);
     }
     let mut command = Command::new("python3");
-    let capability = if compiler == Compiler::NvrtcForLater { "80" } else { "61" };
-    command.arg(sources().join("nvrtc.py")).arg(corpus::fetch("fetch-nvrtc")?).arg(capability).arg(source);
+    command.arg(sources().join("nvrtc.py")).arg(corpus::fetch("fetch-nvrtc")?);
+    command.arg(compiler.capability()).arg(source);
     if compiler != Compiler::Nvrtc {
         command.arg(corpus::fetch("fetch-cuda-headers")?);
     }

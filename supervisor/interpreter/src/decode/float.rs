@@ -9,7 +9,7 @@ use super::operands::{Decoded, Decoder};
 use crate::registers::{Flushed, Lane};
 
 /// A single-precision number that flushes subnormal values, or does not.
-trait Single: Lane {
+trait Single: Lane<Word = u32> {
     fn get(self) -> f32;
     fn put(value: f32) -> Self;
 }
@@ -67,7 +67,7 @@ fn minimum64(x: f64, y: f64) -> f64 {
 }
 
 /// NaN as GPUs write it.
-const NAN: f32 = f32::from_bits(0x7fff_ffff);
+pub(super) const NAN: f32 = f32::from_bits(0x7fff_ffff);
 
 /// `.sat`: clamped to [0, 1]; NaN becomes 0.
 #[inline(always)]
@@ -114,6 +114,32 @@ impl Decoder<'_> {
             Ex2 => self.unary(operands, |x: T| T::put(x.get().exp2())),
             Tanh => self.unary(operands, |x: T| T::put(x.get().tanh())),
             Copysign => self.binary(operands, |x: f32, y: f32| y.copysign(x)),
+            _ => Err("not implemented".into()),
+        }
+    }
+
+    /// `f32x2`: two numbers in 64 bits.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn pair_of_singles(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
+        if self.rounds_directed(mnemonic) {
+            return Err("this rounding of pairs is not implemented".into());
+        }
+        match self.flushes(mnemonic) {
+            true => self.rounded_pair::<Flushed<f32>>(mnemonic.op, operands),
+            false => self.rounded_pair::<f32>(mnemonic.op, operands),
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn rounded_pair<T: Single>(&mut self, op: Op, operands: &[Operand]) -> Decoded<()> {
+        let on_two = |f: fn(f32, f32) -> f32| move |x: u64, y: u64| both::<T>([x, y, 0], |[x, y, _]| f(x, y));
+        match op {
+            Op::Add => self.binary(operands, on_two(|x, y| x + y)),
+            Op::Sub => self.binary(operands, on_two(|x, y| x - y)),
+            Op::Mul => self.binary(operands, on_two(|x, y| x * y)),
+            Op::Fma => self.ternary(operands, |x: u64, y: u64, z: u64| {
+                both::<T>([x, y, z], |[x, y, z]| x.mul_add(y, z))
+            }),
             _ => Err("not implemented".into()),
         }
     }
@@ -175,6 +201,16 @@ impl Decoder<'_> {
             _ => Err("not implemented".into()),
         }
     }
+}
+
+/// A function on the low numbers of three pairs, and on the high ones.
+#[inline(always)]
+fn both<T: Single>(pairs: [u64; 3], f: impl Fn([f32; 3]) -> f32) -> u64 {
+    let half = |shift: u32| {
+        let values = pairs.map(|pair| T::of((pair >> shift) as u32).get());
+        u64::from(T::put(f(values)).word()) << shift
+    };
+    half(0) | half(32)
 }
 
 /// Operations that the processor's arithmetic does by itself.

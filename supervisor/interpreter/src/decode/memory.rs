@@ -13,7 +13,7 @@ use crate::warp::Warp;
 
 /// Where an access's addresses come from.
 #[derive(Clone, Copy)]
-enum Addresses {
+pub(super) enum Addresses {
     /// A register of addresses, and an offset.
     Real(Reg<u64>, u64),
     /// A register of offsets into shared memory, and an offset.
@@ -31,7 +31,7 @@ enum Addresses {
 
 impl Addresses {
     #[inline(always)]
-    fn of(self, w: &Warp) -> [u64; LANES] {
+    pub fn of(self, w: &Warp) -> [u64; LANES] {
         match self {
             Addresses::Real(register, offset) => {
                 std::array::from_fn(|lane| w.value(register, lane).wrapping_add(offset))
@@ -53,7 +53,7 @@ impl Addresses {
 
     /// Where the addresses most probably lie.
     #[inline(always)]
-    fn region(self, memory: &Memory) -> Region {
+    pub fn region(self, memory: &Memory) -> Region {
         match self {
             Addresses::Real(..) | Addresses::Fixed(_) => memory.window,
             Addresses::Shared(..) | Addresses::SharedWide(..) | Addresses::SharedFixed(_) => memory.shared,
@@ -97,7 +97,7 @@ impl Source for Real {
 }
 
 /// The space that an instruction names; `None`: generic.
-fn space(mnemonic: &Mnemonic) -> Option<Space> {
+pub(super) fn space(mnemonic: &Mnemonic) -> Option<Space> {
     use Modifier::*;
     let spaces = [Global, Shared, SharedCta, SharedCluster, Local, Const, Param, ParamEntry, ParamFunc];
     match mnemonic.modifiers.first_of(&spaces)? {
@@ -133,7 +133,7 @@ macro_rules! by_memory_type {
 }
 
 impl Decoder<'_> {
-    fn addresses(&mut self, operand: &Operand, space: Option<Space>) -> Decoded<Addresses> {
+    pub(super) fn addresses(&mut self, operand: &Operand, space: Option<Space>) -> Decoded<Addresses> {
         let Operand::Address { base, offset, .. } = operand else {
             return Err("an operand that is no address".into());
         };

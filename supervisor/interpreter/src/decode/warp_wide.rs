@@ -2,6 +2,7 @@
 
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 
+use super::float::{NAN, maximum, minimum};
 use super::operands::{Decoded, Decoder};
 use crate::registers::{FULL, LANES, Reg, Slot};
 use crate::warp::{Warp, lanes_of};
@@ -134,7 +135,7 @@ impl Decoder<'_> {
             .ok_or("a reduction without an operation")?;
         let signed = ty.is_signed();
         if ty.is_float() {
-            return Err("reductions of floats are not implemented".into());
+            return self.redux_of_floats(mnemonic, d, (a, members));
         }
         self.together(members, move |w, here| {
             let total = lanes_of(here).map(|lane| w.value(a, lane)).reduce(|x, y| match mode {
@@ -148,6 +149,34 @@ impl Decoder<'_> {
                 _ => x ^ y,
             });
             w.fill(d, total.unwrap_or(0));
+        });
+        Ok(())
+    }
+
+    /// `redux` of floats: the least or greatest. A NaN does not count, unless `.NaN` says that one is enough.
+    fn redux_of_floats(
+        &mut self,
+        mnemonic: &Mnemonic,
+        d: Reg<u32>,
+        (a, members): (Reg<u32>, Reg<u32>),
+    ) -> Decoded<()> {
+        let greatest = mnemonic.has(Modifier::Max);
+        let (absolute, nan_wins) = (mnemonic.has(Modifier::AbsModifier), mnemonic.has(Modifier::NaN));
+        let choose = move |x: f32, y: f32| match (x.is_nan(), y.is_nan()) {
+            (true, true) => NAN,
+            (true, false) | (false, true) if nan_wins => NAN,
+            (true, false) => y,
+            (false, true) => x,
+            _ if greatest => maximum(x, y),
+            _ => minimum(x, y),
+        };
+        self.together(members, move |w, here| {
+            let value = |lane| {
+                let value = f32::from_bits(w.value(a, lane));
+                if absolute { value.abs() } else { value }
+            };
+            let total = lanes_of(here).map(value).reduce(choose).unwrap_or(0.0);
+            w.fill(d, if total.is_nan() { NAN.to_bits() } else { total.to_bits() });
         });
         Ok(())
     }

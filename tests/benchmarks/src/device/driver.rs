@@ -28,10 +28,14 @@ functions! {
     }
 }
 
+/// Arguments of a kernel, at most: a launch needs no memory of its own for their addresses.
+const MOST_ARGUMENTS: usize = 8;
+
 /// A launch with all that the driver is given for it.
 struct Prepared {
     function: Handle,
     launch: Launch,
+    /// One for each argument.
     values: Vec<u64>,
 }
 
@@ -93,6 +97,9 @@ impl Driver {
     }
 
     fn prepare(&self, module: Handle, launch: &Launch) -> Result<Prepared, String> {
+        if launch.arguments.len() > MOST_ARGUMENTS {
+            return Err(format!("{} has more than {MOST_ARGUMENTS} arguments", launch.kernel));
+        }
         let name = CString::new(launch.kernel).map_err(|error| error.to_string())?;
         let mut function = null_mut();
         // SAFETY: a module of this context, and a name that ends with a null.
@@ -110,7 +117,7 @@ impl Driver {
 
     fn launch(&self, prepared: &Prepared) -> Result<(), String> {
         let ([gx, gy, gz], [bx, by, bz]) = (prepared.launch.grid, prepared.launch.block);
-        let mut pointers = [null_mut(); 8];
+        let mut pointers = [null_mut(); MOST_ARGUMENTS];
         for (pointer, value) in pointers.iter_mut().zip(&prepared.values) {
             *pointer = std::ptr::from_ref(value).cast_mut().cast();
         }

@@ -1,4 +1,6 @@
 //! The peer: PoCL, which compiles OpenCL C for this CPU. The same work in `kernels.cl`, through OpenCL's own calls.
+//!
+//! PoCL compiles for all that this CPU has: on one with AVX-512 the peer may use it, and the others here do not.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr::{null, null_mut};

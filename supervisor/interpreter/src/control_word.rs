@@ -1,0 +1,75 @@
+//! The control word of this thread's vector unit: how floats are rounded, and whether subnormal ones count.
+//!
+//! The compiler believes that it never changes. So it changes only around a kernel's run, where flushing is what the kernel asks
+//! for throughout, and around calls of functions that the compiler does not look into.
+
+use std::arch::asm;
+
+use ptx::Modifier;
+
+const FLUSH_TO_ZERO: u32 = 1 << 15;
+const SUBNORMALS_ARE_ZERO: u32 = 1 << 6;
+const ROUNDING: u32 = 3 << 13;
+
+/// Flushes subnormal numbers while it lives.
+pub(crate) struct FlushAll(u32);
+
+impl FlushAll {
+    pub fn begin() -> FlushAll {
+        let old = control();
+        set_control(old | FLUSH_TO_ZERO | SUBNORMALS_ARE_ZERO);
+        FlushAll(old)
+    }
+}
+
+impl Drop for FlushAll {
+    fn drop(&mut self) {
+        set_control(self.0);
+    }
+}
+
+/// What one instruction changes.
+#[derive(Clone, Copy)]
+pub(crate) struct Control {
+    clear: u32,
+    set: u32,
+}
+
+impl Control {
+    /// Subnormal numbers count, which needs a change if the kernel flushes them; results are rounded as asked, else to nearest.
+    pub fn new(kernel_flushes: bool, rounding: Option<Modifier>) -> Control {
+        let clear = if kernel_flushes { FLUSH_TO_ZERO | SUBNORMALS_ARE_ZERO } else { 0 };
+        let set = match rounding {
+            Some(Modifier::Rm) => 1 << 13,
+            Some(Modifier::Rp) => 2 << 13,
+            Some(Modifier::Rz) => ROUNDING,
+            _ => 0,
+        };
+        Control { clear, set }
+    }
+
+    /// Runs a function that computes floats, and that is not inlined.
+    #[inline(always)]
+    pub fn during<T>(self, run: impl FnOnce() -> T) -> T {
+        if self.clear | self.set == 0 {
+            return run();
+        }
+        let old = control();
+        set_control(old & !self.clear | self.set);
+        let result = run();
+        set_control(old);
+        result
+    }
+}
+
+fn control() -> u32 {
+    let mut value = 0u32;
+    // SAFETY: stores the control word of this thread's vector unit into a word of ours.
+    unsafe { asm!("stmxcsr [{}]", in(reg) &mut value, options(nostack)) };
+    value
+}
+
+fn set_control(value: u32) {
+    // SAFETY: only flushing and rounding differ from what the thread had; between two calls kernels' floats are computed.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &value, options(nostack, readonly)) };
+}

@@ -1,0 +1,121 @@
+//! How a warp's registers hold matrices.
+//!
+//! One law covers every shape but `m8n8k4` of `f16`. A register is 32 words, seen as 8 groups of 4 lanes: group `g` holds 16
+//! bytes of row `g`. The left factor is taken in blocks of 16 rows (8 if it has no more), whose registers are, for each 16 bytes
+//! of a row, rows 0 to 7, then rows 8 to 15. The right factor is taken in blocks of 8 columns, each column like a row of the
+//! left. An accumulator of 32 bits has two columns in each lane: one register for the even ones, one for the odd ones; of 16
+//! bits, both in one register.
+//!
+//! ```text
+//!   lane      0    1    2    3    4    5   …          accumulator lane     0        1        2        3
+//!   A, row    0 ─ 16 bytes ─ 0    1 ─ 16 bytes …      row 0, columns     0 and 1  2 and 3  4 and 5  6 and 7
+//! ```
+
+use std::arch::x86_64::*;
+
+use crate::Lanes;
+
+/// Eight words from lane `first` on.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn eight(lanes: &Lanes, first: usize) -> __m256i {
+    let words: &[u32; 8] = lanes[first..].first_chunk().expect("the first lane is a multiple of 8 below 32");
+    // SAFETY: reads the eight words; no alignment is asked for.
+    unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+}
+
+/// The four words of a group.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn four(lanes: &Lanes, group: usize) -> __m128i {
+    let words: &[u32; 4] = lanes[4 * group..].first_chunk().expect("there are eight groups");
+    // SAFETY: reads the four words; no alignment is asked for.
+    unsafe { _mm_loadu_si128(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn set_four(lanes: &mut Lanes, group: usize, words: __m128i) {
+    let place: &mut [u32; 4] = lanes[4 * group..].first_chunk_mut().expect("there are eight groups");
+    // SAFETY: writes the four words; no alignment is asked for.
+    unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), words) };
+}
+
+/// For each of the four places in a group: the words of all eight groups.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn by_place(lanes: &Lanes) -> [__m256i; 4] {
+    let pair = |group: usize| _mm256_set_m128i(four(lanes, group + 4), four(lanes, group));
+    let (row0, row1, row2, row3) = (pair(0), pair(1), pair(2), pair(3));
+    let (low01, low23) = (_mm256_unpacklo_epi32(row0, row1), _mm256_unpacklo_epi32(row2, row3));
+    let (high01, high23) = (_mm256_unpackhi_epi32(row0, row1), _mm256_unpackhi_epi32(row2, row3));
+    [
+        _mm256_unpacklo_epi64(low01, low23),
+        _mm256_unpackhi_epi64(low01, low23),
+        _mm256_unpacklo_epi64(high01, high23),
+        _mm256_unpackhi_epi64(high01, high23),
+    ]
+}
+
+/// A row of an accumulator of 32 bits, from the registers of its even and its odd columns.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn row32(even: &Lanes, odd: &Lanes, row: usize) -> __m256i {
+    let (even, odd) = (four(even, row), four(odd, row));
+    _mm256_set_m128i(_mm_unpackhi_epi32(even, odd), _mm_unpacklo_epi32(even, odd))
+}
+
+/// Writes such a row.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn set_row32(even: &mut Lanes, odd: &mut Lanes, row: usize, values: __m256i) {
+    let values = _mm256_castsi256_ps(values);
+    let (low, high) = (_mm256_castps256_ps128(values), _mm256_extractf128_ps::<1>(values));
+    set_four(even, row, _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(low, high)));
+    set_four(odd, row, _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(low, high)));
+}
+
+/// A row of an accumulator of `f16`.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+pub(crate) fn row16(lanes: &Lanes, row: usize) -> __m256 {
+    _mm256_cvtph_ps(four(lanes, row))
+}
+
+/// Writes such a row, rounded to nearest.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+pub(crate) fn set_row16(lanes: &mut Lanes, row: usize, values: __m256) {
+    set_four(lanes, row, _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values));
+}
+
+/// An 8 × 8 matrix of 16-bit elements, a row to a group, with rows and columns exchanged.
+pub fn transposed(lanes: &Lanes) -> Lanes {
+    if !is_x86_feature_detected!("avx2") {
+        let half = |row: usize, column: usize| lanes[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff;
+        return std::array::from_fn(|lane| {
+            let (row, pair) = (lane / 4, lane % 4);
+            half(2 * pair, row) | half(2 * pair + 1, row) << 16
+        });
+    }
+    // SAFETY: the processor has AVX2.
+    unsafe { transposed_by_vectors(lanes) }
+}
+
+#[target_feature(enable = "avx2")]
+fn transposed_by_vectors(lanes: &Lanes) -> Lanes {
+    let rows: [__m128i; 8] = std::array::from_fn(|row| four(lanes, row));
+    // Rows n and n + 4, then those that differ in bit 1, then in bit 0: each step interleaves halves.
+    let step = |rows: [__m128i; 8]| -> [__m128i; 8] {
+        std::array::from_fn(|place| {
+            let (first, second) = (rows[place / 2], rows[place / 2 + 4]);
+            if place % 2 == 0 { _mm_unpacklo_epi16(first, second) } else { _mm_unpackhi_epi16(first, second) }
+        })
+    };
+    let columns = step(step(step(rows)));
+    let mut result = [0; 32];
+    for (column, values) in columns.into_iter().enumerate() {
+        set_four(&mut result, column, values);
+    }
+    result
+}

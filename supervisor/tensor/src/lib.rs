@@ -1,0 +1,292 @@
+//! The matrix instructions of a warp (`mma`, `wmma.mma`) as plain functions on registers.
+//!
+//! A *product* is `D = A × B + C` for small matrices; a *fragment* is the registers of one of them, 32 lanes each. Nothing here
+//! knows PTX, the interpreter or a compiler: all of them say which [`Product`] they want, get a [`Multiplier`], and hand it
+//! registers.
+//!
+//! ```text
+//!   Product { shape, a, b, c, d } ──Multiplier::new──▶ Multiplier ──run(a, b, c, d)──▶ registers of D
+//!                                                          │
+//!        fragment: registers ⇄ rows      format: words ▶ f32     float, integer, double, quad: the micro-kernels
+//! ```
+//!
+//! # Numbers
+//!
+//! Products of `f16`, `bf16`, `tf32` and narrower floats are exact in `f32`. Each element of `D` begins as its element of `C`
+//! and takes the products in the order of `A`'s columns, each addition rounded to nearest (`fma` in `f32`); an accumulator of
+//! `f16` is rounded once, at the end. Real matrix units sum the products of 4 to 16 columns at once, aligned to the greatest of
+//! them and cut off a few bits below its last, so that results differ in the last bits from one generation to the next, and from
+//! ours; NVIDIA promises no order. `f64` is a chain of fused products. Integers are exact: they wrap, or stop at the ends with
+//! `.satfinite`.
+#![allow(clippy::needless_range_loop, reason = "loops over lanes index several arrays at once")]
+
+mod double;
+mod float;
+mod format;
+mod fragment;
+mod integer;
+mod quad;
+mod sparse;
+#[cfg(test)]
+mod tests;
+
+use format::{Brain, Half, Narrow, Nibbles, Tensor};
+pub use fragment::transposed;
+use integer::{Bits, Numbers};
+
+/// A register: a word of each lane.
+pub type Lanes = [u32; 32];
+/// A register of 64 bits.
+pub type Doubles = [u64; 32];
+/// The registers of a matrix.
+pub type Fragment<'a> = &'a [&'a Lanes];
+
+/// What the factors consist of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs, reason = "they have PTX's names")]
+pub enum Element {
+    F16,
+    Bf16,
+    Tf32,
+    E4m3,
+    E5m2,
+    E3m2,
+    E2m3,
+    /// In the middle of a byte.
+    E2m1,
+    /// Two to a byte.
+    PackedE2m1,
+    S8,
+    U8,
+    S4,
+    U4,
+    B1,
+    F64,
+}
+
+impl Element {
+    /// Bits that an element takes in a register.
+    pub fn bits(self) -> u32 {
+        match self {
+            Element::F16 | Element::Bf16 => 16,
+            Element::Tf32 => 32,
+            Element::S4 | Element::U4 | Element::PackedE2m1 => 4,
+            Element::B1 => 1,
+            Element::F64 => 64,
+            _ => 8,
+        }
+    }
+}
+
+/// What the sums consist of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Accumulator {
+    /// `f16`, two to a register.
+    Half,
+    /// `f32`.
+    Single,
+    /// `s32`.
+    Integer,
+    /// `f64`.
+    Double,
+}
+
+impl Accumulator {
+    /// Registers of a block of so many rows, 16 or 8, and 8 columns.
+    pub fn registers(self, rows: usize) -> usize {
+        if self == Accumulator::Half { rows / 8 } else { rows / 4 }
+    }
+}
+
+/// How two bits make one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs, reason = "they have PTX's names")]
+pub enum Logic {
+    And,
+    Xor,
+}
+
+/// The size of a product.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shape {
+    /// Rows of `A` and `D`.
+    pub m: u32,
+    /// Columns of `B` and `D`.
+    pub n: u32,
+    /// Columns of `A`, rows of `B`.
+    pub k: u32,
+}
+
+/// What is to be computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Its size.
+    pub shape: Shape,
+    /// Elements of the left factor.
+    pub a: Element,
+    /// Of the right one.
+    pub b: Element,
+    /// Of the addend.
+    pub c: Accumulator,
+    /// Of the result.
+    pub d: Accumulator,
+    /// `.satfinite`: integers stop at their ends, floats at the greatest finite number.
+    pub saturates: bool,
+    /// What single bits do.
+    pub logic: Logic,
+    /// Of `m8n8k4` with `f16` only, where it decides who holds what: whether `A` is stored by columns, and `B` by rows.
+    pub transposed: [bool; 2],
+}
+
+impl Product {
+    /// Rows of a block: 16, or 8 if there are no more.
+    fn rows(&self) -> usize {
+        if self.shape.m == 8 { 8 } else { 16 }
+    }
+
+    /// Blocks of rows, and blocks of eight columns.
+    fn blocks(&self) -> (usize, usize) {
+        (self.shape.m as usize / self.rows(), self.shape.n as usize / 8)
+    }
+
+    /// Whether it is the one whose fragments follow a law of their own.
+    fn is_quad(&self) -> bool {
+        self.shape == Shape { m: 8, n: 8, k: 4 } && self.a == Element::F16
+    }
+
+    /// Registers that `A`, `B`, `C` and `D` take.
+    pub fn registers(&self) -> [usize; 4] {
+        if self.is_quad() {
+            let sums = |kind| if kind == Accumulator::Half { 4 } else { 8 };
+            return [2, 2, sums(self.c), sums(self.d)];
+        }
+        let (row_blocks, column_blocks) = self.blocks();
+        // A register has four words of eight rows; of `f64`, four elements.
+        let across =
+            if self.a == Element::F64 { self.shape.k / 4 } else { self.shape.k * self.a.bits() / 128 };
+        let sums = |kind: Accumulator| row_blocks * column_blocks * kind.registers(self.rows());
+        let a = row_blocks * across as usize * (self.rows() / 8);
+        [a, column_blocks * across as usize, sums(self.c), sums(self.d)]
+    }
+}
+
+type Kernel = unsafe fn(&Product, Fragment, Fragment, Fragment, &mut [Lanes]);
+
+/// Computes one kind of product.
+#[derive(Clone, Copy)]
+pub struct Multiplier {
+    product: Product,
+    kernel: Kernel,
+}
+
+impl Multiplier {
+    /// For a product of 32-bit registers; `None`: there is no such product, or this processor lacks AVX2, FMA or F16C.
+    pub fn new(product: Product) -> Option<Multiplier> {
+        Some(Multiplier { product, kernel: kernel(&product).filter(|_| is_able())? })
+    }
+
+    /// What it computes.
+    pub fn product(&self) -> &Product {
+        &self.product
+    }
+
+    /// As [`Multiplier::run`], of a left factor of which half the elements are left out (`mma.sp`): `a` holds the others in half
+    /// the registers, `places` says where they belong, and `selector` in which lanes it does.
+    pub fn run_sparse(
+        &self,
+        (a, places, selector): (Fragment, &Lanes, u32),
+        b: Fragment,
+        c: Fragment,
+        d: &mut [Lanes],
+    ) {
+        let [in_a, ..] = self.product.registers();
+        let full = sparse::expanded(&self.product, &a[..in_a / 2], places, selector);
+        self.run(&full.each_ref(), b, c, d);
+    }
+
+    /// Computes. The fragments must have the registers that [`Product::registers`] says, or more, which are not looked at.
+    pub fn run(&self, a: Fragment, b: Fragment, c: Fragment, d: &mut [Lanes]) {
+        let [in_a, in_b, in_c, in_d] = self.product.registers();
+        // SAFETY: `new` has seen that the processor has what the kernels need; slicing checks the numbers of registers.
+        unsafe { (self.kernel)(&self.product, &a[..in_a], &b[..in_b], &c[..in_c], &mut d[..in_d]) }
+    }
+}
+
+/// Computes a product of `f64`. `None`: its shape is none, or this processor lacks AVX2 or FMA.
+pub fn multiply_doubles(
+    product: &Product,
+    a: &[&Doubles],
+    b: &[&Doubles],
+    c: &[&Doubles],
+    d: &mut [Doubles],
+) -> Option<()> {
+    let Shape { m, n, k } = product.shape;
+    let known = product.a == Element::F64 && n == 8 && matches!((m, k), (8, 4) | (16, 4 | 8 | 16));
+    if !known || !is_able() {
+        return None;
+    }
+    let [in_a, in_b, in_c, in_d] = product.registers();
+    // SAFETY: the processor was looked at just now; slicing checks the numbers of registers.
+    unsafe { double::multiply(product, &a[..in_a], &b[..in_b], &c[..in_c], &mut d[..in_d]) };
+    Some(())
+}
+
+fn is_able() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+}
+
+/// The micro-kernel for a product.
+fn kernel(product: &Product) -> Option<Kernel> {
+    if product.is_quad() {
+        return Some(quad::multiply);
+    }
+    let Shape { m, n, k } = product.shape;
+    if !(matches!(m, 8) || m.is_multiple_of(16)) || m == 0 || n == 0 || !n.is_multiple_of(8) {
+        return None;
+    }
+    macro_rules! float {
+        ($k:literal, $formats:expr) => {
+            // SAFETY: the caller's promise is that of the kernel.
+            Some(|product, a, b, c, d| unsafe {
+                let formats: fn(&Product) -> _ = $formats;
+                float::multiply::<_, _, $k>(product, formats(product), (a, b, c), d)
+            })
+        };
+    }
+    macro_rules! integer {
+        ($steps:literal, $kind:expr) => {
+            // SAFETY: the caller's promise is that of the kernel.
+            Some(|product, a, b, c, d| unsafe {
+                let kind: fn(&Product) -> _ = $kind;
+                integer::multiply::<_, $steps>(product, kind(product), (a, b, c), d)
+            })
+        };
+    }
+    use Element::*;
+    match (product.a, product.b, k) {
+        (F16, F16, 8) => float!(8, |_| (Half, Half)),
+        (F16, F16, 16) => float!(16, |_| (Half, Half)),
+        (F16, F16, 32) => float!(32, |_| (Half, Half)),
+        (Bf16, Bf16, 8) => float!(8, |_| (Brain, Brain)),
+        (Bf16, Bf16, 16) => float!(16, |_| (Brain, Brain)),
+        (Bf16, Bf16, 32) => float!(32, |_| (Brain, Brain)),
+        (Tf32, Tf32, 4) => float!(4, |_| (Tensor, Tensor)),
+        (Tf32, Tf32, 8) => float!(8, |_| (Tensor, Tensor)),
+        (Tf32, Tf32, 16) => float!(16, |_| (Tensor, Tensor)),
+        (E4m3 | E5m2 | E3m2 | E2m3 | E2m1, E4m3 | E5m2 | E3m2 | E2m3 | E2m1, _) => match k {
+            16 => float!(16, |product| (Narrow(product.a), Narrow(product.b))),
+            32 => float!(32, |product| (Narrow(product.a), Narrow(product.b))),
+            64 => float!(64, |product| (Narrow(product.a), Narrow(product.b))),
+            _ => None,
+        },
+        (PackedE2m1, PackedE2m1, 64) => float!(64, |_| (Nibbles, Nibbles)),
+        (PackedE2m1, PackedE2m1, 128) => float!(128, |_| (Nibbles, Nibbles)),
+        (S8 | U8, S8 | U8, 16) => integer!(8, Numbers::of),
+        (S8 | U8, S8 | U8, 32) | (S4 | U4, S4 | U4, 32) => integer!(16, Numbers::of),
+        (S8 | U8, S8 | U8, 64) | (S4 | U4, S4 | U4, 64) => integer!(32, Numbers::of),
+        (S4 | U4, S4 | U4, 128) => integer!(64, Numbers::of),
+        (B1, B1, 128) => integer!(4, |product| Bits(product.logic)),
+        (B1, B1, 256) => integer!(8, |product| Bits(product.logic)),
+        _ => None,
+    }
+}
