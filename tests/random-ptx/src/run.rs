@@ -60,7 +60,7 @@ impl Program {
         let mut random = Random(self.seed ^ 0xda7a);
         let words = DATA_BYTES / 8;
         let half = |random: &mut Random, index: usize| match index * 4 / words {
-            0 | 1 => random.next() as u32,
+            0 | 1 => random.word() as u32,
             2 => (random.below(4000) as f32 / 16.0 - 100.0).to_bits(),
             _ => random.below(64) as u32,
         };

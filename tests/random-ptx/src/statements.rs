@@ -531,7 +531,7 @@ fn constant(random: &mut Random, class: &str) -> String {
             .choose(&["0", "1", "2", "31", "64", "255", "-1", "0x7fffffffffffffff", "0x100000000"])
             .to_owned(),
         _ => match random.below(4) {
-            0 => format!("{:#x}", random.next() as u32),
+            0 => format!("{:#x}", random.word() as u32),
             _ => random
                 .choose(&["0", "1", "2", "3", "4", "7", "8", "16", "31", "32", "255", "-1", "0x7fffffff"])
                 .to_owned(),

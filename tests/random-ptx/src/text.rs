@@ -124,7 +124,7 @@ fn first_values(seed: u64) -> String {
     let mut out = String::new();
     for (name, _, count) in REGISTERS {
         for index in 0..*count {
-            let (at, constant) = (random.below(DATA_BYTES / 8 - 1100) * 8, random.next());
+            let (at, constant) = (random.below(DATA_BYTES / 8 - 1100) * 8, random.word());
             let register = format!("%{name}{index}");
             let by_thread = "mul.wide.u32 %u0, %me, 8; add.u64 %u0, %data, %u0;";
             let line = match (*name, random.below(4)) {
