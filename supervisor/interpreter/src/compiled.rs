@@ -35,6 +35,8 @@ pub enum Outcome {
     Parted = 1,
     /// A warp is at a stop.
     Stopped = 2,
+    /// An instruction that the interpreter did for the code ([`step`]) has failed; the fault is with the warp.
+    Failed = 3,
 }
 
 /// Fragments that a stopped warp can have.
@@ -77,6 +79,10 @@ pub struct Frame {
     pub left: u32,
     /// Unused.
     pub reserved: u32,
+    /// For [`step`]: the kernel, and the warps.
+    pub kernel: *const Kernel,
+    /// See `kernel`.
+    pub interpreted: *mut std::ffi::c_void,
     /// The grid.
     pub grid: [u32; 4],
     /// After a stop: which region, which warp, which stop.
@@ -221,6 +227,8 @@ impl Native {
             index: [0; 4],
             left: 0,
             reserved: 0,
+            kernel: &raw const *compiled.kernel,
+            interpreted: std::ptr::null_mut(),
 
             grid: [x, y, z, 0],
             region: 0,
@@ -257,11 +265,15 @@ impl Native {
     /// Runs the row as far as compiled code can. A fault is left in its warp.
     pub fn run(&mut self, compiled: &Compiled, warps: &mut [Warp], barriers: &mut Barriers) -> Ran {
         let (mut region, mut first) = (0, 0);
+        self.frame.interpreted = warps.as_mut_ptr().cast();
         loop {
             // SAFETY: the code was made for this layout of the frame, and everything that the frame points to is alive.
             let outcome = unsafe { (compiled.enter)(&raw mut *self.frame, region, first) };
             if outcome == Outcome::Done as u32 {
                 return Ran::Done;
+            }
+            if outcome == Outcome::Failed as u32 {
+                return Ran::Handed;
             }
             if outcome == Outcome::Parted as u32 {
                 self.hand_over(compiled, warps, usize::MAX, 0);
@@ -340,6 +352,18 @@ impl Native {
             warp.send(0, compiled.kernel.block_of(instruction), FULL);
         }
     }
+}
+
+/// Does one instruction, at which a block of the frame's kernel begins and ends, for some lanes of a warp; answers 1 if it failed.
+///
+/// # Safety
+/// Called by compiled code, with the frame that it was given, while [`Native::run`] lends it the warps.
+pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, lanes: u32) -> u32 {
+    // SAFETY: `Native::run` has put both there; nobody else looks at the warps while the code runs.
+    let (kernel, warp) =
+        unsafe { (&*(*frame).kernel, &mut *(*frame).interpreted.cast::<Warp>().add(warp as usize)) };
+    warp.step(&kernel.functions[0].blocks[kernel.block_of(instruction) as usize].operations, lanes);
+    u32::from(warp.fault.is_some())
 }
 
 /// Makes a register whole.

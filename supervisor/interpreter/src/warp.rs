@@ -165,6 +165,16 @@ impl<'a> Warp<'a> {
         self.frames[0].lanes = live;
     }
 
+    /// Does some operations of the kernel's own function for some lanes.
+    pub fn step(&mut self, operations: &[Operation], lanes: u32) {
+        (self.frame, self.live) = (0, FULL);
+        self.base = Registers::start(self.frames[0].registers.0.as_mut_ptr());
+        (self.mask, self.blend) = (lanes, lanes != FULL);
+        for operation in operations {
+            operation(self);
+        }
+    }
+
     /// Runs what is the same for every block of the launch. The warp must have been started.
     pub fn prepare(&mut self, once: &[Operation]) {
         self.frame = 0;

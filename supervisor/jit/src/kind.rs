@@ -342,6 +342,7 @@ impl<'a> Facts<'a> {
                 facts[0]
             }
             Cvta => Fact { zeros: facts[0].zeros.min(4), constant: None, ..facts[0] },
+            _ if !is_lanewise(mnemonic.op) => Fact::varying(),
             _ if uniform => Fact::uniform(self.zeros_of(mnemonic, facts)),
             _ if mnemonic.ty().is_some_and(Type::is_float) => Fact::varying(),
             _ => self.patterned(mnemonic, facts).unwrap_or(Fact::varying()),
@@ -463,6 +464,75 @@ impl<'a> Facts<'a> {
         let zeros = if value.zeros >= 64 && mnemonic.op != Op::Or { 64 } else { zeros };
         Some(Fact { kind: self.patterns.kind(&result), zeros, bits: ANY, constant: None })
     }
+}
+
+/// Whether an instruction gives each lane what its own operands say, and nothing else.
+fn is_lanewise(op: Op) -> bool {
+    use Op::*;
+    matches!(
+        op,
+        Add | Sub
+            | Mul
+            | Mad
+            | Mul24
+            | Mad24
+            | Sad
+            | Div
+            | Rem
+            | Abs
+            | Neg
+            | Min
+            | Max
+            | Popc
+            | Clz
+            | Bfind
+            | Fns
+            | Brev
+            | Bfe
+            | Bfi
+            | Szext
+            | Bmsk
+            | Dp4a
+            | Dp2a
+            | Testp
+            | Copysign
+            | Fma
+            | Rcp
+            | Sqrt
+            | Rsqrt
+            | Sin
+            | Cos
+            | Lg2
+            | Ex2
+            | Tanh
+            | Set
+            | Setp
+            | Selp
+            | Slct
+            | And
+            | Or
+            | Xor
+            | Not
+            | Cnot
+            | Lop3
+            | Shf
+            | Shl
+            | Shr
+            | Mov
+            | Prmt
+            | Cvta
+            | Cvt
+            | Isspacep
+            | Vadd
+            | Vsub
+            | Vabsdiff
+            | Vmin
+            | Vmax
+            | Vshl
+            | Vshr
+            | Vmad
+            | Vset
+    )
 }
 
 /// How many bits an instruction's result has at most.

@@ -23,6 +23,7 @@ mod fetch;
 mod float;
 mod memory;
 mod moves;
+mod step;
 mod warp_wide;
 
 use std::collections::{HashMap, HashSet};
@@ -244,6 +245,10 @@ impl<'a> Lowering<'a> {
             self.split_segment(index);
             if let Err(reason) = self.instruction(index) {
                 self.refused.push((index as u32, reason));
+                if self.is_stepped(index) {
+                    self.step(index);
+                    continue;
+                }
                 self.stop_at(index);
                 self.finish_segment();
                 return;

@@ -8,6 +8,7 @@ pub(crate) fn function(name: &str) -> Option<*const ()> {
         "vgpu_lg2" => lg2 as *const (),
         "vgpu_ex2" => ex2 as *const (),
         "vgpu_tanh" => tanh as *const (),
+        "vgpu_step" => interpreter::compiled::step as *const (),
         _ => return None,
     })
 }

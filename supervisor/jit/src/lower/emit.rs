@@ -357,6 +357,12 @@ impl Lowering<'_> {
         self.segment = Segment { start, written: self.written.clone(), ..Segment::default() };
     }
 
+    /// Begins another segment before an instruction.
+    pub(super) fn next_segment(&mut self, start: usize) {
+        self.close_segment();
+        self.begin_segment(start);
+    }
+
     /// Begins another segment if an instruction can't be done twice together with what has been done.
     pub(super) fn split_segment(&mut self, index: usize) {
         let instruction = &self.body.instructions[index];
@@ -529,7 +535,7 @@ impl Lowering<'_> {
         format!("%words{}", self.region)
     }
 
-    fn file_pointer(&self) -> String {
+    pub(super) fn file_pointer(&self) -> String {
         format!("%file{}", self.region)
     }
 
