@@ -1,7 +1,8 @@
 // How surprised models are by a text, by llama.cpp through node-llama-cpp: `llama-perplexity.mjs cuda|cpu TEXT ALONE OUT MODEL…`
 // evaluates the text in batches but for the last ALONE tokens, which come one by one as in generation, and writes the logarithm
-// of each token's probability, model by model, to OUT as JSON. `compare exact|rounded CUDA MODEL CPU MODEL` holds a model of one
-// such file against one of another.
+// of each token's probability, model by model, to OUT as JSON, and the tokens. `compare exact|rounded CUDA MODEL CPU MODEL` holds a
+// model of one such file against one of another; `distances BUILD IMITATION MODEL EXACT MODEL` how far a build and what
+// llama-rounding.py makes of its roundings lie from unrounded arithmetic.
 import fs from "node:fs";
 import path from "node:path";
 import {createRequire} from "node:module";
@@ -18,17 +19,19 @@ async function surprise(llama, file, text, alone) {
     const context = await model.createContext({contextSize: 512, batchSize: 128, threads: 1, flashAttention: true});
     const tokens = model.tokenize(text);
     if (model.tokens.bos != null && model.tokens.shouldPrependBosToken) tokens.unshift(model.tokens.bos);
+    // The selected one is the one with the largest logit. (`includeMax` leaves that out if others are asked for by name.)
     const input = tokens.slice(0, -1).map((token, index) => [token, {generateNext: {
-        logits: {filter: {tokens: [tokens[index + 1]], includeMax: true}}, totalLogitWeight: true, options: {temperature: 0}
+        token: true, logits: {filter: {tokens: [tokens[index + 1]], includeSelected: true}}, totalLogitWeight: true,
+        options: {temperature: 0}
     }}]);
     const sequence = context.getSequence();
     const answers = await sequence.controlledEvaluate(input.slice(0, input.length - alone));
     for (const item of input.slice(input.length - alone)) answers.push(...await sequence.controlledEvaluate([item]));
-    const logarithms = answers.map(({next: {logits, totalLogitWeight}}, index) =>
-        logits.get(tokens[index + 1]) - Math.max(...logits.values()) - Math.log(totalLogitWeight));
+    const logarithms = answers.map(({next: {token, logits, totalLogitWeight}}, index) =>
+        logits.get(tokens[index + 1]) - logits.get(token) - Math.log(totalLogitWeight));
     await context.dispose();
     await model.dispose();
-    return logarithms;
+    return {tokens, logarithms};
 }
 
 async function measure(backend, textFile, alone, out, files) {
@@ -38,7 +41,8 @@ async function measure(backend, textFile, alone, out, files) {
     for (const file of files) {
         const begun = performance.now();
         const name = path.basename(file, ".gguf");
-        results[name] = await surprise(llama, file, text, Number(alone));
+        const {tokens, logarithms} = await surprise(llama, file, text, Number(alone));
+        Object.assign(results, {[name]: logarithms, [`${name} tokens`]: tokens});
         console.log(`  ${name}: ${results[name].length} tokens, ${((performance.now() - begun) / 1000).toFixed(1)} s`);
     }
     fs.writeFileSync(out, JSON.stringify(results));
@@ -71,6 +75,21 @@ function compare(how, cudaFile, cudaModel, cpuFile, cpuModel) {
     process.exit(right ? 0 : 1);
 }
 
+// Two programs that round alike part after a few layers; how much their roundings do stays comparable. How much by chance: rounding
+// ties to even or away from nothing makes 0.18 or 0.16 of the same Q4_1.
+function distances(buildFile, imitationFile, model, exactFile, exactModel) {
+    const exact = JSON.parse(fs.readFileSync(exactFile))[exactModel];
+    const [build, imitation] = [buildFile, imitationFile].map((file) => {
+        const logarithms = JSON.parse(fs.readFileSync(file))[model];
+        if (logarithms.length !== exact.length) throw new Error(`${file}: ${logarithms.length} of ${exact.length} tokens`);
+        return Math.sqrt(mean(logarithms.map((value, index) => (value - exact[index]) ** 2)));
+    });
+    const right = Math.abs(Math.log(build / imitation)) <= Math.log(1.3);
+    console.log(`${model} ${build.toFixed(3)} (${imitation.toFixed(3)} imitated)${right ? "" : " WRONG"}`);
+    process.exit(right ? 0 : 1);
+}
+
 const [, , action, ...rest] = process.argv;
 if (action === "compare") compare(...rest);
+else if (action === "distances") distances(...rest);
 else await measure(action, rest[0], rest[1], rest[2], rest.slice(3));

@@ -22,8 +22,8 @@ PATIENCE = 240  # for one file
 SLOW = {"test_array_alignment", "test_cache_hints", "test_caching", "test_gufunc", "test_intrinsics"}
 
 KNOWN = {
-    "test_cuda_memory.TestCudaMemory.test_pinned_memory": "device addresses of registered host memory",
-    "test_deallocations.TestDeallocation.test_del_mapped_contextmanager": "device addresses of registered host memory",
+    "test_cuda_memory.TestCudaMemory.test_pinned_memory": "refused: a device address of registered host memory (payload/driver/src/registered.rs says why)",
+    "test_deallocations.TestDeallocation.test_del_mapped_contextmanager": "refused: a device address of registered host memory (payload/driver/src/registered.rs says why)",
     "test_cooperative_groups.TestCudaCooperativeGroups.test_external_cooperative_func": "cuda::barrier, which needs capability 7.0: it fails on a real card of 6.1 too",
     "test_debug.TestDebugOutput.test_dump_assembly": "a warning that there is no nvJitLink",
     "test_warning.TestWarnings.test_efficient_launch_configuration": "a warning that there is no nvJitLink",

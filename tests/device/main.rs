@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard};
 mod deaths;
 mod graphs;
 mod limits;
+mod shared_events;
+mod virtual_memory;
 mod ways;
 
 /// One test at a time: the machine's shared memory is measured.

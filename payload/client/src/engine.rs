@@ -161,13 +161,26 @@ impl Engine {
         self.wait_until(|| self.completed(stream) >= sequence)
     }
 
+    /// Streams that have ever had a command, each with the sequence number of its newest.
+    pub fn submitted_so_far(&self) -> Vec<(u32, u64)> {
+        let producer = lock(&self.producer);
+        producer.used.iter().map(|stream| (*stream, producer.sequences[*stream as usize])).collect()
+    }
+
     /// Waits for everything that was submitted to any stream so far.
     pub fn wait_all(&self) -> Result<(), EngineGone> {
-        let submitted: Vec<(u32, u64)> = {
-            let producer = lock(&self.producer);
-            producer.used.iter().map(|stream| (*stream, producer.sequences[*stream as usize])).collect()
-        };
-        submitted.into_iter().try_for_each(|(stream, sequence)| self.wait(stream, sequence))
+        self.submitted_so_far().into_iter().try_for_each(|(stream, sequence)| self.wait(stream, sequence))
+    }
+
+    /// Waits for what other processes bring about, and rings no bell here. `done` is asked again and again, less and less often.
+    pub fn wait_for_others(&self, done: impl Fn() -> bool) -> Result<(), EngineGone> {
+        let mut pause = Duration::from_micros(20);
+        while !self.spin_until(&done) {
+            self.check()?;
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(1));
+        }
+        self.check()
     }
 
     // ----- events
@@ -245,17 +258,22 @@ impl Engine {
     }
 
     /// Maps memory that another process exported.
-    pub fn import(&self, connection: &Connection, token: [u8; 32]) -> Result<Mapped, Status> {
-        let grant = connection.call(&control::ImportMemory { token })?;
+    pub fn import(
+        &self,
+        connection: &Connection,
+        token: [u8; 32],
+        kind: MemoryKind,
+    ) -> Result<Mapped, Status> {
+        let grant = connection.call(&control::ImportMemory { token, kind: kind as u32, reserved: 0 })?;
         self.accept(connection, &grant).map_err(|_| Status::OutOfMemory)
     }
 
     /// Maps a grant, or gives it back and answers the `errno`.
     fn accept(&self, connection: &Connection, grant: &control::Allocation) -> Result<Mapped, i32> {
-        match mapping::map(grant, self.in_window(grant.address, grant.length)) {
+        match mapping::map(grant, self.in_window(grant.address, grant.length), true) {
             Ok(mapped) => {
                 lock(&self.grants).insert(mapped.address, mapped);
-                self.newest_grant.fetch_max(mapped.map_sequence, Ordering::AcqRel);
+                self.follow(&mapped);
                 Ok(mapped)
             }
             Err(error) => {
@@ -272,7 +290,13 @@ impl Engine {
         connection.call(&control::Free { address }).map(drop)
     }
 
-    fn in_window(&self, address: u64, length: u64) -> bool {
+    /// Commands from now on wait until the engine has mapped this too.
+    pub(crate) fn follow(&self, mapped: &Mapped) {
+        self.newest_grant.fetch_max(mapped.map_sequence, Ordering::AcqRel);
+    }
+
+    /// Whether the addresses are reserved for device memory: nothing else can be there.
+    pub fn in_window(&self, address: u64, length: u64) -> bool {
         self.reserved.start <= address && address.saturating_add(length) <= self.reserved.end
     }
 

@@ -17,6 +17,7 @@ pub mod fork;
 mod mapping;
 mod ring;
 mod slots;
+mod virtual_memory;
 
 pub use bounce::Bounce;
 pub use connection::{Connection, Unavailable};

@@ -36,7 +36,8 @@ pub fn choose_window() -> Window {
     choice.unwrap_or(Window { address: WINDOWS[0], reserved: false })
 }
 
-fn reserve(address: u64, length: u64) -> Result<(), i32> {
+/// Takes a place with memory that can't be accessed; an `errno` if something is there.
+pub fn reserve(address: u64, length: u64) -> Result<(), i32> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: NOREPLACE takes the place of nothing. By raw system call: sanitizers refuse such addresses in their mmap.
     let result =
@@ -55,12 +56,13 @@ fn reserve(address: u64, length: u64) -> Result<(), i32> {
     Ok(())
 }
 
-/// Maps a grant and closes its descriptor. `in_window`: the place is our own reservation.
-pub fn map(grant: &Allocation, in_window: bool) -> Result<Mapped, i32> {
-    let placement = if in_window { libc::MAP_FIXED } else { libc::MAP_FIXED_NOREPLACE };
-    let (flags, protection) = (libc::MAP_SHARED | placement, libc::PROT_READ | libc::PROT_WRITE);
-    // SAFETY: inside the window the place belongs to this crate and holds no other grant, by the broker's ledger; outside
-    // of it NOREPLACE takes the place of nothing.
+/// Maps a grant and closes its descriptor. `reserved`: the place is our own reservation.
+pub fn map(grant: &Allocation, reserved: bool, writable: bool) -> Result<Mapped, i32> {
+    let placement = if reserved { libc::MAP_FIXED } else { libc::MAP_FIXED_NOREPLACE };
+    let flags = libc::MAP_SHARED | placement;
+    let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+    // SAFETY: a reserved place belongs to this crate and holds no other grant, by the broker's ledger; elsewhere NOREPLACE
+    // takes the place of nothing.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mmap,
@@ -81,11 +83,11 @@ pub fn map(grant: &Allocation, in_window: bool) -> Result<Mapped, i32> {
     Ok(Mapped { address: grant.address, length: grant.length, map_sequence: grant.map_sequence })
 }
 
-/// Undoes [`map`]; inside the window the reservation comes back.
-pub fn unmap(address: u64, length: u64, in_window: bool) {
-    // SAFETY: the range is a grant that `map` put there, and the caller has given up its use.
+/// Undoes [`map`]; in a reserved place the reservation comes back.
+pub fn unmap(address: u64, length: u64, reserved: bool) {
+    // SAFETY: the range is a grant that `map` put there, or a reservation, and the caller has given up its use.
     unsafe {
-        if in_window {
+        if reserved {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
             libc::syscall(libc::SYS_mmap, address, length, libc::PROT_NONE, flags, -1i64, 0i64);
             keep_private(address, length);

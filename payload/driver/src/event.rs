@@ -1,4 +1,7 @@
 //! Events.
+//!
+//! An event's state is a slot of the area that client and engine share, or, of an event that processes share
+//! (`CU_EVENT_INTERPROCESS`), a page that all of them map (file `shared_event.rs`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,18 +13,29 @@ use crate::context;
 use crate::graph::CapturedPoint;
 use crate::handle::Handles;
 use crate::operation::Operation;
+use crate::shared_event::SharedState;
 use crate::stream::{self, Stream};
 use crate::{CuResult, Cuda, gone, lock};
 
 /// `CU_EVENT_DISABLE_TIMING`
 const DISABLE_TIMING: u32 = 2;
+/// `CU_EVENT_INTERPROCESS`
+const INTERPROCESS: u32 = 4;
+
+/// Where an event's state is.
+enum State {
+    /// In this slot.
+    Slot(u32),
+    /// Where other processes see it too.
+    Shared(SharedState),
+}
 
 /// An event.
 pub struct Event {
-    slot: u32,
+    state: State,
     flags: u32,
     engine: Arc<Engine>,
-    /// Number of the newest record; 0: never recorded.
+    /// Number of the newest record in a slot; 0: never recorded.
     newest: AtomicU64,
     /// Where it was recorded, if that was in a capture.
     captured: Mutex<Option<CapturedPoint>>,
@@ -37,8 +51,12 @@ impl Event {
 
     fn new(engine: &Arc<Engine>, flags: u32) -> Cuda<Event> {
         let slot = engine.take_event().ok_or(CuResult::OUT_OF_MEMORY)?;
+        Ok(Event::of(engine, State::Slot(slot), flags))
+    }
+
+    fn of(engine: &Arc<Engine>, state: State, flags: u32) -> Event {
         let engine = engine.clone();
-        Ok(Event { slot, flags, engine, newest: AtomicU64::new(0), captured: Mutex::new(None) })
+        Event { state, flags, engine, newest: AtomicU64::new(0), captured: Mutex::new(None) }
     }
 
     /// Its handle.
@@ -52,14 +70,18 @@ impl Event {
     }
 
     pub(crate) fn submit_record(&self, stream: &Stream) -> Cuda {
+        let slot = match &self.state {
+            State::Slot(slot) => *slot,
+            State::Shared(state) => return state.submit_record(stream),
+        };
         // The slot may have had another owner: numbers go on from wherever they are.
-        let floor = self.engine.event_value(self.slot);
+        let floor = self.engine.event_value(slot);
         let previous = self
             .newest
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |newest| Some(newest.max(floor) + 1))
             .unwrap_or_default();
         let order = command::RecordEvent {
-            event: self.slot,
+            event: slot,
             timing: u32::from(self.flags & DISABLE_TIMING == 0),
             value: previous.max(floor) + 1,
         };
@@ -67,25 +89,50 @@ impl Event {
     }
 
     pub(crate) fn submit_wait(&self, stream: &Stream) -> Cuda {
-        let value = self.newest.load(Ordering::SeqCst);
-        if value == 0 || self.engine.event_value(self.slot) >= value {
+        if self.reached() {
             return Ok(());
         }
-        let order = command::WaitEvent { event: self.slot, reserved: 0, value };
-        self.engine.submit(stream.slot, &order).map(drop).map_err(gone)
+        let value = self.newest.load(Ordering::SeqCst);
+        match &self.state {
+            State::Shared(state) => state.submit_wait(stream),
+            State::Slot(slot) => {
+                let order = command::WaitEvent { event: *slot, reserved: 0, value };
+                self.engine.submit(stream.slot, &order).map(drop).map_err(gone)
+            }
+        }
     }
 
     fn reached(&self) -> bool {
-        let value = self.newest.load(Ordering::SeqCst);
-        value == 0 || self.engine.event_value(self.slot) >= value
+        match &self.state {
+            State::Shared(state) => state.reached(state.submitted()),
+            State::Slot(slot) => {
+                let value = self.newest.load(Ordering::SeqCst);
+                value == 0 || self.engine.event_value(*slot) >= value
+            }
+        }
+    }
+
+    /// Waits for the newest record of now.
+    fn wait(&self) -> Cuda {
+        match &self.state {
+            State::Shared(state) => {
+                let value = state.submitted();
+                self.engine.wait_for_others(|| state.reached(value)).map_err(gone)
+            }
+            State::Slot(slot) => {
+                self.engine.wait_event(*slot, self.newest.load(Ordering::SeqCst)).map_err(gone)
+            }
+        }
     }
 }
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // Records under way would write a slot of somebody else's; let them end.
-        let _ = self.engine.wait_event(self.slot, self.newest.load(Ordering::SeqCst));
-        self.engine.give_event(self.slot);
+        if let State::Slot(slot) = self.state {
+            // Records under way would write a slot of somebody else's; let them end.
+            let _ = self.engine.wait_event(slot, self.newest.load(Ordering::SeqCst));
+            self.engine.give_event(slot);
+        }
     }
 }
 
@@ -98,11 +145,16 @@ pub fn by_handle(handle: usize) -> Cuda<Arc<Event>> {
 /// `cuEventCreate`
 pub fn create(flags: u32) -> Cuda<usize> {
     const KNOWN: u32 = 7;
-    if flags & !KNOWN != 0 {
+    // By the interface, an event that processes share has no time.
+    if flags & !KNOWN != 0 || flags & (INTERPROCESS | DISABLE_TIMING) == INTERPROCESS {
         return Err(CuResult::INVALID_VALUE);
     }
     let context = context::current()?;
     context::check(&context.engine)?;
+    if flags & INTERPROCESS != 0 {
+        let state = SharedState::new(&context)?;
+        return Ok(EVENTS.insert(Arc::new(Event::of(&context.engine, State::Shared(state), flags))));
+    }
     Ok(EVENTS.insert(Arc::new(Event::new(&context.engine, flags)?)))
 }
 
@@ -110,6 +162,23 @@ pub fn create(flags: u32) -> Cuda<usize> {
 pub fn destroy(handle: usize) -> Cuda {
     crate::get()?;
     EVENTS.remove(handle).map(drop)
+}
+
+/// `cuIpcGetEventHandle`: what another process needs to open the event.
+pub fn export(handle: usize) -> Cuda<[u8; 32]> {
+    match &by_handle(handle)?.state {
+        State::Shared(state) => state.export(),
+        State::Slot(_) => Err(CuResult::INVALID_HANDLE),
+    }
+}
+
+/// `cuIpcOpenEventHandle`
+pub fn import(token: [u8; 32]) -> Cuda<usize> {
+    let context = context::current()?;
+    context::check(&context.engine)?;
+    let state = SharedState::import(&context, token)?;
+    let event = Event::of(&context.engine, State::Shared(state), INTERPROCESS | DISABLE_TIMING);
+    Ok(EVENTS.insert(Arc::new(event)))
 }
 
 /// `cuEventRecord`
@@ -137,11 +206,10 @@ pub fn synchronize(handle: usize) -> Cuda {
     if event.captured().is_some() {
         return Err(CuResult::CAPTURED_EVENT);
     }
-    let value = event.newest.load(Ordering::SeqCst);
-    if value > 0 {
-        event.engine.wait_event(event.slot, value).map_err(gone)?;
-        stream::print_output(&event.engine);
+    if !event.reached() {
+        event.wait()?;
     }
+    stream::print_output(&event.engine);
     context::check(&event.engine)
 }
 
@@ -156,6 +224,9 @@ pub fn elapsed_time(start: usize, end: usize) -> Cuda<f32> {
     if !start.reached() || !end.reached() {
         return Err(CuResult::NOT_READY);
     }
-    let time = |event: &Event| event.engine.event_time(event.slot) as f64;
+    let time = |event: &Event| match event.state {
+        State::Slot(slot) => event.engine.event_time(slot) as f64,
+        State::Shared(_) => 0.0,
+    };
     Ok(((time(&end) - time(&start)) / 1e6) as f32)
 }

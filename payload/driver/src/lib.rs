@@ -30,10 +30,12 @@ pub mod occupancy;
 pub mod operation;
 pub mod pool;
 pub mod registered;
+mod shared_event;
 pub mod stream;
 pub mod texture;
 pub mod texture_reference;
 pub mod user_object;
+pub mod virtual_memory;
 
 pub use api::{CuResult, Cuda};
 pub use init::{Driver, get};

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use client::Bounce;
+use client::{Bounce, Engine};
 use wire::command;
 use wire::control::{self, MemoryKind};
 
@@ -15,6 +15,7 @@ use crate::context::{self, Context};
 use crate::heap::Heap;
 use crate::operation::Operation;
 use crate::stream::{self, Stream};
+use crate::virtual_memory::{READ, WRITE};
 use crate::{CuResult, Cuda, get, gone, lock, pool, status};
 
 /// Allocations up to this size share grants.
@@ -47,6 +48,32 @@ pub struct Allocation {
     imported: u64,
     /// The memory pool that it came from, or 0.
     pub pool: usize,
+    /// It is a mapping of this physical memory ([`virtual_memory`](crate::virtual_memory)); else 0.
+    pub physical: u64,
+    /// `CUmemAccess_flags`: what may be done with it.
+    pub access: u32,
+    /// `CUmemAllocationHandleType`s of the physical memory.
+    pub handle_types: u32,
+}
+
+impl Default for Allocation {
+    fn default() -> Self {
+        Allocation {
+            length: 0,
+            kind: MemoryKind::Device,
+            device: 0,
+            context: 0,
+            context_handle: 0,
+            flags: 0,
+            small: false,
+            id: 0,
+            imported: 0,
+            pool: 0,
+            physical: 0,
+            access: READ | WRITE,
+            handle_types: 0,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -76,9 +103,28 @@ pub fn find(address: u64) -> Option<(u64, Allocation)> {
     })
 }
 
-/// Whether the engine sees all of a range.
-fn engine_sees(address: u64, length: u64) -> bool {
-    find(address).is_some_and(|(start, allocation)| address - start + length <= allocation.length)
+/// What may be done with all of a range, as `CUmemAccess_flags`; `None`: it does not lie in allocations. Mappings beside each
+/// other are one.
+fn access(address: u64, length: u64) -> Option<u32> {
+    let end = address.checked_add(length)?;
+    with_tables(|tables| {
+        let (start, first) = tables.by_address.range(..=address).next_back()?;
+        if address - start >= first.length.max(1) {
+            return None;
+        }
+        let (mut covered, mut access) = (start + first.length, first.access);
+        while covered < end && first.physical != 0 {
+            let next = tables.by_address.get(&covered).filter(|next| next.physical != 0)?;
+            covered += next.length;
+            access &= next.access;
+        }
+        (end <= covered).then_some(access)
+    })
+}
+
+/// Whether the engine can use all of a range in this way.
+fn engine_sees(address: u64, length: u64, wanted: u32) -> bool {
+    access(address, length).is_some_and(|access| access & wanted == wanted)
 }
 
 /// `cuMemAlloc`, `cuMemHostAlloc`, `cuMemAllocManaged`
@@ -102,8 +148,7 @@ pub fn allocate(kind: MemoryKind, length: u64, flags: u32) -> Cuda<u64> {
             flags,
             small,
             id: tables.ids,
-            imported: 0,
-            pool: 0,
+            ..Allocation::default()
         };
         tables.by_address.insert(address, allocation);
     });
@@ -142,12 +187,16 @@ pub fn free(address: u64) -> Cuda {
         return freed;
     }
     let context = context::current()?;
-    let known = with_tables(|tables| tables.by_address.contains_key(&address));
-    if !known {
+    if !is_allocation(address) {
         return Err(CuResult::INVALID_VALUE);
     }
     context.engine.wait_all().map_err(gone)?;
     release(&context, address)
+}
+
+/// Whether an allocation, and no mapping, begins there.
+fn is_allocation(address: u64) -> bool {
+    with_tables(|tables| tables.by_address.get(&address).is_some_and(|allocation| allocation.physical == 0))
 }
 
 /// Frees memory that the driver itself had taken, once the work that may use it is done.
@@ -199,7 +248,9 @@ pub fn free_async(address: u64, stream: &Stream) -> Cuda {
     if let Some(freed) = crate::graph::freed_by_client(address) {
         return freed;
     }
-    find(address).filter(|(start, _)| *start == address).ok_or(CuResult::INVALID_VALUE)?;
+    if !is_allocation(address) {
+        return Err(CuResult::INVALID_VALUE);
+    }
     // The legacy stream's place includes all blocking streams; a command of its own marks it.
     let mark = command::Copy { target: address, source: address, length: 0, in_area: 0, reserved: 0 };
     let sequence = stream.engine.submit(stream.slot, &mark).map_err(gone)?;
@@ -252,7 +303,9 @@ pub struct Exported {
 /// `cuIpcGetMemHandle`: as with the real driver, small allocations share a block, and who opens one could reach the others.
 pub fn export(address: u64) -> Cuda<Exported> {
     let (start, allocation) = find(address).ok_or(CuResult::INVALID_VALUE)?;
-    if start != address || allocation.kind != MemoryKind::Device || allocation.imported != 0 {
+    let exportable =
+        allocation.kind == MemoryKind::Device && allocation.imported == 0 && allocation.physical == 0;
+    if start != address || !exportable {
         return Err(CuResult::INVALID_VALUE);
     }
     let chunk = with_tables(|tables| tables.chunks.range(..=address).next_back().copied());
@@ -265,7 +318,7 @@ pub fn export(address: u64) -> Cuda<Exported> {
 pub fn import(exported: Exported) -> Cuda<u64> {
     let context = context::current()?;
     let connection = get()?.connection();
-    let mapped = context.engine.import(connection, exported.token).map_err(status)?;
+    let mapped = context.engine.import(connection, exported.token, MemoryKind::Device).map_err(status)?;
     let Exported { offset, length, .. } = exported;
     if length == 0 || offset.checked_add(length).is_none_or(|end| end > mapped.length) {
         let _ = context.engine.free(connection, mapped.address);
@@ -276,15 +329,12 @@ pub fn import(exported: Exported) -> Cuda<u64> {
         tables.ids += 1;
         let allocation = Allocation {
             length,
-            kind: MemoryKind::Device,
             device: context.device,
             context: context.id,
             context_handle: context.handle(),
-            flags: 0,
-            small: false,
             id: tables.ids,
             imported: mapped.address,
-            pool: 0,
+            ..Allocation::default()
         };
         tables.by_address.insert(address, allocation);
     });
@@ -299,6 +349,46 @@ pub fn close_import(address: u64) -> Cuda {
     }
 }
 
+// ----- mappings of physical memory
+
+/// Physical memory has a place now, but nobody may use it there yet.
+pub(crate) fn insert_mapping(
+    address: u64,
+    length: u64,
+    device: i32,
+    kind: MemoryKind,
+    physical: u64,
+    handle_types: u32,
+) {
+    with_tables(|tables| {
+        tables.ids += 1;
+        let id = tables.ids;
+        let allocation = Allocation {
+            length,
+            kind,
+            device,
+            id,
+            physical,
+            access: 0,
+            handle_types,
+            ..Allocation::default()
+        };
+        tables.by_address.insert(address, allocation);
+    });
+}
+
+/// What may be done there from now on.
+pub(crate) fn set_access(address: u64, access: u32) {
+    with_tables(|tables| {
+        tables.by_address.entry(address).and_modify(|allocation| allocation.access = access);
+    });
+}
+
+/// It has no place any more.
+pub(crate) fn remove_mapping(address: u64) {
+    with_tables(|tables| tables.by_address.remove(&address));
+}
+
 // ----- copies
 
 /// `cuMemcpy…`: on return the bytes are there.
@@ -306,9 +396,9 @@ pub fn copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     if length == 0 {
         return context::check(&stream.engine);
     }
-    let (to_device, from_device) = (engine_sees(target, length), engine_sees(source, length));
-    check_range(target, length)?;
-    check_range(source, length)?;
+    let (to_device, from_device) = (engine_sees(target, length, WRITE), engine_sees(source, length, READ));
+    check_range(&stream.engine, target, length, WRITE)?;
+    check_range(&stream.engine, source, length, READ)?;
     if to_device && from_device {
         stream.enqueue(Operation::Copy { target, source, length })?;
         // Between device memories the call does not wait for the copy, by the interface's own words.
@@ -328,8 +418,8 @@ pub fn copy_async(stream: &Stream, target: u64, source: u64, length: u64) -> Cud
     if length == 0 {
         return context::check(&stream.engine);
     }
-    check_range(target, length)?;
-    check_range(source, length)?;
+    check_range(&stream.engine, target, length, WRITE)?;
+    check_range(&stream.engine, source, length, READ)?;
     stream.enqueue(Operation::Copy { target, source, length })
 }
 
@@ -338,13 +428,13 @@ fn host_looks_at(address: u64) -> bool {
     find(address).is_some_and(|(_, allocation)| allocation.kind != MemoryKind::Device)
 }
 
-/// A range that begins in an allocation must end in it.
-fn check_range(address: u64, length: u64) -> Cuda {
-    match find(address) {
-        Some((start, allocation)) if address - start + length > allocation.length => {
-            Err(CuResult::INVALID_VALUE)
-        }
-        None if address == 0 => Err(CuResult::INVALID_VALUE),
+/// A range that begins in an allocation must end in it, and be usable; one that begins nowhere may be the client's own memory,
+/// unless only device memory can be there.
+fn check_range(engine: &Engine, address: u64, length: u64, wanted: u32) -> Cuda {
+    let known = find(address).is_some() || engine.in_window(address, 1);
+    match known {
+        true if !engine_sees(address, length, wanted) => Err(CuResult::INVALID_VALUE),
+        false if address == 0 => Err(CuResult::INVALID_VALUE),
         _ => Ok(()),
     }
 }
@@ -352,7 +442,13 @@ fn check_range(address: u64, length: u64) -> Cuda {
 /// Executes a copy in stream order (at submission, or at the replay of a graph).
 pub fn submit_copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     let engine = &stream.engine;
-    match (engine_sees(target, length), engine_sees(source, length)) {
+    let seen = (engine_sees(target, length, WRITE), engine_sees(source, length, READ));
+    if seen != (true, true) {
+        // A graph may be older than what it was made for.
+        check_range(engine, target, length, WRITE)?;
+        check_range(engine, source, length, READ)?;
+    }
+    match seen {
         (true, true) => {
             let order = command::Copy { target, source, length, in_area: 0, reserved: 0 };
             engine.submit(stream.slot, &order).map(drop).map_err(gone)
@@ -416,9 +512,11 @@ pub fn submit_rectangle(stream: &Stream, order: &command::CopyRectangle) -> Cuda
     if order.extent.contains(&0) {
         return Ok(());
     }
-    if engine_sees(order.target, span(0)) && engine_sees(order.source, span(1)) {
+    if engine_sees(order.target, span(0), WRITE) && engine_sees(order.source, span(1), READ) {
         return stream.engine.submit(stream.slot, order).map(drop).map_err(gone);
     }
+    check_range(&stream.engine, order.target, span(0), WRITE)?;
+    check_range(&stream.engine, order.source, span(1), READ)?;
     stream.wait()?;
     let [width, height, depth] = order.extent;
     for slice in 0..depth {
@@ -461,7 +559,7 @@ pub fn fill(
     if width == 0 || height == 0 {
         return context::check(&stream.engine);
     }
-    check_range(target, width * u64::from(element))?;
+    check_range(&stream.engine, target, width * u64::from(element), WRITE)?;
     stream.enqueue(Operation::Fill(command::Fill { target, pitch, width, height, value, element }))
 }
 
@@ -481,7 +579,7 @@ pub fn fill_and_wait(
 
 /// Whether the engine sees all of a range; an error if not.
 pub(crate) fn check_seen(address: u64, length: u64) -> Cuda {
-    if engine_sees(address, length) { Ok(()) } else { Err(CuResult::INVALID_VALUE) }
+    if engine_sees(address, length, READ) { Ok(()) } else { Err(CuResult::INVALID_VALUE) }
 }
 
 /// The default stream of the calling thread's context, or its own.

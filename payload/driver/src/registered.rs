@@ -2,6 +2,12 @@
 //!
 //! Copies from and to it work as from any pageable memory. The engine can't see it, so a registration that asks for a device
 //! address is refused, and one that doesn't is told to the report: a kernel that uses such memory all the same faults.
+//!
+//! Why kernels can't reach it: they would have to write the very pages that the client has, and those of a heap are private to
+//! one process. Other pages could be put in their place, but not provably without harm. During the exchange every thread that
+//! writes there would have to stand still, and so would reads that the kernel completes into it (io_uring, direct I/O); later
+//! a forked child would write into its parent's heap, or lack a part of its own, since a page holds more than what was
+//! registered. `CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED` says no beforehand.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -46,7 +52,7 @@ pub fn register(start: u64, length: u64, flags: u32) -> Cuda {
     }
     if flags & (DEVICE_MAP | IO_MEMORY) != 0 {
         note::unsupported(
-            "cuMemHostRegister with a device address (pages of the client can't be shared with the engine)",
+            "cuMemHostRegister with a device address (private pages of the client can't be shared with the engine safely)",
         );
         return Err(CuResult::NOT_SUPPORTED);
     }

@@ -30,6 +30,7 @@ use crate::storage::*;
 use crate::streams::*;
 use crate::texture_references::*;
 use crate::textures::*;
+use crate::virtual_memory::*;
 
 /// The address of an exported function.
 #[derive(Clone, Copy)]

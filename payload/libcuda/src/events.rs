@@ -5,7 +5,27 @@ use std::ffi::c_void;
 use crate::door::*;
 use driver::event;
 
+/// `CUipcEventHandle`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct IpcEventHandle {
+    token: [u8; 32],
+    rest: [u8; 32],
+}
+
 exports! {
+    fn cuIpcGetEventHandle(handle: *mut IpcEventHandle, event: usize) {
+        let target = out(handle)?;
+        *target = IpcEventHandle { token: event::export(event)?, rest: [0; 32] };
+        Ok(())
+    }
+
+    fn cuIpcOpenEventHandle(created: *mut usize, handle: IpcEventHandle) {
+        let target = out(created)?;
+        *target = event::import(handle.token)?;
+        Ok(())
+    }
+
     fn cuEventCreate(created: *mut usize, flags: u32) {
         *out(created)? = event::create(flags)?;
         Ok(())

@@ -35,5 +35,6 @@ mod storage;
 mod streams;
 mod texture_references;
 mod textures;
+mod virtual_memory;
 
 use ptx_join as join;

@@ -25,6 +25,8 @@ mod attribute {
     pub const IS_GPU_DIRECT_CAPABLE: u32 = 15;
     pub const ACCESS_FLAGS: u32 = 16;
     pub const MEMPOOL: u32 = 17;
+    pub const MAPPING_SIZE: u32 = 18;
+    pub const MAPPING_BASE: u32 = 19;
 }
 
 /// # Safety
@@ -50,12 +52,14 @@ unsafe fn answer(data: *mut c_void, number: u32, address: u64) -> Cuda {
             BUFFER_ID => *out(data.cast::<u64>())? = found.id,
             IS_MANAGED => *out(data.cast::<u32>())? = u32::from(found.kind == MemoryKind::Managed),
             DEVICE_ORDINAL => *out(data.cast::<i32>())? = found.device,
-            IS_LEGACY_IPC_CAPABLE => *out(data.cast::<u32>())? = u32::from(found.length > 1 << 20),
-            RANGE_START => *out(data.cast::<u64>())? = start,
-            RANGE_SIZE => *out(data.cast::<u64>())? = found.length,
+            IS_LEGACY_IPC_CAPABLE => {
+                *out(data.cast::<u32>())? = u32::from(found.physical == 0 && found.length > 1 << 20)
+            }
+            RANGE_START | MAPPING_BASE => *out(data.cast::<u64>())? = start,
+            RANGE_SIZE | MAPPING_SIZE => *out(data.cast::<u64>())? = found.length,
             MAPPED => *out(data.cast::<u32>())? = 1,
-            ALLOWED_HANDLE_TYPES => *out(data.cast::<u64>())? = 0,
-            ACCESS_FLAGS => *out(data.cast::<u32>())? = 3,
+            ALLOWED_HANDLE_TYPES => *out(data.cast::<u64>())? = found.handle_types.into(),
+            ACCESS_FLAGS => *out(data.cast::<u32>())? = found.access,
             MEMPOOL => *out(data.cast::<usize>())? = found.pool,
             _ => return Err(CuResult::NOT_SUPPORTED),
         }

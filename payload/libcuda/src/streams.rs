@@ -43,7 +43,7 @@ fn write_value(stream: *mut c_void, address: u64, value: u64, width: u32) -> Cud
 }
 
 fn write(address: u64, value: u64, width: u32) -> Operation {
-    Operation::WriteValue(command::WriteValue { address, value, width, reserved: 0 })
+    Operation::WriteValue(command::WriteValue { address, value, width, raise: 0 })
 }
 
 fn wait_value(stream: *mut c_void, address: u64, value: u64, width: u32, flags: u32) -> Cuda {

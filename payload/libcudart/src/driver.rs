@@ -9,7 +9,7 @@ use crate::door::{Error, Runtime, result};
 
 type Handle = usize;
 
-/// `CUipcMemHandle`, `cudaIpcMemHandle_t`
+/// `CUipcMemHandle`, `cudaIpcMemHandle_t`, and the same of events
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IpcHandle([u8; 64]);
@@ -218,6 +218,8 @@ functions! {
     ipc_get = "cuIpcGetMemHandle": fn(*mut IpcHandle, u64);
     ipc_open = "cuIpcOpenMemHandle_v2": fn(*mut u64, IpcHandle, u32);
     ipc_close = "cuIpcCloseMemHandle": fn(u64);
+    ipc_get_event = "cuIpcGetEventHandle": fn(*mut IpcHandle, usize);
+    ipc_open_event = "cuIpcOpenEventHandle": fn(*mut usize, IpcHandle);
     pool_create = "cuMemPoolCreate": fn(*mut Handle, *const c_void);
     pool_destroy = "cuMemPoolDestroy": fn(Handle);
     pool_trim = "cuMemPoolTrimTo": fn(Handle, usize);

@@ -1,9 +1,17 @@
 //! cudaEvent…
 
-use crate::driver::call_in_context;
+use crate::driver::{IpcHandle, call_in_context};
 use crate::streams::Stream;
 
 exports! {
+    fn cudaIpcGetEventHandle(handle: *mut IpcHandle, event: usize) {
+        call_in_context!(ipc_get_event(handle, event))
+    }
+
+    fn cudaIpcOpenEventHandle(event: *mut usize, handle: IpcHandle) {
+        call_in_context!(ipc_open_event(event, handle))
+    }
+
     fn cudaEventCreate(event: *mut usize) {
         call_in_context!(event_create(event, 0))
     }

@@ -362,8 +362,8 @@ pub struct WriteValue {
     pub value: u64,
     /// Bytes: 4 or 8.
     pub width: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1: only if the value is larger than what is there (8 bytes).
+    pub raise: u32,
 }
 
 /// `cuStreamWaitValue32/64`.

@@ -3,6 +3,8 @@
 //! The request number is ours alone, so the seccomp filter traps exactly it, and the block carries a cookie, so the
 //! broker need not look up which file the descriptor names (that look-up costs more than the call).
 
+use std::sync::atomic::AtomicU64;
+
 use bytemuck::{Pod, Zeroable};
 
 /// `_IOWR('V', 0x90, 64)`: no driver in the kernel uses type 'V' with this number and size.
@@ -111,6 +113,14 @@ operations! {
     10 Note -> Nothing;
     11 Disconnect -> Nothing;
     12 EnterDevice -> Nothing;
+    13 ReserveAddresses -> Addresses;
+    14 ReleaseAddresses -> Nothing;
+    15 CreatePhysical -> Physical;
+    16 ReleasePhysical -> Nothing;
+    17 MapPhysical -> Allocation;
+    18 UnmapPhysical -> Nothing;
+    19 ExportPhysical -> ExportedPhysical;
+    20 ImportPhysical -> Physical;
 }
 
 /// No output.
@@ -259,6 +269,24 @@ pub enum MemoryKind {
     Host = 2,
     /// Managed memory; counted against the device.
     Managed = 3,
+    /// The state of an event that processes share: a [`SharedEvent`]. Not counted against the device.
+    Event = 4,
+}
+
+/// An event that processes share, at the beginning of memory of its own.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct SharedEvent {
+    /// Number of the newest record that a client has submitted.
+    pub submitted: AtomicU64,
+    /// The largest number of a record that an engine has come to; raised to `submitted` by the broker when a process that
+    /// shares the event ends, as its records will never come.
+    pub reached: AtomicU64,
+}
+
+impl SharedEvent {
+    /// Offset of [`SharedEvent::reached`].
+    pub const REACHED: u64 = std::mem::offset_of!(SharedEvent, reached) as u64;
 }
 
 /// A piece of memory at an address of the broker's choice, equal in client and engine.
@@ -321,6 +349,121 @@ pub struct ExportedMemory {
 pub struct ImportMemory {
     /// From [`ExportedMemory`].
     pub token: [u8; 32],
+    /// What it has to be: a [`MemoryKind`] as a number.
+    pub kind: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Keep addresses of the window free of grants (`cuMemAddressReserve`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ReserveAddresses {
+    /// Bytes, whole pages.
+    pub length: u64,
+    /// The first address is a multiple of this power of two, or of the broker's own where that is larger.
+    pub alignment: u64,
+    /// Address wished for; 0: any. If it is taken, another one is given.
+    pub wish: u64,
+}
+
+/// Answer to [`ReserveAddresses`]. Nothing is mapped there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Addresses {
+    /// The first.
+    pub address: u64,
+}
+
+/// Give addresses back; nothing may be mapped there any more.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ReleaseAddresses {
+    /// As given by [`Addresses::address`].
+    pub address: u64,
+}
+
+/// Make memory that has no address yet (`cuMemCreate`). It is charged now.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct CreatePhysical {
+    /// Device index.
+    pub device: u32,
+    /// A [`MemoryKind`] as a number.
+    pub kind: u32,
+    /// Bytes, whole pages.
+    pub length: u64,
+}
+
+/// Memory without an address. It lasts until nobody holds it: neither a process nor an open descriptor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Physical {
+    /// Its number, the same in every process of the session.
+    pub number: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Device index.
+    pub device: u32,
+    /// A [`MemoryKind`] as a number.
+    pub kind: u32,
+}
+
+/// The calling process holds this memory no longer. It has unmapped it everywhere.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ReleasePhysical {
+    /// [`Physical::number`].
+    pub number: u64,
+}
+
+/// Map memory, from its beginning, at reserved addresses. Asked again for the same place, it changes what kernels may do there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct MapPhysical {
+    /// [`Physical::number`].
+    pub number: u64,
+    /// Inside a reservation.
+    pub address: u64,
+    /// Bytes; no more than the memory has.
+    pub length: u64,
+    /// 0: kernels may only read.
+    pub writable: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Undo a [`MapPhysical`]. The caller has already waited for the work that uses it and unmapped it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct UnmapPhysical {
+    /// As in [`MapPhysical`].
+    pub address: u64,
+}
+
+/// Make a descriptor that stands for memory (`cuMemExportToShareableHandle`). It holds the memory until its last duplicate,
+/// in whichever process, is closed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ExportPhysical {
+    /// [`Physical::number`].
+    pub number: u64,
+}
+
+/// Answer to [`ExportPhysical`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ExportedPhysical {
+    /// A descriptor in the caller, close-on-exec.
+    pub descriptor: i32,
+}
+
+/// Hold the memory that a descriptor of the caller stands for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ImportPhysical {
+    /// A duplicate of what [`ExportPhysical`] gave to whomever.
+    pub descriptor: i32,
 }
 
 /// Something for the report. `input` is this head followed by the text (UTF-8, at most 4,000 bytes).

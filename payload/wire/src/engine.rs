@@ -101,7 +101,7 @@ pub struct StartFailed {
     pub reserved: u32,
 }
 
-/// Map a grant: the descriptor beside it, whole, at `address`. Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.
+/// Map a grant: the descriptor beside it, from its beginning, at `address`; again at the same place, it takes the earlier one's. Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct Map {
@@ -111,8 +111,8 @@ pub struct Map {
     pub length: u64,
     /// [`Allocation::map_sequence`](crate::control::Allocation).
     pub sequence: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 0: kernels may only read.
+    pub writable: u32,
 }
 
 /// Undo a [`Map`].

@@ -21,10 +21,28 @@ impl AddressSpace {
 
     /// An address for `length` bytes.
     pub fn take(&mut self, length: u64) -> Option<u64> {
-        let address = self.fit(self.next, length).or_else(|| self.fit(self.window.start, length))?;
+        self.take_aligned(length, ALIGNMENT)
+    }
+
+    /// An address for `length` bytes that is a multiple of `alignment`, a power of two.
+    pub fn take_aligned(&mut self, length: u64, alignment: u64) -> Option<u64> {
+        let alignment = alignment.max(ALIGNMENT);
+        let (next, start) = (self.next, self.window.start);
+        let address = self.fit(next, length, alignment).or_else(|| self.fit(start, length, alignment))?;
         self.used.insert(address, length);
         self.next = after(address, length);
         Some(address)
+    }
+
+    /// Exactly this address, if it is free: it may touch what lies beside it, whose owner has asked for that.
+    pub fn take_at(&mut self, address: u64, length: u64, alignment: u64) -> Option<u64> {
+        let end = address.checked_add(length)?;
+        let inside = self.window.start <= address && end <= self.window.end;
+        let before = self.used.range(..end).next_back();
+        let free = before.is_none_or(|(start, used)| start + used <= address);
+        let fits = inside && free && address.is_multiple_of(alignment.max(1));
+        fits.then(|| self.used.insert(address, length));
+        fits.then_some(address)
     }
 
     /// Gives an address back.
@@ -33,16 +51,14 @@ impl AddressSpace {
     }
 
     /// First gap at or after `from`.
-    fn fit(&self, from: u64, length: u64) -> Option<u64> {
-        let mut address = match self.used.range(..=from).next_back() {
-            Some((start, length)) => from.max(after(*start, *length)),
-            None => from,
-        };
-        for (start, used) in self.used.range(address..) {
+    fn fit(&self, from: u64, length: u64, alignment: u64) -> Option<u64> {
+        let first = self.used.range(..=from).next_back().map_or(from, |(start, _)| *start);
+        let mut address = from.checked_next_multiple_of(alignment)?;
+        for (start, used) in self.used.range(first..) {
             if address.checked_add(length)? < *start {
                 break;
             }
-            address = after(*start, *used);
+            address = address.max(after(*start, *used).checked_next_multiple_of(alignment)?);
         }
         (address.checked_add(length)? <= self.window.end).then_some(address)
     }
@@ -69,5 +85,18 @@ mod tests {
         space.give(first);
         assert_eq!(space.take(2 << 20), Some(0));
         assert_eq!(space.take(u64::MAX - 4), None);
+    }
+
+    #[test]
+    fn alignment_and_wishes_are_kept_or_refused() {
+        let mut space = AddressSpace::new(0..64 << 20);
+        assert_eq!(space.take(4096), Some(0));
+        assert_eq!(space.take(7 << 20), Some(2 << 20), "over the next multiple of 8 MiB");
+        assert_eq!(space.take_aligned(4096, 8 << 20), Some(16 << 20));
+        assert_eq!(space.take_at((16 << 20) + 4096, 4096, 4096), Some((16 << 20) + 4096));
+        assert_eq!(space.take_at((16 << 20) + 4096, 4096, 4096), None, "taken");
+        assert_eq!(space.take_at((15 << 20) + 4096, 1 << 20, 4096), None, "runs into the next");
+        assert_eq!(space.take_at(40 << 20, 4096, 16 << 20), None, "crooked");
+        assert_eq!(space.take_at(64 << 20, 4096, 4096), None, "outside");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! To add an operation: a row and its structs in `wire::control`, a line in `execute`, a function here.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
@@ -10,10 +10,11 @@ use nix::errno::Errno;
 use wire::PROTOCOL;
 use wire::control::{self, COOKIE, Call, MemoryKind, Operation, ProcessEntry, ProcessListHeader, Status};
 use wire::device::Usage;
+use wire::engine::Map;
 
 use crate::export::Export;
 use crate::session::{Grant, memory_kind};
-use crate::{Broker, CallerFd, Event, memory};
+use crate::{Broker, CallerFd, Event, memory, virtual_memory};
 
 /// The process that waits in its `ioctl`, as far as the broker may touch it.
 pub trait Caller {
@@ -27,6 +28,8 @@ pub trait Caller {
     fn write(&self, parts: [(u64, &[u8]); 2]) -> Result<(), Errno>;
     /// Gives it a descriptor, close-on-exec.
     fn install(&self, descriptor: BorrowedFd) -> Result<CallerFd, Errno>;
+    /// A duplicate of a descriptor that it has.
+    fn descriptor(&self, number: CallerFd) -> Result<OwnedFd, Errno>;
     /// Whether it still waits: checked before side effects that nobody would undo.
     fn is_waiting(&self) -> bool;
 }
@@ -34,10 +37,10 @@ pub trait Caller {
 /// Longest input that a call may have: a head and a note's text.
 const LONGEST_INPUT: u32 = 8192;
 /// Granularity of grants, the page.
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// What an operation answers: its output, whole.
-type Answer = Result<Vec<u8>, Status>;
+pub(crate) type Answer = Result<Vec<u8>, Status>;
 
 /// Executes one call. `Err` is the `errno` of the `ioctl` for what is no call of ours.
 pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<i64, Errno> {
@@ -101,6 +104,16 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) 
             Ok(Vec::new())
         }
         EnterDevice::NUMBER => enter_device(broker, caller.process(), fixed(input)?),
+        ReserveAddresses::NUMBER => virtual_memory::reserve(broker, caller.process(), fixed(input)?),
+        ReleaseAddresses::NUMBER => {
+            virtual_memory::release_addresses(broker, caller.process(), fixed(input)?)
+        }
+        CreatePhysical::NUMBER => virtual_memory::create(broker, caller.process(), fixed(input)?),
+        ReleasePhysical::NUMBER => virtual_memory::release(broker, caller.process(), fixed(input)?),
+        MapPhysical::NUMBER => virtual_memory::map(broker, caller, fixed(input)?),
+        UnmapPhysical::NUMBER => virtual_memory::unmap(broker, caller.process(), fixed(input)?),
+        ExportPhysical::NUMBER => virtual_memory::export(broker, caller, fixed(input)?),
+        ImportPhysical::NUMBER => virtual_memory::import(broker, caller, fixed(input)?),
         _ => Err(Status::Invalid),
     }
 }
@@ -109,7 +122,7 @@ fn fixed<T: Pod>(input: &[u8]) -> Result<T, Status> {
     input.get(..size_of::<T>()).map(bytemuck::pod_read_unaligned).ok_or(Status::Invalid)
 }
 
-fn plain(output: &impl Pod) -> Answer {
+pub(crate) fn plain(output: &impl Pod) -> Answer {
     Ok(bytes_of(output).to_vec())
 }
 
@@ -205,12 +218,30 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
         return Err(Status::Invalid);
     }
     let length = order.length.checked_next_multiple_of(PAGE).ok_or(Status::OutOfMemory)?;
+    let (memory, charged) = back(broker, process, order.device, kind, length)?;
+    let memory = std::sync::Arc::new(memory);
+    let granted =
+        grant(broker, caller, Grant { length, device: order.device, kind, charged, imported: false, memory });
+    if granted.is_err() {
+        broker.ledger.release(order.device, process, charged);
+    }
+    granted
+}
+
+/// Makes memory that the machine can back and charges the process for it, if it is the device's; answers what was charged.
+pub(crate) fn back(
+    broker: &mut Broker,
+    process: u32,
+    device: u32,
+    kind: MemoryKind,
+    length: u64,
+) -> Result<(OwnedFd, u64), Status> {
     let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
     let can_be_backed = broker.can_back(session, length);
-    let charged = if kind == MemoryKind::Host { 0 } else { length };
-    if !can_be_backed || broker.ledger.charge(order.device, process, charged).is_err() {
+    let charged = if matches!(kind, MemoryKind::Device | MemoryKind::Managed) { length } else { 0 };
+    if !can_be_backed || broker.ledger.charge(device, process, charged).is_err() {
         let text = match can_be_backed {
-            true => format!("device {} has not that much left", order.device),
+            true => format!("device {device} has not that much left"),
             false => "this machine and its cgroups can't back that much more".into(),
         };
         broker.events.push(Event::Note {
@@ -223,14 +254,7 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
         return Err(Status::OutOfMemory);
     }
     let made = memory::create(c"vgpu-memory", length).map_err(|_| Status::OutOfMemory);
-    let granted = made.and_then(|memory| {
-        let memory = std::sync::Arc::new(memory);
-        grant(broker, caller, Grant { length, device: order.device, charged, imported: false, memory })
-    });
-    if granted.is_err() {
-        broker.ledger.release(order.device, process, charged);
-    }
-    granted
+    made.map(|memory| (memory, charged)).inspect_err(|_| broker.ledger.release(device, process, charged))
 }
 
 /// Places memory in a session and hands it to client and engine.
@@ -240,7 +264,8 @@ fn grant(broker: &mut Broker, caller: &dyn Caller, grant: Grant) -> Answer {
     let sequence = session.map_sequence + 1;
     let handed = caller.install(grant.memory.as_fd()).inspect(|_| {
         // An engine that died leaves the client its memory; commands fail on their own.
-        let _ = session.engine.map(address, grant.length, sequence, &grant.memory);
+        let order = Map { address, length: grant.length, sequence, writable: 1 };
+        let _ = session.engine.map(&order, &grant.memory);
     });
     let Ok(number) = handed else {
         session.space.give(address);
@@ -260,6 +285,8 @@ fn free(broker: &mut Broker, process: u32, order: control::Free) -> Answer {
     broker.ledger.release(grant.device, process, grant.charged);
     if !grant.imported {
         broker.exports.forget(process, order.address);
+    }
+    if grant.is_to_be_reclaimed() {
         broker.reclaimer.reclaim(grant.memory, grant.length);
     }
     Ok(Vec::new())
@@ -272,6 +299,7 @@ fn export(broker: &mut Broker, process: u32, order: control::ExportMemory) -> An
         owner: process,
         address: order.address,
         device: grant.device,
+        kind: grant.kind,
         length: grant.length,
         memory: grant.memory.clone(),
     };
@@ -280,9 +308,9 @@ fn export(broker: &mut Broker, process: u32, order: control::ExportMemory) -> An
 }
 
 fn import(broker: &mut Broker, caller: &dyn Caller, order: control::ImportMemory) -> Answer {
-    let export = broker.exports.find(&order.token).ok_or(Status::NotFound)?.clone();
-    let Export { device, length, memory, .. } = export;
-    grant(broker, caller, Grant { length, device, charged: 0, imported: true, memory })
+    let export = broker.exports.find(&order.token).filter(|export| export.kind as u32 == order.kind);
+    let Export { device, kind, length, memory, .. } = export.ok_or(Status::NotFound)?.clone();
+    grant(broker, caller, Grant { length, device, kind, charged: 0, imported: true, memory })
 }
 
 fn note(broker: &mut Broker, process: u32, input: &[u8]) -> Answer {

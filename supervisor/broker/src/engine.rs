@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use wire::control::NoteKind;
+use wire::control::{MemoryKind, NoteKind};
 use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, Unmap};
 use wire::futex;
 use wire::shared::{AREA_LENGTH, EngineState, View};
@@ -58,9 +58,9 @@ impl Engine {
         packet::send(self.socket.as_fd(), message, &[], descriptors)
     }
 
-    /// Hands a grant to the engine.
-    pub fn map(&self, address: u64, length: u64, sequence: u32, memory: &OwnedFd) -> Result<(), Errno> {
-        self.send(&Map { address, length, sequence, reserved: 0 }, &[memory.as_raw_fd()])
+    /// Hands memory to the engine.
+    pub fn map(&self, order: &Map, memory: &OwnedFd) -> Result<(), Errno> {
+        self.send(order, &[memory.as_raw_fd()])
     }
 
     /// Takes a grant back.
@@ -304,10 +304,15 @@ impl Broker {
         self.events.extend(session.engine.end(process, false));
         session.engine.kill();
         self.exports.forget_process(process);
+        self.physical.forget_process(process, &mut self.ledger, &mut self.reclaimer);
         let peak = self.ledger.forget(process);
         let (kernels, kernel_nanoseconds) = session.engine.work_done();
-        for grant in session.into_own_grants() {
-            self.reclaimer.reclaim(grant.memory, grant.length);
+        for grant in session.into_grants() {
+            if grant.kind == MemoryKind::Event {
+                memory::settle_event(&*grant.memory);
+            } else if grant.is_to_be_reclaimed() {
+                self.reclaimer.reclaim(grant.memory, grant.length);
+            }
         }
         self.events.push(Event::Finished { process, kernels, kernel_nanoseconds, peak });
     }

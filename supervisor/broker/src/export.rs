@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use wire::control::MemoryKind;
+
 /// An exported allocation. It lives as long as its exporter's grant; importers hold the memory on their own.
 #[derive(Clone)]
 pub struct Export {
     pub owner: u32,
     pub address: u64,
     pub device: u32,
+    pub kind: MemoryKind,
     pub length: u64,
     pub memory: Arc<OwnedFd>,
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::physical::NOBODY;
+
 /// Accounts of one card.
 #[derive(Clone, Debug, Default)]
 struct Account {
@@ -87,10 +89,12 @@ impl Ledger {
             .unwrap_or(0)
     }
 
-    /// Who holds memory of a card, and how much.
+    /// Which processes hold memory of a card, and how much.
     pub fn processes(&self, device: u32) -> Vec<(u32, u64)> {
-        let held =
-            |account: &Account| account.held.iter().map(|(process, bytes)| (*process, *bytes)).collect();
+        let held = |account: &Account| {
+            let processes = account.held.range(NOBODY + 1..);
+            processes.map(|(process, bytes)| (*process, *bytes)).collect()
+        };
         self.accounts.get(device as usize).map_or_else(Vec::new, held)
     }
 

@@ -9,6 +9,7 @@
 //! - A **session** belongs to one thread group. It ends with the process (told by a pidfd, not by a closed descriptor: a
 //!   forked child may keep that open), and then all its memory is given back at once, also where others still map it.
 //! - A **grant** is one memfd of exactly the granted size, sealed, mapped at one address by client and engine.
+//! - **Physical** memory has no address of its own and no single owner: sessions map it at addresses that they have reserved.
 //! - An **engine** is forked by the zygote for one session; a client can't tell a slow start from a quick one, since its
 //!   commands wait in the shared area.
 //!
@@ -22,8 +23,10 @@ mod engine;
 mod export;
 mod ledger;
 mod memory;
+mod physical;
 mod reclaim;
 mod session;
+mod virtual_memory;
 mod watch;
 mod zygote;
 
@@ -37,6 +40,7 @@ pub use ledger::Ledger;
 pub use zygote::{OpenProgram, Program};
 
 use crate::export::Exports;
+use crate::physical::PhysicalMemories;
 use crate::reclaim::Reclaimer;
 use crate::session::Session;
 use crate::watch::Watch;
@@ -119,6 +123,7 @@ pub struct Broker {
     ledger: Ledger,
     sessions: HashMap<u32, Session>,
     exports: Exports,
+    physical: PhysicalMemories,
     zygote: Option<Zygote>,
     watch: Watch,
     reclaimer: Reclaimer,
@@ -140,6 +145,7 @@ impl Broker {
             ledger: Ledger::default(),
             sessions: HashMap::new(),
             exports: Exports::default(),
+            physical: PhysicalMemories::default(),
             zygote: None,
             watch: Watch::new()?,
             reclaimer: Reclaimer::default(),
@@ -179,6 +185,9 @@ impl Broker {
                 watch::Source::Engine(process) => self.engine_ended(process),
                 watch::Source::EngineSocket(process) => self.engine_spoke(process),
                 watch::Source::Zygote => self.zygote_spoke(),
+                watch::Source::Export(export) => {
+                    self.physical.export_closed(export, &mut self.ledger, &mut self.reclaimer)
+                }
             }
         }
     }
@@ -198,8 +207,8 @@ impl Broker {
         let room = session.cgroup.available() + self.reclaimer.pending();
         let fits = |promised: u64| promised.saturating_add(length) <= room;
         // The first sum is known and too large, since pages that exist are no longer in the room; often it suffices.
-        fits(self.sessions.values().map(Session::promised).sum())
-            || fits(self.sessions.values().map(Session::untouched).sum())
+        fits(self.sessions.values().map(Session::promised).sum::<u64>() + self.physical.promised())
+            || fits(self.sessions.values().map(Session::untouched).sum::<u64>() + self.physical.untouched())
     }
 
     pub(crate) fn announcement(&mut self) -> &Announcement {

@@ -6,7 +6,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::fstat;
+use nix::sys::uio::{pread, pwrite};
 use nix::unistd::ftruncate;
+use wire::control::SharedEvent;
 
 /// Makes anonymous memory of exactly `length` bytes whose size nobody can change.
 pub fn create(name: &std::ffi::CStr, length: u64) -> Result<OwnedFd, Errno> {
@@ -31,6 +33,16 @@ pub fn punch(memory: &impl AsFd, length: u64) {
     }
 }
 
+/// A process that shared an event ends: what it has submitted and not come to counts as reached, so that nobody waits for ever.
+pub fn settle_event(memory: &impl AsFd) {
+    let mut event = [0; size_of::<SharedEvent>()];
+    if pread(memory.as_fd(), &mut event, 0) != Ok(event.len()) {
+        return;
+    }
+    // `submitted` is the first word.
+    let _ = pwrite(memory.as_fd(), &event[..8], SharedEvent::REACHED as i64);
+}
+
 /// Bytes of it that have a page.
 pub fn resident(memory: &impl AsFd) -> u64 {
     fstat(memory).map_or(0, |status| status.st_blocks as u64 * 512)
@@ -46,6 +58,16 @@ mod tests {
         assert_eq!(fstat(&memory).expect("stat").st_size, 8192);
         assert_eq!(ftruncate(&memory, 4096), Err(Errno::EPERM));
         assert_eq!(ftruncate(&memory, 16384), Err(Errno::EPERM));
+    }
+
+    #[test]
+    fn settled_event_has_come_to_all_that_was_submitted() {
+        let memory = create(c"vgpu-test", 4096).expect("memfd");
+        pwrite(&memory, &[5, 0, 0, 0, 0, 0, 0, 0, 3], 0).expect("written");
+        settle_event(&memory);
+        let mut event = [0; 16];
+        pread(&memory, &mut event, 0).expect("read");
+        assert_eq!((event[0], event[8]), (5, 5));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::memory;
 pub struct Grant {
     pub length: u64,
     pub device: u32,
+    pub kind: MemoryKind,
     /// Bytes charged to the device; 0 for host memory and for imports.
     pub charged: u64,
     /// Somebody else's memory: not ours to punch out.
@@ -24,6 +25,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether nobody else has use for it once its session lets go of it. An event's page lasts as long as it is mapped.
+    pub fn is_to_be_reclaimed(&self) -> bool {
+        !self.imported && self.kind != MemoryKind::Event
+    }
+
     fn own_bytes(&self) -> u64 {
         if self.imported { 0 } else { self.length }
     }
@@ -36,6 +42,10 @@ pub struct Session {
     pub engine: Engine,
     pub space: AddressSpace,
     grants: BTreeMap<u64, Grant>,
+    /// Addresses that are kept free of grants, and their length.
+    pub reservations: BTreeMap<u64, u64>,
+    /// What is mapped in them: address, length and the physical memory's number.
+    pub placed: BTreeMap<u64, (u64, u64)>,
     /// Bytes of the grants that are this session's own.
     promised: u64,
     /// Devices on which it was charged for a context.
@@ -54,6 +64,8 @@ impl Session {
             engine,
             space: AddressSpace::new(window),
             grants: BTreeMap::new(),
+            reservations: BTreeMap::new(),
+            placed: BTreeMap::new(),
             promised: 0,
             entered: BTreeSet::new(),
             map_sequence: 0,
@@ -79,6 +91,16 @@ impl Session {
         Some(grant)
     }
 
+    /// Whether memory may be mapped there: inside one reservation, where nothing is, or exactly where something is.
+    pub fn has_place(&self, address: u64, length: u64) -> bool {
+        let Some(end) = address.checked_add(length) else { return false };
+        let reservation = self.reservations.range(..=address).next_back();
+        let inside = reservation.is_some_and(|(start, reserved)| end <= start + reserved);
+        let before = self.placed.range(..end).next_back();
+        let free = before.is_none_or(|(start, (placed, _))| start + placed <= address);
+        inside && (free || self.placed.get(&address).is_some_and(|(placed, _)| *placed == length))
+    }
+
     /// Bytes that it may touch, whether or not it has done so.
     pub fn promised(&self) -> u64 {
         self.promised
@@ -90,14 +112,14 @@ impl Session {
         own.map(|grant| grant.length.saturating_sub(memory::resident(&*grant.memory))).sum()
     }
 
-    /// Memory that is to be given back at its end.
-    pub fn into_own_grants(self) -> impl Iterator<Item = Grant> {
-        self.grants.into_values().filter(|grant| !grant.imported)
+    /// All its memory, at its end.
+    pub fn into_grants(self) -> impl Iterator<Item = Grant> {
+        self.grants.into_values()
     }
 }
 
 /// The kind with this number.
 pub fn memory_kind(number: u32) -> Option<MemoryKind> {
     use MemoryKind::*;
-    [Device, Host, Managed].into_iter().find(|kind| *kind as u32 == number)
+    [Device, Host, Managed, Event].into_iter().find(|kind| *kind as u32 == number)
 }

@@ -16,6 +16,8 @@ pub enum Source {
     EngineSocket(u32),
     /// The zygote has sent a packet, or ended.
     Zygote,
+    /// A descriptor that stood for memory was closed everywhere.
+    Export(u32),
 }
 
 impl Source {
@@ -25,6 +27,7 @@ impl Source {
             Source::Engine(process) => (1, process),
             Source::EngineSocket(process) => (2, process),
             Source::Zygote => (3, 0),
+            Source::Export(export) => (4, export),
         };
         kind << 32 | u64::from(process)
     }
@@ -35,7 +38,8 @@ impl Source {
             0 => Source::Client(process),
             1 => Source::Engine(process),
             2 => Source::EngineSocket(process),
-            _ => Source::Zygote,
+            3 => Source::Zygote,
+            _ => Source::Export(process),
         }
     }
 }
@@ -51,6 +55,11 @@ impl Watch {
     /// Tells when `descriptor` is readable or hung up.
     pub fn add(&self, descriptor: impl AsFd, source: Source) -> Result<(), Errno> {
         self.0.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, source.encode()))
+    }
+
+    /// Tells when `socket` has hung up, and nothing else: what its peer might send stays there.
+    pub fn add_hang_up(&self, socket: impl AsFd, source: Source) -> Result<(), Errno> {
+        self.0.add(socket, EpollEvent::new(EpollFlags::empty(), source.encode()))
     }
 
     /// Tells no more of `descriptor`.
@@ -78,7 +87,13 @@ mod tests {
 
     #[test]
     fn source_survives_its_number() {
-        for source in [Source::Client(7), Source::Engine(u32::MAX), Source::EngineSocket(1), Source::Zygote] {
+        for source in [
+            Source::Client(7),
+            Source::Engine(u32::MAX),
+            Source::EngineSocket(1),
+            Source::Zygote,
+            Source::Export(9),
+        ] {
             assert_eq!(Source::decode(source.encode()), source);
         }
     }

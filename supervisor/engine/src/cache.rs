@@ -42,7 +42,6 @@ fn cache() -> Result<&'static Cache, &'static str> {
 }
 
 /// The object of a text: kept from another time, else made and kept. `label` says to people what it is.
-#[cfg_attr(not(test), allow(dead_code, reason = "until tiers land"))]
 pub fn object(ir: &str, target: &Target, label: &str) -> Result<Vec<u8>, llvm::Error> {
     let Ok(cache) = cache() else { return llvm::compile(ir, target) };
     let key = Key::of(&[ir.as_bytes(), target.identity().as_bytes()]);

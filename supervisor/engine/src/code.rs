@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
@@ -13,9 +13,10 @@ use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, Paramet
 use crate::area::SharedArea;
 use crate::fault::result;
 use crate::grants::Grants;
+use crate::tiers::Tiered;
 use crate::work::{Launch, Refusal};
 
-pub use interpreter::Kernel;
+use interpreter::Kernel;
 
 /// What a command with a reply answers.
 pub type Answer = Vec<u8>;
@@ -31,7 +32,9 @@ struct Loaded {
     /// Room for its variables: bytes, alignment.
     globals: (u64, u64),
     /// Set once its variables have a place.
-    image: OnceLock<Image>,
+    image: OnceLock<Arc<Image>>,
+    /// Kernels that were launched, by number.
+    kernels: Mutex<HashMap<u32, Arc<Tiered>>>,
 }
 
 /// The client's modules by the name that it gave them.
@@ -70,8 +73,23 @@ impl Modules {
         self.loaded.remove(&module);
     }
 
+    /// A kernel, decoded, with its tiers.
+    pub fn tiered(&self, module: u64, function: u32) -> Result<Arc<Tiered>, Refusal> {
+        let loaded = self.module(module)?;
+        let mut kernels = loaded.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = kernels.get(&function) {
+            return Ok(known.clone());
+        }
+        let kernel = self.kernel(module, function)?;
+        let (name, image) = (&loaded.names[function as usize], loaded.image.get());
+        let image = image.ok_or_else(|| Refusal::new(result::NOT_FOUND, "a module without a place"))?;
+        let tiered = Arc::new(Tiered::new(kernel, image.clone(), name));
+        kernels.insert(function, tiered.clone());
+        Ok(tiered)
+    }
+
     /// A kernel, decoded.
-    pub fn kernel(&self, module: u64, function: u32) -> Result<Arc<Kernel>, Refusal> {
+    fn kernel(&self, module: u64, function: u32) -> Result<Arc<Kernel>, Refusal> {
         let loaded = self.module(module)?;
         let unknown =
             || Refusal::new(result::NOT_FOUND, format!("module {module} has no function {function}"));
@@ -159,7 +177,13 @@ impl Loaded {
         if heap > 0 {
             (length, alignment) = (length.next_multiple_of(256) + heap, alignment.max(256));
         }
-        Loaded { module, names, globals: (length, alignment), image: OnceLock::new() }
+        Loaded {
+            module,
+            names,
+            globals: (length, alignment),
+            image: OnceLock::new(),
+            kernels: Mutex::default(),
+        }
     }
 
     fn bind(&self, address: u64) -> Result<(), Refusal> {
@@ -173,7 +197,7 @@ impl Loaded {
         let image = image.map_err(|error| {
             Refusal::new(result::INVALID_PTX, format!("the module can't be loaded: {error}"))
         })?;
-        let _ = self.image.set(image);
+        let _ = self.image.set(Arc::new(image));
         Ok(())
     }
 
@@ -292,7 +316,14 @@ impl Runner {
             cancel: &self.cancel,
         };
         let begun = Instant::now();
-        let outcome = self.pool.run(&launch.kernel, &order, &environment);
+        let outcome = match launch.kernel.code(order.block) {
+            Some(code) => self.pool.run_compiled(&code, &order, &environment),
+            None => {
+                let outcome = self.pool.run(&launch.kernel.kernel, &order, &environment);
+                launch.kernel.interpreted(order.block, begun.elapsed());
+                outcome
+            }
+        };
         let head = self.area.head();
         head.kernels.fetch_add(1, Ordering::Relaxed);
         head.kernel_nanoseconds.0.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);

@@ -20,6 +20,12 @@ impl Grants {
         self.by_address.write().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&address);
     }
 
+    /// Whether there is a grant of exactly this place.
+    pub fn is_whole(&self, address: u64, length: u64) -> bool {
+        let by_address = self.by_address.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        by_address.get(&address) == Some(&length)
+    }
+
     /// Whether all of `length` bytes at `address` are granted; neighbouring grants count as one.
     pub fn contain(&self, address: u64, length: u64) -> bool {
         let Some(end) = address.checked_add(length) else { return false };
@@ -52,6 +58,7 @@ mod tests {
         assert!(!grants.contain(0x2800, 0x2000));
         assert!(!grants.contain(0x0, 0x10));
         assert!(!grants.contain(u64::MAX, 2));
+        assert!(grants.is_whole(0x4000, 0x1000) && !grants.is_whole(0x4000, 0x800));
         grants.remove(0x2000);
         assert!(!grants.contain(0x1800, 0x1000));
     }

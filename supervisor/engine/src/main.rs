@@ -27,6 +27,7 @@ mod process;
 mod ring;
 mod robust;
 mod schedule;
+mod tiers;
 mod transfer;
 mod work;
 mod zygote;

@@ -84,11 +84,14 @@ impl Mapper {
         else {
             return end("a grant without address or length");
         };
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED_NOREPLACE;
-        // SAFETY: NOREPLACE never takes the place of memory that this process uses.
-        let mapped = unsafe {
-            mmap(Some(address), length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags, memory, 0)
-        };
+        let again = self.grants.is_whole(order.address, order.length);
+        let placement = if again { MapFlags::MAP_FIXED } else { MapFlags::MAP_FIXED_NOREPLACE };
+        let mut protection = ProtFlags::PROT_READ;
+        protection.set(ProtFlags::PROT_WRITE, order.writable != 0);
+        // SAFETY: NOREPLACE never takes the place of memory that this process uses; what a second map takes the place of is
+        // exactly one grant.
+        let mapped =
+            unsafe { mmap(Some(address), length, protection, MapFlags::MAP_SHARED | placement, memory, 0) };
         match mapped {
             Ok(_) => self.grants.insert(order.address, order.length),
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Copies and fills of device memory, done by the ring thread.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wire::command;
 use wire::command::Copy;
 
@@ -88,9 +90,17 @@ impl Memory<'_> {
         Ok(())
     }
 
-    /// Writes a word of 4 or 8 bytes.
+    /// Writes a word of 4 or 8 bytes, or raises one of 8.
     pub fn write_value(&self, order: &command::WriteValue) -> Result<(), Refusal> {
         let target = self.at(order.address, u64::from(order.width), "target of a value")?;
+        if order.raise != 0 {
+            let aligned = order.width == 8 && order.address.is_multiple_of(8);
+            let text = || format!("a word at {:#x} that can't be raised", order.address);
+            aligned.then_some(()).ok_or_else(|| Refusal::new(result::INVALID_VALUE, text()))?;
+            // SAFETY: eight aligned bytes of granted memory, which other processes change atomically too.
+            unsafe { AtomicU64::from_ptr(target.cast()) }.fetch_max(order.value, Ordering::SeqCst);
+            return Ok(());
+        }
         // SAFETY: granted memory; the client may have given an unaligned address.
         unsafe {
             match order.width {
@@ -170,6 +180,20 @@ mod tests {
             assert_eq!(refusal.result, result::ILLEGAL_ADDRESS);
             assert!(refusal.text.contains("0x10"), "{}", refusal.text);
         });
+    }
+
+    #[test]
+    fn raised_value_never_falls() {
+        let mut word = [7u64];
+        with_memory(bytemuck::bytes_of_mut(&mut word), |memory, address| {
+            let raise = |address, value, width| {
+                memory.write_value(&command::WriteValue { address, value, width, raise: 1 })
+            };
+            raise(address, 9, 8).expect("granted");
+            raise(address, 8, 8).expect("granted");
+            assert!(raise(address + 4, 1, 4).is_err(), "half a word");
+        });
+        assert_eq!(word, [9]);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use wire::blas::{Blas, Matmul};
 use wire::command::{self, Command};
 use wire::shared::EVENT_SLOTS;
 
-use crate::code::{Kernel, Modules};
+use crate::code::Modules;
 use crate::fault::result;
 use crate::ring::Record;
+use crate::tiers::Tiered;
 
 /// One entry of a stream.
 pub enum Work {
@@ -41,7 +42,7 @@ pub enum Work {
 
 /// A kernel with its arguments.
 pub struct Launch {
-    pub kernel: Arc<Kernel>,
+    pub kernel: Arc<Tiered>,
     pub order: command::Launch,
     pub parameters: Box<[u8]>,
 }
@@ -115,7 +116,7 @@ impl Work {
 fn decode_launch(record: &Record, modules: &Modules) -> Result<Box<Launch>, Refusal> {
     let order: command::Launch = fixed(record)?;
     let parameters = variable::<command::Launch>(record, order.parameter_length)?.into();
-    let kernel = modules.kernel(order.module, order.function)?;
+    let kernel = modules.tiered(order.module, order.function)?;
     Ok(Box::new(Launch { kernel, order, parameters }))
 }
 

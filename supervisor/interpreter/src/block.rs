@@ -1,9 +1,10 @@
 //! Running a block: its warps in turn, from barrier to barrier.
 
 use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
+use crate::compiled::{Compiled, Native, Ran};
 use crate::control_word::FlushAll;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
-use crate::memory::{Memory, Region, local_address};
+use crate::memory::{Memory, RESERVED_SHARED, Region, local_address};
 use crate::registers::{Condition, FULL, LANES, Reg};
 use crate::warp::{CallFrame, Fragment, Warp, WarpFault, lanes_of};
 
@@ -40,32 +41,49 @@ pub(crate) fn plain_fault(kernel: &Kernel, kind: FaultKind) -> Fault {
 }
 
 /// Lanes that wait at a barrier.
-struct Waiting {
-    warp: usize,
-    fragment: Fragment,
-    kind: BarrierKind,
+pub(crate) struct Waiting {
+    pub warp: usize,
+    pub fragment: Fragment,
+    pub kind: BarrierKind,
 }
 
 /// One barrier of a block.
 #[derive(Default)]
-struct Arrivals {
+pub(crate) struct Arrivals {
     /// Lanes of each warp that have come.
-    lanes: Vec<u32>,
-    waiting: Vec<Waiting>,
+    pub lanes: Vec<u32>,
+    pub waiting: Vec<Waiting>,
     /// Threads that it waits for, if it does not wait for all.
-    threads: Option<u32>,
+    pub threads: Option<u32>,
     held: u32,
     failed: bool,
 }
 
+impl Arrivals {
+    /// Whether lanes of a warp are here.
+    pub fn has(&self, warp: usize) -> bool {
+        self.lanes.get(warp).is_some_and(|lanes| *lanes != 0)
+    }
+
+    /// Lanes of a warp wait here.
+    pub fn wait(&mut self, warp: usize, fragment: Fragment) {
+        self.waiting.push(Waiting { warp, fragment, kind: BarrierKind::Sync });
+    }
+}
+
 /// The barriers of a block.
-struct Barriers {
-    all: [Arrivals; BARRIERS],
+pub(crate) struct Barriers {
+    pub all: [Arrivals; BARRIERS],
     /// Lanes of each warp that have not ended.
     live: Vec<u32>,
 }
 
 impl Barriers {
+    /// Tells which lanes of a warp have not ended.
+    pub fn set_live(&mut self, warp: usize, lanes: u32) {
+        self.live[warp] = lanes;
+    }
+
     fn is_complete(&self, number: usize) -> bool {
         let barrier = &self.all[number];
         let mut lanes = barrier.lanes.iter().zip(&self.live);
@@ -97,6 +115,8 @@ pub(crate) struct Room<'a> {
     is_prepared: bool,
     warps: Vec<Warp<'a>>,
     barriers: Barriers,
+    /// Its part for compiled code, and whether that is running the block.
+    native: Option<(Native, bool)>,
     /// What [`Memory`] points to.
     _shared: Vec<Line>,
     _local: Vec<Line>,
@@ -121,10 +141,16 @@ impl<'a> Room<'a> {
         launch: &Launch,
         environment: &Environment<'a>,
         workspace: Region,
+        compiled: Option<&Compiled>,
     ) -> Room<'a> {
         let threads: u32 = launch.block.iter().product();
         let warps = threads.div_ceil(LANES as u32);
-        let shared_bytes = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
+        let user_shared = kernel.static_shared.next_multiple_of(16) + u64::from(launch.dynamic_shared);
+        let reserved_shared = user_shared.next_multiple_of(16);
+        let shared_bytes = match kernel.uses_reserved_shared {
+            true => reserved_shared + u64::from(RESERVED_SHARED),
+            false => user_shared,
+        };
         let stack_bytes = kernel.stack_bytes.next_multiple_of(16);
         let (shared, shared_region) = lines(shared_bytes);
         let (local, local_region) = lines(stack_bytes * u64::from(warps) * LANES as u64);
@@ -143,15 +169,19 @@ impl<'a> Room<'a> {
             workspace: if launch.cooperative { workspace } else { Region::default() },
             stack_bytes,
             dynamic_shared: launch.dynamic_shared,
+            user_shared: user_shared as u32,
+            reserved_shared: reserved_shared as u32,
             grid: launch.grid,
             size: launch.block,
             index: [0; 3],
             print: environment.print,
         };
+        let mut all: Vec<Warp<'a>> = (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect();
         Room {
-            memory: Box::new(memory),
             is_prepared: false,
-            warps: (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect(),
+            native: compiled.map(|compiled| (Native::new(compiled, &memory, &mut all), false)),
+            memory: Box::new(memory),
+            warps: all,
             barriers: Barriers { all: Default::default(), live: vec![0; warps as usize] },
             _shared: shared,
             _local: local,
@@ -163,8 +193,16 @@ impl<'a> Room<'a> {
     pub fn start(&mut self, index: [u32; 3]) {
         self.memory.index = index;
         let threads: u32 = self.memory.size.iter().product();
-        for barrier in &mut self.barriers.all {
+        for barrier in self.barriers.all.iter_mut().filter(|barrier| !barrier.lanes.is_empty()) {
             *barrier = Arrivals::default();
+        }
+        if let Some((native, runs)) = &mut self.native {
+            *runs = true;
+            native.start(index);
+        }
+        if self.native.is_some() {
+            // Warps are told what they need when the interpreter takes them over.
+            return self.warps.iter_mut().for_each(|warp| warp.memory = &raw const *self.memory);
         }
         for (warp, live) in self.warps.iter_mut().zip(&mut self.barriers.live) {
             let left = threads - warp.index * LANES as u32;
@@ -179,10 +217,23 @@ impl<'a> Room<'a> {
     }
 
     /// Runs each warp until it waits, ends or has run for long.
-    pub fn run(&mut self, kernel: &Kernel) -> Result<Progress, Fault> {
+    pub fn run(&mut self, kernel: &Kernel, compiled: Option<&Compiled>) -> Result<Progress, Fault> {
         let _flush = (kernel.flush == Flush::Whole).then(FlushAll::begin);
         if !std::mem::replace(&mut self.is_prepared, true) {
             self.warps.iter_mut().for_each(|warp| warp.prepare(&kernel.functions[0].once));
+        }
+        if let (Some(compiled), Some((native, runs @ true))) = (compiled, &mut self.native) {
+            *runs = false;
+            if let Ran::Done = native.run(compiled, &mut self.warps, &mut self.barriers) {
+                return Ok(Progress::Done);
+            }
+            if let Some(number) = self.warps.iter().position(|warp| warp.fault.is_some()) {
+                let found = self.warps[number].fault.take();
+                return Err(found.map_or_else(|| self.deadlock(kernel), |it| self.locate(kernel, number, it)));
+            }
+            for (number, warp) in self.warps.iter().enumerate() {
+                self.barriers.live[number] = warp.live;
+            }
         }
         loop {
             let mut ran = false;
@@ -269,7 +320,7 @@ impl<'a> Room<'a> {
 }
 
 /// Runs a warp until all its lanes wait or have ended, or until it has run for long (`true`).
-fn run_warp(kernel: &Kernel, w: &mut Warp, barriers: &mut Barriers) -> bool {
+pub(crate) fn run_warp(kernel: &Kernel, w: &mut Warp, barriers: &mut Barriers) -> bool {
     while let Some(fragment) = w.next() {
         w.enter(fragment);
         let blocks = &kernel.functions[w.frames[fragment.frame as usize].function as usize].blocks;

@@ -119,10 +119,14 @@ pub struct Kernel {
     /// Function pointers: token, and the function or why it can't be called.
     pub(crate) pointers: Vec<(u64, Result<u32, String>)>,
     pub(crate) static_shared: u64,
+    /// It asks where the system's part of shared memory lies.
+    pub(crate) uses_reserved_shared: bool,
     /// Bytes of local memory of one thread, calls included.
     pub(crate) stack_bytes: u64,
     pub(crate) parameter_bytes: u32,
     pub(crate) flush: Flush,
+    /// Block of the kernel's own function where lanes that are sent to an instruction begin, for those where one begins.
+    pub(crate) block_numbers: Vec<u32>,
     pub(crate) max_threads: u32,
     /// As `.maxnreg` says. It bounds what is told; nothing here is allocated by it.
     pub(crate) max_registers: u32,
@@ -163,6 +167,11 @@ impl Kernel {
             local: entry.local_bytes,
             registers: (entry.body.register_count / 4).clamp(16, MOST_REGISTERS).min(self.max_registers),
         }
+    }
+
+    /// The block that begins at an instruction of the kernel's own body.
+    pub(crate) fn block_of(&self, instruction: u32) -> u32 {
+        self.block_numbers[instruction as usize]
     }
 
     /// An instruction's text and line.

@@ -42,7 +42,7 @@ pub(crate) fn function_token(position: usize) -> u64 {
 }
 
 /// Decodes a kernel and all that it can call.
-pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
+pub(crate) fn kernel(image: &Image, name: &str, stops: &[u32]) -> Result<Kernel, Unsupported> {
     let module = image.module().clone();
     let missing = || Unsupported::NoKernel(name.into());
     let position = module.function_position(name).ok_or_else(missing)?;
@@ -54,9 +54,16 @@ pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
     require_no_cluster(entry)?;
     let program = Program::collect(image, position)?;
     let (mut functions, mut frames, mut pointers) = (Vec::new(), Vec::new(), Vec::new());
+    let mut block_numbers = Vec::new();
     for (index, reached) in program.functions.iter().enumerate() {
-        let (function, calls) = match function(image, &program, index) {
-            Ok(decoded) => decoded,
+        let stops = if index == 0 { stops } else { &[] };
+        let (function, calls) = match function(image, &program, index, stops) {
+            Ok((function, calls, numbers)) => {
+                if index == 0 {
+                    block_numbers = numbers;
+                }
+                (function, calls)
+            }
             Err((instruction, what)) => {
                 let error = unsupported(&module, name, &reached.body, instruction, what);
                 if reached.direct {
@@ -82,8 +89,10 @@ pub(crate) fn kernel(image: &Image, name: &str) -> Result<Kernel, Unsupported> {
         functions,
         pointers,
         static_shared: program.static_shared,
+        uses_reserved_shared: program.uses_reserved_shared(),
         parameter_bytes: entry.parameter_bytes(),
         flush: program.flush,
+        block_numbers,
         max_threads: entry.required_threads.or(entry.max_threads).map_or(1024, product),
         max_registers: entry.max_registers.unwrap_or(MOST_REGISTERS),
         module,
@@ -141,8 +150,48 @@ fn unusable(body: &Arc<Body>) -> Function {
     }
 }
 
-/// Decodes one function, and tells which functions it calls by name.
-fn function(image: &Image, program: &Program, index: usize) -> Result<(Function, Vec<u32>), (usize, String)> {
+/// What a compiler needs to know of a kernel that can be decoded; its stack is not counted here.
+pub(crate) fn plan(image: &Image, name: &str) -> Result<crate::image::Plan, Unsupported> {
+    use crate::image::VariablePlace;
+    let module = image.module();
+    let missing = || Unsupported::NoKernel(name.into());
+    let position = module.function_position(name).ok_or_else(missing)?;
+    let program = Program::collect(image, position)?;
+    let (places, _) = program.places(module, 0);
+    let body = program.functions[0].body.clone();
+    let decoder = Decoder::new(image, &program, 0, Vec::new());
+    let offset = |register| match decoder.slot(register) {
+        crate::registers::Slot::Narrow(register) => register.0,
+        crate::registers::Slot::Wide(register) => register.0,
+        crate::registers::Slot::Predicate(predicate) => predicate.0,
+    };
+    let place = |place: &layout::Place| match *place {
+        layout::Place::Parameter(at) => VariablePlace::Parameter(at),
+        layout::Place::Local(at) => VariablePlace::Local(at),
+        layout::Place::Shared(at) => VariablePlace::Shared(at),
+        layout::Place::Register => VariablePlace::Register,
+    };
+    Ok(crate::image::Plan {
+        variables: places.iter().map(place).collect(),
+        shared: program.shared_variables(),
+        registers: (0..body.register_count).map(offset).collect(),
+        flushes: program.flush == crate::code::Flush::Whole,
+        stack_bytes: 0,
+        parameter_bytes: module.functions()[position].parameter_bytes(),
+        body,
+    })
+}
+
+/// A function, those that it calls by name, and the block that begins at each instruction.
+type Decoding = (Function, Vec<u32>, Vec<u32>);
+
+/// Decodes one function.
+fn function(
+    image: &Image,
+    program: &Program,
+    index: usize,
+    stops: &[u32],
+) -> Result<Decoding, (usize, String)> {
     let reached = &program.functions[index];
     let declared = &image.module().functions()[reached.position];
     let (places, mut local_bytes) = program.places(image.module(), index);
@@ -153,7 +202,7 @@ fn function(image: &Image, program: &Program, index: usize) -> Result<(Function,
         local_bytes += stack::BYTES;
     }
     // SAFETY: `kernel` has checked that the processor has the features.
-    let blocks = unsafe { decoder.blocks(declared.entry) }?;
+    let (blocks, numbers) = unsafe { decoder.blocks(declared.entry, stops) }?;
     let calls = blocks.iter().filter_map(|block| match &block.end {
         Terminator::Call(_, call) => call.function(),
         _ => None,
@@ -169,14 +218,14 @@ fn function(image: &Image, program: &Program, index: usize) -> Result<(Function,
         results,
         body: reached.body.clone(),
     };
-    Ok((function, calls))
+    Ok((function, calls, numbers))
 }
 
 impl Decoder<'_> {
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn blocks(&mut self, entry: bool) -> Result<Vec<Block>, (usize, String)> {
+    fn blocks(&mut self, entry: bool, stops: &[u32]) -> Result<(Vec<Block>, Vec<u32>), (usize, String)> {
         let body = self.body.clone();
-        let starts = self.starts();
+        let starts = self.starts(stops);
         let numbers = block_numbers(&starts);
         // Only a kernel's own registers keep their values; a function's are fresh at each call.
         let once = if entry { invariant::instructions(&body, &self.places) } else { Vec::new() };
@@ -204,7 +253,7 @@ impl Decoder<'_> {
         // Running past the end is a return.
         let last = if entry { Terminator::Exit(None) } else { Terminator::Return(None) };
         blocks.push(self.block(Some(last)));
-        Ok(blocks)
+        Ok((blocks, numbers))
     }
 
     /// What has been decoded since the last block.
@@ -213,13 +262,16 @@ impl Decoder<'_> {
     }
 
     /// Whether a block begins at each instruction, and at the end.
-    fn starts(&self) -> Vec<Start> {
+    fn starts(&self, stops: &[u32]) -> Vec<Start> {
         let body = &self.body;
         let count = body.instructions.len();
         let mut starts = vec![Start::No; count + 1];
         (starts[0], starts[count]) = (Start::Plain, Start::Plain);
         for label in &body.labels {
             starts[label.target.unwrap_or(0) as usize] = Start::Plain;
+        }
+        for stop in stops {
+            starts[*stop as usize] = Start::Plain;
         }
         for (index, instruction) in body.instructions.iter().enumerate() {
             if self.ends_block(body.mnemonic(instruction), &instruction.operands) {

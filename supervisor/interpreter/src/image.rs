@@ -23,6 +23,37 @@ pub struct Image {
     pub(crate) heap: Arc<Heap>,
 }
 
+/// Where a variable of a kernel lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VariablePlace {
+    /// In the launch's parameters, from this byte on.
+    Parameter(u64),
+    /// In the thread's local memory.
+    Local(u64),
+    /// In the block's shared memory.
+    Shared(u64),
+    /// Nowhere.
+    Register,
+}
+
+/// What a compiler needs to know of a kernel beside its text: places in the interpreter's memory.
+pub struct Plan {
+    /// The kernel's own body.
+    pub body: Arc<ptx::Body>,
+    /// Where each of the body's variables lies.
+    pub variables: Vec<VariablePlace>,
+    /// Offsets of the module's shared variables that the kernel names.
+    pub shared: HashMap<Box<str>, u64>,
+    /// Where each register lies in the register file, in bytes.
+    pub registers: Vec<u32>,
+    /// Whether the processor flushes subnormal numbers while the kernel runs.
+    pub flushes: bool,
+    /// Bytes of local memory of a thread.
+    pub stack_bytes: u64,
+    /// Bytes of parameters.
+    pub parameter_bytes: u32,
+}
+
 /// Why a module could not be loaded.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
@@ -140,7 +171,7 @@ impl Image {
     }
 
     /// The address that a symbol stands for: a variable's, or a token for a function.
-    pub(crate) fn symbol(&self, name: &str) -> Option<u64> {
+    pub fn symbol(&self, name: &str) -> Option<u64> {
         let variable = self.globals.get(name).map(|(address, _)| *address);
         variable.or_else(|| self.module.function_position(name).map(decode::function_token))
     }
@@ -161,9 +192,21 @@ impl Image {
         if let Some(known) = kernels.get(name) {
             return known.clone();
         }
-        let fresh = decode::kernel(self, name).map(Arc::new);
+        let fresh = decode::kernel(self, name, &[]).map(Arc::new);
         kernels.insert(name.into(), fresh.clone());
         fresh
+    }
+
+    /// A kernel decoded with a block's beginning at each of some instructions.
+    pub fn kernel_with_stops(&self, name: &str, stops: &[u32]) -> Result<Kernel, Unsupported> {
+        decode::kernel(self, name, stops)
+    }
+
+    /// What a compiler needs to know of a kernel; refuses what [`Image::kernel`] does.
+    pub fn plan(&self, name: &str) -> Result<Plan, Unsupported> {
+        let kernel = self.kernel(name)?;
+        let plan = decode::plan(self, name)?;
+        Ok(Plan { stack_bytes: kernel.stack_bytes.next_multiple_of(16), ..plan })
     }
 
     /// The parsed body of a function, kept.

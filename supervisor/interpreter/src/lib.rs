@@ -35,6 +35,7 @@
 
 mod block;
 mod code;
+pub mod compiled;
 mod control_word;
 mod decode;
 mod heap;
@@ -49,6 +50,6 @@ mod warp;
 
 pub use code::{Attributes, Kernel};
 pub use heap::heap_bytes;
-pub use image::{Image, LoadError, Unsupported};
+pub use image::{Image, LoadError, Plan, Unsupported, VariablePlace};
 pub use launch::{Environment, Fault, FaultKind, Launch};
 pub use pool::{Current, Pool, with_current};

@@ -30,6 +30,10 @@ impl Region {
     }
 }
 
+/// Bytes of shared memory, behind what a kernel declares, for the system's use: cooperative groups keep barriers there. A
+/// kernel that never asks where they are does not have them.
+pub(crate) const RESERVED_SHARED: u32 = 1024;
+
 /// The memory of a block, and the numbers that its special registers show.
 pub(crate) struct Memory<'a> {
     /// Device memory.
@@ -44,6 +48,10 @@ pub(crate) struct Memory<'a> {
     /// Bytes of local memory of one thread.
     pub stack_bytes: u64,
     pub dynamic_shared: u32,
+    /// Bytes of static and dynamic shared memory.
+    pub user_shared: u32,
+    /// Where in shared memory that part begins which belongs to the system ([`RESERVED_SHARED`]).
+    pub reserved_shared: u32,
     pub grid: [u32; 3],
     pub size: [u32; 3],
     pub index: [u32; 3],

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use crate::block::{self, Progress, Room};
 use crate::code::Kernel;
+use crate::compiled::Compiled;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
 use crate::memory::Region;
 
@@ -76,12 +77,33 @@ impl Pool {
 
     /// Runs a kernel; returns when all blocks are done.
     pub fn run(&self, kernel: &Kernel, launch: &Launch, environment: &Environment) -> Result<(), Fault> {
+        self.run_either(kernel, None, launch, environment)
+    }
+
+    /// As [`Pool::run`], in compiled code, which was made for blocks of this shape.
+    pub fn run_compiled(
+        &self,
+        compiled: &Compiled,
+        launch: &Launch,
+        environment: &Environment,
+    ) -> Result<(), Fault> {
+        self.run_either(&compiled.kernel, Some(compiled), launch, environment)
+    }
+
+    fn run_either(
+        &self,
+        kernel: &Kernel,
+        compiled: Option<&Compiled>,
+        launch: &Launch,
+        environment: &Environment,
+    ) -> Result<(), Fault> {
         let mut runs = self.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *runs += 1;
         block::check(kernel, launch)?;
         let workspace = [const { AtomicU64::new(0) }; WORKSPACE_WORDS];
         let grid = Grid {
             kernel,
+            compiled,
             launch,
             environment,
             workspace: Region {
@@ -164,6 +186,7 @@ const MOST_BEGUN: usize = 256;
 /// A launch while it runs.
 struct Grid<'a> {
     kernel: &'a Kernel,
+    compiled: Option<&'a Compiled>,
     launch: &'a Launch<'a>,
     environment: &'a Environment<'a>,
     workspace: Region,
@@ -191,7 +214,8 @@ impl<'a> Grid<'a> {
             let one_more =
                 begun.is_empty() || self.launch.cooperative || waited >= PATIENCE && begun.len() < MOST_BEGUN;
             if one_more && let Some(index) = self.take() {
-                let fresh = || Room::new(self.kernel, self.launch, self.environment, self.workspace);
+                let fresh =
+                    || Room::new(self.kernel, self.launch, self.environment, self.workspace, self.compiled);
                 let mut room = spare.pop().unwrap_or_else(fresh);
                 room.start(index);
                 begun.push(room);
@@ -202,7 +226,7 @@ impl<'a> Grid<'a> {
             let mut place = 0;
             while place < begun.len() {
                 CURRENT.set(Some((self.kernel, begun[place].index())));
-                match begun[place].run(self.kernel)? {
+                match begun[place].run(self.kernel, self.compiled)? {
                     Progress::Done => {
                         spare.push(begun.swap_remove(place));
                         waited = 0;

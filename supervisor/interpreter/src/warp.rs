@@ -150,6 +150,21 @@ impl<'a> Warp<'a> {
         }
     }
 
+    /// The kernel's own register file.
+    pub fn register_file(&mut self) -> *mut u8 {
+        Registers::start(self.frames[0].registers.0.as_mut_ptr())
+    }
+
+    /// Makes `live` lanes ready to be sent to blocks of the kernel, with the registers as they are.
+    pub fn resume(&mut self, live: u32) {
+        (self.live, self.mask, self.frame) = (live, 0, 0);
+        (self.turn, self.budget) = (0, BUDGET);
+        self.pending.clear();
+        self.frames.truncate(1);
+        self.free.clear();
+        self.frames[0].lanes = live;
+    }
+
     /// Runs what is the same for every block of the launch. The warp must have been started.
     pub fn prepare(&mut self, once: &[Operation]) {
         self.frame = 0;

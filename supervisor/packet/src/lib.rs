@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn message_arrives_with_its_descriptor_and_tail() {
         let (ours, theirs) = pair();
-        let map = Map { address: 1, length: 2, sequence: 3, reserved: 0 };
+        let map = Map { address: 1, length: 2, sequence: 3, writable: 1 };
         send(ours.as_fd(), &map, &[], &[ours.as_raw_fd()]).expect("send");
         send(ours.as_fd(), &EngineNote::default(), b"text", &[]).expect("send");
         let first = receive(theirs.as_fd()).expect("receive").expect("a packet");

@@ -547,6 +547,9 @@ impl<'t> State<'t> {
             }
             b'-' => {
                 cursor.at += 1;
+                if op == Op::Vmad && !cursor.peek().is_ascii_digit() {
+                    return Ok(Operand::Negated(Box::new(self.named(cursor, op)?)));
+                }
                 let word = cursor.dotted();
                 let constant =
                     Constant::parse(word, true).ok_or_else(|| format!("`-{word}` is no number"))?;

@@ -20,6 +20,8 @@ pub enum Operand {
     Special(Special),
     /// `r.b0`: part of a register, in video instructions.
     Part(RegisterId, Box<str>),
+    /// `-r`, `-r.b0`: in a product of video instructions.
+    Negated(Box<Operand>),
     /// `{a, b, …}`.
     Vector(Vec<Operand>),
     /// `{a, b, …}|p`: texels, and a predicate that says whether they were in memory.

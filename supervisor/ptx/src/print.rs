@@ -362,6 +362,10 @@ impl Printer<'_> {
             Operand::Constant(constant) => print_constant(*constant, out),
             Operand::Special(special) => out.push_str(&format!("%{}", special.name())),
             Operand::Part(register, part) => out.push_str(&format!("{}.{part}", self.register(*register))),
+            Operand::Negated(operand) => {
+                out.push('-');
+                self.operand(operand, out);
+            }
             Operand::Vector(list) => self.list(list, "{", "}", out),
             Operand::Texel(list, resident) => {
                 self.list(list, "{", "}", out);

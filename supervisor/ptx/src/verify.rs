@@ -47,7 +47,8 @@ impl Body {
         for (slot, operand) in form.operands.iter().zip(operands) {
             self.verify_operand(slot, mnemonic, operand)?;
         }
-        if mnemonic.op == Op::Mov { self.verify_mov(mnemonic, operands) } else { Ok(()) }
+        let packs = mnemonic.op == Op::Mov && mnemonic.vector() == 1;
+        if packs { self.verify_mov(mnemonic, operands) } else { Ok(()) }
     }
 
     fn verify_operand(&self, slot: &Slot, mnemonic: &Mnemonic, operand: &Operand) -> Result<(), String> {
@@ -153,6 +154,7 @@ impl Place<'_> {
             }
             Operand::Part(register, _) if parts => self.body.verify_register(*register, ty, false),
             _ if written => Err("the destination can't be written".into()),
+            Operand::Negated(operand) if self.mnemonic.op == Op::Vmad => self.value(operand, ty, parts),
             Operand::NotRegister(register) => match ty {
                 Type::Pred => self.body.verify_register(*register, ty, false),
                 _ => Err(format!("`.{ty}` can't be negated")),

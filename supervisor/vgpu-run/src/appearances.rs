@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use notification::{Reply, Request};
 use overlay::installed::{FileFacts, directory_records};
@@ -92,7 +92,7 @@ impl Listings {
         let path = procfs::read_link(&format!("{}/fd/{descriptor}", request.tid));
         let listed = path.ok().and_then(|path| path.to_str().map(|path| overlay.listing(path)));
         let Some(listed) = listed.filter(|listed| !listed.is_empty()) else { return Ok(Reply::Continue) };
-        let directory = duplicate(tgid, descriptor)?;
+        let directory = PidFd::open(tgid)?.descriptor(descriptor as i32)?;
         // The position is in the open file, which we share now, so the caller goes on from where we stop.
         let mut records = vec![0u8; (capacity as usize).min(1 << 16)];
         // SAFETY: the kernel writes at most `records.len()` bytes.
@@ -114,15 +114,4 @@ impl Listings {
             }
         })
     }
-}
-
-fn duplicate(tgid: i32, descriptor: u64) -> io::Result<OwnedFd> {
-    let process = PidFd::open(tgid)?;
-    // SAFETY: the call takes numbers.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_fd().as_raw_fd(), descriptor, 0) };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(result as i32) })
 }

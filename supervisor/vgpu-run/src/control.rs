@@ -54,6 +54,11 @@ impl Caller for Asker<'_> {
         result.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
     }
 
+    fn descriptor(&self, number: CallerFd) -> Result<OwnedFd, Errno> {
+        let duplicate = PidFd::open(self.tgid).and_then(|process| process.descriptor(number));
+        duplicate.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    }
+
     fn is_waiting(&self) -> bool {
         self.request.is_alive()
     }

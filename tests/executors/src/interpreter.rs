@@ -1,22 +1,43 @@
-//! Tier 0 of the CPU engine, in this process.
+//! The tiers of the CPU engine, in this process: the interpreter, or compiled code with the interpreter beside it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
+use interpreter::compiled::Compiled;
 use interpreter::{Environment, Image, Kernel, Launch, Pool};
 
 use crate::{Executor, Failure, Parameter, Shape};
 
-/// A module loaded into the interpreter; it keeps the memory of the module's variables.
+/// Which tier of the engine runs kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// The interpreter.
+    Interpreter,
+    /// Code that is made before the first launch; kernels that have none run in the interpreter.
+    Compiled,
+}
+
+/// Code of a kernel for a shape of its blocks, or why there is none.
+type Code = Result<Arc<Compiled>, String>;
+
+/// A module loaded into the engine; it keeps the memory of the module's variables.
 pub struct Loaded {
     image: Image,
+    tier: Tier,
+    code: Mutex<HashMap<(String, [u32; 3]), Code>>,
     _variables: Vec<Vec<u128>>,
 }
 
 impl Loaded {
     /// Parses and loads a module.
     pub fn new(text: &str) -> Result<Self, String> {
+        Self::on(Tier::Interpreter, text)
+    }
+
+    /// Parses and loads a module whose kernels a tier runs.
+    pub fn on(tier: Tier, text: &str) -> Result<Self, String> {
         let module = ptx::Module::parse(text.to_owned()).map_err(|error| error.to_string())?;
         let mut variables = Vec::new();
         let mut allocate = |size: u64, align: u64| {
@@ -27,12 +48,22 @@ impl Loaded {
             Some(start.next_multiple_of(align.max(1)))
         };
         let image = Image::load(Arc::new(module), &mut allocate).map_err(|error| error.to_string())?;
-        Ok(Self { image, _variables: variables })
+        Ok(Self { image, tier, code: Mutex::default(), _variables: variables })
     }
 
     /// Names of the module's kernels.
     pub fn entries(&self) -> Vec<String> {
         self.image.module().entries().map(|function| function.name.to_string()).collect()
+    }
+
+    /// The code of a kernel, made once; the error says why it has none.
+    pub fn code(&self, name: &str, block: [u32; 3]) -> Code {
+        let mut known = self.code.lock().expect("no compiler panics");
+        let make = || {
+            let made = jit::compile(&self.image, name, block, &llvm::Target::host());
+            made.map(|(code, _)| Arc::new(code)).map_err(|error| error.to_string())
+        };
+        known.entry((name.to_owned(), block)).or_insert_with(make).clone()
     }
 
     /// Decodes a kernel; the error names the instruction that is refused.
@@ -64,7 +95,15 @@ impl Loaded {
             parameters: &bytes,
             cooperative: shape.cooperative,
         };
-        pool.run(&kernel, &launch, &environment).map_err(|fault| fault.to_string())?;
+        let code = match self.tier {
+            Tier::Interpreter => None,
+            Tier::Compiled => self.code(name, shape.block).ok(),
+        };
+        let outcome = match code {
+            Some(code) => pool.run_compiled(&code, &launch, &environment),
+            None => pool.run(&kernel, &launch, &environment),
+        };
+        outcome.map_err(|fault| fault.to_string())?;
         Ok(printed.into_inner().expect("no printer panics"))
     }
 
@@ -92,12 +131,18 @@ impl Loaded {
 /// The interpreter with its threads.
 pub struct Interpreter {
     pool: Pool,
+    tier: Tier,
 }
 
 impl Interpreter {
     /// One that runs blocks on that many threads.
     pub fn new(threads: usize) -> Self {
-        Self { pool: Pool::new(threads) }
+        Self::on(Tier::Interpreter, threads)
+    }
+
+    /// A tier with that many threads.
+    pub fn on(tier: Tier, threads: usize) -> Self {
+        Self { pool: Pool::new(threads), tier }
     }
 }
 
@@ -109,7 +154,7 @@ impl Executor for Interpreter {
         shape: Shape,
         parameters: &mut [Parameter],
     ) -> Result<(), Failure> {
-        let loaded = Loaded::new(text).map_err(Failure::Refused)?;
+        let loaded = Loaded::on(self.tier, text).map_err(Failure::Refused)?;
         loaded.kernel(kernel).map_err(Failure::Refused)?;
         loaded.run(&self.pool, kernel, shape, parameters).map(|_| ()).map_err(Failure::Faulted)
     }

@@ -41,7 +41,18 @@ enum Outcome {
 
 /// Replays all; `executor` makes one for each of `threads` threads.
 pub fn replay<E: Executor>(golden: &Golden, threads: usize, executor: impl Fn() -> E + Sync) -> Report {
-    let (cases, next) = (cases(), AtomicUsize::new(0));
+    replay_some(golden, 1, threads, executor)
+}
+
+/// As [`replay`], one of `every` cases.
+pub fn replay_some<E: Executor>(
+    golden: &Golden,
+    every: usize,
+    threads: usize,
+    executor: impl Fn() -> E + Sync,
+) -> Report {
+    let cases: Vec<Case> = cases().into_iter().step_by(every).collect();
+    let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads {

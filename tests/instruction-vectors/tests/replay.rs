@@ -3,9 +3,22 @@
 use std::collections::HashSet;
 
 use executors::Interpreter;
+use executors::interpreter::Tier;
 use instruction_vectors::known::lacking;
-use instruction_vectors::replay::replay;
+use instruction_vectors::replay::{replay, replay_some};
 use instruction_vectors::{Golden, cases};
+
+/// Compiling takes longer than running, so this takes every tenth case; all of them where `EVERY_CASE` is set.
+#[test]
+fn compiled_code_gives_what_an_h100_gave() {
+    let golden = Golden::read(include_bytes!("../golden/h100.zst")).expect("the golden results are readable");
+    let every = if std::env::var_os("EVERY_CASE").is_some() { 1 } else { 10 };
+    let report = replay_some(&golden, every, 2, || Interpreter::on(Tier::Compiled, 1));
+    println!("{report}");
+    let differ = lines(&report.differ);
+    assert!(report.differ.is_empty(), "{} cases differ:\n{differ}", report.differ.len());
+    assert!(report.agree > 5_500 / every, "{report}");
+}
 
 #[test]
 fn every_instruction_gives_what_an_h100_gave() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use filetests::executor::Loaded;
+use filetests::executor::{Loaded, Tier};
 use filetests::{Fixture, check};
 use interpreter::Pool;
 use kernels::{SUITE, Source};
@@ -53,12 +53,28 @@ fn parsed(compiled: &Compiled) -> Fixture {
 
 #[test]
 fn every_kernel_of_the_suite_does_on_the_interpreter_what_the_host_expects() {
+    judge(Tier::Interpreter, 1);
+}
+
+/// Compiling takes longer than running, so this takes every fifth; all of them where `EVERY_KERNEL` is set.
+
+#[test]
+fn every_kernel_of_the_suite_does_in_compiled_code_what_the_host_expects() {
+    judge(Tier::Compiled, if std::env::var_os("EVERY_KERNEL").is_some() { 1 } else { 5 });
+}
+
+/// Runs one of `every` kernels in a tier.
+fn judge(tier: Tier, every: usize) {
     let pool = Pool::new(2);
-    let (mut runs, mut wrong) = (0, Vec::new());
+    let (mut seen, mut runs, mut wrong) = (0, 0, Vec::new());
     for compiled in FIXTURES.iter() {
         let fixture = parsed(compiled);
-        let loaded = Loaded::new(&compiled.text);
+        let loaded = Loaded::on(tier, &compiled.text);
         for run in &fixture.runs {
+            seen += 1;
+            if seen % every != 0 {
+                continue;
+            }
             let outcome = loaded.as_ref().map_err(Clone::clone).and_then(|loaded| {
                 check(&fixture, run, &mut |name, shape, parameters| {
                     loaded.run(&pool, name, shape, parameters)

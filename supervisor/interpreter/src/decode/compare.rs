@@ -148,7 +148,7 @@ impl Decoder<'_> {
 
     /// Combines a comparison's outcome with another predicate, if the instruction says so.
     fn joined(
-        &self,
+        &mut self,
         mnemonic: &Mnemonic,
         other: Option<&Operand>,
     ) -> Decoded<impl Fn(&crate::warp::Warp, u32) -> u32 + Send + Sync + Copy + use<>> {

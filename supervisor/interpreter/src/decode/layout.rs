@@ -107,9 +107,29 @@ impl Program {
         Some(found as u32)
     }
 
+    /// Offsets of the module's shared variables.
+    pub fn shared_variables(&self) -> HashMap<Box<str>, u64> {
+        let outer = self.shared.iter().filter(|((owner, _), _)| owner.is_none());
+        outer.map(|((_, name), offset)| (name.clone(), *offset)).collect()
+    }
+
     /// Offset of a module's shared variable.
     pub fn shared_offset(&self, name: &str) -> Option<u64> {
         self.shared.get(&(None, name.into())).copied()
+    }
+
+    /// Whether a function asks where the system's part of shared memory lies.
+    pub fn uses_reserved_shared(&self) -> bool {
+        use ptx::Special::*;
+        let asks = |operand: &Operand| {
+            let special = if let Operand::Special(special) = operand { Some(*special) } else { None };
+            matches!(
+                special,
+                Some(ReservedSmemBegin | ReservedSmemEnd | ReservedSmemCap | ReservedSmem0 | ReservedSmem1)
+            )
+        };
+        let bodies = self.functions.iter().map(|reached| &reached.body);
+        bodies.flat_map(|body| &body.instructions).any(|instruction| instruction.operands.iter().any(asks))
     }
 
     /// Places shared variables, unsized ones behind all others. An extern one with a size is as any other: a real driver

@@ -4,7 +4,7 @@ use ptx::{Mnemonic, Operand, Special, Type};
 
 use super::layout::Place;
 use super::operands::{Decoded, Decoder};
-use crate::memory::local_addresses;
+use crate::memory::{RESERVED_SHARED, local_addresses};
 use crate::registers::{LANES, Slot, Word};
 use crate::warp::Warp;
 
@@ -16,6 +16,7 @@ impl Decoder<'_> {
             return Ok(());
         }
         match (&operands[0], &operands[1]) {
+            (Operand::Vector(targets), Operand::Vector(sources)) => self.move_vector(targets, sources, ty),
             (Operand::Vector(parts), source) => self.unpack(parts, source, ty),
             (target, Operand::Vector(parts)) => self.pack(target, parts, ty),
             (target, source) => match self.target_slot(target)? {
@@ -49,6 +50,22 @@ impl Decoder<'_> {
         }
         let a = self.condition(source)?;
         self.push(move |w| w.set_predicate(d, w.holds(a)));
+        Ok(())
+    }
+
+    /// `mov.v2.u32 {c, d}, {a, b}`: element by element.
+    fn move_vector(&mut self, targets: &[Operand], sources: &[Operand], ty: Type) -> Decoded<()> {
+        let mut pairs = Vec::new();
+        for (target, source) in targets.iter().zip(sources) {
+            pairs.push((self.target_slot(target)?, self.source_slot(source, ty)?));
+        }
+        self.push(move |w| {
+            // An element may be the target of another, so all are read before the first is written.
+            let values: Vec<[u64; LANES]> = pairs.iter().map(|(_, source)| w.slot_values(*source)).collect();
+            for ((target, _), values) in pairs.iter().zip(&values) {
+                w.write_slot(*target, values);
+            }
+        });
         Ok(())
     }
 
@@ -224,7 +241,11 @@ fn special_values(special: Special) -> Option<Values> {
         LanemaskGt => |_| std::array::from_fn(|lane| u64::from(u32::MAX) & !((2 << lane) - 1)),
         LanemaskGe => |_| std::array::from_fn(|lane| u64::from(u32::MAX) & !((1 << lane) - 1)),
         NsmId => |_| same(1),
-        TotalSmemSize => |w| [w.memory().shared.bytes; LANES],
+        TotalSmemSize => |w| same(w.memory().user_shared),
+        ReservedSmemBegin | ReservedSmem0 => |w| same(w.memory().reserved_shared),
+        ReservedSmem1 => |w| same(w.memory().reserved_shared + RESERVED_SHARED / 2),
+        ReservedSmemEnd => |w| same(w.memory().reserved_shared + RESERVED_SHARED),
+        ReservedSmemCap => |_| same(RESERVED_SHARED),
         DynamicSmemSize => |w| same(w.memory().dynamic_shared),
         Clock | Clock64 | GlobalTimer | GlobalTimerLo => |_| [nanoseconds(); LANES],
         ClockHi | GlobalTimerHi => |_| [nanoseconds() >> 32; LANES],

@@ -28,6 +28,8 @@ pub(super) struct Decoder<'a> {
     known: HashMap<RegisterId, u64>,
     constants: HashMap<(u64, bool), Slot>,
     carry: Option<Predicate>,
+    /// A predicate that is always false.
+    never: Option<Predicate>,
     /// Where each of the body's variables lies.
     pub places: Vec<Place>,
     /// Its dynamic stack memory, if it uses any.
@@ -63,6 +65,7 @@ impl<'a> Decoder<'a> {
             known,
             constants: HashMap::new(),
             carry: None,
+            never: None,
             places,
             stack: None,
             operations: Vec::new(),
@@ -163,10 +166,15 @@ impl<'a> Decoder<'a> {
     }
 
     /// A predicate source.
-    pub fn condition(&self, operand: &Operand) -> Decoded<Condition> {
+    pub fn condition(&mut self, operand: &Operand) -> Decoded<Condition> {
         let (register, negated) = match operand {
             Operand::Register(register) => (register, false),
             Operand::NotRegister(register) => (register, true),
+            Operand::Constant(constant) => {
+                // A predicate that nothing writes is false.
+                let predicate = *self.never.get_or_insert_with(|| self.layout.predicate());
+                return Ok(Condition { predicate, negated: constant.bits(Type::U64) != 0 });
+            }
             _ => return Err("an operand that is no predicate".into()),
         };
         match self.slot(*register) {

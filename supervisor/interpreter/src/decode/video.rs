@@ -126,6 +126,9 @@ impl Decoder<'_> {
             [a, b] if mnemonic.op == Op::Vset => [if a.is_signed() { Type::S32 } else { Type::U32 }, a, b],
             _ => return Err("this form of a video instruction is not implemented".into()),
         };
+        if mnemonic.op == Op::Vmad {
+            return self.video_product(mnemonic, operands, a_type.is_signed(), b_type.is_signed());
+        }
         let (result, target) = Part::of(&operands[0])?;
         let (a_part, a) = Part::of(&operands[1])?;
         let (b_part, b) = Part::of(&operands[2])?;
@@ -151,25 +154,48 @@ impl Decoder<'_> {
         let (a_signed, b_signed) = (a_type.is_signed(), b_type.is_signed());
         let third = operands.get(3).unwrap_or(&operands[1]);
         let (_, third) = Part::of(third)?;
-        if video.op == Op::Vmad {
-            // The sum has a sign if one of the factors has; it takes more than 64 bits.
-            let signed = a_signed || b_signed;
-            let plus_one = i128::from(mnemonic.has(Modifier::Po));
-            let scale = match mnemonic.modifiers.first_of(&[Modifier::Shr7, Modifier::Shr15]) {
-                Some(Modifier::Shr7) => 7,
-                Some(_) => 15,
-                None => 0,
-            };
-            return self.ternary(&[target, a, b, third], move |a: u32, b: u32, c: u32| {
-                let product = i128::from(a_part.read(a, a_signed)) * i128::from(b_part.read(b, b_signed));
-                let sum = (product + i128::from(Part::WHOLE.read(c, signed)) + plus_one) >> scale;
-                let (low, high) =
-                    if signed { (i32::MIN.into(), i32::MAX.into()) } else { (0, u32::MAX.into()) };
-                (if video.saturates { sum.clamp(low, high) } else { sum }) as u32
-            });
-        }
         self.ternary(&[target, a, b, third], move |a: u32, b: u32, c: u32| {
             video.apply(a_part.read(a, a_signed), b_part.read(b, b_signed), c)
+        })
+    }
+
+    /// `vmad`: a product of 64 bits and an addend, scaled down. Negating a product is complementing it and adding one, for
+    /// which there is one place: `.po` and a negated addend want it too, and no form has two of them.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn video_product(
+        &mut self,
+        mnemonic: &Mnemonic,
+        operands: &[Operand],
+        a_signed: bool,
+        b_signed: bool,
+    ) -> Decoded<()> {
+        let positive = |operand: &Operand| match operand {
+            Operand::Negated(operand) => (true, (**operand).clone()),
+            operand => (false, operand.clone()),
+        };
+        let [(minus_a, a), (minus_b, b), (minus_c, c)] =
+            [positive(&operands[1]), positive(&operands[2]), positive(&operands[3])];
+        let (a_part, a) = Part::of(&a)?;
+        let (b_part, b) = Part::of(&b)?;
+        let (minus_product, plus_one) = (minus_a != minus_b, mnemonic.has(Modifier::Po));
+        if u32::from(minus_product) + u32::from(minus_c) + u32::from(plus_one) > 1 {
+            return Err("a product and its addend can't both be negated, nor with .po".into());
+        }
+        let signed = a_signed || b_signed || minus_product || minus_c;
+        let saturates = mnemonic.has(Modifier::Sat);
+        let scale = match mnemonic.modifiers.first_of(&[Modifier::Shr7, Modifier::Shr15]) {
+            Some(Modifier::Shr7) => 7,
+            Some(_) => 15,
+            None => 0,
+        };
+        self.ternary(&[operands[0].clone(), a, b, c], move |a: u32, b: u32, c: u32| {
+            let product = i128::from(a_part.read(a, a_signed)) * i128::from(b_part.read(b, b_signed));
+            let product = if minus_product { !product } else { product };
+            let addend = i128::from(Part::WHOLE.read(if minus_c { !c } else { c }, signed));
+            let one = i128::from(minus_product || minus_c || plus_one);
+            let scaled = (product + addend + one) >> scale;
+            let (low, high) = if signed { (i32::MIN.into(), i32::MAX.into()) } else { (0, u32::MAX.into()) };
+            (if saturates { scaled.clamp(low, high) } else { scaled }) as u32
         })
     }
 }

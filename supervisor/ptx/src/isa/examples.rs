@@ -96,7 +96,7 @@ fn body(form: &Form, mnemonic: &str) -> String {
     let operands = match form.op {
         Op::Call => vec!["helper".to_owned()],
         Op::Brx => vec![writer.register(Type::U32), "targets".to_owned()],
-        Op::Mov => {
+        Op::Mov if parsed.vector() == 1 => {
             let ty = parsed.ty().unwrap_or(Type::B32);
             vec![writer.register(ty), writer.register(ty)]
         }

@@ -143,7 +143,7 @@ instructions! {
     Shl "shl" "Shift left" ["BIT =T T u32"];
     Shr "shr" "Shift right" ["(BIT|INT) =T T u32"];
     // 9.7.9: data movement and conversion.
-    Mov "mov" "Copy, pack, unpack, or address of a variable" ["(pred|BIT|INT|f32|f64|b128) =any any"];
+    Mov "mov" "Copy, pack, unpack, or address of a variable" ["(pred|BIT|INT|f32|f64|b128) =any any", "VECTOR.(BIT|INT|f32|f64) =V V"];
     Shfl "shfl" "Exchange between lanes" ["(up|down|bfly|idx).b32 =T|p T u32 u32", "sync.(up|down|bfly|idx).b32 =T|p T u32 u32 u32"];
     Prmt "prmt" "Byte permutation" ["b32.(f4e|b4e|rc8|ecl|ecr|rc16)? =T T T T"];
     Ld "ld" "Load" [

@@ -1,0 +1,397 @@
+//! Tier 1 as the interpreter sees it: machine code that runs a block, and what to do where that code stops.
+//!
+//! Compiled code runs the warps of a block one after the other from barrier to barrier (a *region*). Between regions the
+//! warps' values lie in memory: what differs from lane to lane in the interpreter's own register file, what is the same for all
+//! lanes, or the same but for a constant pattern, in one word each (a [`Spread`] tells how to get the register from it).
+//!
+//! ```text
+//!   enter(frame, region, warp) ─▶ Done      all threads have ended
+//!                              ─▶ Parted    the warps have come to different barriers: the interpreter ends the block
+//!                              ─▶ Stopped   a warp has come to something that the code does not do (a stop): the interpreter
+//!                                           takes this warp to its next barrier, and the code goes on behind it
+//! ```
+//!
+//! So code may give up anywhere, with nothing lost but time. A stop is an instruction before which the interpreter's registers
+//! can be made whole; [`Kernel`]s for compiled code are decoded with a block's beginning at each of them.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::block::{Barriers, run_warp};
+use crate::code::{BarrierKind, Kernel};
+use crate::memory::Memory;
+use crate::registers::{FULL, LANES};
+use crate::warp::{Fragment, Warp};
+
+/// Runs the warps of a block from `warp` of a region on: `enter(frame, region, warp)` answers an [`Outcome`].
+pub type Enter = unsafe extern "C" fn(*mut Frame, u32, u32) -> u32;
+
+/// How an [`Enter`] comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All threads have ended.
+    Done = 0,
+    /// All warps have come to a barrier, but not to the same one.
+    Parted = 1,
+    /// A warp is at a stop.
+    Stopped = 2,
+}
+
+/// Fragments that a stopped warp can have.
+pub const MOST_FRAGMENTS: usize = 64;
+/// [`Place::next`] of a warp whose threads have all ended.
+pub const ENDED: u32 = u32::MAX;
+
+/// What compiled code reads and writes beside memory; one per block that is running. Its layout is part of the code.
+#[repr(C)]
+pub struct Frame {
+    /// Start of the launch's parameters.
+    pub parameters: u64,
+    /// Shared memory of the block.
+    pub shared: u64,
+    /// Its bytes.
+    pub shared_bytes: u64,
+    /// Local memory of the block's first thread.
+    pub local: u64,
+    /// Device memory: where it starts.
+    pub window: u64,
+    /// Bits that an offset into it can't have.
+    pub outside: u64,
+    /// Addresses of the module's variables that the code names.
+    pub symbols: *const u64,
+    /// Memory that nobody else uses, for lanes that do not execute: 64 bytes.
+    pub scratch: *mut u8,
+    /// The block's warps.
+    pub warps: *mut Place,
+    /// Masks of lanes that wait, by block of the code; zero where nobody waits.
+    pub pending: *mut u32,
+    /// Barriers that warps of the running region have come to, a bit for each.
+    pub seen: u64,
+    /// How many warps there are.
+    pub count: u32,
+    /// Bytes of dynamic shared memory.
+    pub dynamic_shared: u32,
+    /// The block's place in the grid.
+    pub index: [u32; 4],
+    /// The grid.
+    pub grid: [u32; 4],
+    /// After a stop: which region, which warp, which stop.
+    pub region: u32,
+    /// See `region`.
+    pub warp: u32,
+    /// See `region`.
+    pub stop: u32,
+    /// How many fragments the warp has.
+    pub fragments: u32,
+    /// They: an instruction, and the lanes that are there.
+    pub fragment: [[u32; 2]; MOST_FRAGMENTS],
+}
+
+/// Where a warp's values lie.
+#[repr(C)]
+pub struct Place {
+    /// Its register file.
+    pub registers: *mut u8,
+    /// Words of [`Spread`] registers.
+    pub words: *mut u64,
+    /// The region that it runs next, or [`ENDED`].
+    pub next: u32,
+    /// Keeps the size a power of two.
+    pub reserved: [u32; 3],
+}
+
+/// Width of a register in the register file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// A bit per lane, in one word.
+    Predicate,
+    /// Four bytes per lane.
+    Narrow,
+    /// Eight bytes per lane.
+    Wide,
+}
+
+/// A register that compiled code keeps as one word.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    /// Its place in the register file, in bytes.
+    pub offset: u32,
+    /// Its width there.
+    pub width: Width,
+    /// Index of its word.
+    pub word: u32,
+    /// What each lane has more than the word; `None`: nothing.
+    pub pattern: Option<Arc<[i64; LANES]>>,
+}
+
+/// A place where code gives up.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// Registers to make whole.
+    pub spread: Vec<Spread>,
+}
+
+/// What runs between two barriers.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// Its first instruction.
+    pub entry: u32,
+    /// The barrier before it; none before the first region.
+    pub barrier: Option<u32>,
+    /// Registers that it finds as words.
+    pub spread: Vec<Spread>,
+}
+
+/// A kernel compiled for one shape of its blocks.
+pub struct Compiled {
+    /// The kernel, decoded with a block at every stop.
+    pub kernel: Arc<Kernel>,
+    /// The code.
+    pub enter: Enter,
+    /// By number.
+    pub stops: Vec<Stop>,
+    /// By number; the kernel begins in the first.
+    pub regions: Vec<Region>,
+    /// What [`Frame::symbols`] points to.
+    pub symbols: Vec<u64>,
+    /// Words of spread registers that a warp needs.
+    pub words: usize,
+    /// Masks that [`Frame::pending`] needs.
+    pub pending: usize,
+    /// Keeps the code mapped.
+    pub owner: Box<dyn Any + Send + Sync>,
+}
+
+/// A block's memory for compiled code.
+pub(crate) struct Native {
+    frame: Box<Frame>,
+    places: Vec<Place>,
+    _words: Vec<u64>,
+    _pending: Vec<u32>,
+    _scratch: Box<[u64; 8]>,
+}
+
+// SAFETY: the raw pointers mean memory that this struct and its room own, which move between threads together.
+unsafe impl Send for Native {}
+
+/// Where a block that compiled code was running is now.
+pub(crate) enum Ran {
+    /// At its end.
+    Done,
+    /// All its warps are with the interpreter.
+    Handed,
+}
+
+impl Native {
+    pub fn new(compiled: &Compiled, memory: &Memory, warps: &mut [Warp]) -> Native {
+        let mut words = vec![0u64; compiled.words * warps.len()];
+        let mut pending = vec![0u32; compiled.pending];
+        let mut scratch = Box::new([0u64; 8]);
+        let mut places: Vec<Place> = warps
+            .iter_mut()
+            .enumerate()
+            .map(|(index, warp)| Place {
+                registers: warp.register_file(),
+                words: words[index * compiled.words..].as_mut_ptr(),
+                next: 0,
+                reserved: [0; 3],
+            })
+            .collect();
+        let [x, y, z] = memory.grid;
+        // The largest power of two of bytes that fits: what lies above is the interpreter's to check.
+        let inside = 1u64 << memory.window.bytes.checked_ilog2().unwrap_or(0);
+        let frame = Box::new(Frame {
+            parameters: memory.parameters.start,
+            shared: memory.shared.start,
+            shared_bytes: memory.shared.bytes,
+            local: memory.local.start,
+            window: memory.window.start,
+            outside: !(inside - 1),
+            symbols: compiled.symbols.as_ptr(),
+            scratch: scratch.as_mut_ptr().cast(),
+            warps: places.as_mut_ptr(),
+            pending: pending.as_mut_ptr(),
+            seen: 0,
+            count: warps.len() as u32,
+            dynamic_shared: memory.dynamic_shared,
+            index: [0; 4],
+            grid: [x, y, z, 0],
+            region: 0,
+            warp: 0,
+            stop: 0,
+            fragments: 0,
+            fragment: [[0; 2]; MOST_FRAGMENTS],
+        });
+        Native { frame, places, _words: words, _pending: pending, _scratch: scratch }
+    }
+
+    /// Puts all warps at the kernel's start.
+    pub fn start(&mut self, index: [u32; 3]) {
+        self.frame.index = [index[0], index[1], index[2], 0];
+        self.frame.seen = 0;
+        self.places.iter_mut().for_each(|place| place.next = 0);
+    }
+
+    /// Runs the block as far as compiled code can. A fault is left in its warp.
+    pub fn run(&mut self, compiled: &Compiled, warps: &mut [Warp], barriers: &mut Barriers) -> Ran {
+        let (mut region, mut first) = (0, 0);
+        loop {
+            // SAFETY: the code was made for this layout of the frame, and everything that the frame points to is alive.
+            let outcome = unsafe { (compiled.enter)(&raw mut *self.frame, region, first) };
+            if outcome == Outcome::Done as u32 {
+                return Ran::Done;
+            }
+            if outcome == Outcome::Parted as u32 {
+                self.hand_over(compiled, warps, usize::MAX, 0);
+                return Ran::Handed;
+            }
+            let (stopped, number) = (self.frame.region, self.frame.warp as usize);
+            self.take_over(compiled, &mut warps[number]);
+            let yielded = run_warp(&compiled.kernel, &mut warps[number], barriers);
+            barriers.set_live(number, warps[number].live);
+            let back = !yielded
+                && warps[number].fault.is_none()
+                && self.give_back(compiled, &mut warps[number], barriers);
+            if !back {
+                self.hand_over(compiled, warps, number, stopped);
+                return Ran::Handed;
+            }
+            (region, first) = (stopped, self.frame.warp + 1);
+        }
+    }
+
+    /// Makes a stopped warp the interpreter's.
+    fn take_over(&mut self, compiled: &Compiled, warp: &mut Warp) {
+        let place = &self.places[self.frame.warp as usize];
+        for spread in &compiled.stops[self.frame.stop as usize].spread {
+            write_out(spread, place);
+        }
+        let fragments = &self.frame.fragment[..self.frame.fragments as usize];
+        let live = fragments.iter().fold(0, |live, [_, mask]| live | mask);
+        warp.resume(live);
+        for [instruction, mask] in fragments {
+            warp.send(0, compiled.kernel.block_of(*instruction), *mask);
+        }
+    }
+
+    /// Makes a warp that the interpreter has run the code's again, if it has ended, or come to a barrier as the code would.
+    fn give_back(&mut self, compiled: &Compiled, warp: &mut Warp, barriers: &mut Barriers) -> bool {
+        let place = &mut self.places[self.frame.warp as usize];
+        if warp.live == 0 {
+            place.next = ENDED;
+            return true;
+        }
+        let Some(fragment) = barriers.take_only(warp.index as usize) else { return false };
+        let block = |region: &Region| compiled.kernel.block_of(region.entry);
+        let here = |region: &Region| region.barrier.is_some() && block(region) == fragment.block;
+        let Some(next) = compiled.regions.iter().position(here) else {
+            barriers.put_back(warp.index as usize, fragment);
+            return false;
+        };
+        if fragment.mask != FULL || !compiled.regions[next].spread.iter().all(|spread| read_in(spread, place))
+        {
+            barriers.put_back(warp.index as usize, fragment);
+            return false;
+        }
+        place.next = next as u32;
+        self.frame.seen |= 1 << next;
+        true
+    }
+
+    /// Makes all warps but `except` the interpreter's: those before it have come to their next barrier, those behind it are at
+    /// the beginning of `region`.
+    fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: usize, region: u32) {
+        for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| *number != except) {
+            let place = &self.places[number];
+            let next = if number > except && place.next != ENDED { region } else { place.next };
+            if next == ENDED {
+                warp.resume(0);
+                continue;
+            }
+            let region = &compiled.regions[next as usize];
+            region.spread.iter().for_each(|spread| write_out(spread, place));
+            warp.resume(FULL);
+            let crossed = number > except;
+            let instruction = if crossed { region.entry } else { region.barrier.unwrap_or(region.entry) };
+            warp.send(0, compiled.kernel.block_of(instruction), FULL);
+        }
+    }
+}
+
+/// Makes a register whole.
+fn write_out(spread: &Spread, place: &Place) {
+    // SAFETY: the code's tables name words and registers that this warp has.
+    unsafe {
+        let word = place.words.add(spread.word as usize).read();
+        let target = place.registers.add(spread.offset as usize);
+        let lane = |index: usize| {
+            let more = spread.pattern.as_ref().map_or(0, |pattern| pattern[index]);
+            word.wrapping_add(more as u64)
+        };
+        match spread.width {
+            Width::Predicate => target.cast::<u32>().write(if word & 1 != 0 { FULL } else { 0 }),
+            Width::Narrow => {
+                (0..LANES).for_each(|index| target.cast::<u32>().add(index).write(lane(index) as u32));
+            }
+            Width::Wide => (0..LANES).for_each(|index| target.cast::<u64>().add(index).write(lane(index))),
+        }
+    }
+}
+
+/// Makes a word of a register, if its lanes are as the code expects.
+fn read_in(spread: &Spread, place: &Place) -> bool {
+    let more = |index: usize| spread.pattern.as_ref().map_or(0, |pattern| pattern[index]) as u64;
+    // SAFETY: as in `write_out`.
+    unsafe {
+        let source = place.registers.add(spread.offset as usize);
+        let word = match spread.width {
+            Width::Predicate => match source.cast::<u32>().read() {
+                0 => Some(0),
+                FULL => Some(1),
+                _ => None,
+            },
+            Width::Narrow => {
+                let bases = (0..LANES)
+                    .map(|index| source.cast::<u32>().add(index).read().wrapping_sub(more(index) as u32));
+                only(bases).map(u64::from)
+            }
+            Width::Wide => {
+                let bases =
+                    (0..LANES).map(|index| source.cast::<u64>().add(index).read().wrapping_sub(more(index)));
+                only(bases)
+            }
+        };
+        let Some(word) = word else { return false };
+        place.words.add(spread.word as usize).write(word);
+    }
+    true
+}
+
+/// The value, if all are the same.
+fn only<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
+}
+
+impl Barriers {
+    /// The only fragment of a warp that waits, taken back from a plain barrier of the whole block.
+    fn take_only(&mut self, warp: usize) -> Option<Fragment> {
+        let mut places = self.all.iter_mut().enumerate().filter(|(_, barrier)| barrier.has(warp));
+        let (number, barrier) = places.next()?;
+        if number != 0 || places.next().is_some() || barrier.threads.is_some() {
+            return None;
+        }
+        let place = barrier.waiting.iter().position(|waiting| waiting.warp == warp)?;
+        if !matches!(barrier.waiting[place].kind, BarrierKind::Sync) {
+            return None;
+        }
+        barrier.lanes[warp] = 0;
+        Some(barrier.waiting.swap_remove(place).fragment)
+    }
+
+    /// Undoes [`Barriers::take_only`].
+    fn put_back(&mut self, warp: usize, fragment: Fragment) {
+        self.all[0].lanes[warp] = fragment.mask;
+        self.all[0].wait(warp, fragment);
+    }
+}

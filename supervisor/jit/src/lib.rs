@@ -1,0 +1,162 @@
+//! Tier 1 of the CPU engine: PTX to machine code.
+//!
+//! ```text
+//!   Body ─▶ Graph: blocks, liveness, thread frontiers        (graph)
+//!        ─▶ Facts: how each register's lanes are related     (kind), once for each of two worlds
+//!        ─▶ LLVM IR as text, and tables                      (lower)
+//!        ─▶ an object (crate llvm) ─▶ code in memory (crate code-memory)
+//!        ─▶ interpreter::compiled::Compiled, which runs blocks together with the interpreter
+//! ```
+//!
+//! A kernel is compiled for one shape of its blocks. Nothing here knows a kernel by its name. What has no code is left to the
+//! interpreter at the instruction ([`Made::refused`]); a kernel that has too much of it, or is too large, is refused.
+//!
+//! Vocabulary: a *region* lies between two barriers; a *world* says whether lanes may have parted; a register's *kind* is
+//! uniform, a pattern, or varying; a *stop* is where code hands a warp to the interpreter.
+
+mod graph;
+mod kind;
+mod linear;
+mod lower;
+mod runtime;
+mod text;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use code_memory::Code;
+use interpreter::compiled::{Compiled, Enter};
+use interpreter::{Image, Unsupported};
+
+use graph::{End, Graph, Set};
+use kind::{Facts, Kind, Patterns};
+use lower::{Knowledge, Lowering};
+
+/// Why a kernel has no code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The interpreter refuses it as well.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// It is not compiled for this reason.
+    #[error("kernel `{0}` is not compiled: {1}")]
+    Refused(String, String),
+    /// LLVM did not take what was made: an error of this crate.
+    #[error("kernel `{0}`: LLVM refuses its code: {1}")]
+    Llvm(String, String),
+    /// The object can't be loaded.
+    #[error("kernel `{0}`: its code can't be loaded: {1}")]
+    Load(String, String),
+}
+
+/// A kernel's code before it is in memory: what is worth keeping on disk.
+pub struct Made {
+    /// LLVM IR.
+    pub ir: String,
+    /// Instructions that are left to the interpreter, by index, and why.
+    pub refused: Vec<(u32, String)>,
+    output: lower::Output,
+    name: String,
+}
+
+/// What a compilation cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// From PTX to LLVM IR.
+    pub lowering: Duration,
+    /// From there to an object.
+    pub llvm: Duration,
+    /// Bytes of the object.
+    pub bytes: usize,
+}
+
+/// Larger kernels stay with the interpreter.
+const MOST_INSTRUCTIONS: usize = 12_000;
+
+/// A kernel's IR for blocks of a shape.
+pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> {
+    let refused = |why: String| Error::Refused(name.into(), why);
+    let plan = image.plan(name)?;
+    let body = plan.body.clone();
+    if !block.iter().product::<u32>().is_multiple_of(kind::LANES as u32) {
+        return Err(refused("its blocks end in a part of a warp".into()));
+    }
+    if body.instructions.len() > MOST_INSTRUCTIONS {
+        return Err(refused(format!("it has {} instructions", body.instructions.len())));
+    }
+    let graph = Graph::new(&body);
+    let (patterns, constants) = (Patterns::default(), kind::constants(&body));
+    let apart = |facts: &Facts| {
+        let mut varies = Vec::new();
+        for block in &graph.blocks {
+            varies.push(match block.end {
+                End::Branch { predicate, .. } => facts.kinds[predicate as usize] == Kind::Varying,
+                _ => false,
+            });
+        }
+        varies
+    };
+    let nowhere = vec![Set::new(graph.blocks.len()); graph.blocks.len()];
+    let mut first = Facts::new(&body, &plan, block, &patterns, &constants);
+    first.solve(&graph, &nowhere);
+    // Where lanes can wait depends on which branches part them, and that on what varies where lanes wait.
+    let mut frontiers = graph.frontiers(|block| apart(&first)[block]);
+    let second = loop {
+        let mut second = Facts::new(&body, &plan, block, &patterns, &constants);
+        second.kinds.clone_from(&first.kinds);
+        second.solve(&graph, &frontiers);
+        let varies = apart(&second);
+        let next = graph.frontiers(|block| varies[block]);
+        if next == frontiers {
+            break second;
+        }
+        frontiers = next;
+    };
+    let first = Knowledge { facts: first, frontiers: nowhere };
+    let second = Knowledge { facts: second, frontiers };
+    let output = Lowering::new(&body, &plan, &graph, block, first, second).run().map_err(refused)?;
+    Ok(Made { ir: output.ir.clone(), refused: output.refused.clone(), output, name: name.into() })
+}
+
+impl Made {
+    /// Loads an object that was made of [`Made::ir`].
+    pub fn load(self, image: &Image, object: &[u8]) -> Result<Compiled, Error> {
+        let unloadable = |why: String| Error::Load(self.name.clone(), why);
+        let code = Code::load(object, &runtime::function).map_err(|error| unloadable(error.to_string()))?;
+        let entry = code.function("kernel").ok_or_else(|| unloadable("it has no function".into()))?;
+        // SAFETY: the object defines `kernel` with this signature; see `Lowering::function`.
+        let enter = unsafe { std::mem::transmute::<*const (), Enter>(entry) };
+        let mut symbols = Vec::new();
+        for name in &self.output.symbols {
+            let address = image.symbol(name).ok_or_else(|| unloadable(format!("`{name}` is not defined")))?;
+            symbols.push(address);
+        }
+        let kernel = image.kernel_with_stops(&self.name, &self.output.instructions)?;
+        Ok(Compiled {
+            kernel: Arc::new(kernel),
+            enter,
+            stops: self.output.stops,
+            regions: self.output.regions,
+            symbols,
+            words: self.output.words,
+            pending: self.output.pending,
+            owner: Box::new(code),
+        })
+    }
+}
+
+/// A kernel's code for blocks of a shape, and what it cost.
+pub fn compile(
+    image: &Image,
+    name: &str,
+    block: [u32; 3],
+    target: &llvm::Target,
+) -> Result<(Compiled, Cost), Error> {
+    let begun = Instant::now();
+    let made = lower(image, name, block)?;
+    let lowering = begun.elapsed();
+    let object =
+        llvm::compile(&made.ir, target).map_err(|error| Error::Llvm(name.into(), error.to_string()))?;
+    let cost = Cost { lowering, llvm: begun.elapsed() - lowering, bytes: object.len() };
+    Ok((made.load(image, &object)?, cost))
+}

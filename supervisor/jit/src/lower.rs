@@ -1,0 +1,421 @@
+//! From a kernel's graph to LLVM IR.
+//!
+//! Code is made for every region (what lies between barriers) that the kernel has: a loop over the warps of the block around
+//! the blocks of the region, in two worlds. In the *first* no lanes have parted: no masks, vectors of all 32 lanes, and a branch
+//! whose lanes disagree leads to the *second*, where each block has a mask of lanes that wait for it, the lowest one runs, and
+//! what others still need is blended. When all lanes are together again, and no register is kept in another way in the second
+//! world, code goes back to the first.
+//!
+//! A register's value is one word if its [`Kind`] allows, else a vector; a predicate that varies is a word with a bit per lane.
+//! Within a block values have names; at a block's end those that are needed later are stored to a variable each, which LLVM's
+//! `mem2reg` makes values again.
+//!
+//! **Stops.** What code does not do, and what it has assumed and finds false (an address that is not device memory, an index
+//! that wraps within a warp), leads to a stop: values go to the interpreter's registers, and it goes on. Stops stand before the
+//! instruction, or, for assumptions, at the beginning of the *segment* in which they were made: loads, or stores, in
+//! a row, which may be done twice.
+
+mod arithmetic;
+mod control;
+mod convert;
+mod emit;
+mod fetch;
+mod float;
+mod memory;
+mod moves;
+mod warp_wide;
+
+use std::collections::{HashMap, HashSet};
+
+use interpreter::Plan;
+use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
+use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
+
+use crate::graph::{End, Graph, Set, roles};
+use crate::kind::{Facts, Kind};
+use crate::text::{Text, integer};
+
+/// Why an instruction, or a kernel, has no code.
+pub(crate) type Refused = String;
+/// What lowering answers.
+pub(crate) type Lowered<T> = Result<T, Refused>;
+
+/// Which world a block's code is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum World {
+    /// All lanes are together.
+    First,
+    /// They may not be.
+    Second,
+}
+
+/// A value as code has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub kind: Kind,
+    /// The base, or the vector; of predicates an `i1`, or a word with a bit per lane.
+    pub name: String,
+}
+
+/// One world's facts.
+pub(crate) struct Knowledge<'a> {
+    pub facts: Facts<'a>,
+    pub frontiers: Vec<Set>,
+}
+
+/// Where an assumption that fails leads.
+#[derive(Clone, Default)]
+struct Segment {
+    /// Its first instruction.
+    start: usize,
+    /// Values that registers had there, where the block had written them.
+    written: HashMap<RegisterId, Value>,
+    loads: bool,
+    stores: bool,
+    /// Its stop's label, once an assumption was made.
+    label: Option<String>,
+}
+
+/// All that was made of a kernel, for the tables beside the code.
+pub(crate) struct Output {
+    pub ir: String,
+    pub stops: Vec<Stop>,
+    pub regions: Vec<Region>,
+    /// Instructions at which the interpreter must be able to begin.
+    pub instructions: Vec<u32>,
+    pub symbols: Vec<String>,
+    pub words: usize,
+    pub pending: usize,
+    /// Instructions that code does not do, with the reason.
+    pub refused: Vec<(u32, Refused)>,
+}
+
+/// A kernel on its way to IR.
+pub(crate) struct Lowering<'a> {
+    body: &'a Body,
+    plan: &'a Plan,
+    graph: &'a Graph,
+    block_shape: [u32; 3],
+    first: Knowledge<'a>,
+    second: Knowledge<'a>,
+    /// Registers whose bytes are all below 128.
+    small: HashSet<RegisterId>,
+    text: Text,
+    /// What has been written of the function.
+    done: String,
+    stops: Vec<Stop>,
+    instructions: Vec<u32>,
+    symbols: Vec<String>,
+    refused: Vec<(u32, Refused)>,
+    groups: fetch::Groups,
+    /// Values of loads that were done with others of their group.
+    fetched: HashMap<usize, Vec<String>>,
+    /// First block of each region.
+    regions: Vec<usize>,
+    region: usize,
+    /// Words of uniform registers and patterns.
+    words: HashMap<RegisterId, u32>,
+    world: World,
+    block: usize,
+    /// The instruction that is being lowered.
+    at: usize,
+    /// Lanes that execute, in the second world.
+    mask: Option<String>,
+    /// Lanes for which the instruction's guard holds as well, if it has one.
+    guard: Option<Value>,
+    written: HashMap<RegisterId, Value>,
+    segment: Segment,
+}
+
+/// Blocks of code still to be made in a region.
+#[derive(Default)]
+struct Queue {
+    known: HashSet<(World, usize)>,
+    waiting: Vec<(World, usize)>,
+}
+
+impl Queue {
+    fn want(&mut self, world: World, block: usize) {
+        if self.known.insert((world, block)) {
+            self.waiting.push((world, block));
+        }
+    }
+}
+
+impl<'a> Lowering<'a> {
+    pub fn new(
+        body: &'a Body,
+        plan: &'a Plan,
+        graph: &'a Graph,
+        block_shape: [u32; 3],
+        first: Knowledge<'a>,
+        second: Knowledge<'a>,
+    ) -> Lowering<'a> {
+        let mut lowering = Lowering {
+            small: small_bytes(body),
+            body,
+            plan,
+            graph,
+            block_shape,
+            first,
+            second,
+            text: Text::default(),
+            done: String::new(),
+            stops: Vec::new(),
+            instructions: Vec::new(),
+            symbols: Vec::new(),
+            refused: Vec::new(),
+            groups: fetch::Groups::new(body, graph),
+            fetched: HashMap::new(),
+            regions: vec![0],
+            region: 0,
+            words: HashMap::new(),
+            world: World::First,
+            block: 0,
+            at: 0,
+            mask: None,
+            guard: None,
+            written: HashMap::new(),
+            segment: Segment::default(),
+        };
+        for block in &graph.blocks {
+            if let End::Barrier { next } = block.end
+                && !lowering.regions.contains(&next)
+            {
+                lowering.regions.push(next);
+            }
+        }
+        lowering
+    }
+
+    /// Makes the whole function.
+    pub fn run(mut self) -> Lowered<Output> {
+        if self.regions.len() > 60 {
+            return Err(format!("{} barriers are more than code is made for", self.regions.len() - 1));
+        }
+        if self.second.frontiers.iter().any(|frontier| frontier.iter().count() + 3 > MOST_FRAGMENTS) {
+            return Err("lanes can wait at too many places at once".into());
+        }
+        let mut region = 0;
+        while region < self.regions.len() {
+            self.region = region;
+            self.lower_region();
+            region += 1;
+        }
+        let regions = (0..self.regions.len()).map(|region| self.describe_region(region)).collect();
+        Ok(Output {
+            ir: self.function(),
+            stops: self.stops,
+            regions,
+            instructions: self.instructions,
+            symbols: self.symbols,
+            words: self.words.len(),
+            pending: self.graph.blocks.len(),
+            refused: self.refused,
+        })
+    }
+
+    fn lower_region(&mut self) {
+        let entry = self.regions[self.region];
+        self.region_head(entry);
+        let mut queue = Queue::default();
+        queue.want(World::First, entry);
+        while let Some((world, block)) = queue.waiting.pop() {
+            self.lower_block(world, block, &mut queue);
+        }
+        self.region_tail();
+        self.done += &self.text.take();
+    }
+
+    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+        (self.world, self.block) = (world, block);
+        self.written.clear();
+        self.fetched.clear();
+        self.mask = None;
+        let range = self.graph.blocks[block].instructions.clone();
+        self.begin_segment(range.start);
+        let label = self.label(world, block);
+        self.text.begin(&label);
+        if world == World::Second {
+            self.enter_second(block, queue);
+        }
+        for index in range {
+            self.at = index;
+            self.split_segment(index);
+            if let Err(reason) = self.instruction(index) {
+                self.refused.push((index as u32, reason));
+                self.stop_at(index);
+                self.finish_segment();
+                return;
+            }
+        }
+        self.at = self.graph.blocks[block].end_at;
+        self.end(queue);
+        self.finish_segment();
+    }
+
+    /// The knowledge of the world that is being lowered.
+    fn here(&self) -> &Knowledge<'a> {
+        match self.world {
+            World::First => &self.first,
+            World::Second => &self.second,
+        }
+    }
+
+    fn facts(&self) -> &Facts<'a> {
+        &self.here().facts
+    }
+
+    fn label(&self, world: World, block: usize) -> String {
+        let letter = if world == World::First { 'f' } else { 's' };
+        format!("r{}{letter}{block}", self.region)
+    }
+
+    /// The variable that holds a register between blocks. Both worlds share it where they keep the register alike.
+    fn variable(&self, world: World, register: RegisterId) -> String {
+        let place = register as usize;
+        let same = self.first.facts.kinds[place] == self.second.facts.kinds[place];
+        if same || world == World::First { format!("%r{register}") } else { format!("%s{register}") }
+    }
+
+    /// Bits of a register; 1 for predicates.
+    fn bits(&self, register: RegisterId) -> u32 {
+        register_bits(self.body.register_type(register))
+    }
+
+    /// The type that a register of this kind has.
+    fn type_of(&self, register: RegisterId, kind: Kind) -> String {
+        match (self.bits(register), kind) {
+            (1, Kind::Varying) => "i32".into(),
+            (bits, kind) => integer(bits, kind == Kind::Varying),
+        }
+    }
+
+    fn kind(&self, register: RegisterId) -> Kind {
+        self.facts().kinds[register as usize]
+    }
+
+    /// One instruction that does not end a block.
+    fn instruction(&mut self, index: usize) -> Lowered<()> {
+        let instruction = &self.body.instructions[index];
+        let (reads, writes) = roles(self.body, instruction);
+        let odd = |register: &RegisterId| register_bits(self.body.register_type(*register)) == 0;
+        if reads.iter().chain(&writes).any(odd) {
+            return Err("a register of this type".into());
+        }
+        self.guard = instruction.guard.map(|(register, negated)| self.condition(register, negated));
+        let done = self.plain(instruction);
+        self.guard = None;
+        done
+    }
+
+    fn plain(&mut self, instruction: &Instruction) -> Lowered<()> {
+        use Op::*;
+        let mnemonic = self.body.mnemonic(instruction);
+        let operands = &instruction.operands;
+        match mnemonic.op {
+            Ld | Ldu => self.load(mnemonic, operands),
+            St => self.store(mnemonic, operands),
+            Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
+            Membar | Fence => {
+                self.text.line("fence seq_cst");
+                Ok(())
+            }
+            Mov => self.mov(mnemonic, operands),
+            Cvta => self.cvta(mnemonic, operands),
+            Cvt => self.convert(mnemonic, operands),
+            Setp => self.setp(mnemonic, operands),
+            Set => self.set(mnemonic, operands),
+            Selp => self.selp(mnemonic, operands),
+            Slct => self.slct(mnemonic, operands),
+            Shfl => self.shuffle(mnemonic, operands),
+            Vote => self.vote(mnemonic, operands),
+            Activemask => {
+                let all = self.mask.clone().unwrap_or("-1".into());
+                self.assign(&operands[0], Kind::Uniform, all, 32)
+            }
+            Bar | Barrier => self.meet(&operands[operands.len().max(1) - 1..]),
+            _ if mnemonic.ty() == Some(Type::Pred) => self.logic(mnemonic, operands),
+            _ if mnemonic.ty().is_some_and(Type::is_float) => self.float_arithmetic(mnemonic, operands),
+            _ => self.arithmetic(mnemonic, operands),
+        }
+    }
+
+    /// Registers that code keeps as words at a place, for the interpreter; each gets its word if it has none.
+    fn spread(&mut self, world: World, live: &Set) -> Vec<Spread> {
+        let registers: Vec<RegisterId> = live.iter().map(|register| register as RegisterId).collect();
+        let mut list = Vec::new();
+        for register in registers {
+            let facts = if world == World::First { &self.first.facts } else { &self.second.facts };
+            let kind = facts.kinds[register as usize];
+            if kind == Kind::Varying || register_bits(self.body.register_type(register)) == 0 {
+                continue;
+            }
+            let pattern = match kind {
+                Kind::Pattern(number) => Some(facts.patterns.get(number)),
+                _ => None,
+            };
+            let width = match self.bits(register) {
+                1 => Width::Predicate,
+                64 => Width::Wide,
+                _ => Width::Narrow,
+            };
+            let next = self.words.len() as u32;
+            let word = *self.words.entry(register).or_insert(next);
+            list.push(Spread { offset: self.plan.registers[register as usize], width, word, pattern });
+        }
+        list
+    }
+
+    fn describe_region(&mut self, region: usize) -> Region {
+        let entry = self.regions[region];
+        let live = self.graph.live_in[entry].clone();
+        let before = |block: &&crate::graph::Block| block.end == End::Barrier { next: entry };
+        let barrier = self.graph.blocks.iter().find(before).map(|block| block.end_at as u32);
+        let first = self.graph.blocks[entry].instructions.start as u32;
+        self.instructions.push(first);
+        self.instructions.extend(barrier);
+        let barrier = barrier.filter(|_| region > 0);
+        Region { entry: first, barrier, spread: self.spread(World::First, &live) }
+    }
+
+    fn symbol(&mut self, name: &str) -> usize {
+        if let Some(known) = self.symbols.iter().position(|known| known == name) {
+            return known;
+        }
+        self.symbols.push(name.into());
+        self.symbols.len() - 1
+    }
+}
+
+/// Bits of a register as code keeps it; 1 for predicates, 0 for what has no code.
+fn register_bits(ty: Type) -> u32 {
+    match ty {
+        Type::Pred => 1,
+        ty if ty.is_opaque() => 0,
+        ty => match ty.size() {
+            size @ (2 | 4 | 8) => 8 * size,
+            _ => 0,
+        },
+    }
+}
+
+/// Registers whose every write masks the high bit of each byte away.
+fn small_bytes(body: &Body) -> HashSet<RegisterId> {
+    let mut small: HashMap<RegisterId, bool> = HashMap::new();
+    for instruction in &body.instructions {
+        let mnemonic = body.mnemonic(instruction);
+        let masks = match (mnemonic.op, &instruction.operands[..]) {
+            (Op::And, [_, first, second]) => [first, second].iter().any(|operand| match operand {
+                Operand::Constant(constant) => constant.bits(Type::B32) & 0x8080_8080 == 0,
+                _ => false,
+            }),
+            _ => false,
+        };
+        for register in roles(body, instruction).1 {
+            let all = small.entry(register).or_insert(true);
+            *all &= masks && instruction.guard.is_none() && register_bits(body.register_type(register)) == 32;
+        }
+    }
+    small.into_iter().filter(|(_, small)| *small).map(|(register, _)| register).collect()
+}

@@ -1,0 +1,583 @@
+//! Values of operands and registers, in the shape that an instruction needs them.
+
+use interpreter::VariablePlace;
+use interpreter::compiled::Frame;
+use ptx::{Operand, RegisterId, Special};
+
+use super::{Lowered, Lowering, Segment, Value, World};
+use crate::graph::roles;
+use crate::kind::{Kind, LANES, Positions, positions};
+use crate::text::{constant, constants, integer};
+
+impl Lowering<'_> {
+    /// A register's value now.
+    pub(super) fn register(&mut self, register: RegisterId) -> Value {
+        if let Some(value) = self.written.get(&register) {
+            return value.clone();
+        }
+        let kind = self.kind(register);
+        let (ty, variable) = (self.type_of(register, kind), self.variable(self.world, register));
+        Value { kind, name: self.text.value(format!("load {ty}, ptr {variable}")) }
+    }
+
+    /// A number of so many bits.
+    pub(super) fn operand(&mut self, operand: &Operand, bits: u32) -> Lowered<Value> {
+        let uniform = |name: String| Ok(Value { kind: Kind::Uniform, name });
+        match operand {
+            Operand::Register(register) => {
+                let have = self.bits(*register);
+                if have == 1 {
+                    return Err("a predicate where a number is needed".into());
+                }
+                let value = self.register(*register);
+                Ok(self.in_width(value, have, bits))
+            }
+            Operand::Constant(number) => uniform(constant(bits, false, number.bits(bits_type(bits)))),
+            Operand::Special(special) => {
+                let value = self.special(*special)?;
+                Ok(self.in_width(value, 32, bits))
+            }
+            Operand::Variable(index, offset) => {
+                let value = self.variable_address(*index, *offset)?;
+                Ok(self.in_width(value, 64, bits))
+            }
+            Operand::Symbol(name, offset) => {
+                let address = self.symbol_address(name, *offset)?;
+                let value = Value { kind: Kind::Uniform, name: address };
+                Ok(self.in_width(value, 64, bits))
+            }
+            _ => Err("an operand of this kind".into()),
+        }
+    }
+
+    /// A floating-point constant keeps its bits, also in a narrower register.
+    pub(super) fn in_width(&mut self, value: Value, have: u32, bits: u32) -> Value {
+        if have == bits {
+            return value;
+        }
+        let wide = value.kind == Kind::Varying;
+        let (from, to) = (integer(have, wide), integer(bits, wide));
+        let how = if have > bits { "trunc" } else { "zext" };
+        Value { kind: value.kind, name: self.text.value(format!("{how} {from} {} to {to}", value.name)) }
+    }
+
+    /// A value as a vector, if `wide`, else as the word that all lanes share or add their pattern to.
+    pub(super) fn shaped(&mut self, value: &Value, bits: u32, wide: bool) -> String {
+        if !wide || value.kind == Kind::Varying {
+            return value.name.clone();
+        }
+        let splat = self.splat(&value.name, bits);
+        match value.kind {
+            Kind::Pattern(number) => {
+                let pattern = self.facts().patterns.get(number);
+                let more = constants(bits, pattern.iter().copied());
+                self.text.value(format!("add {} {splat}, {more}", integer(bits, true)))
+            }
+            _ => splat,
+        }
+    }
+
+    /// The same word in all lanes.
+    pub(super) fn splat(&mut self, name: &str, bits: u32) -> String {
+        if let Ok(number) = name.parse::<i64>() {
+            return constant(bits, true, number as u64);
+        }
+        let ty = integer(bits, true);
+        let first = self.text.value(format!("insertelement {ty} poison, i{bits} {name}, i32 0"));
+        self.text.value(format!("shufflevector {ty} {first}, {ty} poison, <{LANES} x i32> zeroinitializer"))
+    }
+
+    /// An operand as [`Lowering::shaped`] gives it.
+    pub(super) fn source(&mut self, operand: &Operand, bits: u32, wide: bool) -> Lowered<String> {
+        let value = self.operand(operand, bits)?;
+        Ok(self.shaped(&value, bits, wide))
+    }
+
+    /// A predicate, or its complement.
+    pub(super) fn condition(&mut self, register: RegisterId, negated: bool) -> Value {
+        let value = self.register(register);
+        if !negated {
+            return value;
+        }
+        let ty = if value.kind == Kind::Varying { "i32" } else { "i1" };
+        let ones = if value.kind == Kind::Varying { "-1" } else { "true" };
+        Value { kind: value.kind, name: self.text.value(format!("xor {ty} {}, {ones}", value.name)) }
+    }
+
+    /// A predicate operand.
+    pub(super) fn predicate(&mut self, operand: &Operand) -> Lowered<Value> {
+        match operand {
+            Operand::Register(register) if self.bits(*register) == 1 => Ok(self.condition(*register, false)),
+            Operand::NotRegister(register) if self.bits(*register) == 1 => {
+                Ok(self.condition(*register, true))
+            }
+            Operand::Constant(number) => {
+                let name = if number.bits(ptx::Type::U64) != 0 { "true" } else { "false" };
+                Ok(Value { kind: Kind::Uniform, name: name.into() })
+            }
+            _ => Err("an operand that is no predicate".into()),
+        }
+    }
+
+    /// A word with a bit per lane.
+    pub(super) fn word_of(&mut self, predicate: &Value) -> String {
+        match predicate.kind {
+            Kind::Varying => predicate.name.clone(),
+            _ => self.text.value(format!("sext i1 {} to i32", predicate.name)),
+        }
+    }
+
+    /// A vector of bits.
+    pub(super) fn vector_of(&mut self, word: &str) -> String {
+        self.text.value(format!("bitcast i32 {word} to <{LANES} x i1>"))
+    }
+
+    /// Lanes that execute the instruction, if not all do.
+    pub(super) fn lanes(&mut self) -> Option<String> {
+        let guard = self.guard.clone();
+        let word = guard.map(|guard| self.word_of(&guard));
+        match (self.mask.clone(), word) {
+            (mask, None) => mask,
+            (None, word) => word,
+            (Some(mask), Some(word)) => Some(self.text.value(format!("and i32 {mask}, {word}"))),
+        }
+    }
+
+    /// Writes a register. `name` is a value of `kind` and of so many bits.
+    pub(super) fn assign(&mut self, target: &Operand, kind: Kind, name: String, bits: u32) -> Lowered<()> {
+        let register = match target {
+            Operand::Register(register) => *register,
+            Operand::Sink => return Ok(()),
+            _ => return Err("a destination of this kind".into()),
+        };
+        let have = self.bits(register);
+        if have == 1 || bits == 1 {
+            return Err("a predicate where a number is needed".into());
+        }
+        let value = self.in_width(Value { kind, name }, bits, have);
+        let to = self.kind(register);
+        let wide = to == Kind::Varying;
+        debug_assert!(wide || to == value.kind, "{to:?} from {:?}", value.kind);
+        let name = self.shaped(&value, have, wide);
+        let name = self.blended(register, name);
+        self.written.insert(register, Value { kind: to, name });
+        Ok(())
+    }
+
+    /// Writes a predicate: an `i1` if it is uniform, a word if not.
+    pub(super) fn assign_predicate(&mut self, target: &Operand, value: Value) -> Lowered<()> {
+        let register = match target {
+            Operand::Register(register) if self.bits(*register) == 1 => *register,
+            Operand::Sink => return Ok(()),
+            _ => return Err("a destination that is no predicate".into()),
+        };
+        let to = self.kind(register);
+        let name = if to == Kind::Varying { self.word_of(&value) } else { value.name };
+        let name = self.blended(register, name);
+        self.written.insert(register, Value { kind: to, name });
+        Ok(())
+    }
+
+    /// What a register has after a write: for lanes that do not execute what it had, if that matters to anyone.
+    fn blended(&mut self, register: RegisterId, fresh: String) -> String {
+        let needed = |block: usize| self.graph.live_in[block].has(register as usize);
+        let waited = self.here().frontiers[self.block].iter().any(needed);
+        if self.guard.is_none() && !waited {
+            return fresh;
+        }
+        let old = self.register(register).name;
+        let kind = self.kind(register);
+        let ty = self.type_of(register, kind);
+        if kind != Kind::Varying {
+            // Only a guard that is the same for all lanes leaves a word to be one.
+            let guard = self.guard.clone().map_or("true".into(), |guard| guard.name);
+            return self.text.value(format!("select i1 {guard}, {ty} {fresh}, {ty} {old}"));
+        }
+        let Some(lanes) = self.lanes() else { return fresh };
+        if self.bits(register) == 1 {
+            let changed = self.text.value(format!("xor i32 {fresh}, {old}"));
+            let kept = self.text.value(format!("and i32 {changed}, {lanes}"));
+            return self.text.value(format!("xor i32 {kept}, {old}"));
+        }
+        let chosen = self.vector_of(&lanes);
+        self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {fresh}, {ty} {old}"))
+    }
+
+    /// A field of the frame, read once at the function's beginning.
+    fn special(&mut self, special: Special) -> Lowered<Value> {
+        use Special::*;
+        let fixed = |number: u32| constant(32, false, number.into());
+        let uniform = |name: String| Ok(Value { kind: Kind::Uniform, name });
+        let shape = self.block_shape;
+        match special {
+            TidX => self.position(0),
+            TidY => self.position(1),
+            TidZ => self.position(2),
+            NtidX => uniform(fixed(shape[0])),
+            NtidY => uniform(fixed(shape[1])),
+            NtidZ => uniform(fixed(shape[2])),
+            CtaidX | ClusterIdX => uniform("%index0".into()),
+            CtaidY | ClusterIdY => uniform("%index1".into()),
+            CtaidZ | ClusterIdZ => uniform("%index2".into()),
+            NctaidX | NclusterIdX => uniform("%grid0".into()),
+            NctaidY | NclusterIdY => uniform("%grid1".into()),
+            NctaidZ | NclusterIdZ => uniform("%grid2".into()),
+            LaneId => {
+                let kind = self.facts().patterns.kind(&std::array::from_fn(|lane| lane as i64));
+                Ok(Value { kind, name: "0".into() })
+            }
+            LanemaskEq => self.lane_masks(|lane| 1 << lane),
+            LanemaskLt => self.lane_masks(|lane| (1 << lane) - 1),
+            LanemaskLe => self.lane_masks(|lane| (2 << lane) - 1),
+            LanemaskGt => self.lane_masks(|lane| !((2 << lane) - 1)),
+            LanemaskGe => self.lane_masks(|lane| !((1 << lane) - 1)),
+            WarpId => {
+                let name = self.text.value("load i32, ptr %warp");
+                uniform(name)
+            }
+            NwarpId => uniform(fixed(shape.iter().product::<u32>().div_ceil(LANES as u32))),
+            DynamicSmemSize => uniform("%dynamic".into()),
+            TotalSmemSize => {
+                let name = self.text.value("trunc i64 %shared_bytes to i32");
+                uniform(name)
+            }
+            _ => Err(format!("special register %{}", special.name())),
+        }
+    }
+
+    fn lane_masks(&mut self, of: impl Fn(u64) -> i64) -> Lowered<Value> {
+        let list = constants(32, (0..LANES as u64).map(of));
+        Ok(Value { kind: Kind::Varying, name: list })
+    }
+
+    /// A coordinate of the threads of the warp.
+    fn position(&mut self, dimension: usize) -> Lowered<Value> {
+        match positions(self.block_shape, dimension) {
+            Positions::Regular(bases, pattern) => {
+                let kind = self.facts().patterns.kind(&pattern);
+                if bases.iter().all(|base| *base == bases[0]) {
+                    return Ok(Value { kind, name: bases[0].to_string() });
+                }
+                let warp = self.text.value("load i32, ptr %warp");
+                let step = bases[1].wrapping_sub(bases[0]);
+                let even =
+                    bases.iter().enumerate().all(|(warp, base)| *base == bases[0] + step * warp as u32);
+                if even {
+                    let far = self.text.value(format!("mul i32 {warp}, {step}"));
+                    return Ok(Value { kind, name: self.text.value(format!("add i32 {far}, {}", bases[0])) });
+                }
+                let table = format!("@bases{dimension}");
+                let place = self.text.value(format!("getelementptr i32, ptr {table}, i32 {warp}"));
+                Ok(Value {
+                    kind,
+                    name: self.text.value(format!("load i32, ptr {place}, !invariant.load !0")),
+                })
+            }
+            Positions::Irregular(_) => {
+                let warp = self.text.value("load i32, ptr %warp");
+                let ty = integer(32, true);
+                let place = self.text.value(format!("getelementptr {ty}, ptr @lanes{dimension}, i32 {warp}"));
+                let name = self.text.value(format!("load {ty}, ptr {place}, align 4, !invariant.load !0"));
+                Ok(Value { kind: Kind::Varying, name })
+            }
+        }
+    }
+
+    /// The tables that [`Lowering::position`] reads.
+    pub(super) fn position_tables(&self) -> String {
+        let mut text = String::new();
+        for dimension in 0..3 {
+            match positions(self.block_shape, dimension) {
+                Positions::Regular(bases, _) => {
+                    let list: Vec<String> = bases.iter().map(|base| format!("i32 {base}")).collect();
+                    let count = bases.len();
+                    text += &format!(
+                        "@bases{dimension} = private constant [{count} x i32] [{}]\n",
+                        list.join(", ")
+                    );
+                }
+                Positions::Irregular(lanes) => {
+                    let rows: Vec<String> = lanes
+                        .iter()
+                        .map(|row| {
+                            let list = constants(32, row.iter().map(|place| i64::from(*place)));
+                            format!("<{LANES} x i32> {list}")
+                        })
+                        .collect();
+                    let count = rows.len();
+                    text += &format!(
+                        "@lanes{dimension} = private constant [{count} x <{LANES} x i32>] [{}]\n",
+                        rows.join(", ")
+                    );
+                }
+            }
+        }
+        text
+    }
+
+    /// The address of one of the body's variables; of shared ones the offset.
+    pub(super) fn variable_address(&mut self, index: u32, offset: i64) -> Lowered<Value> {
+        let uniform = |name: String| Ok(Value { kind: Kind::Uniform, name });
+        match self.plan.variables[index as usize] {
+            VariablePlace::Shared(place) => uniform(place.wrapping_add_signed(offset).to_string()),
+            VariablePlace::Parameter(place) => {
+                let more = place.wrapping_add_signed(offset);
+                uniform(self.text.value(format!("add i64 %parameters, {more}")))
+            }
+            VariablePlace::Local(place) => {
+                let step = self.plan.stack_bytes;
+                let kind = self.facts().patterns.kind(&std::array::from_fn(|lane| lane as i64 * step as i64));
+                let warp = self.text.value("load i32, ptr %warp");
+                let warp = self.text.value(format!("zext i32 {warp} to i64"));
+                let far = self.text.value(format!("mul i64 {warp}, {}", step * LANES as u64));
+                let start = self.text.value(format!("add i64 %local, {far}"));
+                let more = place.wrapping_add_signed(offset) as i64;
+                Ok(Value { kind, name: self.text.value(format!("add i64 {start}, {more}")) })
+            }
+            VariablePlace::Register => Err("the address of a register".into()),
+        }
+    }
+
+    /// The address of a variable of the module; of shared ones the offset.
+    pub(super) fn symbol_address(&mut self, name: &str, offset: i64) -> Lowered<String> {
+        if let Some(place) = self.plan.shared.get(name) {
+            return Ok(place.wrapping_add_signed(offset).to_string());
+        }
+        let number = self.symbol(name);
+        let place = self.text.value(format!("getelementptr i64, ptr %symbols, i32 {number}"));
+        let address = self.text.value(format!("load i64, ptr {place}, !invariant.load !0"));
+        Ok(self.text.value(format!("add i64 {address}, {offset}")))
+    }
+
+    /// Begins a segment before an instruction.
+    pub(super) fn begin_segment(&mut self, start: usize) {
+        self.segment = Segment { start, written: self.written.clone(), ..Segment::default() };
+    }
+
+    /// Begins another segment if an instruction can't be done twice together with what has been done.
+    pub(super) fn split_segment(&mut self, index: usize) {
+        let instruction = &self.body.instructions[index];
+        let (loads, stores) = self.effects(instruction);
+        let segment = &self.segment;
+        if loads && segment.stores || stores && segment.loads {
+            self.close_segment();
+            self.begin_segment(index);
+        }
+        self.segment.loads |= loads;
+        self.segment.stores |= stores;
+    }
+
+    /// Goes to the segment's stop unless a condition (an `i1`) holds.
+    pub(super) fn assume(&mut self, holds: &str) {
+        if holds == "true" {
+            return;
+        }
+        let stop = match &self.segment.label {
+            Some(label) => label.clone(),
+            None => {
+                let label = self.text.label();
+                self.segment.label = Some(label.clone());
+                label
+            }
+        };
+        let next = self.text.label();
+        self.text.line(format!("br i1 {holds}, label %{next}, label %{stop}, !prof !1"));
+        self.text.begin(&next);
+    }
+
+    /// Ends a segment in the middle of a block.
+    fn close_segment(&mut self) {
+        if self.segment.label.is_some() {
+            let next = self.text.label();
+            self.text.line(format!("br label %{next}"));
+            self.finish_segment();
+            self.text.begin(&next);
+        }
+    }
+
+    /// Writes the segment's stop, if anything leads there. What was written last must have been the end of a block.
+    pub(super) fn finish_segment(&mut self) {
+        let segment = std::mem::take(&mut self.segment);
+        let Some(label) = segment.label else { return };
+        self.text.begin(&label);
+        let written = std::mem::replace(&mut self.written, segment.written);
+        self.write_stop(segment.start);
+        self.written = written;
+    }
+
+    /// Stores what the interpreter needs to go on before an instruction, and returns.
+    pub(super) fn write_stop(&mut self, instruction: usize) {
+        let mut live = self.graph.live_before(self.body, self.block, instruction);
+        // Lanes that wait elsewhere have registers that these may not need any more.
+        for block in self.here().frontiers[self.block].iter() {
+            live.add_all(&self.graph.live_in[block]);
+        }
+        for register in live.iter().map(|register| register as RegisterId) {
+            if super::register_bits(self.body.register_type(register)) != 0 {
+                self.store_out(register);
+            }
+        }
+        let spread = self.spread(self.world, &live);
+        self.stops.push(interpreter::compiled::Stop { spread });
+        let number = self.stops.len() - 1;
+        let warp = self.text.value("load i32, ptr %warp");
+        for (offset, value) in [
+            (std::mem::offset_of!(Frame, region), self.region.to_string()),
+            (std::mem::offset_of!(Frame, warp), warp),
+            (std::mem::offset_of!(Frame, stop), number.to_string()),
+        ] {
+            self.store_field(offset, &value);
+        }
+        self.write_fragments(instruction);
+        let seen = self.text.value("load i64, ptr %seen");
+        let place = self.field(std::mem::offset_of!(Frame, seen));
+        self.text.line(format!("store i64 {seen}, ptr {place}"));
+        self.text.line("ret i32 2");
+    }
+
+    /// The lanes that are at a stop, and those that wait elsewhere.
+    fn write_fragments(&mut self, instruction: usize) {
+        self.instructions.push(instruction as u32);
+        let mut fragments = vec![(instruction, self.mask.clone().unwrap_or("-1".into()))];
+        if self.world == World::Second {
+            let waiting: Vec<usize> = self.here().frontiers[self.block].iter().collect();
+            for block in waiting {
+                let mask = self.take_pending(block);
+                let first = self.graph.blocks[block].instructions.start;
+                self.instructions.push(first as u32);
+                fragments.push((first, mask));
+            }
+        }
+        let start = std::mem::offset_of!(Frame, fragment);
+        for (place, (instruction, mask)) in fragments.iter().enumerate() {
+            self.store_field(start + 8 * place, &instruction.to_string());
+            self.store_field(start + 8 * place + 4, mask);
+        }
+        self.store_field(std::mem::offset_of!(Frame, fragments), &fragments.len().to_string());
+    }
+
+    /// The address of a field of the frame.
+    pub(super) fn field(&mut self, offset: usize) -> String {
+        self.text.value(format!("getelementptr i8, ptr %frame, i64 {offset}"))
+    }
+
+    fn store_field(&mut self, offset: usize, value: &str) {
+        let place = self.field(offset);
+        self.text.line(format!("store i32 {value}, ptr {place}"));
+    }
+
+    /// Stores a register where the interpreter, or the next region, finds it.
+    pub(super) fn store_out(&mut self, register: RegisterId) {
+        let value = self.register(register);
+        let ty = self.type_of(register, value.kind);
+        let bits = self.bits(register);
+        if value.kind != Kind::Varying {
+            let next = self.words.len() as u32;
+            let word = *self.words.entry(register).or_insert(next);
+            let whole = if bits == 64 {
+                value.name
+            } else {
+                self.text.value(format!("zext {ty} {} to i64", value.name))
+            };
+            let place =
+                self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
+            return self.text.line(format!("store i64 {whole}, ptr {place}"));
+        }
+        let offset = self.plan.registers[register as usize];
+        let place = self.text.value(format!("getelementptr i8, ptr {}, i32 {offset}", self.file_pointer()));
+        // The interpreter has 16-bit values in words.
+        let (ty, name) = if bits == 16 {
+            let value = self.in_width(value, 16, 32);
+            (integer(32, true), value.name)
+        } else {
+            (ty, value.name)
+        };
+        self.text.line(format!("store {ty} {name}, ptr {place}, align 4"));
+    }
+
+    /// Loads a register that a region finds in memory.
+    pub(super) fn load_in(&mut self, register: RegisterId) {
+        let kind = self.first.facts.kinds[register as usize];
+        let bits = self.bits(register);
+        let ty = self.type_of(register, kind);
+        let name = if kind != Kind::Varying {
+            let next = self.words.len() as u32;
+            let word = *self.words.entry(register).or_insert(next);
+            let place =
+                self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
+            let whole = self.text.value(format!("load i64, ptr {place}"));
+            if bits == 64 { whole } else { self.text.value(format!("trunc i64 {whole} to {ty}")) }
+        } else {
+            let offset = self.plan.registers[register as usize];
+            let place =
+                self.text.value(format!("getelementptr i8, ptr {}, i32 {offset}", self.file_pointer()));
+            if bits == 16 {
+                let word = self.text.value(format!("load {}, ptr {place}, align 4", integer(32, true)));
+                self.text.value(format!("trunc {} {word} to {ty}", integer(32, true)))
+            } else {
+                self.text.value(format!("load {ty}, ptr {place}, align 4"))
+            }
+        };
+        let variable = self.variable(World::First, register);
+        self.text.line(format!("store {ty} {name}, ptr {variable}"));
+    }
+
+    fn words_pointer(&self) -> String {
+        format!("%words{}", self.region)
+    }
+
+    fn file_pointer(&self) -> String {
+        format!("%file{}", self.region)
+    }
+
+    /// Whether an instruction reads memory that may change, and whether it writes memory.
+    fn effects(&self, instruction: &ptx::Instruction) -> (bool, bool) {
+        use ptx::Op::*;
+        let mnemonic = self.body.mnemonic(instruction);
+        match mnemonic.op {
+            Ld | Ldu => (!self.is_constant_load(instruction), false),
+            St | Red => (false, true),
+            Atom => (true, true),
+            _ => (false, false),
+        }
+    }
+
+    /// Puts what a block has written, and others need, into variables.
+    pub(super) fn write_back(&mut self) {
+        let live = self.graph.live_out(self.body, self.block);
+        let mut written: Vec<(RegisterId, Value)> =
+            self.written.iter().map(|(register, value)| (*register, value.clone())).collect();
+        written.sort_by_key(|(register, _)| *register);
+        for (register, value) in written.into_iter().filter(|(register, _)| live.has(*register as usize)) {
+            let ty = self.type_of(register, value.kind);
+            let variable = self.variable(self.world, register);
+            self.text.line(format!("store {ty} {}, ptr {variable}", value.name));
+        }
+    }
+
+    /// All registers that variables are needed for.
+    pub(super) fn all_registers(&self) -> Vec<RegisterId> {
+        let mut used: Vec<RegisterId> = self
+            .body
+            .instructions
+            .iter()
+            .flat_map(|instruction| {
+                let (reads, writes) = roles(self.body, instruction);
+                reads.into_iter().chain(writes).chain(instruction.guard.map(|(register, _)| register))
+            })
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        used.retain(|register| super::register_bits(self.body.register_type(*register)) != 0);
+        used
+    }
+}
+
+/// A type of so many bits that says no more than that.
+fn bits_type(bits: u32) -> ptx::Type {
+    match bits {
+        16 => ptx::Type::B16,
+        32 => ptx::Type::B32,
+        _ => ptx::Type::B64,
+    }
+}

@@ -1,0 +1,130 @@
+//! `f32`, `f64` and `f16` arithmetic: exact IEEE results, as the interpreter's.
+
+use ptx::{Mnemonic, Modifier, Op, Operand, Type};
+
+use super::{Lowered, Lowering};
+use crate::kind::Kind;
+use crate::text::{constant, float, integer};
+
+impl Lowering<'_> {
+    pub(super) fn float_arithmetic(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        use Modifier::*;
+        let ty = mnemonic.ty().ok_or("an instruction without a type")?;
+        if mnemonic.types.len() > 1 || !matches!(ty, Type::F32 | Type::F64 | Type::F16) {
+            return Err("arithmetic on this type".into());
+        }
+        if mnemonic.modifiers.first_of(&[Rz, Rm, Rp, NaN, XorSign, AbsModifier, Relu, Oob]).is_some() {
+            return Err("rounding, or a choice, of this kind".into());
+        }
+        let approximate = matches!(mnemonic.op, Op::Rcp | Op::Rsqrt) && mnemonic.has(Approx);
+        if mnemonic.has(Ftz) && (ty == Type::F16 || ty == Type::F64 && approximate) {
+            return Err("flushing of this type".into());
+        }
+        if ty == Type::F16 && !matches!(mnemonic.op, Op::Add | Op::Sub | Op::Mul | Op::Neg | Op::Abs) {
+            return Err("not in code for f16".into());
+        }
+        let bits = 8 * ty.size();
+        let wide = self.facts().value(mnemonic, operands).kind == Kind::Varying;
+        let (from, to) = (integer(bits, wide), float(bits, wide));
+        // What is not computed by the processor's own arithmetic it does not flush.
+        let selects = matches!(
+            mnemonic.op,
+            Op::Min | Op::Max | Op::Abs | Op::Neg | Op::Sin | Op::Cos | Op::Lg2 | Op::Ex2 | Op::Tanh
+        );
+        let flushes = mnemonic.has(Ftz) && ty == Type::F32 && (!self.plan.flushes || selects);
+        let mut sources = Vec::new();
+        for operand in &operands[1..] {
+            let source = self.source(operand, bits, wide)?;
+            let source = if flushes { self.flushed(&source, wide) } else { source };
+            sources.push(self.text.value(format!("bitcast {from} {source} to {to}")));
+        }
+        let result = self.computed(mnemonic, &sources, bits, wide)?;
+        let result = if mnemonic.has(Sat) { self.saturated(&result, bits, wide) } else { result };
+        let name = self.text.value(format!("bitcast {to} {result} to {from}"));
+        let name = if flushes { self.flushed(&name, wide) } else { name };
+        self.assign(&operands[0], if wide { Kind::Varying } else { Kind::Uniform }, name, bits)
+    }
+
+    fn computed(
+        &mut self,
+        mnemonic: &Mnemonic,
+        sources: &[String],
+        bits: u32,
+        wide: bool,
+    ) -> Lowered<String> {
+        use Op::*;
+        let ty = float(bits, wide);
+        let one = if wide { format!("splat ({} 1.0)", float(bits, false)) } else { "1.0".into() };
+        let pair = |how: &str| format!("{how} {ty} {}, {}", sources[0], sources[1]);
+        Ok(match mnemonic.op {
+            Add => self.text.value(pair("fadd")),
+            Sub => self.text.value(pair("fsub")),
+            Mul => self.text.value(pair("fmul")),
+            Div => self.text.value(pair("fdiv")),
+            Fma | Mad => self.text.intrinsic("fma", &ty, sources),
+            Neg => self.text.value(format!("fneg {ty} {}", sources[0])),
+            Abs => self.text.intrinsic("fabs", &ty, sources),
+            Sqrt => self.text.intrinsic("sqrt", &ty, sources),
+            Copysign => self.text.intrinsic("copysign", &ty, &[sources[1].clone(), sources[0].clone()]),
+            Rcp => self.text.value(format!("fdiv {ty} {one}, {}", sources[0])),
+            Rsqrt => {
+                let root = self.text.intrinsic("sqrt", &ty, sources);
+                self.text.value(format!("fdiv {ty} {one}, {root}"))
+            }
+            Min | Max if sources.len() == 2 => self.float_extreme(mnemonic.op, sources, bits, wide),
+            Sin | Cos | Lg2 | Ex2 | Tanh if bits == 32 => self.function_of(mnemonic.op, &sources[0], wide),
+            _ => return Err("not in code".into()),
+        })
+    }
+
+    /// A number beats NaN, and -0 is less than +0.
+    fn float_extreme(&mut self, op: Op, sources: &[String], bits: u32, wide: bool) -> String {
+        let (ty, word, bit) = (float(bits, wide), integer(bits, wide), integer(1, wide));
+        let (x, y) = (&sources[0], &sources[1]);
+        let (test, sign) = if op == Op::Min { ("olt", "or") } else { ("ogt", "and") };
+        let beats = self.text.value(format!("fcmp {test} {ty} {x}, {y}"));
+        let chosen = self.text.value(format!("select {bit} {beats}, {ty} {x}, {ty} {y}"));
+        let same = self.text.value(format!("fcmp oeq {ty} {x}, {y}"));
+        let [a, b] = [x, y].map(|name| self.text.value(format!("bitcast {ty} {name} to {word}")));
+        let both = self.text.value(format!("{sign} {word} {a}, {b}"));
+        let both = self.text.value(format!("bitcast {word} {both} to {ty}"));
+        let chosen = self.text.value(format!("select {bit} {same}, {ty} {both}, {ty} {chosen}"));
+        let nan = self.text.value(format!("fcmp uno {ty} {y}, {y}"));
+        self.text.value(format!("select {bit} {nan}, {ty} {x}, {ty} {chosen}"))
+    }
+
+    /// `.sat`: clamped to [0, 1]; NaN becomes 0.
+    pub(super) fn saturated(&mut self, value: &str, bits: u32, wide: bool) -> String {
+        let (ty, bit) = (float(bits, wide), integer(1, wide));
+        let one = if wide { format!("splat ({} 1.0)", float(bits, false)) } else { "1.0".into() };
+        let zero = if wide { "zeroinitializer" } else { "0.0" };
+        let below = self.text.value(format!("fcmp olt {ty} {value}, {one}"));
+        let bounded = self.text.value(format!("select {bit} {below}, {ty} {value}, {ty} {one}"));
+        let above = self.text.value(format!("fcmp ogt {ty} {value}, {zero}"));
+        self.text.value(format!("select {bit} {above}, {ty} {bounded}, {ty} {zero}"))
+    }
+
+    /// Of a subnormal `f32`, only the sign.
+    pub(super) fn flushed(&mut self, name: &str, wide: bool) -> String {
+        let ty = integer(32, wide);
+        let exponent = self.text.value(format!("and {ty} {name}, {}", constant(32, wide, 0x7f80_0000)));
+        let zero = self.text.value(format!("icmp eq {ty} {exponent}, {}", constant(32, wide, 0)));
+        let sign = self.text.value(format!("and {ty} {name}, {}", constant(32, wide, 0x8000_0000)));
+        self.text.value(format!("select {} {zero}, {ty} {sign}, {ty} {name}", integer(1, wide)))
+    }
+
+    /// A function that has no instruction: called for all lanes through memory (see `runtime`).
+    fn function_of(&mut self, op: Op, source: &str, wide: bool) -> String {
+        let name = match op {
+            Op::Sin => "vgpu_sin",
+            Op::Cos => "vgpu_cos",
+            Op::Lg2 => "vgpu_lg2",
+            Op::Ex2 => "vgpu_ex2",
+            _ => "vgpu_tanh",
+        };
+        let (ty, count) = (float(32, wide), if wide { "32" } else { "1" });
+        self.text.line(format!("store {ty} {source}, ptr %buffer, align 32"));
+        self.text.perform(name, &[("ptr", "%buffer"), ("i32", count)]);
+        self.text.value(format!("load {ty}, ptr %buffer, align 32"))
+    }
+}

@@ -1,0 +1,282 @@
+//! `mov`, selection, comparison, and logic on predicates.
+
+use ptx::{Mnemonic, Modifier, Op, Operand, Type};
+
+use super::{Lowered, Lowering, Value};
+use crate::kind::{Kind, LANES};
+use crate::text::{constant, float, integer};
+
+impl Lowering<'_> {
+    pub(super) fn mov(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        let ty = mnemonic.ty().ok_or("a move without a type")?;
+        match (&operands[0], &operands[1]) {
+            (Operand::Vector(parts), source) => self.unpack(parts, source, ty),
+            (target, Operand::Vector(parts)) => self.pack(target, parts, ty),
+            (target, source) if ty == Type::Pred => {
+                let value = self.predicate(source)?;
+                self.assign_predicate(target, value)
+            }
+            (target, source) => {
+                let bits = 8 * ty.size();
+                if bits > 64 {
+                    return Err("a move of this type".into());
+                }
+                let value = self.operand(source, bits)?;
+                self.assign(target, value.kind, value.name, bits)
+            }
+        }
+    }
+
+    /// `mov.b64 d, {a, b}`: the first part lowest.
+    fn pack(&mut self, target: &Operand, parts: &[Operand], ty: Type) -> Lowered<()> {
+        let whole = 8 * ty.size();
+        if whole > 64 || whole / (parts.len() as u32) < 16 {
+            return Err("a move of this type".into());
+        }
+        let bits = whole / parts.len() as u32;
+        let mut values = Vec::new();
+        for part in parts {
+            values.push(self.operand(part, bits)?);
+        }
+        let wide = values.iter().any(|value| value.kind != Kind::Uniform);
+        let (from, to) = (integer(bits, wide), integer(whole, wide));
+        let mut result = constant(whole, wide, 0);
+        for (index, value) in values.iter().enumerate() {
+            let part = self.shaped(value, bits, wide);
+            let part = self.text.value(format!("zext {from} {part} to {to}"));
+            let shift = constant(whole, wide, u64::from(bits) * index as u64);
+            let part = self.text.value(format!("shl {to} {part}, {shift}"));
+            result = self.text.value(format!("or {to} {result}, {part}"));
+        }
+        self.assign(target, if wide { Kind::Varying } else { Kind::Uniform }, result, whole)
+    }
+
+    /// `mov.b64 {a, b}, d`.
+    fn unpack(&mut self, parts: &[Operand], source: &Operand, ty: Type) -> Lowered<()> {
+        let whole = 8 * ty.size();
+        if whole > 64 || whole / (parts.len() as u32) < 16 {
+            return Err("a move of this type".into());
+        }
+        let bits = whole / parts.len() as u32;
+        let value = self.operand(source, whole)?;
+        let wide = value.kind != Kind::Uniform;
+        let name = self.shaped(&value, whole, wide);
+        let (from, to) = (integer(whole, wide), integer(bits, wide));
+        for (index, part) in parts.iter().enumerate() {
+            let shift = constant(whole, wide, u64::from(bits) * index as u64);
+            let cut = self.text.value(format!("lshr {from} {name}, {shift}"));
+            let cut = self.text.value(format!("trunc {from} {cut} to {to}"));
+            self.assign(part, if wide { Kind::Varying } else { Kind::Uniform }, cut, bits)?;
+        }
+        Ok(())
+    }
+
+    /// Between generic addresses and offsets into shared memory; other spaces have real addresses.
+    pub(super) fn cvta(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        let bits = 8 * mnemonic.ty().map_or(8, Type::size);
+        if bits != 64 {
+            return Err("an address of 32 bits".into());
+        }
+        let value = self.operand(&operands[1], 64)?;
+        let shared = [Modifier::Shared, Modifier::SharedCta, Modifier::SharedCluster];
+        if !shared.iter().any(|modifier| mnemonic.has(*modifier)) {
+            return self.assign(&operands[0], value.kind, value.name, 64);
+        }
+        let how = if mnemonic.has(Modifier::To) { "sub" } else { "add" };
+        let wide = value.kind == Kind::Varying;
+        let start = if wide { self.splat("%shared", 64) } else { "%shared".into() };
+        let name = self.text.value(format!("{how} {} {}, {start}", integer(64, wide), value.name));
+        self.assign(&operands[0], value.kind, name, 64)
+    }
+
+    /// Whether any of some operands differs between lanes in another way than by a pattern that its instruction keeps.
+    pub(super) fn is_wide(&self, operands: &[Operand]) -> bool {
+        operands.iter().any(|operand| self.facts().operand(operand).kind != Kind::Uniform)
+    }
+
+    pub(super) fn selp(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        let bits = 8 * mnemonic.ty().ok_or("a selection without a type")?.size();
+        let condition = self.predicate(&operands[3])?;
+        let (first, second) = (self.operand(&operands[1], bits)?, self.operand(&operands[2], bits)?);
+        if condition.kind == Kind::Uniform && first.kind == second.kind {
+            let ty = integer(bits, first.kind == Kind::Varying);
+            let name = self
+                .text
+                .value(format!("select i1 {}, {ty} {}, {ty} {}", condition.name, first.name, second.name));
+            return self.assign(&operands[0], first.kind, name, bits);
+        }
+        let word = self.word_of(&condition);
+        let chosen = self.vector_of(&word);
+        let ty = integer(bits, true);
+        let (first, second) = (self.shaped(&first, bits, true), self.shaped(&second, bits, true));
+        let name = self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {first}, {ty} {second}"));
+        self.assign(&operands[0], Kind::Varying, name, bits)
+    }
+
+    /// `slct d, a, b, c`: `a` where `c` is not negative.
+    pub(super) fn slct(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        let bits = 8 * mnemonic.types[0].size();
+        let wide = self.is_wide(&operands[1..]);
+        let (first, second) =
+            (self.source(&operands[1], bits, wide)?, self.source(&operands[2], bits, wide)?);
+        let chooser = self.source(&operands[3], 32, wide)?;
+        let test = if mnemonic.ty() == Some(Type::F32) {
+            if mnemonic.has(Modifier::Ftz) {
+                return Err("a selection that flushes".into());
+            }
+            let ty = float(32, wide);
+            let number = self.text.value(format!("bitcast {} {chooser} to {ty}", integer(32, wide)));
+            self.text.value(format!("fcmp oge {ty} {number}, zeroinitializer"))
+        } else {
+            self.text.value(format!("icmp sge {} {chooser}, {}", integer(32, wide), constant(32, wide, 0)))
+        };
+        let (ty, bit) = (integer(bits, wide), integer(1, wide));
+        let name = self.text.value(format!("select {bit} {test}, {ty} {first}, {ty} {second}"));
+        self.assign(&operands[0], if wide { Kind::Varying } else { Kind::Uniform }, name, bits)
+    }
+
+    /// A comparison: an `i1`, or a vector of them.
+    fn compared(&mut self, mnemonic: &Mnemonic, operands: &[Operand], wide: bool) -> Lowered<String> {
+        use Modifier::*;
+        let ty = mnemonic.ty().ok_or("a comparison without a type")?;
+        let tests = [Eq, Ne, Lt, Le, Gt, Ge, Lo, Ls, Hi, Hs, Equ, Neu, Ltu, Leu, Gtu, Geu, Num, Nan];
+        let test = mnemonic.modifiers.first_of(&tests).ok_or("a comparison without a test")?;
+        let bits = 8 * ty.size();
+        let (x, y) = (self.source(&operands[0], bits, wide)?, self.source(&operands[1], bits, wide)?);
+        if ty.is_float() {
+            if !matches!(ty, Type::F32 | Type::F64 | Type::F16) || ty == Type::F16 && mnemonic.has(Ftz) {
+                return Err("a comparison of this type".into());
+            }
+            let flush = mnemonic.has(Ftz) && !self.plan.flushes && ty == Type::F32;
+            let (x, y) = if flush { (self.flushed(&x, wide), self.flushed(&y, wide)) } else { (x, y) };
+            let (from, to) = (integer(bits, wide), float(bits, wide));
+            let x = self.text.value(format!("bitcast {from} {x} to {to}"));
+            let y = self.text.value(format!("bitcast {from} {y} to {to}"));
+            let how = match test {
+                Eq => "oeq",
+                Ne => "one",
+                Lt => "olt",
+                Le => "ole",
+                Gt => "ogt",
+                Ge => "oge",
+                Equ => "ueq",
+                Neu => "une",
+                Ltu => "ult",
+                Leu => "ule",
+                Gtu => "ugt",
+                Geu => "uge",
+                Num => "ord",
+                Nan => "uno",
+                _ => return Err("a comparison of numbers as if they were unsigned".into()),
+            };
+            return Ok(self.text.value(format!("fcmp {how} {to} {x}, {y}")));
+        }
+        let signed = ty.is_signed();
+        let how = match (test, signed) {
+            (Eq, _) => "eq",
+            (Ne, _) => "ne",
+            (Lt, true) => "slt",
+            (Le, true) => "sle",
+            (Gt, true) => "sgt",
+            (Ge, true) => "sge",
+            (Lt | Lo, _) => "ult",
+            (Le | Ls, _) => "ule",
+            (Gt | Hi, _) => "ugt",
+            (Ge | Hs, _) => "uge",
+            _ => return Err("a test of integers that is one of floats".into()),
+        };
+        Ok(self.text.value(format!("icmp {how} {} {x}, {y}", integer(bits, wide))))
+    }
+
+    /// A vector of bits, or a bit, as a predicate's value.
+    fn as_predicate(&mut self, bit: String, wide: bool) -> Value {
+        if wide {
+            let name = self.text.value(format!("bitcast <{LANES} x i1> {bit} to i32"));
+            Value { kind: Kind::Varying, name }
+        } else {
+            Value { kind: Kind::Uniform, name: bit }
+        }
+    }
+
+    /// Combines two predicates.
+    fn combined(&mut self, how: &str, first: &Value, second: &Value) -> Value {
+        if first.kind != Kind::Varying && second.kind != Kind::Varying {
+            let name = self.text.value(format!("{how} i1 {}, {}", first.name, second.name));
+            return Value { kind: Kind::Uniform, name };
+        }
+        let (first, second) = (self.word_of(first), self.word_of(second));
+        Value { kind: Kind::Varying, name: self.text.value(format!("{how} i32 {first}, {second}")) }
+    }
+
+    fn complement(&mut self, value: &Value) -> Value {
+        let all = Value { kind: Kind::Uniform, name: "true".into() };
+        self.combined("xor", value, &all)
+    }
+
+    /// `setp.lt.and.s32 p|q, a, b, c`.
+    pub(super) fn setp(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        let wide = self.is_wide(&operands[1..3]);
+        let bit = self.compared(mnemonic, &operands[1..3], wide)?;
+        let held = self.as_predicate(bit, wide);
+        let boolean = mnemonic.modifiers.first_of(&[Modifier::And, Modifier::Or, Modifier::Xor]);
+        let how = match boolean {
+            Some(Modifier::And) => "and",
+            Some(Modifier::Or) => "or",
+            Some(_) => "xor",
+            None => "",
+        };
+        let (first, second) = match &operands[0] {
+            Operand::Pair(first, second) => (*first, *second),
+            Operand::Register(register) => (Some(*register), None),
+            _ => (None, None),
+        };
+        let other = if second.is_some() { Some(self.complement(&held)) } else { None };
+        for (target, value) in [(first, Some(held)), (second, other)] {
+            let (Some(target), Some(mut value)) = (target, value) else { continue };
+            if boolean.is_some() {
+                let more = self.predicate(operands.get(3).ok_or("a comparison without its predicate")?)?;
+                value = self.combined(how, &value, &more);
+            }
+            self.assign_predicate(&Operand::Register(target), value)?;
+        }
+        Ok(())
+    }
+
+    /// `set.lt.u32.f32 d, a, b`: all ones, or 1.0.
+    pub(super) fn set(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        let boolean = mnemonic.modifiers.first_of(&[Modifier::And, Modifier::Or, Modifier::Xor]);
+        let yes = match mnemonic.types[0] {
+            Type::U32 | Type::S32 => u64::from(u32::MAX),
+            Type::F32 => u64::from(1f32.to_bits()),
+            _ => return Err("a comparison with a result of this type".into()),
+        };
+        if boolean.is_some() {
+            return Err("a comparison that is combined".into());
+        }
+        let wide = self.is_wide(&operands[1..3]);
+        let bit = self.compared(mnemonic, &operands[1..3], wide)?;
+        let ty = integer(32, wide);
+        let (yes, no) = (constant(32, wide, yes), constant(32, wide, 0));
+        let name = self.text.value(format!("select {} {bit}, {ty} {yes}, {ty} {no}", integer(1, wide)));
+        self.assign(&operands[0], if wide { Kind::Varying } else { Kind::Uniform }, name, 32)
+    }
+
+    /// Logic on predicates.
+    pub(super) fn logic(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        let first = self.predicate(&operands[1])?;
+        let value = match mnemonic.op {
+            Op::Not => self.complement(&first),
+            Op::And | Op::Or | Op::Xor => {
+                let second = self.predicate(&operands[2])?;
+                let how = match mnemonic.op {
+                    Op::And => "and",
+                    Op::Or => "or",
+                    _ => "xor",
+                };
+                self.combined(how, &first, &second)
+            }
+            _ => return Err("logic of this kind".into()),
+        };
+        self.assign_predicate(&operands[0], value)
+    }
+}
