@@ -290,12 +290,17 @@ impl Lowering<'_> {
             _ => (None, None),
         };
         let other = if second.is_some() { Some(self.complement(&held)) } else { None };
+        let mut results = Vec::new();
         for (target, value) in [(first, Some(held)), (second, other)] {
             let (Some(target), Some(mut value)) = (target, value) else { continue };
             if boolean.is_some() {
                 let more = self.predicate(operands.get(3).ok_or("a comparison without its predicate")?)?;
                 value = self.combined(how, &value, &more);
             }
+            results.push((target, value));
+        }
+        // Both are made before either is written: the predicate that they are combined with may be a destination.
+        for (target, value) in results {
             self.assign_predicate(&Operand::Register(target), value)?;
         }
         Ok(())
