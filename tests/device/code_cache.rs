@@ -55,6 +55,34 @@ fn the_next_run_uses_it() {
 }
 
 #[test]
+fn what_was_compiled_ahead_is_used() {
+    let _alone = alone();
+    let cache = tempfile::tempdir().unwrap();
+    let program = workshop::target("device").expect("a C compiler");
+    // The program has its PTX as text: a file of it is what `warm` takes.
+    let bytes = fs::read(program).unwrap();
+    let start = bytes.windows(12).position(|word| word == b".version 6.0").expect("PTX");
+    let length = bytes[start..].iter().position(|byte| *byte == 0).unwrap();
+    let text = cache.path().join("kernels.ptx");
+    fs::write(&text, &bytes[start..start + length]).unwrap();
+
+    let mut warm = Command::new(vgpu_run());
+    warm.args(["warm", "--kernel", "triple", "--block", "256"]).arg(&text);
+    warm.env("VGPU_RUN_LIBEXEC", vgpu_run().parent().unwrap());
+    let output = warm.env("XDG_CACHE_HOME", cache.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.ends_with("1 compiled, 0 left to the interpreter\n"),
+        "{output:?}"
+    );
+
+    let list = ask(cache.path(), "list");
+    age(&cache.path().join("vgpu-run/code/objects"));
+    assert_eq!(compiled(launch("device").arguments(["computed"]), cache.path()).trim(), "ok");
+    assert_eq!(ask(cache.path(), "list"), list, "it was used, and no other was made");
+}
+
+#[test]
 fn another_users_program_leaves_nothing_in_it() {
     if !can_be_nobody() {
         return;

@@ -84,9 +84,7 @@ impl Tiered {
 
     fn compile(&self, block: [u32; 3]) -> Option<Arc<Compiled>> {
         let made = jit::lower(&self.image, &self.name, block).ok()?;
-        let [x, y, z] = block;
-        let object =
-            cache::object(&made.ir, &llvm::Target::host(), &format!("{} {x}x{y}x{z}", self.name)).ok()?;
+        let object = cache::object(&made.ir, &llvm::Target::host(), &cache::label(&self.name, block)).ok()?;
         made.load(&self.image, &object).ok().map(Arc::new)
     }
 }
