@@ -2,7 +2,7 @@
 import ctypes
 
 import numpy as np
-from cuda.core import Device, EventOptions, LaunchConfig, ObjectCode, Program, ProgramOptions, launch
+from cuda.core import Device, EventOptions, LaunchConfig, ObjectCode, Program, ProgramOptions, VirtualMemoryResource, VirtualMemoryResourceOptions, launch
 
 from cases import case, run
 
@@ -454,15 +454,30 @@ def waits_and_writes_of_words():
 
 
 @case
+def virtual_memory_grows_with_what_is_in_it():
+    resource = VirtualMemoryResource(device, config=VirtualMemoryResourceOptions())
+    source = """extern "C" __global__ void number(int *out, int from, int to) {
+        for (int i = from + threadIdx.x; i < to; i += blockDim.x) out[i] = i;
+    }"""
+    kernel, config = compiled(source).get_kernel("number"), LaunchConfig(grid=1, block=256)
+    buffer = resource.allocate(1 << 21)
+    launch(stream, config, kernel, buffer, np.int32(0), np.int32(1 << 19))
+    stream.sync()
+    # At a new place, with the old memory mapped anew and more beside it. cuda-core can do that once for each buffer.
+    buffer = resource.modify_allocation(buffer, 3 << 21)
+    launch(stream, config, kernel, buffer, np.int32(1 << 19), np.int32(3 << 19))
+    equal(to_host(buffer, np.zeros(3 << 19, np.int32)), np.arange(3 << 19))
+    buffer.close()
+
+
+@case
 def what_this_card_cannot_is_refused():
     refused = driver.CUresult.CUDA_ERROR_NOT_SUPPORTED
-    location = driver.CUmemAllocationProp()
-    assert driver.cuMemCreate(1 << 21, location, 0)[0] == refused
     graph = check(driver.cuGraphCreate(0))
     context = check(driver.cuCtxGetCurrent())
     assert driver.cuGraphConditionalHandleCreate(graph, context, 0, 0)[0] == refused
     attribute = driver.CUdevice_attribute
-    for name in ("VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED", "CLUSTER_LAUNCH", "TENSOR_MAP_ACCESS_SUPPORTED"):
+    for name in ("HANDLE_TYPE_FABRIC_SUPPORTED", "CLUSTER_LAUNCH", "TENSOR_MAP_ACCESS_SUPPORTED"):
         assert check(driver.cuDeviceGetAttribute(getattr(attribute, f"CU_DEVICE_ATTRIBUTE_{name}"), device.device_id)) == 0
 
 

@@ -42,6 +42,11 @@ fn forked_child_is_told_that_it_has_no_device_and_the_parent_goes_on() {
 }
 
 #[test]
+fn exit_handlers_still_have_the_context() {
+    run("exits", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
 fn limit_of_address_space_leaves_the_window_out_and_memory_usable() {
     run("narrow", &[]).assert_exit(0).assert_stdout("ok\n");
 }

@@ -375,6 +375,23 @@ static void cooperating(void) {
     say("ok");
 }
 
+// At exit, when a thread's own variables are gone already, the context is as it was.
+static address at_exit_memory;
+
+static void leave(void) {
+    OK(fill(at_exit_memory, 9, 1));
+    OK(synchronize());
+    OK(release(at_exit_memory));
+    say("ok");
+}
+
+static void exits(void) {
+    HOLDS(atexit(leave) == 0);
+    begin();
+    OK(allocate(&at_exit_memory, 4 << 20));
+    OK(start("empty", 0));
+}
+
 // What one of many threads sees of the device, in a context that all have in common.
 static void *look(void *identity) {
     enum { COUNT = 1 << 12 };
@@ -548,6 +565,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(part, "computed")) computed();
     else if (!strcmp(part, "cooperating")) cooperating();
     else if (!strcmp(part, "shared")) shared();
+    else if (!strcmp(part, "exits")) exits();
     else if (!strcmp(part, "timed")) timed();
     else return 2;
     return 0;

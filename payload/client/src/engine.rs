@@ -273,7 +273,7 @@ impl Engine {
         match mapping::map(grant, self.in_window(grant.address, grant.length), true) {
             Ok(mapped) => {
                 lock(&self.grants).insert(mapped.address, mapped);
-                self.follow(&mapped);
+                self.follow(mapped.map_sequence);
                 Ok(mapped)
             }
             Err(error) => {
@@ -290,9 +290,9 @@ impl Engine {
         connection.call(&control::Free { address }).map(drop)
     }
 
-    /// Commands from now on wait until the engine has mapped this too.
-    pub(crate) fn follow(&self, mapped: &Mapped) {
-        self.newest_grant.fetch_max(mapped.map_sequence, Ordering::AcqRel);
+    /// Commands from now on wait until the engine has mapped, or unmapped, this too.
+    pub(crate) fn follow(&self, map_sequence: u32) {
+        self.newest_grant.fetch_max(map_sequence, Ordering::AcqRel);
     }
 
     /// Whether the addresses are reserved for device memory: nothing else can be there.

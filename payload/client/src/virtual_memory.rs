@@ -54,13 +54,15 @@ impl Engine {
             let _ = connection.call(&control::UnmapPhysical { address });
             Status::OutOfMemory
         })?;
-        self.follow(&mapped);
+        self.follow(mapped.map_sequence);
         Ok(())
     }
 
     /// Undoes that. The caller has waited for the work that uses it.
     pub fn unmap_physical(&self, connection: &Connection, address: u64, length: u64) -> Result<(), Status> {
         mapping::unmap(address, length, true);
-        connection.call(&control::UnmapPhysical { address }).map(drop)
+        let unmapped = connection.call(&control::UnmapPhysical { address })?;
+        self.follow(unmapped.map_sequence);
+        Ok(())
     }
 }

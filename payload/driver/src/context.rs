@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -35,7 +36,30 @@ static CONTEXTS: Handles<Context> = Handles::new();
 static IDS: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
-    static STACK: RefCell<Vec<Arc<Context>>> = const { RefCell::new(Vec::new()) };
+    /// Without a destructor, so that it is there in exit handlers too, which run when thread-locals are gone (GCC's OpenMP
+    /// runtime asks for the current context in one).
+    static STACK: RefCell<ManuallyDrop<Vec<Arc<Context>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    static END: EndOfThread = const { EndOfThread };
+}
+
+/// Empties the stack of a thread that ends. The main thread's is needed until the process has ended.
+struct EndOfThread;
+
+impl Drop for EndOfThread {
+    fn drop(&mut self) {
+        // SAFETY: the calls take nothing and cannot fail. By number: older C libraries have no `gettid`.
+        let is_main = unsafe { libc::syscall(libc::SYS_gettid) == i64::from(libc::getpid()) };
+        if !is_main {
+            drop(STACK.with_borrow_mut(|stack| std::mem::take(&mut **stack)));
+        }
+    }
+}
+
+/// Changes this thread's stack.
+fn with_stack<T>(change: impl FnOnce(&mut Vec<Arc<Context>>) -> T) -> T {
+    // In an exit handler there is nobody any more to empty the stack later, nor need.
+    let _ = END.try_with(|_| ());
+    STACK.with_borrow_mut(|stack| change(stack))
 }
 
 impl Context {
@@ -101,7 +125,7 @@ pub fn by_handle(handle: usize) -> Cuda<Arc<Context>> {
 pub fn create(flags: u32, device: i32) -> Cuda<usize> {
     get()?.device(device)?;
     let context = Context::new(device, flags, false)?;
-    STACK.with_borrow_mut(|stack| stack.push(context.clone()));
+    with_stack(|stack| stack.push(context.clone()));
     Ok(context.handle())
 }
 
@@ -112,7 +136,7 @@ pub fn destroy(handle: usize) -> Cuda {
     if context.primary {
         return Err(CuResult::INVALID_CONTEXT);
     }
-    STACK.with_borrow_mut(|stack| {
+    with_stack(|stack| {
         if stack.last().is_some_and(|top| Arc::ptr_eq(top, &context)) {
             stack.pop();
         }
@@ -125,14 +149,14 @@ pub fn destroy(handle: usize) -> Cuda {
 pub fn push_current(handle: usize) -> Cuda {
     get()?;
     let context = CONTEXTS.get(handle).map_err(|_| CuResult::INVALID_CONTEXT)?;
-    STACK.with_borrow_mut(|stack| stack.push(context));
+    with_stack(|stack| stack.push(context));
     Ok(())
 }
 
 /// `cuCtxPopCurrent`
 pub fn pop_current() -> Cuda<usize> {
     get()?;
-    STACK.with_borrow_mut(Vec::pop).map(|context| context.handle()).ok_or(CuResult::INVALID_CONTEXT)
+    with_stack(Vec::pop).map(|context| context.handle()).ok_or(CuResult::INVALID_CONTEXT)
 }
 
 /// `cuCtxSetCurrent`
@@ -142,7 +166,7 @@ pub fn set_current(handle: usize) -> Cuda {
         0 => None,
         _ => Some(CONTEXTS.get(handle).map_err(|_| CuResult::INVALID_CONTEXT)?),
     };
-    STACK.with_borrow_mut(|stack| {
+    with_stack(|stack| {
         stack.pop();
         stack.extend(context);
     });

@@ -118,7 +118,7 @@ operations! {
     15 CreatePhysical -> Physical;
     16 ReleasePhysical -> Nothing;
     17 MapPhysical -> Allocation;
-    18 UnmapPhysical -> Nothing;
+    18 UnmapPhysical -> Unmapped;
     19 ExportPhysical -> ExportedPhysical;
     20 ImportPhysical -> Physical;
 }
@@ -439,6 +439,16 @@ pub struct MapPhysical {
 pub struct UnmapPhysical {
     /// As in [`MapPhysical`].
     pub address: u64,
+}
+
+/// Answer to [`UnmapPhysical`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Unmapped {
+    /// As [`Allocation::map_sequence`]: commands that carry it find the memory unmapped.
+    pub map_sequence: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Make a descriptor that stands for memory (`cuMemExportToShareableHandle`). It holds the memory until its last duplicate,

@@ -123,6 +123,10 @@ pub struct Unmap {
     pub address: u64,
     /// As in [`Map`].
     pub length: u64,
+    /// [`Area::mapped`](crate::shared::Area) becomes this when it is done.
+    pub sequence: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Something for the report: this, then UTF-8 text.

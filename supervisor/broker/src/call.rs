@@ -280,7 +280,7 @@ fn grant(broker: &mut Broker, caller: &dyn Caller, grant: Grant) -> Answer {
 fn free(broker: &mut Broker, process: u32, order: control::Free) -> Answer {
     let session = broker.sessions.get_mut(&process).ok_or(Status::NotFound)?;
     let grant = session.let_go(order.address).ok_or(Status::NotFound)?;
-    session.engine.unmap(order.address, grant.length);
+    session.engine.unmap(order.address, grant.length, session.map_sequence);
     session.space.give(order.address);
     broker.ledger.release(grant.device, process, grant.charged);
     if !grant.imported {

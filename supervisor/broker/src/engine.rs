@@ -64,9 +64,9 @@ impl Engine {
     }
 
     /// Takes a grant back.
-    pub fn unmap(&self, address: u64, length: u64) {
+    pub fn unmap(&self, address: u64, length: u64, sequence: u32) {
         // An engine that is gone has no mappings.
-        let _ = self.send(&Unmap { address, length }, &[]);
+        let _ = self.send(&Unmap { address, length, sequence, reserved: 0 }, &[]);
     }
 
     /// The shared area, for the client.

@@ -83,8 +83,9 @@ pub fn map(broker: &mut Broker, caller: &dyn Caller, order: control::MapPhysical
 pub fn unmap(broker: &mut Broker, process: u32, order: control::UnmapPhysical) -> Answer {
     let session = session(broker, process)?;
     let (length, _) = session.placed.remove(&order.address).ok_or(Status::NotFound)?;
-    session.engine.unmap(order.address, length);
-    Ok(Vec::new())
+    session.map_sequence += 1;
+    session.engine.unmap(order.address, length, session.map_sequence);
+    plain(&control::Unmapped { map_sequence: session.map_sequence, reserved: 0 })
 }
 
 pub fn export(broker: &mut Broker, caller: &dyn Caller, order: control::ExportPhysical) -> Answer {

@@ -98,8 +98,13 @@ impl Mapper {
                 return end(&format!("can't map {} bytes at {:#x}: {error}", order.length, order.address));
             }
         }
+        self.tell(order.sequence);
+    }
+
+    /// Commands that carry this number, or an earlier one, may run.
+    fn tell(&self, sequence: u32) {
         let word = &self.area.head().mapped.0;
-        word.store(order.sequence, Ordering::SeqCst);
+        word.store(sequence, Ordering::SeqCst);
         futex::wake_all(word);
     }
 
@@ -109,6 +114,7 @@ impl Mapper {
         // SAFETY: the range is a grant that `map` put there; the client has waited for the work that uses it. A client that
         // lies about that faults in its own engine.
         let _ = unsafe { munmap(address, order.length as usize) };
+        self.tell(order.sequence);
     }
 }
 
