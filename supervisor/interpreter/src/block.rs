@@ -79,6 +79,13 @@ pub(crate) struct Barriers {
 }
 
 impl Barriers {
+    /// Nobody has come to any.
+    fn clear(&mut self) {
+        for barrier in self.all.iter_mut().filter(|barrier| !barrier.lanes.is_empty()) {
+            *barrier = Arrivals::default();
+        }
+    }
+
     /// Tells which lanes of a warp have not ended.
     pub fn set_live(&mut self, warp: usize, lanes: u32) {
         self.live[warp] = lanes;
@@ -190,15 +197,14 @@ impl<'a> Room<'a> {
     }
 
     /// Puts all threads of a block at the kernel's start.
-    pub fn start(&mut self, index: [u32; 3]) {
+    /// `count`: blocks in a row, in x, that this room runs one after the other; one if there is no compiled code.
+    pub fn start(&mut self, index: [u32; 3], count: u32) {
         self.memory.index = index;
         let threads: u32 = self.memory.size.iter().product();
-        for barrier in self.barriers.all.iter_mut().filter(|barrier| !barrier.lanes.is_empty()) {
-            *barrier = Arrivals::default();
-        }
+        self.barriers.clear();
         if let Some((native, runs)) = &mut self.native {
             *runs = true;
-            native.start(index);
+            native.start(index, count);
         }
         if self.native.is_some() {
             // Warps are told what they need when the interpreter takes them over.
@@ -212,8 +218,11 @@ impl<'a> Room<'a> {
     }
 
     /// The block that is running.
-    pub fn index(&self) -> [u32; 3] {
-        self.memory.index
+    pub fn index(&self) -> &[u32; 3] {
+        match &self.native {
+            Some((native, true)) => native.index(),
+            _ => &self.memory.index,
+        }
     }
 
     /// Runs each warp until it waits, ends or has run for long.
@@ -222,11 +231,27 @@ impl<'a> Room<'a> {
         if !std::mem::replace(&mut self.is_prepared, true) {
             self.warps.iter_mut().for_each(|warp| warp.prepare(&kernel.functions[0].once));
         }
+        loop {
+            let progress = self.run_block(kernel, compiled)?;
+            let Some((native, runs @ false)) = &mut self.native else { return Ok(progress) };
+            if progress != Progress::Done || !native.next_block() {
+                return Ok(progress);
+            }
+            // The interpreter has ended a block of the row; code goes on with the next one.
+            *runs = true;
+            self.memory.index = *native.index();
+            self.barriers.clear();
+        }
+    }
+
+    fn run_block(&mut self, kernel: &Kernel, compiled: Option<&Compiled>) -> Result<Progress, Fault> {
         if let (Some(compiled), Some((native, runs @ true))) = (compiled, &mut self.native) {
-            *runs = false;
-            if let Ran::Done = native.run(compiled, &mut self.warps, &mut self.barriers) {
+            let ran = native.run(compiled, &mut self.warps, &mut self.barriers);
+            if let Ran::Done = ran {
                 return Ok(Progress::Done);
             }
+            *runs = false;
+            self.memory.index = *native.index();
             if let Some(number) = self.warps.iter().position(|warp| warp.fault.is_some()) {
                 let found = self.warps[number].fault.take();
                 return Err(found.map_or_else(|| self.deadlock(kernel), |it| self.locate(kernel, number, it)));

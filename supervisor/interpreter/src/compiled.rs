@@ -73,6 +73,10 @@ pub struct Frame {
     pub dynamic_shared: u32,
     /// The block's place in the grid.
     pub index: [u32; 4],
+    /// How many blocks, one after the other in x, are to be run behind it.
+    pub left: u32,
+    /// Unused.
+    pub reserved: u32,
     /// The grid.
     pub grid: [u32; 4],
     /// After a stop: which region, which warp, which stop.
@@ -215,6 +219,9 @@ impl Native {
             count: warps.len() as u32,
             dynamic_shared: memory.dynamic_shared,
             index: [0; 4],
+            left: 0,
+            reserved: 0,
+
             grid: [x, y, z, 0],
             region: 0,
             warp: 0,
@@ -225,14 +232,29 @@ impl Native {
         Native { frame, places, _words: words, _pending: pending, _scratch: scratch }
     }
 
-    /// Puts all warps at the kernel's start.
-    pub fn start(&mut self, index: [u32; 3]) {
+    /// Makes ready for `count` blocks in a row.
+    pub fn start(&mut self, index: [u32; 3], count: u32) {
         self.frame.index = [index[0], index[1], index[2], 0];
-        self.frame.seen = 0;
-        self.places.iter_mut().for_each(|place| place.next = 0);
+        (self.frame.left, self.frame.seen) = (count - 1, 0);
     }
 
-    /// Runs the block as far as compiled code can. A fault is left in its warp.
+    /// The block that is running.
+    pub fn index(&self) -> &[u32; 3] {
+        self.frame.index.first_chunk().expect("four is more than three")
+    }
+
+    /// Goes on to the next block of the row, if there is one.
+    pub fn next_block(&mut self) -> bool {
+        if self.frame.left == 0 {
+            return false;
+        }
+        self.frame.left -= 1;
+        self.frame.index[0] += 1;
+        self.frame.seen = 0;
+        true
+    }
+
+    /// Runs the row as far as compiled code can. A fault is left in its warp.
     pub fn run(&mut self, compiled: &Compiled, warps: &mut [Warp], barriers: &mut Barriers) -> Ran {
         let (mut region, mut first) = (0, 0);
         loop {
@@ -303,7 +325,9 @@ impl Native {
     fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: usize, region: u32) {
         for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| *number != except) {
             let place = &self.places[number];
-            let next = if number > except && place.next != ENDED { region } else { place.next };
+            // What a warp came to in another block says nothing before it has run in this one.
+            let ended = place.next == ENDED && region != 0;
+            let next = if number > except && !ended { region } else { place.next };
             if next == ENDED {
                 warp.resume(0);
                 continue;

@@ -6,6 +6,7 @@
 //! that all blocks are there, and otherwise when a block has run for long.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -25,14 +26,14 @@ pub struct Current<'a> {
 }
 
 thread_local! {
-    static CURRENT: Cell<Option<(*const Kernel, [u32; 3])>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<(*const Kernel, *const [u32; 3])>> = const { Cell::new(None) };
 }
 
 /// Tells what this thread is running. Only reads a thread-local word: fit for a signal handler.
 pub fn with_current(tell: impl FnOnce(Option<Current>)) {
     let current = CURRENT.try_with(Cell::get).ok().flatten();
-    // SAFETY: set while the kernel is borrowed by `run`, and cleared before that ends.
-    tell(current.map(|(kernel, block)| Current { kernel: unsafe { &(*kernel).name }, block }));
+    // SAFETY: set while the kernel is borrowed by `run` and the block's room is alive, and cleared before that ends.
+    tell(current.map(|(kernel, block)| unsafe { Current { kernel: &(*kernel).name, block: *block } }));
 }
 
 struct Job {
@@ -111,6 +112,7 @@ impl Pool {
                 bytes: size_of_val(&workspace) as u64,
             },
             blocks: launch.grid.iter().map(|size| *size as usize).product(),
+            chunk: self.chunk(compiled, launch),
             next: AtomicUsize::new(0),
             fault: Mutex::new(None),
         };
@@ -126,6 +128,16 @@ impl Pool {
             Some(fault) => Err(fault),
             None => Ok(()),
         }
+    }
+
+    /// Compiled code runs several blocks per call, as long as all workers have enough to do. Blocks that wait for each other are
+    /// begun one by one.
+    fn chunk(&self, compiled: Option<&Compiled>, launch: &Launch) -> usize {
+        if compiled.is_none() || launch.cooperative {
+            return 1;
+        }
+        let blocks: usize = launch.grid.iter().map(|size| *size as usize).product();
+        (blocks / (16 * (self.helpers + 1))).clamp(1, MOST_TAKEN)
     }
 
     fn share(&self, work: &(dyn Fn() + Sync), number: u64) {
@@ -176,6 +188,8 @@ fn help(shared: &Shared) {
     }
 }
 
+/// Blocks that a worker takes at once at most.
+const MOST_TAKEN: usize = 32;
 /// Words that all blocks of a cooperative launch share, zero at first.
 const WORKSPACE_WORDS: usize = 8;
 /// Turns that a block gets, in a launch that is not cooperative, before others are begun beside it.
@@ -191,6 +205,8 @@ struct Grid<'a> {
     environment: &'a Environment<'a>,
     workspace: Region,
     blocks: usize,
+    /// Blocks that a worker takes at once.
+    chunk: usize,
     /// The next block that nobody has begun.
     next: AtomicUsize,
     fault: Mutex<Option<Fault>>,
@@ -210,14 +226,15 @@ impl<'a> Grid<'a> {
         let mut spare: Vec<Room<'a>> = Vec::new();
         let mut begun: Vec<Room<'a>> = Vec::new();
         let mut waited = 0;
+        let mut claimed = 0..0;
         loop {
             let one_more =
                 begun.is_empty() || self.launch.cooperative || waited >= PATIENCE && begun.len() < MOST_BEGUN;
-            if one_more && let Some(index) = self.take() {
+            if one_more && let Some((index, count)) = self.take(&mut claimed) {
                 let fresh =
                     || Room::new(self.kernel, self.launch, self.environment, self.workspace, self.compiled);
                 let mut room = spare.pop().unwrap_or_else(fresh);
-                room.start(index);
+                room.start(index, count);
                 begun.push(room);
             }
             if begun.is_empty() || self.is_over() {
@@ -241,10 +258,20 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// A block that nobody has begun.
-    fn take(&self) -> Option<[u32; 3]> {
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        (index < self.blocks).then(|| position(index, self.launch.grid))
+    /// Blocks in a row that nobody has begun: the first, and how many. `claimed` is what this worker has taken and not begun.
+    fn take(&self, claimed: &mut Range<usize>) -> Option<([u32; 3], u32)> {
+        if claimed.start >= claimed.end {
+            let first = self.next.fetch_add(self.chunk, Ordering::Relaxed);
+            *claimed = first..(first + self.chunk).min(self.blocks);
+            if first >= self.blocks {
+                *claimed = 0..0;
+                return None;
+            }
+        }
+        let index = position(claimed.start, self.launch.grid);
+        let count = claimed.len().min((self.launch.grid[0] - index[0]) as usize);
+        claimed.start += count;
+        Some((index, count as u32))
     }
 
     /// Whether the launch ends before its time.

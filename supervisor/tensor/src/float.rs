@@ -33,9 +33,13 @@ pub(crate) unsafe fn multiply<F: Format, G: Format, const K: usize>(
             let c = &c[block * per_c..][..per_c];
             let d = &mut d[block * per_d..][..per_d];
             for half in 0..rows / 8 {
-                let mut sums: [__m256; 8] = std::array::from_fn(|row| read(product.c, c, half, row));
-                let places = Places { rows: rows / 8, half, elements: F::ELEMENTS };
-                accumulate(values.as_flattened(), places, &columns, &mut sums);
+                // A closure that uses the features would be called, not inlined.
+                let mut sums = [_mm256_setzero_ps(); 8];
+                for row in 0..8 {
+                    sums[row] = read(product.c, c, half, row);
+                }
+                let places = Places { rows: rows / 8, half };
+                accumulate::<F, K>(values.as_flattened(), places, &columns, &mut sums);
                 for (row, sum) in sums.into_iter().enumerate() {
                     let sum = if product.saturates { finite(sum, product.d) } else { sum };
                     write(product.d, d, half, row, sum);
@@ -45,36 +49,33 @@ pub(crate) unsafe fn multiply<F: Format, G: Format, const K: usize>(
     }
 }
 
-/// Where the values of a block's rows lie.
+/// Where the values of eight rows of a block lie.
 #[derive(Clone, Copy)]
 struct Places {
-    /// Registers for 16 bytes of each row.
+    /// Registers for 16 bytes of each row of the block.
     rows: usize,
     half: usize,
-    /// Values in a word.
-    elements: usize,
 }
 
-impl Places {
-    /// Of the first row's `k`-th value; the next row's lies four behind.
-    #[inline(always)]
-    fn of(self, k: usize) -> usize {
-        let (word, element) = (k / self.elements, k % self.elements);
-        let register = word / 4 * self.rows + self.half;
-        (register * self.elements + element) * 32 + word % 4
-    }
-}
-
-/// Eight rows, a column of `A` at a time.
+/// Eight rows, a column of `A` at a time; a row's values lie four behind those of the row before.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn accumulate<const K: usize>(a: &[f32], places: Places, columns: &[__m256; K], sums: &mut [__m256; 8]) {
-    for (k, column) in columns.iter().enumerate() {
-        let first = places.of(k);
-        let values: &[f32; 29] =
-            a[first..].first_chunk().expect("the last row's value is the last of its register");
-        for (row, sum) in sums.iter_mut().enumerate() {
-            *sum = _mm256_fmadd_ps(_mm256_set1_ps(values[4 * row]), *column, *sum);
+fn accumulate<F: Format, const K: usize>(
+    a: &[f32],
+    Places { rows, half }: Places,
+    columns: &[__m256; K],
+    sums: &mut [__m256; 8],
+) {
+    let elements = F::ELEMENTS;
+    for (number, columns) in columns.chunks_exact(4 * elements).enumerate() {
+        let register = &a[(number * rows + half) * elements * 32..][..elements * 32];
+        for (k, column) in columns.iter().enumerate() {
+            let first = k % elements * 32 + k / elements;
+            let values: &[f32; 29] =
+                register[first..].first_chunk().expect("the last row's value is the last of its place");
+            for (row, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm256_fmadd_ps(_mm256_set1_ps(values[4 * row]), *column, *sum);
+            }
         }
     }
 }

@@ -41,12 +41,19 @@ fn set_four(lanes: &mut Lanes, group: usize, words: __m128i) {
     unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), words) };
 }
 
+/// A group, and the one four behind it.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pair(lanes: &Lanes, group: usize) -> __m256i {
+    _mm256_set_m128i(four(lanes, group + 4), four(lanes, group))
+}
+
 /// For each of the four places in a group: the words of all eight groups.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(crate) fn by_place(lanes: &Lanes) -> [__m256i; 4] {
-    let pair = |group: usize| _mm256_set_m128i(four(lanes, group + 4), four(lanes, group));
-    let (row0, row1, row2, row3) = (pair(0), pair(1), pair(2), pair(3));
+    let (row0, row1) = (pair(lanes, 0), pair(lanes, 1));
+    let (row2, row3) = (pair(lanes, 2), pair(lanes, 3));
     let (low01, low23) = (_mm256_unpacklo_epi32(row0, row1), _mm256_unpacklo_epi32(row2, row3));
     let (high01, high23) = (_mm256_unpackhi_epi32(row0, row1), _mm256_unpackhi_epi32(row2, row3));
     [
@@ -104,17 +111,21 @@ pub fn transposed(lanes: &Lanes) -> Lanes {
 
 #[target_feature(enable = "avx2")]
 fn transposed_by_vectors(lanes: &Lanes) -> Lanes {
-    let rows: [__m128i; 8] = std::array::from_fn(|row| four(lanes, row));
-    // Rows n and n + 4, then those that differ in bit 1, then in bit 0: each step interleaves halves.
-    let step = |rows: [__m128i; 8]| -> [__m128i; 8] {
-        std::array::from_fn(|place| {
-            let (first, second) = (rows[place / 2], rows[place / 2 + 4]);
-            if place % 2 == 0 { _mm_unpacklo_epi16(first, second) } else { _mm_unpackhi_epi16(first, second) }
-        })
-    };
-    let columns = step(step(step(rows)));
+    // Loops instead of closures, which would be called and not inlined.
+    let mut rows = [_mm_setzero_si128(); 8];
+    for row in 0..8 {
+        rows[row] = four(lanes, row);
+    }
+    // Each of three times, rows n and n + 4 become neighbours, element by element.
+    for _ in 0..3 {
+        let before = rows;
+        for pair in 0..4 {
+            rows[2 * pair] = _mm_unpacklo_epi16(before[pair], before[pair + 4]);
+            rows[2 * pair + 1] = _mm_unpackhi_epi16(before[pair], before[pair + 4]);
+        }
+    }
     let mut result = [0; 32];
-    for (column, values) in columns.into_iter().enumerate() {
+    for (column, values) in rows.into_iter().enumerate() {
         set_four(&mut result, column, values);
     }
     result

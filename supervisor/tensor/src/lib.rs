@@ -176,13 +176,15 @@ type Kernel = unsafe fn(&Product, Fragment, Fragment, Fragment, &mut [Lanes]);
 #[derive(Clone, Copy)]
 pub struct Multiplier {
     product: Product,
+    registers: [usize; 4],
     kernel: Kernel,
 }
 
 impl Multiplier {
     /// For a product of 32-bit registers; `None`: there is no such product, or this processor lacks AVX2, FMA or F16C.
     pub fn new(product: Product) -> Option<Multiplier> {
-        Some(Multiplier { product, kernel: kernel(&product).filter(|_| is_able())? })
+        let kernel = kernel(&product).filter(|_| is_able())?;
+        Some(Multiplier { product, registers: product.registers(), kernel })
     }
 
     /// What it computes.
@@ -199,14 +201,14 @@ impl Multiplier {
         c: Fragment,
         d: &mut [Lanes],
     ) {
-        let [in_a, ..] = self.product.registers();
+        let [in_a, ..] = self.registers;
         let full = sparse::expanded(&self.product, &a[..in_a / 2], places, selector);
         self.run(&full.each_ref(), b, c, d);
     }
 
     /// Computes. The fragments must have the registers that [`Product::registers`] says, or more, which are not looked at.
     pub fn run(&self, a: Fragment, b: Fragment, c: Fragment, d: &mut [Lanes]) {
-        let [in_a, in_b, in_c, in_d] = self.product.registers();
+        let [in_a, in_b, in_c, in_d] = self.registers;
         // SAFETY: `new` has seen that the processor has what the kernels need; slicing checks the numbers of registers.
         unsafe { (self.kernel)(&self.product, &a[..in_a], &b[..in_b], &c[..in_c], &mut d[..in_d]) }
     }

@@ -33,9 +33,13 @@ impl Lowering<'_> {
         }
         let next = offset_of!(Place, next);
         self.text.line(format!("%next{region} = getelementptr i8, ptr %place{region}, i64 {next}"));
-        let next = self.text.value(format!("load i32, ptr %next{region}"));
-        let ended = self.text.value(format!("icmp eq i32 {next}, {}", ENDED as i32));
-        self.text.line(format!("br i1 {ended}, label %r{region}n, label %r{region}b"));
+        if region == 0 {
+            self.text.line("br label %r0b");
+        } else {
+            let next = self.text.value(format!("load i32, ptr %next{region}"));
+            let ended = self.text.value(format!("icmp eq i32 {next}, {}", ENDED as i32));
+            self.text.line(format!("br i1 {ended}, label %r{region}n, label %r{region}b"));
+        }
         self.text.begin(&format!("r{region}b"));
         let live = self.graph.live_in[entry].clone();
         for register in live.iter().map(|register| register as RegisterId) {
@@ -306,6 +310,26 @@ impl Lowering<'_> {
         self.write_stop(instruction);
     }
 
+    /// Behind a block: the next one of the row.
+    fn row_tail(&mut self) {
+        self.text.begin("done");
+        let field = self.field(offset_of!(Frame, left));
+        let left = self.text.value(format!("load i32, ptr {field}"));
+        let last = self.text.value(format!("icmp eq i32 {left}, 0"));
+        self.text.line(format!("br i1 {last}, label %finished, label %again"));
+        self.text.begin("again");
+        let less = self.text.value(format!("sub i32 {left}, 1"));
+        self.text.line(format!("store i32 {less}, ptr {field}"));
+        let index = self.text.value("load i32, ptr %index");
+        let next = self.text.value(format!("add i32 {index}, 1"));
+        self.text.line(format!("store i32 {next}, ptr %index"));
+        let field = self.field(offset_of!(Frame, index));
+        self.text.line(format!("store i32 {next}, ptr {field}"));
+        self.text.line("br label %r0h");
+        self.text.begin("finished");
+        self.text.line("ret i32 0");
+    }
+
     /// The whole module: tables, the function, declarations.
     pub(super) fn function(&mut self) -> String {
         let mut text = self.position_tables();
@@ -339,6 +363,8 @@ impl Lowering<'_> {
         self.text.line("%warp = alloca i32");
         self.text.line("%seen = alloca i64");
         self.text.line("%patience = alloca i32");
+        self.text.line("%index = alloca i32");
+        self.text.line("store i32 %index0, ptr %index");
         self.text.line("%buffer = alloca [256 x i8], align 32");
         for register in self.all_registers() {
             for (world, facts) in [(World::First, &self.first.facts), (World::Second, &self.second.facts)] {
@@ -358,7 +384,9 @@ impl Lowering<'_> {
         self.text.line(format!("switch i32 %region, label %r0h [ {} ]", cases.join(" ")));
         text += &self.text.take();
         text += &self.done;
-        text += "done:\n  ret i32 0\nparted:\n  ret i32 1\n}\n";
+        self.row_tail();
+        text += &self.text.take();
+        text += "parted:\n  ret i32 1\n}\n";
         text += &self.text.declarations();
         text + "!0 = !{}\n!1 = !{!\"branch_weights\", i32 2000, i32 1}\n"
     }

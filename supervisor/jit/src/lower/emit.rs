@@ -216,7 +216,10 @@ impl Lowering<'_> {
             NtidX => uniform(fixed(shape[0])),
             NtidY => uniform(fixed(shape[1])),
             NtidZ => uniform(fixed(shape[2])),
-            CtaidX | ClusterIdX => uniform("%index0".into()),
+            CtaidX | ClusterIdX => {
+                let name = self.text.value("load i32, ptr %index");
+                uniform(name)
+            }
             CtaidY | ClusterIdY => uniform("%index1".into()),
             CtaidZ | ClusterIdZ => uniform("%index2".into()),
             NctaidX | NclusterIdX => uniform("%grid0".into()),

@@ -188,6 +188,60 @@ impl Lowering<'_> {
         Ok(self.text.value(format!("icmp {how} {} {x}, {y}", integer(bits, wide))))
     }
 
+    /// A comparison of a pattern that does not wrap with a number that all lanes share. The lanes with the least and the most
+    /// tell of all, as a rule: a word with a bit per lane, for which vectors are compared only where they do not.
+    fn compared_ends(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<Option<String>> {
+        use Modifier::*;
+        let Some((test, ty)) =
+            mnemonic.modifiers.first_of(&[Lt, Le, Gt, Ge, Lo, Ls, Hi, Hs]).zip(mnemonic.ty())
+        else {
+            return Ok(None);
+        };
+        let bits = 8 * ty.size();
+        if ty.is_float() || bits < 32 || self.mask.is_some() {
+            return Ok(None);
+        }
+        let facts = [0, 1].map(|place| self.facts().operand(&operands[place]));
+        let first = match facts.map(|fact| fact.kind) {
+            [Kind::Pattern(_), Kind::Uniform] => true,
+            [Kind::Uniform, Kind::Pattern(_)] => false,
+            _ => return Ok(None),
+        };
+        let varying = facts[usize::from(!first)];
+        let usable = if ty.is_signed() { bits - 1 } else { bits };
+        if varying.bits == crate::kind::ANY && !self.facts().is_apart(varying, usable) {
+            return Ok(None);
+        }
+        let pattern = self.facts().pattern(varying.kind).unwrap_or([0; LANES]);
+        let (Some(least), Some(most)) = (pattern.iter().min(), pattern.iter().max()) else { return Ok(None) };
+        let sign = if ty.is_signed() { "s" } else { "u" };
+        let how = match test {
+            Lt | Lo => format!("{sign}lt"),
+            Le | Ls => format!("{sign}le"),
+            Gt | Hi => format!("{sign}gt"),
+            _ => format!("{sign}ge"),
+        };
+        let (x, y) = (self.source(&operands[0], bits, false)?, self.source(&operands[1], bits, false)?);
+        let ends = [*least, *most].map(|more| {
+            let base = if first { &x } else { &y };
+            let end = self.text.value(format!("add i{bits} {base}, {more}"));
+            let (a, b) = if first { (end.as_str(), y.as_str()) } else { (x.as_str(), end.as_str()) };
+            self.text.value(format!("icmp {how} i{bits} {a}, {b}"))
+        });
+        let same = self.text.value(format!("icmp eq i1 {}, {}", ends[0], ends[1]));
+        let all = self.text.value(format!("sext i1 {} to i32", ends[0]));
+        let (before, apart, join) = (self.text.label(), self.text.label(), self.text.label());
+        self.text.line(format!("br label %{before}"));
+        self.text.begin(&before);
+        self.text.line(format!("br i1 {same}, label %{join}, label %{apart}, !prof !1"));
+        self.text.begin(&apart);
+        let bit = self.compared(mnemonic, operands, true)?;
+        let word = self.as_predicate(bit, true).name;
+        self.text.line(format!("br label %{join}"));
+        self.text.begin(&join);
+        Ok(Some(self.text.value(format!("phi i32 [ {all}, %{before} ], [ {word}, %{apart} ]"))))
+    }
+
     /// A vector of bits, or a bit, as a predicate's value.
     fn as_predicate(&mut self, bit: String, wide: bool) -> Value {
         if wide {
@@ -216,8 +270,13 @@ impl Lowering<'_> {
     /// `setp.lt.and.s32 p|q, a, b, c`.
     pub(super) fn setp(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         let wide = self.is_wide(&operands[1..3]);
-        let bit = self.compared(mnemonic, &operands[1..3], wide)?;
-        let held = self.as_predicate(bit, wide);
+        let held = match self.compared_ends(mnemonic, &operands[1..3])? {
+            Some(word) => Value { kind: Kind::Varying, name: word },
+            None => {
+                let bit = self.compared(mnemonic, &operands[1..3], wide)?;
+                self.as_predicate(bit, wide)
+            }
+        };
         let boolean = mnemonic.modifiers.first_of(&[Modifier::And, Modifier::Or, Modifier::Xor]);
         let how = match boolean {
             Some(Modifier::And) => "and",

@@ -1,8 +1,8 @@
-//! The engine's executor in this process, without driver, ring and engine around it.
+//! The engine's compiled code in this process, without driver, ring and engine around it.
 //!
 //! What an engine does with a launch is in [`InProcess::open`] and [`InProcess::run`], and nowhere else in this crate.
 
-use filetests::executor::{Buffer, Loaded, Parameter, Shape};
+use filetests::executor::{Buffer, Loaded, Parameter, Shape, Tier};
 use interpreter::Pool;
 
 use super::Device;
@@ -21,7 +21,7 @@ impl InProcess {
     /// One thread: the caller's.
     pub fn open(problem: &Problem, ptx: &str) -> Result<InProcess, String> {
         cores::pin(cores::work());
-        let loaded = Loaded::new(ptx)?;
+        let loaded = Loaded::on(Tier::Compiled, ptx)?;
         for launch in &problem.launches {
             loaded.kernel(launch.kernel)?;
         }
