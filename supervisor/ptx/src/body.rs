@@ -288,7 +288,14 @@ impl<'t> State<'t> {
                 _ => {}
             }
             let target = self.body.instructions.len() as u32;
-            let id = self.label(word);
+            let mut id = self.label(word);
+            if self.body.labels[id as usize].target.is_some() {
+                // Another scope's label of this name; a branch from here on means this one.
+                if self.scope().labels.get(word) == Some(&id) {
+                    return Err(format!("label `{word}` is defined twice"));
+                }
+                id = self.new_label(word, self.scopes.len() - 1);
+            }
             self.body.labels[id as usize].target = Some(target);
             return Ok(());
         }
@@ -465,9 +472,13 @@ impl<'t> State<'t> {
                 }
             }
         }
+        let depth = if name.starts_with('$') { 1.min(self.scopes.len() - 1) } else { self.scopes.len() - 1 };
+        self.new_label(name, depth)
+    }
+
+    fn new_label(&mut self, name: &'t str, depth: usize) -> LabelId {
         let id = self.body.labels.len() as LabelId;
         self.body.labels.push(Label { name: name.into(), target: None });
-        let depth = if name.starts_with('$') { 1.min(self.scopes.len() - 1) } else { self.scopes.len() - 1 };
         self.scopes[depth].labels.insert(name, id);
         id
     }

@@ -87,6 +87,28 @@ fn kernel_has_its_directives_and_body() {
 }
 
 #[test]
+fn labels_of_scopes_side_by_side_are_different_ones() {
+    let scope = |number| format!("{{ $again: add.u32 %r1, %r1, {number}; bra $again; }}");
+    let text = |body: String| {
+        format!(".version 8.0\n.target sm_80\n.address_size 64\n.entry k() {{ .reg .b32 %r1; {body} ret; }}")
+    };
+    let module = Module::parse(text(scope(1) + &scope(2))).unwrap_or_else(|error| panic!("{error}"));
+    let body = module.body(&module.functions()[0]).unwrap_or_else(|error| panic!("{error}"));
+    let targets: Vec<u32> = body
+        .instructions
+        .iter()
+        .filter_map(|it| match it.operands.first() {
+            Some(Operand::Label(label)) => body.labels[*label as usize].target,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(targets, [0, 2]);
+    let twice = Module::parse(text("$a: ret; $a:".into())).expect("bodies are parsed later");
+    let error = twice.body(&twice.functions()[0]).expect_err("a label cannot be in two places");
+    assert!(error.to_string().contains("`$a` is defined twice"), "{error}");
+}
+
+#[test]
 fn module_is_the_same_after_printing() {
     let module = every_directive();
     let printed = module.print().unwrap_or_else(|error| panic!("{error}"));

@@ -10,6 +10,8 @@ type Result<T> = std::result::Result<T, String>;
 /// An open driver with a context on its first device.
 pub struct Driver {
     library: *mut c_void,
+    /// How much the driver's compiler does to the code, from 0 to 4; that is what it does unless told.
+    pub optimization: usize,
 }
 
 /// A module of the driver's; unloaded by [`Driver::unload`] or with the process.
@@ -36,7 +38,7 @@ impl Driver {
         if library.is_null() {
             return Err("libcuda.so.1 cannot be opened".into());
         }
-        let driver = Driver { library };
+        let driver = Driver { library, optimization: 4 };
         call!(driver, c"cuInit", (c_uint), (0))?;
         driver.new_context()?;
         Ok(driver)
@@ -77,16 +79,18 @@ impl Driver {
     pub fn load(&self, text: &str) -> Result<Module> {
         const ERROR_LOG: c_uint = 5;
         const ERROR_LOG_BYTES: c_uint = 6;
+        const OPTIMIZATION_LEVEL: c_uint = 7;
         let text = CString::new(text).map_err(|error| error.to_string())?;
         let mut log = vec![0u8; 4096];
-        let mut names = [ERROR_LOG, ERROR_LOG_BYTES];
-        let mut values = [log.as_mut_ptr().cast(), std::ptr::without_provenance_mut(log.len())];
+        let mut names = [ERROR_LOG, ERROR_LOG_BYTES, OPTIMIZATION_LEVEL];
+        let number = std::ptr::without_provenance_mut;
+        let mut values = [log.as_mut_ptr().cast(), number(log.len()), number(self.optimization)];
         let mut module = null_mut();
         call!(
             self,
             c"cuModuleLoadDataEx",
             (*mut *mut c_void, *const c_char, c_uint, *mut c_uint, *mut *mut c_void),
-            (&mut module, text.as_ptr(), 2, names.as_mut_ptr(), values.as_mut_ptr())
+            (&mut module, text.as_ptr(), 3, names.as_mut_ptr(), values.as_mut_ptr())
         )
         .map_err(|error| {
             let log = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();

@@ -1,0 +1,364 @@
+//! From the tree to PTX.
+
+use std::fmt::Write;
+
+use crate::program::{Count, Exit, Node, Program, REGISTERS, counts_lanes};
+use crate::random::{Random, mix};
+
+/// Bytes of the read-only data.
+pub const DATA_BYTES: usize = 16 << 10;
+/// Bytes of a thread's own memory, in a row; and how many words of it lie apart.
+pub const OWN_BYTES: u32 = 64;
+/// Words of a thread's own memory that lie beside those of other threads.
+pub const APART_WORDS: u32 = 8;
+/// Words that threads share, by kind of operation eight each.
+pub const SUM_WORDS: u32 = 64;
+
+/// Deepest nesting.
+pub const DEPTH: usize = 6;
+
+impl Program {
+    /// The module; its kernel is `random`.
+    pub fn text(&self) -> String {
+        self.text_that_writes(None)
+    }
+
+    /// The same, with one register's bits as each thread's result.
+    pub fn text_that_writes(&self, register: Option<&str>) -> String {
+        let apart = self.all_threads() * 4;
+        let mut writer = Writer { text: String::new(), labels: 0, depth: 0, loops: Vec::new(), apart };
+        writer.text += &self.head();
+        writer.nodes(&self.body);
+        writer.text += &epilogue(register);
+        writer.text
+    }
+
+    /// Everything before the first statement.
+    fn head(&self) -> String {
+        let mut out = String::from(".version 8.0\n.target sm_80\n.address_size 64\n");
+        out += FUNCTIONS;
+        let table = (0..64)
+            .map(|index| format!("{:#x}", mix(self.seed ^ index) as u32))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let _ = writeln!(out, ".const .align 4 .b32 table[64] = {{{table}}};");
+        out += ".visible .entry random(.param .u64 data, .param .u64 out, .param .u64 own, .param .u64 apart, .param .u64 sums)\n{\n";
+        for (name, class, count) in REGISTERS {
+            let _ = writeln!(out, ".reg .{class} %{name}<{count}>;");
+        }
+        out += FRAME_REGISTERS;
+        let (masks, threads) = (DEPTH + 2, self.threads());
+        let _ = writeln!(out, ".reg .b32 %m<{masks}>, %i<{masks}>;");
+        let _ = writeln!(out, ".shared .align 16 .b8 tile[{}];", threads * 8);
+        let _ = writeln!(out, ".shared .align 16 .b8 counts[{}];", SUM_WORDS * 4);
+        out += ".local .align 16 .b8 stack[64];\n";
+        out += POSITION;
+        let _ = writeln!(out, "{}", own_memory(threads));
+        out += &first_values(self.seed);
+        out
+    }
+}
+
+/// Called with two words: one branches, one loops.
+const FUNCTIONS: &str = "
+.func (.param .b32 res) collatz(.param .b32 a, .param .b32 b)
+{
+.reg .b32 %a, %b; .reg .pred %p;
+ld.param.b32 %a, [a]; ld.param.b32 %b, [b];
+and.b32 %b, %b, 1; setp.eq.u32 %p, %b, 0; @%p bra $even;
+mad.lo.u32 %a, %a, 3, 1; bra $done;
+$even: shr.u32 %a, %a, 1;
+$done: st.param.b32 [res], %a; ret;
+}
+.func (.param .b32 res) power(.param .b32 a, .param .b32 b)
+{
+.reg .b32 %a, %b, %y; .reg .pred %p;
+ld.param.b32 %a, [a]; ld.param.b32 %b, [b];
+and.b32 %b, %b, 7; mov.u32 %y, 1;
+$again: setp.eq.u32 %p, %b, 0; @%p bra $done;
+mul.lo.u32 %y, %y, %a; sub.u32 %b, %b, 1; bra $again;
+$done: st.param.b32 [res], %y; ret;
+}
+";
+
+/// What the frame and single statements use between their instructions.
+const FRAME_REGISTERS: &str = ".reg .b32 %t<6>, %me, %gid, %lane, %mine, %fuel; .reg .b64 %u<4>, %data, %out, %own, %apart, %sums, %stack, %sum;
+.reg .pred %pt, %pu; .reg .f32 %ft; .reg .f64 %dt; .reg .b16 %ht, %hu;
+";
+
+/// Number of the thread in its block and in the grid, its lane, and the lanes of its warp.
+const POSITION: &str = "mov.u32 %t0, %tid.z; mov.u32 %t1, %ntid.y; mov.u32 %t2, %tid.y; mad.lo.u32 %t0, %t0, %t1, %t2;
+mov.u32 %t1, %ntid.x; mov.u32 %t2, %tid.x; mad.lo.u32 %me, %t0, %t1, %t2;
+mov.u32 %t0, %ctaid.z; mov.u32 %t1, %nctaid.y; mov.u32 %t2, %ctaid.y; mad.lo.u32 %t0, %t0, %t1, %t2;
+mov.u32 %t1, %nctaid.x; mov.u32 %t2, %ctaid.x; mad.lo.u32 %t3, %t0, %t1, %t2;
+and.b32 %lane, %me, 31;
+ld.param.u64 %data, [data]; ld.param.u64 %out, [out]; ld.param.u64 %own, [own]; ld.param.u64 %apart, [apart]; ld.param.u64 %sums, [sums];
+";
+
+/// Addresses, shared words at zero, and the warp's mask.
+fn own_memory(threads: u32) -> String {
+    let mut out = format!("mad.lo.u32 %gid, %t3, {threads}, %me;\n");
+    out += "mul.wide.u32 %u0, %gid, 8; add.u64 %out, %out, %u0; mul.wide.u32 %u0, %gid, 64; add.u64 %own, %own, %u0;
+mul.wide.u32 %u0, %gid, 4; add.u64 %apart, %apart, %u0; mov.u64 %stack, stack;
+mov.u32 %mine, tile; mad.lo.u32 %mine, %me, 8, %mine; st.shared.v2.b32 [%mine], {%me, %gid};
+st.local.v4.b32 [%stack], {%me, %gid, %lane, %me}; st.local.v4.b32 [%stack+16], {%me, %gid, %lane, %me};
+st.local.v4.b32 [%stack+32], {%me, %gid, %lane, %me}; st.local.v4.b32 [%stack+48], {%me, %gid, %lane, %me};
+";
+    let _ = writeln!(
+        out,
+        "mov.u32 %t0, %me;\n$clear: setp.ge.u32 %pt, %t0, {SUM_WORDS}; @%pt bra $cleared; mov.u32 %t1, counts; mad.lo.u32 %t1, %t0, 4, %t1; \
+         mov.u32 %t2, 0; st.shared.b32 [%t1], %t2; add.u32 %t0, %t0, {threads}; bra $clear;\n$cleared: bar.sync 0;"
+    );
+    // Of the last warp only so many lanes exist.
+    let _ = write!(
+        out,
+        "sub.u32 %t0, %me, %lane; sub.u32 %t0, {threads}, %t0; min.u32 %t0, %t0, 32; mov.u32 %t1, 32; sub.u32 %t1, %t1, %t0; \
+         mov.u32 %m0, 0xffffffff; shr.u32 %m0, %m0, %t1;"
+    );
+    out
+}
+
+/// Every register has a value: some the same in all threads, some by the thread's number, some from the data.
+fn first_values(seed: u64) -> String {
+    let mut random = Random(seed ^ 0x5eed);
+    let mut out = String::new();
+    for (name, _, count) in REGISTERS {
+        for index in 0..*count {
+            let (at, constant) = (random.below(DATA_BYTES / 8 - 1100) * 8, random.word());
+            let register = format!("%{name}{index}");
+            let by_thread = "mul.wide.u32 %u0, %me, 8; add.u64 %u0, %data, %u0;";
+            let line = match (*name, random.below(4)) {
+                ("r" | "x", 0) => format!("mov.b32 {register}, {:#x};", constant as u32),
+                ("r" | "x", 1) => format!("mov.b32 {register}, %gid;"),
+                ("r" | "x", _) => format!("{by_thread} ld.global.b32 {register}, [%u0+{at}];"),
+                ("w", 0) => format!("mov.b64 {register}, {constant:#x};"),
+                ("w", 1) => format!("cvt.u64.u32 {register}, %me;"),
+                ("w", _) => format!("{by_thread} ld.global.b64 {register}, [%u0+{at}];"),
+                ("h" | "e", _) => format!("{by_thread} ld.global.b16 {register}, [%u0+{at}];"),
+                ("f", 0) => format!("cvt.rn.f32.u32 {register}, %me;"),
+                ("f", _) => format!("{by_thread} ld.global.f32 {register}, [%u0+{at}];"),
+                ("d", 0) => format!("cvt.rn.f64.u32 {register}, %gid;"),
+                ("d", _) => format!("{by_thread} ld.global.f64 {register}, [%u0+{at}];"),
+                _ => format!("{by_thread} ld.global.b32 %t0, [%u0+{at}]; setp.lt.s32 {register}, %t0, 0;"),
+            };
+            let _ = writeln!(out, "{line}");
+        }
+    }
+    out
+}
+
+/// Every register by its name.
+pub fn registers() -> impl Iterator<Item = (&'static str, String)> {
+    REGISTERS
+        .iter()
+        .flat_map(|(class, _, count)| (0..*count).map(move |index| (*class, format!("%{class}{index}"))))
+}
+
+/// A register's bits in `%u0`.
+fn bits_of(class: &str, register: &str) -> String {
+    match class {
+        "r" => format!("cvt.u64.u32 %u0, {register};"),
+        "w" => format!("mov.b64 %u0, {register};"),
+        "h" => format!("cvt.u64.u16 %u0, {register};"),
+        "f" => format!("{} mov.b32 %t0, %ft; cvt.u64.u32 %u0, %t0;", plain_single(register)),
+        "d" => format!("{} mov.b64 %u0, %dt;", plain_double(register)),
+        "e" => format!("{} cvt.u64.u16 %u0, %ht;", plain_half(register)),
+        "x" => format!("{} cvt.u64.u32 %u0, %t0;", plain_pair(register)),
+        _ => format!("selp.b64 %u0, 1, 0, {register};"),
+    }
+}
+
+/// Checks all registers and the shared words, and writes the sum; or writes one register alone.
+fn epilogue(only: Option<&str>) -> String {
+    let mut out = String::from("mov.b64 %sum, 0;\n");
+    let fold = "xor.b64 %sum, %sum, %u0; mul.lo.u64 %sum, %sum, 0x9e3779b97f4a7c15; shr.u64 %u1, %sum, 29; xor.b64 %sum, %sum, %u1;";
+    for (class, register) in registers() {
+        let bits = bits_of(class, &register);
+        if only.is_none() {
+            let _ = writeln!(out, "{bits} {fold}");
+        } else if only == Some(&register) {
+            let _ = writeln!(out, "{bits} mov.b64 %sum, %u0;");
+        }
+    }
+    if only.is_none() {
+        let _ = writeln!(
+            out,
+            "bar.sync 0; and.b32 %t0, %me, {}; mov.u32 %t1, counts; mad.lo.u32 %t1, %t0, 4, %t1; ld.shared.b32 %t0, [%t1]; cvt.u64.u32 %u0, %t0; {fold}",
+            SUM_WORDS - 1
+        );
+    }
+    out += "st.global.b64 [%out], %sum;\nret;\n}\n";
+    out
+}
+
+/// In `%ft`, with one NaN for all.
+pub fn plain_single(register: &str) -> String {
+    format!("testp.notanumber.f32 %pt, {register}; selp.f32 %ft, 0f7FFFFFFF, {register}, %pt;")
+}
+
+/// In `%dt`.
+pub fn plain_double(register: &str) -> String {
+    format!("testp.notanumber.f64 %pt, {register}; selp.f64 %dt, 0d7FFFFFFFFFFFFFFF, {register}, %pt;")
+}
+
+/// In `%ht`.
+pub fn plain_half(register: &str) -> String {
+    format!("setp.nan.f16 %pt, {register}, {register}; selp.b16 %ht, 0x7fff, {register}, %pt;")
+}
+
+/// In `%t0`.
+pub fn plain_pair(register: &str) -> String {
+    format!(
+        "mov.b32 {{%ht, %hu}}, {register}; setp.nan.f16 %pt, %ht, %ht; setp.nan.f16 %pu, %hu, %hu; \
+         selp.b16 %ht, 0x7fff, %ht, %pt; selp.b16 %hu, 0x7fff, %hu, %pu; mov.b32 %t0, {{%ht, %hu}};"
+    )
+}
+
+/// Writes statements.
+struct Writer {
+    text: String,
+    labels: usize,
+    /// Which register holds the mask.
+    depth: usize,
+    /// Labels of the next round and of the end, of each loop around.
+    loops: Vec<(usize, usize)>,
+    /// Bytes between the words of a thread that lie apart.
+    apart: u32,
+}
+
+impl Writer {
+    fn line(&mut self, text: &str) {
+        self.text += text;
+        self.text.push('\n');
+    }
+
+    fn label(&mut self) -> usize {
+        self.labels += 1;
+        self.labels
+    }
+
+    fn nodes(&mut self, nodes: &[Node]) {
+        for node in nodes {
+            self.node(node);
+        }
+    }
+
+    fn node(&mut self, node: &Node) {
+        match node {
+            Node::Line(text) => {
+                let text = text.replace("%mask", &format!("%m{}", self.depth));
+                let text = (0..APART_WORDS).fold(text, |text, index| {
+                    text.replace(&format!("APART{index}"), &(index * self.apart).to_string())
+                });
+                self.line(&text);
+            }
+            Node::If { predicate, then, otherwise } => self.branch(*predicate, then, otherwise),
+            Node::Loop { count, late, body } => self.round(*count, *late, body),
+            Node::Leave { predicate, again } => {
+                if let Some((next, end)) = self.loops.last() {
+                    let target = if *again { next } else { end };
+                    let text = format!("@%p{predicate} bra $l{target};");
+                    self.line(&text);
+                }
+            }
+            Node::Maze { fuel, blocks } => self.maze(*fuel, blocks),
+            Node::End { predicate } => self.end(*predicate),
+        }
+    }
+
+    fn branch(&mut self, predicate: usize, then: &[Node], otherwise: &[Node]) {
+        let (other, end) = (self.label(), self.label());
+        let (outer, inner) = (self.depth, self.depth + 1);
+        let counts = counts_lanes(then) || counts_lanes(otherwise);
+        if counts {
+            self.line(&format!("vote.sync.ballot.b32 %m{inner}, %p{predicate}, %m{outer};"));
+        }
+        self.line(&format!("@!%p{predicate} bra $l{other};"));
+        self.depth = inner;
+        self.nodes(then);
+        if !otherwise.is_empty() {
+            self.line(&format!("bra $l{end};"));
+        }
+        self.line(&format!("$l{other}:"));
+        if counts && !otherwise.is_empty() {
+            self.line(&format!("not.b32 %m{inner}, %m{inner}; and.b32 %m{inner}, %m{inner}, %m{outer};"));
+        }
+        self.nodes(otherwise);
+        self.depth = outer;
+        if !otherwise.is_empty() {
+            self.line(&format!("$l{end}:"));
+        }
+    }
+
+    fn round(&mut self, count: Count, late: bool, body: &[Node]) {
+        let (head, next, end) = (self.label(), self.label(), self.label());
+        let (outer, inner) = (self.depth, self.depth + 1);
+        let counts = counts_lanes(body);
+        match count {
+            Count::Fixed(rounds) => self.line(&format!("mov.u32 %i{inner}, {rounds};")),
+            Count::Lane(register) => self.line(&format!("and.b32 %i{inner}, %r{register}, 7;")),
+        }
+        if counts {
+            self.line(&format!("mov.b32 %m{inner}, %m{outer};"));
+        }
+        self.line(&format!("$l{head}:"));
+        let test = |writer: &mut Writer| {
+            writer.line(&format!("setp.ne.u32 %pt, %i{inner}, 0;"));
+            if counts {
+                writer.line(&format!("vote.sync.ballot.b32 %m{inner}, %pt, %m{inner};"));
+            }
+        };
+        if !late {
+            test(self);
+            self.line(&format!("@!%pt bra $l{end};"));
+        }
+        self.depth = inner;
+        self.loops.push((next, end));
+        self.nodes(body);
+        self.loops.pop();
+        self.depth = outer;
+        self.line(&format!("$l{next}:"));
+        if late {
+            test(self);
+            self.line(&format!("sub.u32 %i{inner}, %i{inner}, 1; @%pt bra $l{head};"));
+        } else {
+            self.line(&format!("sub.u32 %i{inner}, %i{inner}, 1; bra $l{head};"));
+        }
+        self.line(&format!("$l{end}:"));
+    }
+
+    fn maze(&mut self, fuel: u32, blocks: &[(Vec<Node>, Exit)]) {
+        let end = self.label();
+        let first = self.labels + 1;
+        self.labels += blocks.len();
+        let place = |block: usize| first + block % blocks.len();
+        self.line(&format!("mov.u32 %fuel, {fuel};"));
+        for (index, (body, exit)) in blocks.iter().enumerate() {
+            self.line(&format!("$l{}:", place(index)));
+            self.nodes(body);
+            self.line(&format!("sub.u32 %fuel, %fuel, 1; setp.eq.u32 %pt, %fuel, 0; @%pt bra $l{end};"));
+            match exit {
+                Exit::Branch(predicate, yes, no) => {
+                    let (yes, no) = (place(*yes), place(*no));
+                    self.line(&format!("@%p{predicate} bra $l{yes}; bra $l{no};"));
+                }
+                Exit::Table(register, targets) => {
+                    let name = self.label();
+                    let list: Vec<String> =
+                        targets.iter().map(|target| format!("$l{}", place(*target))).collect();
+                    self.line(&format!("$l{name}: .branchtargets {};", list.join(", ")));
+                    self.line(&format!("and.b32 %t0, %r{register}, 3; brx.idx %t0, $l{name};"));
+                }
+            }
+        }
+        self.line(&format!("$l{end}:"));
+    }
+
+    fn end(&mut self, predicate: usize) {
+        let on = self.label();
+        let mask = self.depth;
+        self.line(&format!(
+            "not.pred %pt, %p{predicate}; vote.sync.ballot.b32 %m{mask}, %pt, %m{mask}; @%pt bra $l{on}; st.global.b64 [%out], %w0; exit; $l{on}:"
+        ));
+    }
+}

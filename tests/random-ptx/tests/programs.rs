@@ -1,0 +1,49 @@
+//! Random programs: what an H100 gave, and the same whatever the threads.
+
+use executors::{Executor, Interpreter};
+use random_ptx::generate;
+use random_ptx::golden::{Line, text_hash};
+
+/// A generator that has changed has other programs: then the GPU has to be asked anew.
+#[test]
+fn programs_give_what_an_h100_gave() {
+    let lines = Line::all(include_str!("../golden/h100.txt")).expect("the checksums are readable");
+    assert!(lines.len() >= 500, "the checksums are there");
+    let interpreter = Interpreter::new(1);
+    for line in lines {
+        let program = generate(line.seed);
+        let hash = text_hash(&program);
+        assert_eq!(hash, line.text, "program {} is another one now: run scripts/record-vectors", line.seed);
+        let result = program.run(&interpreter).unwrap_or_else(|failure| panic!("{}: {failure}", line.seed));
+        assert_eq!(result, line.result, "program {0}: `random-ptx show {0}`", line.seed);
+    }
+}
+
+#[test]
+fn programs_give_the_same_on_one_thread_and_on_three() {
+    let (one, three) = (Interpreter::new(1), Interpreter::new(3));
+    let run = |executor: &dyn Executor, seed| {
+        generate(seed).run(executor).unwrap_or_else(|failure| panic!("program {seed}: {failure}"))
+    };
+    for seed in 100_000..100_500 {
+        assert_eq!(run(&one, seed), run(&three, seed), "program {seed}");
+    }
+}
+
+/// The checks above rest on this: nearly every statement of a program shows in its checksum.
+#[test]
+fn a_program_without_one_of_its_statements_has_another_checksum() {
+    let interpreter = Interpreter::new(1);
+    let (mut shows, mut statements) = (0, 0);
+    for seed in 0..30 {
+        let program = generate(seed);
+        let whole = program.run(&interpreter);
+        for place in 0..program.body.len() {
+            let mut less = program.clone();
+            less.body.remove(place);
+            statements += 1;
+            shows += usize::from(less.run(&interpreter) != whole);
+        }
+    }
+    assert!(shows * 2 > statements, "{shows} of {statements} statements show");
+}
