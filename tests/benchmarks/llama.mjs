@@ -75,6 +75,6 @@ const warm = await decode(sequence, tokens[promptCount], warmDecode, Infinity);
 const generated = await decode(sequence, warm.tokens.at(-1), decodeCount, counts.length > 0 ? Infinity : limit);
 console.log(JSON.stringify({
     prompt: {tokens: promptCount, seconds: best}, decode: {tokens: generated.tokens.length, seconds: generated.seconds},
-    generated: generated.tokens
+    generated: [...warm.tokens, ...generated.tokens]
 }));
 process.exit(0);

@@ -66,6 +66,10 @@ static const char text[] =
     "ld.param.u64 %rd0, [place]; ld.param.u32 %r0, [blocks];\n"
     "atom.global.add.u32 %r1, [%rd0], 1;\n"
     "again: ld.volatile.global.u32 %r2, [%rd0]; setp.lo.u32 %p, %r2, %r0; @%p bra again; ret;\n}\n"
+    ".visible .entry triple(.param .u64 place) {\n"
+    ".reg .b64 %rd<3>; .reg .b32 %r<2>;\n"
+    "ld.param.u64 %rd0, [place]; mov.u32 %r0, %tid.x; mul.wide.u32 %rd1, %r0, 4; add.u64 %rd2, %rd0, %rd1;\n"
+    "mul.lo.u32 %r1, %r0, 3; st.global.u32 [%rd2], %r1; ret;\n}\n"
     ".visible .entry wild(.param .u64 place) {\n"
     ".reg .b64 %rd<2>; .reg .b32 %r<2>;\n"
     "ld.param.u64 %rd0, [place]; mov.u32 %r0, 1; st.global.u32 [%rd0], %r0; ret;\n}\n";
@@ -328,6 +332,20 @@ static void overcommitted(void) {
     say("ok");
 }
 
+// Every thread of a block writes what it should.
+static void computed(void) {
+    enum { THREADS = 256 };
+    unsigned seen[THREADS];
+    address place;
+    begin();
+    OK(allocate(&place, sizeof seen));
+    void *parameters[] = {&place};
+    OK(launch(kernel("triple"), 1, 1, 1, THREADS, 1, 1, 0, 0, parameters, 0));
+    OK(to_host(seen, place, sizeof seen));
+    for (unsigned at = 0; at < THREADS; at++) HOLDS(seen[at] == 3 * at);
+    say("ok");
+}
+
 // All blocks run at a time, or the kernel never ends. More than the card holds at a time are refused.
 static void cooperating(void) {
     address place;
@@ -544,6 +562,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(part, "elsewhere")) elsewhere();
     else if (!strcmp(part, "narrow-elsewhere")) narrow_elsewhere();
     else if (!strcmp(part, "overcommitted")) overcommitted();
+    else if (!strcmp(part, "computed")) computed();
     else if (!strcmp(part, "cooperating")) cooperating();
     else if (!strcmp(part, "shared")) shared();
     else if (!strcmp(part, "exits")) exits();

@@ -28,9 +28,9 @@ pub fn open(supervisors_user: Uid) {
     });
 }
 
-/// The descriptor that stays in use.
-pub fn descriptor() -> Option<RawFd> {
-    cache().ok().map(Cache::descriptor)
+/// The descriptor that stays in use; else why there is no cache.
+pub fn descriptor() -> Result<RawFd, &'static str> {
+    cache().map(Cache::descriptor)
 }
 
 /// Why there is no cache, if there is none.
@@ -39,6 +39,11 @@ fn cache() -> Result<&'static Cache, &'static str> {
         Some(opened) => opened.as_ref().map_err(String::as_str),
         None => Err("it was not opened"),
     }
+}
+
+/// What an object is called: `saxpy 256x1x1`.
+pub fn label(kernel: &str, [x, y, z]: [u32; 3]) -> String {
+    format!("{kernel} {x}x{y}x{z}")
 }
 
 /// The object of a text: kept from another time, else made and kept. `label` says to people what it is.

@@ -29,9 +29,13 @@ mod robust;
 mod schedule;
 mod tiers;
 mod transfer;
+mod warm;
 mod work;
 mod zygote;
 
 fn main() {
-    zygote::serve()
+    match warm::arguments() {
+        Some(arguments) => std::process::exit(warm::run(arguments)),
+        None => zygote::serve(),
+    }
 }

@@ -41,7 +41,7 @@ pub fn run(order: Fork, descriptors: Vec<OwnedFd>, zygote: Pid) -> ! {
     let grants = Arc::new(Grants::default());
     let dispatcher = Dispatcher::new(area, grants.clone(), &socket, &order, threads);
     Mapper { area, grants, socket, client }.start();
-    if let Err(error) = confine::drop_privileges(cache::descriptor()) {
+    if let Err(error) = confine::drop_privileges(cache::descriptor().ok()) {
         give_up("confine itself", error);
     }
     area.set_state(EngineState::Ready);

@@ -13,6 +13,8 @@ use std::time::Duration;
 use interpreter::compiled::Compiled;
 use interpreter::{Image, Kernel};
 
+use crate::cache;
+
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
 
@@ -80,13 +82,9 @@ impl Tiered {
         }
     }
 
-    /// Code for blocks of a shape: kept from another run, or made now.
     fn compile(&self, block: [u32; 3]) -> Option<Arc<Compiled>> {
-        let target = llvm::Target::host();
         let made = jit::lower(&self.image, &self.name, block).ok()?;
-        let [x, y, z] = block;
-        let label = format!("{} {x}x{y}x{z}", self.name);
-        let object = crate::cache::object(&made.ir, &target, &label).ok()?;
+        let object = cache::object(&made.ir, &llvm::Target::host(), &cache::label(&self.name, block)).ok()?;
         made.load(&self.image, &object).ok().map(Arc::new)
     }
 }

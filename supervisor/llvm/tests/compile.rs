@@ -10,7 +10,7 @@ fn error_of(ir: &str) -> Error {
 
 #[test]
 fn valid_text_becomes_an_elf_object() {
-    for target in [Target::avx2(), Target::host()] {
+    for target in [Target::avx2(), Target::host(), Target::avx2().with_passes("")] {
         let object = compile(ADD, &target).expect("an object");
         assert_eq!(&object[..4], b"\x7fELF");
         assert!(

@@ -17,6 +17,8 @@ pub enum Action {
     Doctor { files: Vec<PathBuf>, markdown: bool },
     /// List the cards.
     Profiles,
+    /// Compile kernels ahead.
+    Warm(Warm),
     /// Look into the code cache, or empty it.
     Cache(Cache),
     /// Say which version this is.
@@ -32,7 +34,7 @@ Environment:
                     one that can be written libraries are given from memory, and code is compiled in each run
   VGPU_RUN_LIBEXEC  directory with `vgpu-engine` and `payload/`, instead of those inside or beside vgpu-run")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run cache list|size|clear"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -54,11 +56,31 @@ enum Question {
     },
     /// List the cards that can be announced
     Profiles,
+    /// Compile the kernels of programs and libraries ahead, into the cache that all later runs use
+    Warm(Warm),
     /// Look after compiled code that is kept for later runs
     Cache {
         #[command(subcommand)]
         what: Cache,
     },
+}
+
+/// Which kernels are compiled ahead, and for what.
+#[derive(Args, Clone, Debug)]
+pub struct Warm {
+    /// Card whose PTX is compiled: a name from `vgpu-run profiles`
+    #[arg(long, value_name = "NAME", default_value = "gtx1080")]
+    pub gpu: String,
+    /// Only kernels whose (mangled) names contain this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub kernel: String,
+    /// Shape of their blocks, like `256` or `32x8`; can be repeated (default: what each kernel's launch bounds suggest, else
+    /// shapes that are often used)
+    #[arg(long = "block", value_name = "XxYxZ", value_parser = parse_shape)]
+    pub blocks: Vec<[u32; 3]>,
+    /// Programs, libraries, fat binaries, PTX
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// What can be done with the code cache.
@@ -136,6 +158,7 @@ pub fn parse() -> Result<Action, ExitCode> {
         Ok(line) => Ok(match line.question {
             Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
             Some(Question::Profiles) => Action::Profiles,
+            Some(Question::Warm(order)) => Action::Warm(order),
             Some(Question::Cache { what }) => Action::Cache(what),
             None => Action::Run(line.session),
         }),
@@ -145,6 +168,18 @@ pub fn parse() -> Result<Action, ExitCode> {
             let _ = error.print();
             Err(if error.use_stderr() { ExitCode::from(failure::FAILED) } else { ExitCode::SUCCESS })
         }
+    }
+}
+
+/// Threads of a block along each axis; missing ones are 1.
+fn parse_shape(text: &str) -> Result<[u32; 3], String> {
+    let sides: Result<Vec<u32>, _> = text.split('x').map(str::parse).collect();
+    let mut sides = sides.map_err(|_| format!("`{text}` is no shape like `256` or `32x8x1`"))?;
+    sides.resize(sides.len().max(3), 1);
+    let threads = sides.iter().map(|side| u64::from(*side)).product::<u64>();
+    match <[u32; 3]>::try_from(sides) {
+        Ok(shape) if (1..=1024).contains(&threads) => Ok(shape),
+        _ => Err(format!("`{text}` is no shape of 1 to 1024 threads")),
     }
 }
 
@@ -180,6 +215,15 @@ mod tests {
         check_size("1 apple", None);
         check_size("0", None);
         check_size("99999999999T", None);
+    }
+
+    #[test]
+    fn shapes_have_one_to_three_sides() {
+        assert_eq!(parse_shape("256"), Ok([256, 1, 1]));
+        assert_eq!(parse_shape("32x8"), Ok([32, 8, 1]));
+        for odd in ["", "0", "32x", "2048", "1x1x1x1", "65536x65536"] {
+            assert!(parse_shape(odd).is_err(), "{odd}");
+        }
     }
 
     #[test]

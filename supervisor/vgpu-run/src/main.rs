@@ -33,6 +33,7 @@ mod opens;
 mod replaced;
 mod reporting;
 mod supervisor;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Action::Run(session) => run(session),
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
+        Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Cache(what) => cache::cache(what),
         Action::Version => Ok(doctor::version()),
     };

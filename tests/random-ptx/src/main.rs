@@ -5,6 +5,7 @@
 //! random-ptx run FROM COUNT                         checksums by the interpreter
 //! random-ptx compare OUT FROM COUNT [PROCESSES]     OUT: the GPU's checksums; OUT.differences: programs that differ, made small
 //! random-ptx optimized OUT FROM COUNT [PROCESSES]   the same with the driver's compiler at its best
+//! random-ptx compiled OUT FROM COUNT [PROCESSES]    without a GPU: the interpreter, and compiled code
 //! random-ptx interpreter OUT FROM COUNT [PROCESSES] the same without a GPU: the interpreter with one thread and with three
 //! ```
 
@@ -14,6 +15,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use executors::interpreter::Tier;
 use executors::{Driver, Executor, Interpreter};
 use random_ptx::golden::Line;
 use random_ptx::shrink::{count, shrink};
@@ -38,12 +40,12 @@ fn main() -> ExitCode {
                 }
             }
         }),
-        [what @ ("compare" | "optimized" | "interpreter"), out, from, count] => share(what, out.as_ref(), from, count, "1"),
-        [what @ ("compare" | "optimized" | "interpreter"), out, from, count, processes] => {
+        [what @ ("compare" | "optimized" | "compiled" | "interpreter"), out, from, count] => share(what, out.as_ref(), from, count, "1"),
+        [what @ ("compare" | "optimized" | "compiled" | "interpreter"), out, from, count, processes] => {
             share(what, out.as_ref(), from, count, processes)
         }
         ["part", what, out, from, count, part, of] => part_of(what, out.as_ref(), from, count, part, of),
-        _ => Err("usage: random-ptx show SEED | run FROM COUNT | compare|optimized OUT FROM COUNT [PROCESSES] | interpreter OUT FROM COUNT [PROCESSES]".into()),
+        _ => Err("usage: random-ptx show SEED | run FROM COUNT | compare|optimized|compiled OUT FROM COUNT [PROCESSES] | interpreter OUT FROM COUNT [PROCESSES]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,6 +116,9 @@ fn share(what: &str, out: &Path, from: &str, count: &str, processes: &str) -> Re
 fn part_of(what: &str, out: &Path, from: &str, count: &str, part: &str, of: &str) -> Result<(), String> {
     let seeds = range(from, count)?.skip(number(part)? as usize).step_by(number(of)? as usize);
     let interpreter = Interpreter::new(1);
+    if what == "compiled" {
+        return compare(out, seeds, &interpreter, &Interpreter::on(Tier::Compiled, 1));
+    }
     if what == "interpreter" {
         return compare(out, seeds, &interpreter, &Interpreter::new(3));
     }

@@ -1,5 +1,6 @@
 //! Random programs: what an H100 gave, and the same whatever the threads.
 
+use executors::interpreter::Tier;
 use executors::{Executor, Interpreter};
 use random_ptx::generate;
 use random_ptx::golden::{Line, text_hash};
@@ -27,6 +28,18 @@ fn programs_give_the_same_on_one_thread_and_on_three() {
     };
     for seed in 100_000..100_500 {
         assert_eq!(run(&one, seed), run(&three, seed), "program {seed}");
+    }
+}
+
+/// Compiling takes a tenth of a second for each; `random-ptx compiled` does as many as you like.
+#[test]
+fn programs_give_the_same_interpreted_and_compiled() {
+    let (interpreted, compiled) = (Interpreter::new(1), Interpreter::on(Tier::Compiled, 2));
+    for seed in (200_000..200_080).chain([152, 168, 565, 729]) {
+        let program = generate(seed);
+        let (expected, actual) = (program.run(&interpreted), program.run(&compiled));
+        assert!(expected.is_ok(), "program {seed}: {expected:?}");
+        assert_eq!(actual, expected, "program {seed}");
     }
 }
 

@@ -69,6 +69,8 @@ impl Decoder<'_> {
         let hinted = usize::from(mnemonic.has(Modifier::L2CacheHint));
         let taken = match &operands[3..operands.len() - hinted.min(operands.len() - 3)] {
             [] => Taken::All,
+            // A number is one of bytes, though it could be a predicate too.
+            [given @ Operand::Constant(_), ..] => Taken::Bytes(self.source::<u32>(given)?),
             [given, ..] => match self.condition(given) {
                 Ok(condition) => Taken::Unless(condition),
                 Err(_) => Taken::Bytes(self.source::<u32>(given)?),

@@ -289,17 +289,19 @@ impl Lowering<'_> {
             Operand::Register(register) => (Some(*register), None),
             _ => (None, None),
         };
-        let other = self.complement(&held);
-        // Read before the first result is written: it may be the same predicate.
-        let mut values = [held, other];
-        if boolean.is_some() {
-            let more = self.predicate(operands.get(3).ok_or("a comparison without its predicate")?)?;
-            values = values.map(|value| self.combined(how, &value, &more));
-        }
-        for (target, value) in [first, second].into_iter().zip(values) {
-            if let Some(target) = target {
-                self.assign_predicate(&Operand::Register(target), value)?;
+        let other = if second.is_some() { Some(self.complement(&held)) } else { None };
+        let mut results = Vec::new();
+        for (target, value) in [(first, Some(held)), (second, other)] {
+            let (Some(target), Some(mut value)) = (target, value) else { continue };
+            if boolean.is_some() {
+                let more = self.predicate(operands.get(3).ok_or("a comparison without its predicate")?)?;
+                value = self.combined(how, &value, &more);
             }
+            results.push((target, value));
+        }
+        // Both are made before either is written: the predicate that they are combined with may be a destination.
+        for (target, value) in results {
+            self.assign_predicate(&Operand::Register(target), value)?;
         }
         Ok(())
     }
