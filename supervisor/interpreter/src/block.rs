@@ -246,7 +246,7 @@ impl<'a> Room<'a> {
 
     fn run_block(&mut self, kernel: &Kernel, compiled: Option<&Compiled>) -> Result<Progress, Fault> {
         if let (Some(compiled), Some((native, runs @ true))) = (compiled, &mut self.native) {
-            let ran = native.run(compiled, &mut self.warps, &mut self.barriers);
+            let ran = native.run(compiled, &raw mut *self.memory, &mut self.warps, &mut self.barriers);
             if let Ran::Done = ran {
                 return Ok(Progress::Done);
             }

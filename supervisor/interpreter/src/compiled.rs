@@ -83,6 +83,8 @@ pub struct Frame {
     pub kernel: *const Kernel,
     /// See `kernel`.
     pub interpreted: *mut std::ffi::c_void,
+    /// The block's memory, which knows its place for the interpreter.
+    pub memory: *mut std::ffi::c_void,
     /// The grid.
     pub grid: [u32; 4],
     /// After a stop: which region, which warp, which stop.
@@ -95,6 +97,15 @@ pub struct Frame {
     pub fragments: u32,
     /// They: an instruction, and the lanes that are there.
     pub fragment: [[u32; 2]; MOST_FRAGMENTS],
+}
+
+impl Frame {
+    /// Lets the interpreter know the block of the row that is running.
+    fn tell_place(&mut self) {
+        let [x, y, z, _] = self.index;
+        // SAFETY: the room's own memory, which `Native::run` was given; the interpreter reads it only when it is called next.
+        unsafe { (*self.memory.cast::<Memory>()).index = [x, y, z] };
+    }
 }
 
 /// Where a warp's values lie.
@@ -229,6 +240,7 @@ impl Native {
             reserved: 0,
             kernel: &raw const *compiled.kernel,
             interpreted: std::ptr::null_mut(),
+            memory: std::ptr::null_mut(),
 
             grid: [x, y, z, 0],
             region: 0,
@@ -263,9 +275,16 @@ impl Native {
     }
 
     /// Runs the row as far as compiled code can. A fault is left in its warp.
-    pub fn run(&mut self, compiled: &Compiled, warps: &mut [Warp], barriers: &mut Barriers) -> Ran {
+    pub fn run(
+        &mut self,
+        compiled: &Compiled,
+        memory: *mut Memory,
+        warps: &mut [Warp],
+        barriers: &mut Barriers,
+    ) -> Ran {
         let (mut region, mut first) = (0, 0);
         self.frame.interpreted = warps.as_mut_ptr().cast();
+        self.frame.memory = memory.cast();
         loop {
             // SAFETY: the code was made for this layout of the frame, and everything that the frame points to is alive.
             let outcome = unsafe { (compiled.enter)(&raw mut *self.frame, region, first) };
@@ -281,6 +300,7 @@ impl Native {
             }
             let (stopped, number) = (self.frame.region, self.frame.warp as usize);
             self.take_over(compiled, &mut warps[number]);
+            self.frame.tell_place();
             let yielded = run_warp(&compiled.kernel, &mut warps[number], barriers);
             barriers.set_live(number, warps[number].live);
             let back = !yielded
@@ -359,7 +379,9 @@ impl Native {
 /// # Safety
 /// Called by compiled code, with the frame that it was given, while [`Native::run`] lends it the warps.
 pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, lanes: u32) -> u32 {
-    // SAFETY: `Native::run` has put both there; nobody else looks at the warps while the code runs.
+    // SAFETY: `Native::run` has put all three there; nobody else looks at the warps while the code runs.
+    unsafe { (*frame).tell_place() };
+    // SAFETY: as above.
     let (kernel, warp) =
         unsafe { (&*(*frame).kernel, &mut *(*frame).interpreted.cast::<Warp>().add(warp as usize)) };
     warp.step(&kernel.functions[0].blocks[kernel.block_of(instruction) as usize].operations, lanes);

@@ -66,3 +66,28 @@ fn lanes_that_wait_for_each_other_get_their_turn() {
     );
     assert!((0..64).all(|thread| memory[thread] == thread as u32 + 1));
 }
+
+/// Of several blocks that code runs in a row, each has its own place, also for the interpreter.
+#[test]
+fn stopped_blocks_of_a_row_know_their_place() {
+    let memory = both(
+        "st.volatile.global.u32 [%rd2], %r4; mov.u32 %r5, %ctaid.x; st.global.u32 [%rd2], %r5;",
+        64,
+        32,
+    );
+    assert!((0..64 * 32).all(|thread| memory[thread] == thread as u32 / 32));
+}
+
+/// What has no code of its own is done by the interpreter, instruction by instruction.
+#[test]
+fn instructions_without_code_are_done_one_by_one() {
+    let memory = both(
+        "add.cc.u32 %r5, %r4, 0xffffffff; addc.u32 %r6, 0, 0;
+         and.b32 %r7, %r4, 7; mul.wide.u32 %rd5, %r7, 4; add.s64 %rd6, %rd1, %rd5;
+         red.global.add.u32 [%rd6+8192], %r6; st.global.u32 [%rd2], %r6;",
+        4,
+        64,
+    );
+    assert_eq!((memory[0], memory[1], memory[255]), (0, 1, 1));
+    assert_eq!((memory[2048], memory[2049]), (2048 + 31, 2049 + 32));
+}
