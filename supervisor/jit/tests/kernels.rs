@@ -70,11 +70,8 @@ fn lanes_that_wait_for_each_other_get_their_turn() {
 /// Of several blocks that code runs in a row, each has its own place, also for the interpreter.
 #[test]
 fn stopped_blocks_of_a_row_know_their_place() {
-    let memory = both(
-        "st.volatile.global.u32 [%rd2], %r4; mov.u32 %r5, %ctaid.x; st.global.u32 [%rd2], %r5;",
-        64,
-        32,
-    );
+    let memory =
+        both("st.volatile.global.u32 [%rd2], %r4; mov.u32 %r5, %ctaid.x; st.global.u32 [%rd2], %r5;", 64, 32);
     assert!((0..64 * 32).all(|thread| memory[thread] == thread as u32 / 32));
 }
 
