@@ -377,7 +377,7 @@ impl Native {
 /// Does one instruction, at which a block of the frame's kernel begins and ends, for some lanes of a warp; answers 1 if it failed.
 ///
 /// # Safety
-/// Called by compiled code, with the frame that it was given, while [`Native::run`] lends it the warps.
+/// Called by compiled code, with the frame that it was given, while `Native::run` lends it the warps.
 pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, lanes: u32) -> u32 {
     // SAFETY: `Native::run` has put all three there; nobody else looks at the warps while the code runs.
     unsafe { (*frame).tell_place() };
