@@ -50,9 +50,11 @@ impl Place {
 
     /// Directories of versions, each with its files.
     fn contents(&self) -> Vec<(PathBuf, Vec<String>)> {
+        // Compiled code lies beside the versions, and is no business of theirs.
         let list = |directory: &Path| {
             let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-            let mut names: Vec<_> = entries.map(|entry| entry.path()).collect();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.path()).filter(|path| !path.ends_with("code")).collect();
             names.sort();
             names
         };

@@ -42,6 +42,13 @@ pub mod result {
 
 static AREA: OnceLock<(SharedArea, Range<u64>)> = OnceLock::new();
 static REPORTED: AtomicBool = AtomicBool::new(false);
+static DYING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a thread is about to end the process because of a fault. A client that sees the error may be gone before that thread is
+/// done, and the process must not end as if nothing had been.
+pub fn is_dying() -> bool {
+    DYING.load(Ordering::SeqCst)
+}
 
 /// Sets the context's sticky error. The first one stays: what follows is a consequence.
 pub fn report(area: SharedArea, error: u32, text: &str) {
@@ -76,6 +83,7 @@ pub fn watch(area: SharedArea, window: Range<u64>) {
 
 /// Says what happened, tells the client, and ends the process: after a wild store nothing in it can be trusted.
 extern "C" fn handle_fault(signal: i32, info: *const libc::siginfo_t, _context: *mut libc::c_void) {
+    DYING.store(true, Ordering::SeqCst);
     let Some((area, _window)) = AREA.get() else { std::process::abort() };
     // SAFETY: the kernel passes a valid siginfo to an SA_SIGINFO handler.
     let address = unsafe { (*info).si_addr() } as u64;

@@ -4,7 +4,8 @@
 //!   supervisor ─▶ zygote ──fork──▶ engine of one client process
 //!                                   ├─ ring thread     admits commands, orders streams, runs them (`dispatch`)
 //!                                   ├─ mapper thread   maps what the broker grants (`mapper`)
-//!                                   └─ workers         blocks of a kernel (`interpreter::Pool`)
+//!                                   ├─ workers         blocks of a kernel (`interpreter::Pool`), interpreted or in compiled code
+//!                                   └─ compiler        makes code of kernels that are worth it (`tiers`, crate `jit`)
 //! ```
 //!
 //! Client and engine see device memory at the same addresses, so a pointer in a buffer needs no translation. What goes

@@ -64,6 +64,9 @@ impl Mapper {
 
     /// Ends in order; the broker tells this from an engine that was killed.
     fn leave(&self) -> ! {
+        while crate::fault::is_dying() {
+            std::thread::yield_now();
+        }
         self.area.set_state(EngineState::Left);
         std::process::exit(0)
     }
