@@ -79,6 +79,14 @@ fn home_of(users: &[u8], user: Uid) -> Option<PathBuf> {
     (home.is_absolute() && home.is_dir()).then(|| home.to_owned())
 }
 
+/// Held by tests that compile, and by those that fork: a child in which another thread was compiling would wait for that thread for
+/// ever. Engines are forked by a process of one thread.
+#[cfg(test)]
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static COMPILER: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    COMPILER.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +101,7 @@ mod tests {
 
     #[test]
     fn without_a_cache_code_is_compiled() {
+        let _alone = alone();
         assert!(cache().is_err());
         let object = object("define void @f() {\n  ret void\n}\n", &Target::avx2(), "f").unwrap();
         assert_eq!(&object[..4], b"\x7fELF");

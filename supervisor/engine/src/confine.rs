@@ -154,6 +154,7 @@ mod tests {
 
     /// Exit status of a child that confines itself and then does `work`.
     fn confined(cache: Option<RawFd>, work: impl FnOnce() -> i32) -> WaitStatus {
+        let _alone = crate::cache::alone();
         // SAFETY: the C library makes its allocator usable in the child; the child takes no other lock that a thread of the
         // test program could have held, and never returns.
         match unsafe { fork() }.expect("a child") {
