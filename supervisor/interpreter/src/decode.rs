@@ -35,6 +35,7 @@ use crate::image::{Image, Unsupported};
 use crate::registers::{Condition, FULL};
 use layout::Program;
 use operands::{Decoded, Decoder};
+pub use warp_wide::partners as shuffle_partners;
 
 /// A token for a function's address.
 pub(crate) fn function_token(position: usize) -> u64 {
@@ -175,6 +176,7 @@ pub(crate) fn plan(image: &Image, name: &str) -> Result<crate::image::Plan, Unsu
         variables: places.iter().map(place).collect(),
         shared: program.shared_variables(),
         registers: (0..body.register_count).map(offset).collect(),
+        constants: invariant::constants(&body),
         flushes: program.flush == crate::code::Flush::Whole,
         stack_bytes: 0,
         parameter_bytes: module.functions()[position].parameter_bytes(),

@@ -46,6 +46,8 @@ pub struct Plan {
     pub shared: HashMap<Box<str>, u64>,
     /// Where each register lies in the register file, in bytes.
     pub registers: Vec<u32>,
+    /// Registers that hold the same number from the start, and it.
+    pub constants: HashMap<ptx::RegisterId, u64>,
     /// Whether the processor flushes subnormal numbers while the kernel runs.
     pub flushes: bool,
     /// Bytes of local memory of a thread.

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use ptx::{AddressBase, Body, Instruction, Modifier, Op, Operand, RegisterId};
+use ptx::{Body, Instruction, Modifier, Op, Operand, RegisterId, Roles};
 
 /// A set of small numbers.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -84,6 +84,8 @@ impl Block {
 /// A kernel's control flow.
 pub(crate) struct Graph {
     pub blocks: Vec<Block>,
+    /// What each instruction does to its registers.
+    pub roles: Vec<Roles>,
     /// Registers whose value a block needs from before it.
     pub live_in: Vec<Set>,
 }
@@ -91,8 +93,22 @@ pub(crate) struct Graph {
 impl Graph {
     pub fn new(body: &Body) -> Graph {
         let blocks = blocks(body);
-        let live_in = live_in(body, &blocks);
-        Graph { blocks, live_in }
+        let roles = body.instructions.iter().map(|instruction| body.roles(instruction)).collect();
+        let live_in = vec![Set::new(body.register_count as usize); blocks.len()];
+        let mut graph = Graph { blocks, roles, live_in };
+        while graph.spread_liveness(body) {}
+        graph
+    }
+
+    /// Takes liveness one step further back; whether that changed anything.
+    fn spread_liveness(&mut self, body: &Body) -> bool {
+        let mut changed = false;
+        for number in (0..self.blocks.len()).rev() {
+            let live = self.live_before(body, number, self.blocks[number].instructions.start);
+            changed |= live != self.live_in[number];
+            self.live_in[number] = live;
+        }
+        changed
     }
 
     /// Registers that are needed behind a block.
@@ -105,10 +121,8 @@ impl Graph {
         if let End::Branch { predicate, .. } = block.end {
             live.insert(predicate as usize);
         }
-        if block.end == End::Stop
-            && let Some(instruction) = body.instructions.get(block.end_at)
-        {
-            step_back(body, instruction, &mut live);
+        if block.end == End::Stop {
+            self.step_back(body, block.end_at, &mut live);
         }
         live
     }
@@ -118,9 +132,21 @@ impl Graph {
         let mut live = self.live_out(body, block);
         let range = &self.blocks[block].instructions;
         for index in (instruction..range.end).rev() {
-            step_back(body, &body.instructions[index], &mut live);
+            self.step_back(body, index, &mut live);
         }
         live
+    }
+
+    /// Liveness before an instruction from that behind it.
+    fn step_back(&self, body: &Body, index: usize, live: &mut Set) {
+        let (roles, guard) = (&self.roles[index], body.instructions[index].guard);
+        // A guarded instruction leaves the old value to some lanes.
+        if guard.is_none() {
+            roles.writes.iter().for_each(|register| live.remove(*register as usize));
+        }
+        for register in roles.reads.iter().chain(guard.iter().map(|(predicate, _)| predicate)) {
+            live.insert(*register as usize);
+        }
     }
 
     /// For each block the blocks at which lanes can wait while it runs, if the branches for which `parts` says so part lanes.
@@ -280,83 +306,4 @@ fn is_plain_barrier(body: &Body, instruction: &Instruction) -> bool {
     let other = [Modifier::Arrive, Modifier::Red, Modifier::Cluster, Modifier::Wait];
     let zero = matches!(&instruction.operands[..], [Operand::Constant(ptx::Constant::Integer(0))]);
     zero && !other.iter().any(|modifier| mnemonic.has(*modifier))
-}
-
-fn live_in(body: &Body, blocks: &[Block]) -> Vec<Set> {
-    let size = body.register_count as usize;
-    let mut graph = Graph { blocks: blocks.to_vec(), live_in: vec![Set::new(size); blocks.len()] };
-    loop {
-        let mut changed = false;
-        for number in (0..blocks.len()).rev() {
-            let live = graph.live_before(body, number, blocks[number].instructions.start);
-            if live != graph.live_in[number] {
-                graph.live_in[number] = live;
-                changed = true;
-            }
-        }
-        if !changed {
-            return graph.live_in;
-        }
-    }
-}
-
-/// Liveness before an instruction from that behind it.
-fn step_back(body: &Body, instruction: &Instruction, live: &mut Set) {
-    let (reads, writes) = roles(body, instruction);
-    // A guarded instruction leaves the old value to some lanes.
-    if instruction.guard.is_none() {
-        writes.iter().for_each(|register| live.remove(*register as usize));
-    }
-    reads.iter().for_each(|register| {
-        live.insert(*register as usize);
-    });
-    if let Some((predicate, _)) = instruction.guard {
-        live.insert(predicate as usize);
-    }
-}
-
-/// Registers that an instruction reads, and those that it writes.
-pub(crate) fn roles(body: &Body, instruction: &Instruction) -> (Vec<RegisterId>, Vec<RegisterId>) {
-    let mnemonic = body.mnemonic(instruction);
-    let (mut reads, mut writes) = (Vec::new(), Vec::new());
-    let writes_first = match mnemonic.op {
-        Op::St | Op::Red | Op::Bra | Op::Brx | Op::Ret | Op::Exit | Op::Membar | Op::Fence => false,
-        Op::Bar | Op::Barrier => mnemonic.has(Modifier::Red),
-        _ => true,
-    };
-    for (place, operand) in instruction.operands.iter().enumerate() {
-        if place == 0 && writes_first {
-            collect(operand, &mut writes);
-            // Addresses are read wherever they stand.
-            if let Operand::Address { .. } = operand {
-                reads.append(&mut writes);
-            }
-        } else {
-            collect(operand, &mut reads);
-        }
-    }
-    (reads, writes)
-}
-
-fn collect(operand: &Operand, registers: &mut Vec<RegisterId>) {
-    match operand {
-        Operand::Register(register) | Operand::NotRegister(register) | Operand::Part(register, _) => {
-            registers.push(*register);
-        }
-        Operand::Pair(first, second) => registers.extend(first.iter().chain(second)),
-        Operand::Vector(parts) | Operand::List(parts) => {
-            parts.iter().for_each(|part| collect(part, registers))
-        }
-        Operand::Texel(parts, predicate) => {
-            parts.iter().for_each(|part| collect(part, registers));
-            registers.extend(predicate);
-        }
-        Operand::Address { base, extra, .. } => {
-            if let AddressBase::Register(register) = base {
-                registers.push(*register);
-            }
-            extra.iter().for_each(|part| collect(part, registers));
-        }
-        _ => {}
-    }
 }

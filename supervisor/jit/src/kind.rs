@@ -10,13 +10,12 @@
 //! nothing wraps: where that can't be seen here, code tests it and stops.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use interpreter::{Plan, VariablePlace};
 use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId, Special, Type};
 
-use crate::graph::{Graph, Set, roles};
+use crate::graph::{Graph, Set};
 
 /// Lanes of a warp.
 pub(crate) const LANES: usize = 32;
@@ -143,25 +142,17 @@ pub(crate) struct Facts<'a> {
     pub kinds: Vec<Kind>,
     zeros: Vec<u32>,
     bits: Vec<u32>,
-    constants: &'a HashMap<RegisterId, u64>,
 }
 
 impl<'a> Facts<'a> {
     /// Nothing yet.
-    pub fn new(
-        body: &'a Body,
-        plan: &'a Plan,
-        block: [u32; 3],
-        patterns: &'a Patterns,
-        constants: &'a HashMap<RegisterId, u64>,
-    ) -> Facts<'a> {
+    pub fn new(body: &'a Body, plan: &'a Plan, block: [u32; 3], patterns: &'a Patterns) -> Facts<'a> {
         let count = body.register_count as usize;
         Facts {
             body,
             plan,
             block,
             patterns,
-            constants,
             kinds: vec![Kind::Unset; count],
             zeros: vec![64; count],
             bits: vec![0; count],
@@ -182,12 +173,12 @@ impl<'a> Facts<'a> {
         for (number, block) in graph.blocks.iter().enumerate() {
             for index in block.instructions.clone() {
                 let instruction = &self.body.instructions[index];
-                let (reads, writes) = roles(self.body, instruction);
-                if reads.iter().any(|register| self.kinds[*register as usize] == Kind::Unset) {
+                let roles = &graph.roles[index];
+                if roles.reads.iter().any(|register| self.kinds[*register as usize] == Kind::Unset) {
                     continue;
                 }
                 let fact = self.result(instruction);
-                for register in writes {
+                for register in roles.writes.iter().copied() {
                     let waits = |block: usize| graph.live_in[block].has(register as usize);
                     let needed = frontiers[number].iter().any(waits);
                     changed |= self.join(register, if needed { Fact::varying() } else { fact });
@@ -239,7 +230,7 @@ impl<'a> Facts<'a> {
     }
 
     pub fn register(&self, register: RegisterId) -> Fact {
-        let constant = self.constants.get(&register).copied();
+        let constant = self.plan.constants.get(&register).copied();
         let place = register as usize;
         Fact { kind: self.kinds[place], zeros: self.zeros[place], bits: self.bits[place], constant }
     }
@@ -342,7 +333,7 @@ impl<'a> Facts<'a> {
                 facts[0]
             }
             Cvta => Fact { zeros: facts[0].zeros.min(4), constant: None, ..facts[0] },
-            _ if !is_lanewise(mnemonic.op) => Fact::varying(),
+            _ if !mnemonic.is_pure() => Fact::varying(),
             _ if uniform => Fact::uniform(self.zeros_of(mnemonic, facts)),
             _ if mnemonic.ty().is_some_and(Type::is_float) => Fact::varying(),
             _ => self.patterned(mnemonic, facts).unwrap_or(Fact::varying()),
@@ -464,75 +455,6 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Whether an instruction gives each lane what its own operands say, and nothing else.
-fn is_lanewise(op: Op) -> bool {
-    use Op::*;
-    matches!(
-        op,
-        Add | Sub
-            | Mul
-            | Mad
-            | Mul24
-            | Mad24
-            | Sad
-            | Div
-            | Rem
-            | Abs
-            | Neg
-            | Min
-            | Max
-            | Popc
-            | Clz
-            | Bfind
-            | Fns
-            | Brev
-            | Bfe
-            | Bfi
-            | Szext
-            | Bmsk
-            | Dp4a
-            | Dp2a
-            | Testp
-            | Copysign
-            | Fma
-            | Rcp
-            | Sqrt
-            | Rsqrt
-            | Sin
-            | Cos
-            | Lg2
-            | Ex2
-            | Tanh
-            | Set
-            | Setp
-            | Selp
-            | Slct
-            | And
-            | Or
-            | Xor
-            | Not
-            | Cnot
-            | Lop3
-            | Shf
-            | Shl
-            | Shr
-            | Mov
-            | Prmt
-            | Cvta
-            | Cvt
-            | Isspacep
-            | Vadd
-            | Vsub
-            | Vabsdiff
-            | Vmin
-            | Vmax
-            | Vshl
-            | Vshr
-            | Vmad
-            | Vset
-    )
-}
-
 /// How many bits an instruction's result has at most.
 fn bits_of(mnemonic: &Mnemonic, facts: &[Fact]) -> u32 {
     use Op::*;
@@ -591,25 +513,4 @@ fn converted_bits(mnemonic: &Mnemonic, bits: u32) -> u32 {
 /// Whether a conversion is one between integers of at least 32 bits.
 fn is_integral(mnemonic: &Mnemonic) -> bool {
     mnemonic.types.iter().all(|ty| !ty.is_float() && ty.size() >= 4)
-}
-
-/// Registers that are written once, with a number, and that number.
-pub(crate) fn constants(body: &Body) -> HashMap<RegisterId, u64> {
-    let mut writes = vec![0u32; body.register_count as usize];
-    for instruction in &body.instructions {
-        roles(body, instruction).1.iter().for_each(|register| writes[*register as usize] += 1);
-    }
-    let moved = body.instructions.iter().filter_map(|instruction| {
-        let mnemonic = body.mnemonic(instruction);
-        match (&instruction.operands[..], mnemonic.ty()?, mnemonic.op, instruction.guard) {
-            (_, Type::Pred, ..) => None,
-            ([Operand::Register(register), Operand::Constant(constant)], ty, Op::Mov, None)
-                if ty.size() <= 8 =>
-            {
-                Some((*register, constant.bits(ty)))
-            }
-            _ => None,
-        }
-    });
-    moved.filter(|(register, _)| writes[*register as usize] == 1).collect()
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A kernel is compiled for one shape of its blocks. Nothing here knows a kernel by its name. What has no code is left to the
-//! interpreter at the instruction ([`Made::refused`]); a kernel that has too much of it, or is too large, is refused.
+//! interpreter at the instruction ([`Made::refused`]); a kernel that is too large, or whose blocks end in a part of a warp, is
+//! refused.
 //!
 //! Vocabulary: a *region* lies between two barriers; a *world* says whether lanes may have parted; a register's *kind* is
 //! uniform, a pattern, or varying; a *stop* is where code hands a warp to the interpreter.
@@ -85,28 +86,23 @@ pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> 
         return Err(refused(format!("it has {} instructions", body.instructions.len())));
     }
     let graph = Graph::new(&body);
-    let (patterns, constants) = (Patterns::default(), kind::constants(&body));
-    let apart = |facts: &Facts| {
-        let mut varies = Vec::new();
-        for block in &graph.blocks {
-            varies.push(match block.end {
-                End::Branch { predicate, .. } => facts.kinds[predicate as usize] == Kind::Varying,
-                _ => false,
-            });
-        }
-        varies
-    };
+    let patterns = Patterns::default();
     let nowhere = vec![Set::new(graph.blocks.len()); graph.blocks.len()];
-    let mut first = Facts::new(&body, &plan, block, &patterns, &constants);
+    let mut first = Facts::new(&body, &plan, block, &patterns);
     first.solve(&graph, &nowhere);
     // Where lanes can wait depends on which branches part them, and that on what varies where lanes wait.
-    let mut frontiers = graph.frontiers(|block| apart(&first)[block]);
+    let frontiers_of = |facts: &Facts| {
+        graph.frontiers(|block| match graph.blocks[block].end {
+            End::Branch { predicate, .. } => facts.kinds[predicate as usize] == Kind::Varying,
+            _ => false,
+        })
+    };
+    let mut frontiers = frontiers_of(&first);
     let second = loop {
-        let mut second = Facts::new(&body, &plan, block, &patterns, &constants);
+        let mut second = Facts::new(&body, &plan, block, &patterns);
         second.kinds.clone_from(&first.kinds);
         second.solve(&graph, &frontiers);
-        let varies = apart(&second);
-        let next = graph.frontiers(|block| varies[block]);
+        let next = frontiers_of(&second);
         if next == frontiers {
             break second;
         }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ptx::{Body, Instruction, Modifier, Op, Operand, RegisterId, Type};
 
-use crate::graph::{Graph, roles};
+use crate::graph::Graph;
 
 /// What a sum is made of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -113,8 +113,8 @@ impl<'a> Finder<'a> {
         for (number, block) in graph.blocks.iter().enumerate() {
             for index in block.instructions.clone() {
                 block_of[index] = number;
-                for register in roles(body, &body.instructions[index]).1 {
-                    writes[register as usize].push(index);
+                for register in &graph.roles[index].writes {
+                    writes[*register as usize].push(index);
                 }
             }
         }

@@ -23,7 +23,9 @@ mod fetch;
 mod float;
 mod memory;
 mod moves;
+mod places;
 mod step;
+mod stop;
 mod warp_wide;
 
 use std::collections::{HashMap, HashSet};
@@ -32,7 +34,7 @@ use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
 use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
 
-use crate::graph::{End, Graph, Set, roles};
+use crate::graph::{End, Graph, Set};
 use crate::kind::{Facts, Kind};
 use crate::text::{Text, integer};
 
@@ -153,7 +155,7 @@ impl<'a> Lowering<'a> {
         second: Knowledge<'a>,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
-            small: small_bytes(body),
+            small: small_bytes(body, graph),
             body,
             plan,
             graph,
@@ -249,7 +251,7 @@ impl<'a> Lowering<'a> {
                     self.step(index);
                     continue;
                 }
-                self.stop_at(index);
+                self.write_stop(index);
                 self.finish_segment();
                 return;
             }
@@ -283,7 +285,7 @@ impl<'a> Lowering<'a> {
         if same || world == World::First { format!("%r{register}") } else { format!("%s{register}") }
     }
 
-    /// Bits of a register; 1 for predicates.
+    /// Bits of a register; 1 for predicates, 0 for what has no code.
     fn bits(&self, register: RegisterId) -> u32 {
         register_bits(self.body.register_type(register))
     }
@@ -303,9 +305,8 @@ impl<'a> Lowering<'a> {
     /// One instruction that does not end a block.
     fn instruction(&mut self, index: usize) -> Lowered<()> {
         let instruction = &self.body.instructions[index];
-        let (reads, writes) = roles(self.body, instruction);
-        let odd = |register: &RegisterId| register_bits(self.body.register_type(*register)) == 0;
-        if reads.iter().chain(&writes).any(odd) {
+        let roles = &self.graph.roles[index];
+        if roles.reads.iter().chain(&roles.writes).any(|register| self.bits(*register) == 0) {
             return Err("a register of this type".into());
         }
         self.guard = instruction.guard.map(|(register, negated)| self.condition(register, negated));
@@ -353,7 +354,7 @@ impl<'a> Lowering<'a> {
         for register in registers {
             let facts = if world == World::First { &self.first.facts } else { &self.second.facts };
             let kind = facts.kinds[register as usize];
-            if kind == Kind::Varying || register_bits(self.body.register_type(register)) == 0 {
+            if kind == Kind::Varying || self.bits(register) == 0 {
                 continue;
             }
             let pattern = match kind {
@@ -365,8 +366,7 @@ impl<'a> Lowering<'a> {
                 64 => Width::Wide,
                 _ => Width::Narrow,
             };
-            let next = self.words.len() as u32;
-            let word = *self.words.entry(register).or_insert(next);
+            let word = self.word(register);
             list.push(Spread { offset: self.plan.registers[register as usize], width, word, pattern });
         }
         list
@@ -406,9 +406,9 @@ fn register_bits(ty: Type) -> u32 {
 }
 
 /// Registers whose every write masks the high bit of each byte away.
-fn small_bytes(body: &Body) -> HashSet<RegisterId> {
+fn small_bytes(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
     let mut small: HashMap<RegisterId, bool> = HashMap::new();
-    for instruction in &body.instructions {
+    for (instruction, roles) in body.instructions.iter().zip(&graph.roles) {
         let mnemonic = body.mnemonic(instruction);
         let masks = match (mnemonic.op, &instruction.operands[..]) {
             (Op::And, [_, first, second]) => [first, second].iter().any(|operand| match operand {
@@ -417,7 +417,7 @@ fn small_bytes(body: &Body) -> HashSet<RegisterId> {
             }),
             _ => false,
         };
-        for register in roles(body, instruction).1 {
+        for register in roles.writes.iter().copied() {
             let all = small.entry(register).or_insert(true);
             *all &= masks && instruction.guard.is_none() && register_bits(body.register_type(register)) == 32;
         }

@@ -9,13 +9,13 @@
 
 use std::collections::HashMap;
 
-use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId, Special, Type};
+use ptx::{AddressBase, Body, Instruction, Mnemonic, Op, Operand, RegisterId, Special, Type};
 
 use super::layout::Place;
 
 /// Registers that hold the same constant from the start, and its bits. Inline assembly leaves many of them.
 pub(super) fn constants(body: &Body) -> HashMap<RegisterId, u64> {
-    let writes = writes(body);
+    let writes = body.writes();
     let moved = body.instructions.iter().filter_map(|instruction| moved_constant(body, instruction));
     moved.filter(|(register, _)| writes[*register as usize] == 1).collect()
 }
@@ -35,14 +35,14 @@ fn moved_constant(body: &Body, instruction: &Instruction) -> Option<(RegisterId,
 
 /// For each instruction of a kernel's own body whether it is one of those. `places`: where the body's variables lie.
 pub(super) fn instructions(body: &Body, places: &[Place]) -> Vec<bool> {
-    let writes = writes(body);
+    let writes = body.writes();
     let mut fixed = vec![false; body.register_count as usize];
     let test = |instruction: &Instruction| {
         let mnemonic = body.mnemonic(instruction);
-        let Some((target, sources)) = instruction.operands.split_first() else { return false };
-        let targets = targets(target);
+        let Some((_, sources)) = instruction.operands.split_first() else { return false };
+        let targets = body.roles(instruction).writes;
         let result = instruction.guard.is_none()
-            && (is_function(mnemonic) || loads_parameter(mnemonic, sources, places))
+            && (mnemonic.is_pure() || loads_parameter(mnemonic, sources, places))
             && targets.iter().all(|register| writes[*register as usize] == 1)
             && sources.iter().all(|source| is_fixed(source, &fixed, places));
         if result {
@@ -51,63 +51,6 @@ pub(super) fn instructions(body: &Body, places: &[Place]) -> Vec<bool> {
         result
     };
     body.instructions.iter().map(test).collect()
-}
-
-/// Whether an instruction's results depend on its operands alone.
-fn is_function(mnemonic: &Mnemonic) -> bool {
-    use Op::*;
-    let op = matches!(
-        mnemonic.op,
-        Add | Sub
-            | Mul
-            | Mad
-            | Mul24
-            | Mad24
-            | Sad
-            | Div
-            | Rem
-            | Abs
-            | Neg
-            | Min
-            | Max
-            | Popc
-            | Clz
-            | Bfind
-            | Brev
-            | Bfe
-            | Bfi
-            | Dp4a
-            | Dp2a
-            | Testp
-            | Copysign
-            | Fma
-            | Rcp
-            | Sqrt
-            | Rsqrt
-            | Sin
-            | Cos
-            | Lg2
-            | Ex2
-            | Tanh
-            | Set
-            | Setp
-            | Selp
-            | Slct
-            | And
-            | Or
-            | Xor
-            | Not
-            | Cnot
-            | Lop3
-            | Shf
-            | Shl
-            | Shr
-            | Mov
-            | Prmt
-            | Cvta
-            | Cvt
-    );
-    op && !mnemonic.has(Modifier::Cc)
 }
 
 fn loads_parameter(mnemonic: &Mnemonic, sources: &[Operand], places: &[Place]) -> bool {
@@ -156,22 +99,4 @@ fn is_position(special: Special) -> bool {
             | TotalSmemSize
             | DynamicSmemSize
     )
-}
-
-/// How many instructions write each register.
-fn writes(body: &Body) -> Vec<u32> {
-    let mut writes = vec![0; body.register_count as usize];
-    let operands = body.instructions.iter().filter_map(|instruction| instruction.operands.first());
-    operands.flat_map(targets).for_each(|register| writes[register as usize] += 1);
-    writes
-}
-
-/// Registers in the place of a result.
-fn targets(operand: &Operand) -> Vec<RegisterId> {
-    match operand {
-        Operand::Register(register) | Operand::Part(register, _) => vec![*register],
-        Operand::Pair(first, second) => first.iter().chain(second).copied().collect(),
-        Operand::Vector(parts) | Operand::List(parts) => parts.iter().flat_map(targets).collect(),
-        _ => Vec::new(),
-    }
 }

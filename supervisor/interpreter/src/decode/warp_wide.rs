@@ -227,9 +227,10 @@ impl Decoder<'_> {
     }
 }
 
-/// The lane that each lane reads in a shuffle, and for which lanes it lies in their segment; the others read their own.
-/// `of` gives a lane's distance (or lane) and its word of segment mask and clamp.
-fn partners(mode: Modifier, of: impl Fn(usize) -> (u32, u32)) -> ([u32; LANES], u32) {
+/// The lane that each lane reads in a shuffle, and for which lanes it lies in their segment, a bit for each; the others read their
+/// own (PTX ISA 9.7.9, `shfl`). `mode`: `.up`, `.down`, `.bfly` or `.idx`; `of` gives a lane's distance (or lane) and its word of
+/// segment mask and clamp.
+pub fn partners(mode: Modifier, of: impl Fn(usize) -> (u32, u32)) -> ([u32; LANES], u32) {
     let (mut sources, mut inside) = ([0u32; LANES], 0u32);
     for lane in 0..LANES as u32 {
         let (distance, limit) = of(lane as usize);

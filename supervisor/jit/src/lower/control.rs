@@ -6,7 +6,7 @@ use interpreter::compiled::{ENDED, Frame, Place};
 use ptx::{Body, RegisterId};
 
 use super::{Lowering, Queue, World};
-use crate::graph::{End, Graph, Set, roles};
+use crate::graph::{End, Graph, Set};
 use crate::kind::Kind;
 
 /// Turns of loops that lanes which have parted get.
@@ -43,7 +43,7 @@ impl Lowering<'_> {
         self.text.begin(&format!("r{region}b"));
         let live = self.graph.live_in[entry].clone();
         for register in live.iter().map(|register| register as RegisterId) {
-            if super::register_bits(self.body.register_type(register)) != 0 {
+            if self.bits(register) != 0 {
                 self.load_in(register);
             }
         }
@@ -86,7 +86,7 @@ impl Lowering<'_> {
             }
             End::Exit => self.warp_ended(),
             End::Barrier { next } => self.arrive(next),
-            End::Stop => self.stop_at(self.at),
+            End::Stop => self.write_stop(self.at),
             End::Branch { predicate, negated, taken, next } => {
                 self.branch(predicate, negated, taken, next, queue)
             }
@@ -157,7 +157,7 @@ impl Lowering<'_> {
     fn convert_variables(&mut self, live: &Set) {
         for register in live.iter().map(|register| register as RegisterId) {
             let (from, to) = (self.variable(World::First, register), self.variable(World::Second, register));
-            if from == to || super::register_bits(self.body.register_type(register)) == 0 {
+            if from == to || self.bits(register) == 0 {
                 continue;
             }
             let kind = self.first.facts.kinds[register as usize];
@@ -212,7 +212,7 @@ impl Lowering<'_> {
                 self.add_pending(next, &mask);
             }
             End::Exit => {}
-            End::Barrier { .. } | End::Stop => return self.stop_at(self.at),
+            End::Barrier { .. } | End::Stop => return self.write_stop(self.at),
             End::Branch { predicate, negated, taken, next } => {
                 let condition = self.condition(predicate, negated);
                 self.write_back();
@@ -287,9 +287,8 @@ impl Lowering<'_> {
         let live = self.graph.live_in[next].clone();
         let changed = written_in_region(self.body, self.graph, self.regions[self.region]);
         for register in live.iter().map(|register| register as RegisterId) {
-            let known = super::register_bits(self.body.register_type(register)) != 0;
             // What the region has only read is where it was.
-            if known && (self.region == 0 || changed.has(register as usize)) {
+            if self.bits(register) != 0 && (self.region == 0 || changed.has(register as usize)) {
                 self.store_out(register);
             }
         }
@@ -303,11 +302,6 @@ impl Lowering<'_> {
     fn warp_ended(&mut self) {
         self.text.line(format!("store i32 {}, ptr %next{}", ENDED as i32, self.region));
         self.text.line(format!("br label %r{}n", self.region));
-    }
-
-    /// Stops before an instruction, whatever it is.
-    pub(super) fn stop_at(&mut self, instruction: usize) {
-        self.write_stop(instruction);
     }
 
     /// Behind a block: the next one of the row.
@@ -424,7 +418,7 @@ fn written_in_region(body: &Body, graph: &Graph, entry: usize) -> Set {
     let mut written = Set::new(body.register_count as usize);
     for block in region_blocks(graph, entry).iter() {
         for index in graph.blocks[block].instructions.clone() {
-            roles(body, &body.instructions[index]).1.iter().for_each(|register| {
+            graph.roles[index].writes.iter().for_each(|register| {
                 written.insert(*register as usize);
             });
         }

@@ -1,11 +1,9 @@
 //! Values of operands and registers, in the shape that an instruction needs them.
 
 use interpreter::VariablePlace;
-use interpreter::compiled::Frame;
 use ptx::{Operand, RegisterId, Special};
 
-use super::{Lowered, Lowering, Segment, Value, World};
-use crate::graph::roles;
+use super::{Lowered, Lowering, Value};
 use crate::kind::{Kind, LANES, Positions, positions};
 use crate::text::{constant, constants, integer};
 
@@ -352,205 +350,6 @@ impl Lowering<'_> {
         Ok(self.text.value(format!("add i64 {address}, {offset}")))
     }
 
-    /// Begins a segment before an instruction.
-    pub(super) fn begin_segment(&mut self, start: usize) {
-        self.segment = Segment { start, written: self.written.clone(), ..Segment::default() };
-    }
-
-    /// Begins another segment before an instruction.
-    pub(super) fn next_segment(&mut self, start: usize) {
-        self.close_segment();
-        self.begin_segment(start);
-    }
-
-    /// Begins another segment if an instruction can't be done twice together with what has been done.
-    pub(super) fn split_segment(&mut self, index: usize) {
-        let instruction = &self.body.instructions[index];
-        let (loads, stores) = self.effects(instruction);
-        let segment = &self.segment;
-        if loads && segment.stores || stores && segment.loads {
-            self.close_segment();
-            self.begin_segment(index);
-        }
-        self.segment.loads |= loads;
-        self.segment.stores |= stores;
-    }
-
-    /// Goes to the segment's stop unless a condition (an `i1`) holds.
-    pub(super) fn assume(&mut self, holds: &str) {
-        if holds == "true" {
-            return;
-        }
-        let stop = match &self.segment.label {
-            Some(label) => label.clone(),
-            None => {
-                let label = self.text.label();
-                self.segment.label = Some(label.clone());
-                label
-            }
-        };
-        let next = self.text.label();
-        self.text.line(format!("br i1 {holds}, label %{next}, label %{stop}, !prof !1"));
-        self.text.begin(&next);
-    }
-
-    /// Ends a segment in the middle of a block.
-    fn close_segment(&mut self) {
-        if self.segment.label.is_some() {
-            let next = self.text.label();
-            self.text.line(format!("br label %{next}"));
-            self.finish_segment();
-            self.text.begin(&next);
-        }
-    }
-
-    /// Writes the segment's stop, if anything leads there. What was written last must have been the end of a block.
-    pub(super) fn finish_segment(&mut self) {
-        let segment = std::mem::take(&mut self.segment);
-        let Some(label) = segment.label else { return };
-        self.text.begin(&label);
-        let written = std::mem::replace(&mut self.written, segment.written);
-        self.write_stop(segment.start);
-        self.written = written;
-    }
-
-    /// Stores what the interpreter needs to go on before an instruction, and returns.
-    pub(super) fn write_stop(&mut self, instruction: usize) {
-        let mut live = self.graph.live_before(self.body, self.block, instruction);
-        // Lanes that wait elsewhere have registers that these may not need any more.
-        for block in self.here().frontiers[self.block].iter() {
-            live.add_all(&self.graph.live_in[block]);
-        }
-        for register in live.iter().map(|register| register as RegisterId) {
-            if super::register_bits(self.body.register_type(register)) != 0 {
-                self.store_out(register);
-            }
-        }
-        let spread = self.spread(self.world, &live);
-        self.stops.push(interpreter::compiled::Stop { spread });
-        let number = self.stops.len() - 1;
-        let warp = self.text.value("load i32, ptr %warp");
-        for (offset, value) in [
-            (std::mem::offset_of!(Frame, region), self.region.to_string()),
-            (std::mem::offset_of!(Frame, warp), warp),
-            (std::mem::offset_of!(Frame, stop), number.to_string()),
-        ] {
-            self.store_field(offset, &value);
-        }
-        self.write_fragments(instruction);
-        let seen = self.text.value("load i64, ptr %seen");
-        let place = self.field(std::mem::offset_of!(Frame, seen));
-        self.text.line(format!("store i64 {seen}, ptr {place}"));
-        self.text.line("ret i32 2");
-    }
-
-    /// The lanes that are at a stop, and those that wait elsewhere.
-    fn write_fragments(&mut self, instruction: usize) {
-        self.instructions.push(instruction as u32);
-        let mut fragments = vec![(instruction, self.mask.clone().unwrap_or("-1".into()))];
-        if self.world == World::Second {
-            let waiting: Vec<usize> = self.here().frontiers[self.block].iter().collect();
-            for block in waiting {
-                let mask = self.take_pending(block);
-                let first = self.graph.blocks[block].instructions.start;
-                self.instructions.push(first as u32);
-                fragments.push((first, mask));
-            }
-        }
-        let start = std::mem::offset_of!(Frame, fragment);
-        for (place, (instruction, mask)) in fragments.iter().enumerate() {
-            self.store_field(start + 8 * place, &instruction.to_string());
-            self.store_field(start + 8 * place + 4, mask);
-        }
-        self.store_field(std::mem::offset_of!(Frame, fragments), &fragments.len().to_string());
-    }
-
-    /// The address of a field of the frame.
-    pub(super) fn field(&mut self, offset: usize) -> String {
-        self.text.value(format!("getelementptr i8, ptr %frame, i64 {offset}"))
-    }
-
-    fn store_field(&mut self, offset: usize, value: &str) {
-        let place = self.field(offset);
-        self.text.line(format!("store i32 {value}, ptr {place}"));
-    }
-
-    /// Stores a register where the interpreter, or the next region, finds it.
-    pub(super) fn store_out(&mut self, register: RegisterId) {
-        let value = self.register(register);
-        let ty = self.type_of(register, value.kind);
-        let bits = self.bits(register);
-        if value.kind != Kind::Varying {
-            let next = self.words.len() as u32;
-            let word = *self.words.entry(register).or_insert(next);
-            let whole = if bits == 64 {
-                value.name
-            } else {
-                self.text.value(format!("zext {ty} {} to i64", value.name))
-            };
-            let place =
-                self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
-            return self.text.line(format!("store i64 {whole}, ptr {place}"));
-        }
-        let offset = self.plan.registers[register as usize];
-        let place = self.text.value(format!("getelementptr i8, ptr {}, i32 {offset}", self.file_pointer()));
-        // The interpreter has 16-bit values in words.
-        let (ty, name) = if bits == 16 {
-            let value = self.in_width(value, 16, 32);
-            (integer(32, true), value.name)
-        } else {
-            (ty, value.name)
-        };
-        self.text.line(format!("store {ty} {name}, ptr {place}, align 4"));
-    }
-
-    /// Loads a register that a region finds in memory.
-    pub(super) fn load_in(&mut self, register: RegisterId) {
-        let kind = self.first.facts.kinds[register as usize];
-        let bits = self.bits(register);
-        let ty = self.type_of(register, kind);
-        let name = if kind != Kind::Varying {
-            let next = self.words.len() as u32;
-            let word = *self.words.entry(register).or_insert(next);
-            let place =
-                self.text.value(format!("getelementptr i64, ptr {}, i32 {word}", self.words_pointer()));
-            let whole = self.text.value(format!("load i64, ptr {place}"));
-            if bits == 64 { whole } else { self.text.value(format!("trunc i64 {whole} to {ty}")) }
-        } else {
-            let offset = self.plan.registers[register as usize];
-            let place =
-                self.text.value(format!("getelementptr i8, ptr {}, i32 {offset}", self.file_pointer()));
-            if bits == 16 {
-                let word = self.text.value(format!("load {}, ptr {place}, align 4", integer(32, true)));
-                self.text.value(format!("trunc {} {word} to {ty}", integer(32, true)))
-            } else {
-                self.text.value(format!("load {ty}, ptr {place}, align 4"))
-            }
-        };
-        let variable = self.variable(World::First, register);
-        self.text.line(format!("store {ty} {name}, ptr {variable}"));
-    }
-
-    fn words_pointer(&self) -> String {
-        format!("%words{}", self.region)
-    }
-
-    pub(super) fn file_pointer(&self) -> String {
-        format!("%file{}", self.region)
-    }
-
-    /// Whether an instruction reads memory that may change, and whether it writes memory.
-    fn effects(&self, instruction: &ptx::Instruction) -> (bool, bool) {
-        use ptx::Op::*;
-        let mnemonic = self.body.mnemonic(instruction);
-        match mnemonic.op {
-            Ld | Ldu => (!self.is_constant_load(instruction), false),
-            St | Red => (false, true),
-            Atom => (true, true),
-            _ => (false, false),
-        }
-    }
-
     /// Puts what a block has written, and others need, into variables.
     pub(super) fn write_back(&mut self) {
         let live = self.graph.live_out(self.body, self.block);
@@ -566,18 +365,12 @@ impl Lowering<'_> {
 
     /// All registers that variables are needed for.
     pub(super) fn all_registers(&self) -> Vec<RegisterId> {
-        let mut used: Vec<RegisterId> = self
-            .body
-            .instructions
-            .iter()
-            .flat_map(|instruction| {
-                let (reads, writes) = roles(self.body, instruction);
-                reads.into_iter().chain(writes).chain(instruction.guard.map(|(register, _)| register))
-            })
-            .collect();
+        let guards = self.body.instructions.iter().filter_map(|instruction| instruction.guard);
+        let named = self.graph.roles.iter().flat_map(|roles| roles.reads.iter().chain(&roles.writes));
+        let mut used: Vec<RegisterId> = named.copied().chain(guards.map(|(register, _)| register)).collect();
         used.sort_unstable();
         used.dedup();
-        used.retain(|register| super::register_bits(self.body.register_type(*register)) != 0);
+        used.retain(|register| self.bits(*register) != 0);
         used
     }
 }

@@ -11,7 +11,7 @@ use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, Regis
 
 use super::Lowering;
 use super::memory::{Access, Room, room};
-use crate::graph::{Graph, roles};
+use crate::graph::Graph;
 use crate::kind::{Kind, LANES};
 use crate::linear::Classes;
 
@@ -76,13 +76,13 @@ impl Groups {
         let mut groups = Groups::default();
         let classes = Classes::new(body, graph);
         for block in &graph.blocks {
-            groups.add_block(body, &classes, block.instructions.clone());
+            groups.add_block(body, graph, &classes, block.instructions.clone());
         }
         groups
     }
 
-    fn add_block(&mut self, body: &Body, classes: &Classes, range: std::ops::Range<usize>) {
-        let candidates = candidates(body, classes, range.clone());
+    fn add_block(&mut self, body: &Body, graph: &Graph, classes: &Classes, range: std::ops::Range<usize>) {
+        let candidates = candidates(body, graph, classes, range.clone());
         let words = words(body, range, &candidates);
         let mut members: BTreeMap<_, Vec<Member>> = BTreeMap::new();
         for candidate in &candidates {
@@ -117,7 +117,12 @@ impl Groups {
     }
 }
 
-fn candidates(body: &Body, classes: &Classes, range: std::ops::Range<usize>) -> Vec<Candidate> {
+fn candidates(
+    body: &Body,
+    graph: &Graph,
+    classes: &Classes,
+    range: std::ops::Range<usize>,
+) -> Vec<Candidate> {
     let mut versions: HashMap<RegisterId, usize> = HashMap::new();
     let mut steps: HashMap<RegisterId, i64> = HashMap::new();
     let (mut epoch, mut list) = (0, Vec::new());
@@ -151,7 +156,7 @@ fn candidates(body: &Body, classes: &Classes, range: std::ops::Range<usize>) -> 
             && instruction.operands.iter().any(|operand| matches!(operand, Operand::Address { .. }));
         let meets = matches!(mnemonic.op, Op::Bar | Op::Barrier | Op::Membar | Op::Fence);
         epoch += usize::from(changes || meets);
-        for register in roles(body, instruction).1 {
+        for register in graph.roles[at].writes.iter().copied() {
             match classes.steps.get(&at) {
                 Some(step) => *steps.entry(register).or_default() += step,
                 None => *versions.entry(register).or_default() += 1,

@@ -1,5 +1,6 @@
 //! What lanes of a warp do together. In the second world, lanes that are waited for and are not here make a stop.
 
+use interpreter::shuffle_partners;
 use ptx::{Mnemonic, Modifier, Operand};
 
 use super::memory::lane_numbers;
@@ -63,7 +64,7 @@ impl Lowering<'_> {
                 (name, Value { kind: Kind::Uniform, name: "true".into() })
             }
             (_, [Some(distance), Some(limit)]) => {
-                let (sources, inside) = partners(mode, distance as u32, limit as u32);
+                let (sources, inside) = shuffle_partners(mode, |_| (distance as u32, limit as u32));
                 let vector = self.shaped(&value, 32, true);
                 let list: Vec<String> = sources.iter().map(|lane| format!("i32 {lane}")).collect();
                 let ty = integer(32, true);
@@ -178,23 +179,4 @@ impl Lowering<'_> {
         };
         self.assign_predicate(&operands[0], Value { kind: Kind::Uniform, name })
     }
-}
-
-/// The lane that each lane reads, and a word of those for which it lies in their segment (PTX ISA, `shfl`).
-fn partners(mode: Modifier, distance: u32, limit: u32) -> ([u32; LANES], u32) {
-    let (distance, clamp, segment) = (distance & 31, limit & 31, limit >> 8 & 31);
-    let (mut sources, mut inside) = ([0; LANES], 0);
-    for lane in 0..LANES as u32 {
-        let least = lane & segment;
-        let most = least | clamp & !segment;
-        let (source, valid) = match mode {
-            Modifier::Up => (lane.wrapping_sub(distance), lane as i32 - distance as i32 >= most as i32),
-            Modifier::Down => (lane + distance, lane + distance <= most),
-            Modifier::Bfly => (lane ^ distance, lane ^ distance <= most),
-            _ => (least | distance & !segment, least | distance & !segment <= most),
-        };
-        sources[lane as usize] = if valid { source & 31 } else { lane };
-        inside |= u32::from(valid) << lane;
-    }
-    (sources, inside)
 }
