@@ -85,6 +85,31 @@ impl Text {
         let _ = writeln!(self.lines, "{label}:");
     }
 
+    /// Elements of two vectors of a type, by their places in the two side by side; `None`: any.
+    pub fn shuffle(
+        &mut self,
+        ty: &str,
+        first: &str,
+        second: &str,
+        places: impl Iterator<Item = Option<usize>>,
+    ) -> String {
+        let list: Vec<String> =
+            places.map(|place| place.map_or("i32 poison".into(), |place| format!("i32 {place}"))).collect();
+        let (count, list) = (list.len(), list.join(", "));
+        self.value(format!("shufflevector {ty} {first}, {ty} {second}, <{count} x i32> <{list}>"))
+    }
+
+    /// Vectors of so many elements, a power of two of them, as one.
+    pub fn joined(&mut self, mut parts: Vec<String>, mut length: usize, bits: u32) -> String {
+        while parts.len() > 1 {
+            let ty = format!("<{length} x i{bits}>");
+            length *= 2;
+            let join = |pair: &[String]| self.shuffle(&ty, &pair[0], &pair[1], (0..length).map(Some));
+            parts = parts.chunks(2).map(join).collect();
+        }
+        parts.remove(0)
+    }
+
     /// Calls an intrinsic whose name ends in its type: `llvm.fma` of `float` is `llvm.fma.f32`.
     pub fn intrinsic(&mut self, name: &str, ty: &str, arguments: &[String]) -> String {
         let name = format!("llvm.{name}.{}", suffix(ty));

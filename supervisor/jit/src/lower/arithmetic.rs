@@ -6,6 +6,11 @@ use super::{Lowered, Lowering};
 use crate::kind::{Kind, LANES};
 use crate::text::{constant, integer};
 
+/// Products of neighbouring bytes, the first factor's without a sign, summed to halves that saturate.
+const SUM_OF_BYTES: &str = "llvm.x86.avx2.pmadd.ub.sw";
+/// Products of neighbouring halves, summed to words.
+const SUM_OF_HALVES: &str = "llvm.x86.avx2.pmadd.wd";
+
 /// An integer type in one shape.
 #[derive(Clone, Copy)]
 struct Shape {
@@ -319,23 +324,15 @@ impl Lowering<'_> {
         let selector = selector.filter(|selector| plain && selector & 0x8888 == 0);
         let Some(selector) = selector else { return Err("a permutation that is not known".into()) };
         let (x, y) = (self.source(&operands[1], 32, wide)?, self.source(&operands[2], 32, wide)?);
-        let lanes = if wide { LANES as u64 } else { 1 };
-        let places: Vec<String> = (0..4 * lanes)
-            .map(|byte| {
-                let chosen = selector >> (4 * (byte % 4)) & 7;
-                let lane = byte / 4;
-                let place = if chosen < 4 { 4 * lane + chosen } else { 4 * lanes + 4 * lane + chosen - 4 };
-                format!("i32 {place}")
-            })
-            .collect();
+        let lanes = if wide { LANES } else { 1 };
+        let places = (0..4 * lanes).map(|byte| {
+            let (lane, chosen) = (byte / 4, (selector >> (4 * (byte % 4)) & 7) as usize);
+            Some(if chosen < 4 { 4 * lane + chosen } else { 4 * lanes + 4 * lane + chosen - 4 })
+        });
         let (ty, bytes) = (integer(32, wide), format!("<{} x i8>", 4 * lanes));
         let x = self.text.value(format!("bitcast {ty} {x} to {bytes}"));
         let y = self.text.value(format!("bitcast {ty} {y} to {bytes}"));
-        let mixed = self.text.value(format!(
-            "shufflevector {bytes} {x}, {bytes} {y}, <{} x i32> <{}>",
-            4 * lanes,
-            places.join(", ")
-        ));
+        let mixed = self.text.shuffle(&bytes, &x, &y, places);
         Ok(self.text.value(format!("bitcast {bytes} {mixed} to {ty}")))
     }
 
@@ -451,71 +448,29 @@ impl Lowering<'_> {
         Ok(sum)
     }
 
-    /// A vector of all lanes' bits as vectors of 256, an instruction on each (and on those of another), and back.
-    fn by_registers(
-        &mut self,
-        sources: &[(&str, &str)],
-        name: &str,
-        arguments: [&str; 2],
-        result: &str,
-    ) -> String {
-        let mut pieces = Vec::new();
-        let count =
-            |ty: &str| ty.trim_matches('<').split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(8);
-        for part in 0..LANES / 8 {
-            let mut cut = Vec::new();
-            for ((ty, source), argument) in sources.iter().zip(arguments) {
-                let length: usize = count(argument);
-                let places: Vec<String> =
-                    (part * length..(part + 1) * length).map(|place| format!("i32 {place}")).collect();
-                cut.push(self.text.value(format!(
-                    "shufflevector {ty} {source}, {ty} poison, <{length} x i32> <{}>",
-                    places.join(", ")
-                )));
-            }
-            pieces.push(self.text.call(name, result, &[(arguments[0], &cut[0]), (arguments[1], &cut[1])]));
+    /// An instruction on registers of 256 bits, for the four that hold all lanes: from elements of so many bits to others.
+    fn by_registers(&mut self, name: &str, sources: [&str; 2], from: u32, to: u32) -> String {
+        let (length, result) = (256 / from as usize, 256 / to as usize);
+        let (whole, part) = (format!("<{} x i{from}>", 4 * length), format!("<{length} x i{from}>"));
+        let mut parts = Vec::new();
+        for register in 0..4 {
+            let cut = sources.map(|source| {
+                let places = (register * length..(register + 1) * length).map(Some);
+                self.text.shuffle(&whole, source, "poison", places)
+            });
+            let arguments = [(part.as_str(), cut[0].as_str()), (&part, &cut[1])];
+            parts.push(self.text.call(name, &format!("<{result} x i{to}>"), &arguments));
         }
-        let mut length: usize = count(result);
-        let element = result.split(' ').nth(2).unwrap_or("i32>").trim_end_matches('>').to_string();
-        while pieces.len() > 1 {
-            let ty = format!("<{length} x {element}>");
-            let places: Vec<String> = (0..2 * length).map(|place| format!("i32 {place}")).collect();
-            pieces = pieces
-                .chunks(2)
-                .map(|pair| {
-                    self.text.value(format!(
-                        "shufflevector {ty} {}, {ty} {}, <{} x i32> <{}>",
-                        pair[0],
-                        pair[1],
-                        2 * length,
-                        places.join(", ")
-                    ))
-                })
-                .collect();
-            length *= 2;
-        }
-        pieces.remove(0)
+        self.text.joined(parts, result, to)
     }
 
     /// One factor's bytes are below 128: a pair of products fits 16 bits.
     fn dot_of_small(&mut self, small: &str, other: &str) -> String {
-        let (words, bytes, halves) =
-            (integer(32, true), format!("<{} x i8>", 4 * LANES), format!("<{} x i16>", 2 * LANES));
-        let small = self.text.value(format!("bitcast {words} {small} to {bytes}"));
-        let other = self.text.value(format!("bitcast {words} {other} to {bytes}"));
-        let pairs = self.by_registers(
-            &[(&bytes, &small), (&bytes, &other)],
-            "llvm.x86.avx2.pmadd.ub.sw",
-            ["<32 x i8>", "<32 x i8>"],
-            "<16 x i16>",
-        );
-        let ones = "splat (i16 1)";
-        self.by_registers(
-            &[(&halves, &pairs), (&halves, ones)],
-            "llvm.x86.avx2.pmadd.wd",
-            ["<16 x i16>", "<16 x i16>"],
-            "<8 x i32>",
-        )
+        let (words, bytes) = (integer(32, true), format!("<{} x i8>", 4 * LANES));
+        let factors =
+            [small, other].map(|name| self.text.value(format!("bitcast {words} {name} to {bytes}")));
+        let pairs = self.by_registers(SUM_OF_BYTES, [&factors[0], &factors[1]], 8, 16);
+        self.by_registers(SUM_OF_HALVES, [&pairs, "splat (i16 1)"], 16, 32)
     }
 
     /// Odd and even bytes as 16-bit numbers.
@@ -532,12 +487,7 @@ impl Lowering<'_> {
                 };
                 self.text.value(format!("ashr {halves} {top}, splat (i16 8)"))
             });
-            sums.push(self.by_registers(
-                &[(&halves, &parts[0]), (&halves, &parts[1])],
-                "llvm.x86.avx2.pmadd.wd",
-                ["<16 x i16>", "<16 x i16>"],
-                "<8 x i32>",
-            ));
+            sums.push(self.by_registers(SUM_OF_HALVES, [&parts[0], &parts[1]], 16, 32));
         }
         self.text.value(format!("add {words} {}, {}", sums[0], sums[1]))
     }

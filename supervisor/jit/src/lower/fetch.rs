@@ -384,13 +384,7 @@ impl Lowering<'_> {
             halves.push(self.text.value(format!("load {ty}, ptr {pointer}, align {align}{}", access.note())));
         }
         let second = halves.get(1).map_or("poison", String::as_str);
-        let list: Vec<String> = (0..2 * lanes).map(|lane| format!("i32 {lane}")).collect();
-        self.text.value(format!(
-            "shufflevector {ty} {}, {ty} {second}, <{} x i32> <{}>",
-            halves[0],
-            2 * lanes,
-            list.join(", ")
-        ))
+        self.text.shuffle(&ty, &halves[0], second, (0..2 * lanes as usize).map(Some))
     }
 
     /// A vector of all lanes from chunks.
@@ -408,79 +402,38 @@ impl Lowering<'_> {
             let wanted: Vec<(usize, usize)> = lanes.iter().map(|place| at[place]).collect();
             parts.push(self.take_chunk(&wanted, chunks, &ty, width));
         }
-        self.joined(parts, width, bits)
+        if width > LANES {
+            return self.text.shuffle(&ty, &parts[0], "poison", (0..LANES).map(Some));
+        }
+        self.text.joined(parts, width, bits)
     }
 
     /// One register's lanes: from the first chunk, then more from each other.
     fn take_chunk(&mut self, wanted: &[(usize, usize)], chunks: &[String], ty: &str, width: usize) -> String {
         let mut sources: Vec<usize> = wanted.iter().map(|(chunk, _)| *chunk).collect();
-        sources.dedup();
         sources.sort_unstable();
         sources.dedup();
         let identity = wanted.iter().enumerate().all(|(lane, (_, place))| lane == *place);
         if sources.len() == 1 && identity && wanted.len() == width {
             return chunks[sources[0]].clone();
         }
-        let shuffle =
-            |lowering: &mut Self, first: &str, second: &str, of: &dyn Fn(usize) -> Option<usize>| {
-                let list: Vec<String> = (0..width)
-                    .map(|lane| of(lane).map_or("i32 poison".into(), |place| format!("i32 {place}")))
-                    .collect();
-                lowering.text.value(format!(
-                    "shufflevector {ty} {first}, {ty} {second}, <{width} x i32> <{}>",
-                    list.join(", ")
-                ))
-            };
         let second = sources.get(1).copied();
-        let mut result = shuffle(
-            self,
-            &chunks[sources[0]],
-            second.map_or("poison", |second| chunks[second].as_str()),
-            &|lane| match wanted.get(lane) {
-                Some((chunk, place)) if *chunk == sources[0] => Some(*place),
-                Some((chunk, place)) if Some(*chunk) == second => Some(width + place),
-                _ => None,
-            },
-        );
+        let places = (0..width).map(|lane| match wanted.get(lane) {
+            Some((chunk, place)) if *chunk == sources[0] => Some(*place),
+            Some((chunk, place)) if Some(*chunk) == second => Some(width + place),
+            _ => None,
+        });
+        let other = second.map_or("poison", |second| &chunks[second]);
+        let mut result = self.text.shuffle(ty, &chunks[sources[0]], other, places);
         for (done, source) in sources.iter().enumerate().skip(2) {
-            result = shuffle(self, &result, &chunks[*source], &|lane| match wanted.get(lane) {
+            let places = (0..width).map(|lane| match wanted.get(lane) {
                 Some((chunk, place)) if chunk == source => Some(width + place),
                 Some((chunk, _)) if sources[..done].contains(chunk) => Some(lane),
                 _ => None,
             });
+            result = self.text.shuffle(ty, &result, &chunks[*source], places);
         }
         result
-    }
-
-    /// Vectors side by side, as one of all lanes.
-    fn joined(&mut self, mut parts: Vec<String>, mut width: usize, bits: u32) -> String {
-        if width > LANES {
-            let list: Vec<String> = (0..LANES).map(|lane| format!("i32 {lane}")).collect();
-            let ty = format!("<{width} x i{bits}>");
-            return self.text.value(format!(
-                "shufflevector {ty} {}, {ty} poison, <{LANES} x i32> <{}>",
-                parts[0],
-                list.join(", ")
-            ));
-        }
-        while parts.len() > 1 {
-            let ty = format!("<{width} x i{bits}>");
-            let list: Vec<String> = (0..2 * width).map(|lane| format!("i32 {lane}")).collect();
-            parts = parts
-                .chunks(2)
-                .map(|pair| {
-                    self.text.value(format!(
-                        "shufflevector {ty} {}, {ty} {}, <{} x i32> <{}>",
-                        pair[0],
-                        pair[1],
-                        2 * width,
-                        list.join(", ")
-                    ))
-                })
-                .collect();
-            width *= 2;
-        }
-        parts.remove(0)
     }
 }
 

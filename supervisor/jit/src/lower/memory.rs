@@ -527,39 +527,16 @@ impl Lowering<'_> {
         }
     }
 
-    /// Vectors as one, lane after lane.
-    fn interleaved(&mut self, mut vectors: Vec<String>, bits: u32) -> (String, usize) {
+    /// Vectors as one, lane after lane, and its length.
+    fn interleaved(&mut self, vectors: Vec<String>, bits: u32) -> (String, usize) {
         let count = vectors.len();
-        let mut length = LANES;
-        while vectors.len() > 1 {
-            let ty = format!("<{length} x i{bits}>");
-            let all: Vec<String> = (0..2 * length).map(|place| format!("i32 {place}")).collect();
-            vectors = vectors
-                .chunks(2)
-                .map(|pair| {
-                    self.text.value(format!(
-                        "shufflevector {ty} {}, {ty} {}, <{} x i32> <{}>",
-                        pair[0],
-                        pair[pair.len() - 1],
-                        2 * length,
-                        all.join(", ")
-                    ))
-                })
-                .collect();
-            length *= 2;
-        }
+        let length = count * LANES;
+        let joined = self.text.joined(vectors, LANES, bits);
         if count == 1 {
-            return (vectors.remove(0), length);
+            return (joined, length);
         }
-        let order: Vec<String> =
-            (0..length).map(|place| format!("i32 {}", place % count * LANES + place / count)).collect();
-        let ty = format!("<{length} x i{bits}>");
-        let mixed = self.text.value(format!(
-            "shufflevector {ty} {}, {ty} poison, <{length} x i32> <{}>",
-            vectors[0],
-            order.join(", ")
-        ));
-        (mixed, length)
+        let order = (0..length).map(|place| Some(place % count * LANES + place / count));
+        (self.text.shuffle(&format!("<{length} x i{bits}>"), &joined, "poison", order), length)
     }
 
     /// Any addresses, or lanes that do not all execute.

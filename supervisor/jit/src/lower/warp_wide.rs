@@ -66,12 +66,8 @@ impl Lowering<'_> {
             (_, [Some(distance), Some(limit)]) => {
                 let (sources, inside) = shuffle_partners(mode, |_| (distance as u32, limit as u32));
                 let vector = self.shaped(&value, 32, true);
-                let list: Vec<String> = sources.iter().map(|lane| format!("i32 {lane}")).collect();
-                let ty = integer(32, true);
-                let name = self.text.value(format!(
-                    "shufflevector {ty} {vector}, {ty} poison, <{LANES} x i32> <{}>",
-                    list.join(", ")
-                ));
+                let places = sources.iter().map(|lane| Some(*lane as usize));
+                let name = self.text.shuffle(&integer(32, true), &vector, "poison", places);
                 (name, Value { kind: Kind::Varying, name: constant(32, false, inside.into()) })
             }
             _ => self.shuffle_any(mode, &value, operands)?,
