@@ -204,10 +204,9 @@ fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) ->
 }
 
 fn enter_device(broker: &mut Broker, process: u32, order: control::EnterDevice) -> Answer {
-    if order.index as usize >= broker.announcement().devices.len() {
-        return Err(Status::Invalid);
-    }
-    broker.enter_device(process, order.index);
+    let card = broker.announcement().devices.get(order.index as usize).ok_or(Status::Invalid)?;
+    let cost = card.context_memory;
+    broker.enter_device(process, order.index, cost);
     Ok(Vec::new())
 }
 
