@@ -1,6 +1,6 @@
 //! Code that was compiled in one run is there in the next, for the user whose it is.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,7 @@ fn ask(cache: &Path, what: &str) -> String {
 fn age(objects: &Path) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let bytes = fs::read(objects).unwrap();
-    let file: File = OpenOptions::new().write(true).open(objects).unwrap();
+    let file = OpenOptions::new().write(true).open(objects).unwrap();
     for (offset, word) in bytes.windows(8).enumerate() {
         if u64::from_le_bytes(word.try_into().unwrap()).abs_diff(now) < 600 {
             file.write_all_at(&1u64.to_le_bytes(), offset as u64).unwrap();

@@ -13,6 +13,7 @@
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error)
 
 int main(int count, char **arguments) {
+    if (count < 2) return 2;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         REFUSE(SYS_process_vm_readv, EPERM),
@@ -36,6 +37,6 @@ int main(int count, char **arguments) {
         return 99;
     }
     execvp(arguments[1], arguments + 1);
-    perror(arguments[count - 1]);
+    perror(arguments[1]);
     return 98;
 }

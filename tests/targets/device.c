@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "checks.h"
+
 typedef unsigned long long address;
 typedef struct { char bytes[64]; } ipc_handle;
 
@@ -42,17 +44,6 @@ typedef struct { char bytes[64]; } ipc_handle;
 
 #define DECLARE(name, symbol, arguments) static int (*name) arguments;
 FUNCTIONS(DECLARE)
-
-static void check(int holds, int line, const char *what, int got) {
-    if (!holds) {
-        printf("line %d: %s: got %d\n", line, what, got);
-        fflush(stdout);
-        _exit(1);
-    }
-}
-#define OK(call) do { int result_ = (call); check(result_ == 0, __LINE__, #call, result_); } while (0)
-#define GIVES(wanted, call) do { int result_ = (call); check(result_ == (wanted), __LINE__, #call, result_); } while (0)
-#define HOLDS(condition) check(!!(condition), __LINE__, #condition, 0)
 
 static const char text[] =
     ".version 6.0\n.target sm_50\n.address_size 64\n"
@@ -158,7 +149,6 @@ static void hold(int with_child) {
     for (;;) pause();
 }
 
-// Started with --memory 1G.
 // Bytes that are held of the device of the current context.
 static size_t used(void) {
     size_t left, total;
@@ -192,6 +182,7 @@ static void entered(void) {
     HOLDS(waitpid(other, &status, 0) == other && status == 0);
 }
 
+// Started with --memory 1G.
 static void exhausted(void) {
     address place, other;
     size_t before, after, total;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checks.h"
+
 typedef unsigned long long address;
 typedef void *handle;
 typedef struct { handle function; unsigned grid[3], block[3], shared; void **parameters, **extra; handle kernel, context; } kernel_node;
@@ -78,16 +80,6 @@ enum { CAPTURE_RELAXED = 2, AUTO_FREE = 1 };
 
 #define DECLARE(name, arguments) static int (*name) arguments;
 FUNCTIONS(DECLARE)
-
-static void check(int holds, int line, const char *what, int got) {
-    if (holds) return;
-    printf("line %d: %s: got %d\n", line, what, got);
-    fflush(stdout);
-    _exit(1);
-}
-#define OK(call) do { int result_ = (call); check(result_ == 0, __LINE__, #call, result_); } while (0)
-#define GIVES(wanted, call) do { int result_ = (call); check(result_ == (wanted), __LINE__, #call, result_); } while (0)
-#define HOLDS(condition) check(!!(condition), __LINE__, #condition, 0)
 
 // x = x * 10 + k: the value tells the order of the launches.
 static const char text[] =

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "checks.h"
+
 typedef unsigned long long address;
 typedef void *handle;
 typedef struct { char bytes[64]; } name;
@@ -46,17 +48,6 @@ enum { BYTES = 4 << 20 };
 
 #define DECLARE(name, symbol, arguments) static int (*name) arguments;
 FUNCTIONS(DECLARE)
-
-static void check(int holds, int line, const char *what, int got) {
-    if (!holds) {
-        printf("line %d: %s: got %d\n", line, what, got);
-        fflush(stdout);
-        _exit(1);
-    }
-}
-#define GIVES(wanted, call) do { int result_ = (call); check(result_ == (wanted), __LINE__, #call, result_); } while (0)
-#define OK(call) GIVES(0, call)
-#define HOLDS(condition) check(!!(condition), __LINE__, #condition, 0)
 
 // Waits until word 0 is not 0; then word 2 becomes word 1 plus 1.
 static const char text[] =

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "checks.h"
+
 typedef unsigned long long address;
 typedef struct { int kind, id; } location;
 typedef struct { int kind, handle_types; location location; void *meta_data; unsigned char flags[8]; } properties;
@@ -52,17 +54,6 @@ enum { UNIT = 2 << 20 };
 
 #define DECLARE(name, symbol, arguments) static int (*name) arguments;
 FUNCTIONS(DECLARE)
-
-static void check(int holds, int line, const char *what, int got) {
-    if (!holds) {
-        printf("line %d: %s: got %d\n", line, what, got);
-        fflush(stdout);
-        _exit(1);
-    }
-}
-#define GIVES(wanted, call) do { int result_ = (call); check(result_ == (wanted), __LINE__, #call, result_); } while (0)
-#define OK(call) GIVES(0, call)
-#define HOLDS(condition) check(!!(condition), __LINE__, #condition, 0)
 
 static const char text[] =
     ".version 6.0\n.target sm_50\n.address_size 64\n"

@@ -10,9 +10,7 @@ use client::Engine;
 
 use crate::handle::Handles;
 use crate::stream::Stream;
-use crate::{
-    CuResult, Cuda, array, get, lock, memory, module, registered, stream, texture, texture_reference,
-};
+use crate::{CuResult, Cuda, array, get, lock, memory, module, registered, stream, texture};
 
 /// A context. All contexts of a process share its engine; a context owns allocations, modules and streams.
 pub struct Context {
@@ -91,7 +89,6 @@ impl Context {
         stream::forget_context(self);
         module::forget_context(self.id);
         texture::forget_context(self.id);
-        texture_reference::forget_context(self.id);
         array::forget_context(self.id);
         memory::forget_context(self);
         registered::forget_context(self.id);

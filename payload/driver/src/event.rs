@@ -92,10 +92,10 @@ impl Event {
         if self.reached() {
             return Ok(());
         }
-        let value = self.newest.load(Ordering::SeqCst);
         match &self.state {
             State::Shared(state) => state.submit_wait(stream),
             State::Slot(slot) => {
+                let value = self.newest.load(Ordering::SeqCst);
                 let order = command::WaitEvent { event: *slot, reserved: 0, value };
                 self.engine.submit(stream.slot, &order).map(drop).map_err(gone)
             }

@@ -396,10 +396,9 @@ pub fn copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     if length == 0 {
         return context::check(&stream.engine);
     }
-    let (to_device, from_device) = (engine_sees(target, length, WRITE), engine_sees(source, length, READ));
-    check_range(&stream.engine, target, length, WRITE)?;
-    check_range(&stream.engine, source, length, READ)?;
-    if to_device && from_device {
+    let engine = &stream.engine;
+    let seen = (check_range(engine, target, length, WRITE)?, check_range(engine, source, length, READ)?);
+    if seen == (true, true) {
         stream.enqueue(Operation::Copy { target, source, length })?;
         // Between device memories the call does not wait for the copy, by the interface's own words.
         return if host_looks_at(target) || host_looks_at(source) { stream.wait() } else { Ok(()) };
@@ -428,27 +427,23 @@ fn host_looks_at(address: u64) -> bool {
     find(address).is_some_and(|(_, allocation)| allocation.kind != MemoryKind::Device)
 }
 
-/// A range that begins in an allocation must end in it, and be usable; one that begins nowhere may be the client's own memory,
-/// unless only device memory can be there.
-fn check_range(engine: &Engine, address: u64, length: u64, wanted: u32) -> Cuda {
-    let known = find(address).is_some() || engine.in_window(address, 1);
-    match known {
-        true if !engine_sees(address, length, wanted) => Err(CuResult::INVALID_VALUE),
-        false if address == 0 => Err(CuResult::INVALID_VALUE),
-        _ => Ok(()),
+/// Whether the engine sees all of a range; `false`: it may be the client's own memory. A range that begins in an allocation must
+/// end in it, and be usable; one that begins nowhere is an error where only device memory can be.
+fn check_range(engine: &Engine, address: u64, length: u64, wanted: u32) -> Cuda<bool> {
+    if engine_sees(address, length, wanted) {
+        return Ok(true);
     }
+    if address == 0 || engine.in_window(address, 1) || find(address).is_some() {
+        return Err(CuResult::INVALID_VALUE);
+    }
+    Ok(false)
 }
 
 /// Executes a copy in stream order (at submission, or at the replay of a graph).
 pub fn submit_copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     let engine = &stream.engine;
-    let seen = (engine_sees(target, length, WRITE), engine_sees(source, length, READ));
-    if seen != (true, true) {
-        // A graph may be older than what it was made for.
-        check_range(engine, target, length, WRITE)?;
-        check_range(engine, source, length, READ)?;
-    }
-    match seen {
+    // Again: a graph may be older than what it was made for.
+    match (check_range(engine, target, length, WRITE)?, check_range(engine, source, length, READ)?) {
         (true, true) => {
             let order = command::Copy { target, source, length, in_area: 0, reserved: 0 };
             engine.submit(stream.slot, &order).map(drop).map_err(gone)
@@ -512,11 +507,12 @@ pub fn submit_rectangle(stream: &Stream, order: &command::CopyRectangle) -> Cuda
     if order.extent.contains(&0) {
         return Ok(());
     }
-    if engine_sees(order.target, span(0), WRITE) && engine_sees(order.source, span(1), READ) {
-        return stream.engine.submit(stream.slot, order).map(drop).map_err(gone);
+    let engine = &stream.engine;
+    let target_seen = check_range(engine, order.target, span(0), WRITE)?;
+    let source_seen = check_range(engine, order.source, span(1), READ)?;
+    if target_seen && source_seen {
+        return engine.submit(stream.slot, order).map(drop).map_err(gone);
     }
-    check_range(&stream.engine, order.target, span(0), WRITE)?;
-    check_range(&stream.engine, order.source, span(1), READ)?;
     stream.wait()?;
     let [width, height, depth] = order.extent;
     for slice in 0..depth {

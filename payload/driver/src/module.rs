@@ -11,11 +11,11 @@ use wire::control::{MemoryKind, NoteKind};
 use crate::context::{self, Context};
 use crate::device::attribute;
 use crate::handle::Handles;
-use crate::{CuResult, Cuda, device, get, memory, note};
+use crate::{CuResult, Cuda, device, get, memory, note, texture_reference};
 
 /// A loaded module of one context.
 pub struct Module {
-    id: u64,
+    pub(crate) id: u64,
     context: u64,
     device: i32,
     engine: Arc<Engine>,
@@ -197,6 +197,7 @@ fn forget(module: &Module) {
         let _ = FUNCTIONS.remove(Handles::of(function));
     }
     let _ = module.engine.wait_all();
+    texture_reference::forget_module(module.id);
     let _ = module.engine.submit(0, &wire::command::UnloadModule { module: module.id });
     if let Some(first) = module.variables.values().map(|(address, _)| *address).min()
         && let Some((start, _)) = memory::find(first)

@@ -26,7 +26,8 @@ pub struct SharedState {
 
 /// A page that nobody here uses any more, but perhaps commands on their way: (stream, sequence) of the last ones.
 struct Retired {
-    state: SharedState,
+    address: u64,
+    engine: Arc<Engine>,
     last: Vec<(u32, u64)>,
 }
 
@@ -91,22 +92,19 @@ impl SharedState {
 
 impl Drop for SharedState {
     fn drop(&mut self) {
-        if self.address != 0 {
-            let state = SharedState { address: self.address, engine: self.engine.clone() };
-            lock(&RETIRED).push(Retired { state, last: self.engine.submitted_so_far() });
-        }
+        let (address, engine) = (self.address, self.engine.clone());
+        let last = engine.submitted_so_far();
+        lock(&RETIRED).push(Retired { address, engine, last });
     }
 }
 
 /// Unmaps pages that no command uses any more.
 fn give_back_retired() {
     let Ok(driver) = get() else { return };
-    lock(&RETIRED).retain_mut(|Retired { state, last }| {
-        let done = last.iter().all(|(stream, sequence)| state.engine.completed(*stream) >= *sequence);
+    lock(&RETIRED).retain(|Retired { address, engine, last }| {
+        let done = last.iter().all(|(stream, sequence)| engine.completed(*stream) >= *sequence);
         if done {
-            let _ = state.engine.free(driver.connection(), state.address);
-            // Not to be retired again.
-            state.address = 0;
+            let _ = engine.free(driver.connection(), *address);
         }
         !done
     });

@@ -15,9 +15,10 @@ use crate::{CuResult, Cuda, array, context, gone, lock, memory, module, texture}
 
 /// A texture reference.
 pub struct Reference {
-    /// Address of the module's variable.
+    /// Id of the module.
+    module: u64,
+    /// Address of its variable.
     variable: u64,
-    context: u64,
     state: Mutex<State>,
 }
 
@@ -40,6 +41,7 @@ pub fn of_module(module: usize, name: &str) -> Cuda<usize> {
     if length != VARIABLE {
         return Err(CuResult::NOT_FOUND);
     }
+    context::current()?;
     let known = REFERENCES.all().into_iter().find(|known| known.variable == variable);
     if let Some(known) = known {
         return Ok(Handles::of(&known));
@@ -57,13 +59,15 @@ pub fn of_module(module: usize, name: &str) -> Cuda<usize> {
         reserved: [0; 12],
     };
     let state = State { resource: None, texture, format: (format::F32, 1), descriptor: 0 };
-    let context = context::current()?.id;
-    Ok(REFERENCES.insert(Arc::new(Reference { variable, context, state: Mutex::new(state) })))
+    let module = module::by_handle(module)?.id;
+    Ok(REFERENCES.insert(Arc::new(Reference { module, variable, state: Mutex::new(state) })))
 }
 
-/// A context ends, and its modules with it.
-pub(crate) fn forget_context(context: u64) {
-    REFERENCES.remove_if(|reference| reference.context == context);
+/// A module ends, and its variables with it.
+pub(crate) fn forget_module(module: u64) {
+    for reference in REFERENCES.remove_if(|reference| reference.module == module) {
+        let _ = memory::free(lock(&reference.state).descriptor);
+    }
 }
 
 /// Changes how a reference is read; `change` may refuse.

@@ -85,7 +85,6 @@ impl Mapping {
     }
 }
 
-#[derive(Default)]
 struct Tables {
     physical: BTreeMap<u64, Physical>,
     reservations: BTreeMap<u64, u64>,
@@ -160,9 +159,7 @@ pub fn release(handle: u64) -> Cuda {
 pub fn retain(address: u64) -> Cuda<u64> {
     get()?;
     let mut tables = lock(&TABLES);
-    let (start, mapping) = tables.mappings.range(..=address).next_back().ok_or(CuResult::INVALID_VALUE)?;
-    require(address - start < mapping.length)?;
-    let number = mapping.physical;
+    let number = tables.mapping_at(address)?.physical;
     tables.physical.get_mut(&number).ok_or(CuResult::INVALID_VALUE)?.handles += 1;
     Ok(number)
 }
@@ -279,9 +276,7 @@ pub fn set_access(address: u64, length: u64, wanted: &[Access]) -> Cuda {
 pub fn get_access(location: Location, address: u64) -> Cuda<u32> {
     get()?;
     let tables = lock(&TABLES);
-    let (start, mapping) = tables.mappings.range(..=address).next_back().ok_or(CuResult::INVALID_VALUE)?;
-    require(address - start < mapping.length)?;
-    let found = mapping.access.iter().find(|access| access.location == location);
+    let found = tables.mapping_at(address)?.access.iter().find(|access| access.location == location);
     Ok(found.map_or(0, |access| access.flags))
 }
 
@@ -337,6 +332,13 @@ impl Tables {
     fn by_handle(&mut self, handle: u64) -> Cuda<&mut Physical> {
         let physical = self.physical.get_mut(&handle);
         physical.filter(|physical| physical.handles > 0).ok_or(CuResult::INVALID_VALUE)
+    }
+
+    /// The mapping that holds an address.
+    fn mapping_at(&self, address: u64) -> Cuda<&Mapping> {
+        let before = self.mappings.range(..=address).next_back();
+        let holds = before.filter(|(start, mapping)| address - *start < mapping.length);
+        holds.map(|(_, mapping)| mapping).ok_or(CuResult::INVALID_VALUE)
     }
 
     /// Gives memory up that has neither handle nor mapping here.

@@ -10,23 +10,6 @@ use crate::door::{Blas as Outcome, Status};
 use crate::driver;
 use crate::routines::Call;
 
-/// An extent of either width.
-pub trait Extent: Copy {
-    fn wide(self) -> i64;
-}
-
-impl Extent for i32 {
-    fn wide(self) -> i64 {
-        self.into()
-    }
-}
-
-impl Extent for i64 {
-    fn wide(self) -> i64 {
-        self
-    }
-}
-
 /// The caller's lists.
 struct Groups<I> {
     transpose: [*const u32; 2],
@@ -38,18 +21,20 @@ struct Groups<I> {
     sizes: *const I,
 }
 
-impl<I: Extent> Groups<I> {
+impl<I: Copy + Into<i64>> Groups<I> {
     /// Runs one product per group. `call` makes a call with the types.
     ///
     /// # Safety
     /// Each list must have as many entries as there are groups.
     unsafe fn run(&self, handle: usize, name: &'static str, call: impl Fn() -> Outcome<Call>) -> Outcome {
+        let own = self.addresses.into_iter().all(driver::is_own_memory);
         let mut before = 0u64;
-        for group in 0..self.count.wide().max(0) as usize {
+        let count: i64 = self.count.into();
+        for group in 0..count.max(0) as usize {
             // SAFETY: the caller's promise.
             unsafe {
-                let size = (*self.sizes.add(group)).wide();
-                if self.addresses.into_iter().all(driver::is_own_memory) {
+                let size: i64 = (*self.sizes.add(group)).into();
+                if own {
                     for member in before..before + size.max(0) as u64 {
                         let addresses =
                             self.addresses.map(|list| (list as *const u64).add(member as usize).read());
@@ -77,10 +62,10 @@ impl<I: Extent> Groups<I> {
         unsafe {
             call.order.transpose = self.transpose.map(|list| *list.add(group));
             for (target, list) in call.order.extent.iter_mut().zip(self.extent) {
-                *target = (*list.add(group)).wide();
+                *target = (*list.add(group)).into();
             }
             for (index, (address, list)) in addresses.into_iter().zip(self.leading).enumerate() {
-                call.place(index, address, (*list.add(group)).wide());
+                call.place(index, address, (*list.add(group)).into());
             }
             for (index, list) in self.scalars.into_iter().enumerate() {
                 let element = call.order.scalars[index].element;
@@ -99,8 +84,16 @@ fn plain(element: Element) -> Outcome<Call> {
     Ok(call)
 }
 
+/// A product whose operands have these `cudaDataType_t`s, and whose arithmetic is a `cublasComputeType_t`.
+fn typed(operands: [u32; 3], compute: u32) -> Outcome<Call> {
+    let mut call = plain(Element::F32)?;
+    call.order.elements[..3].copy_from_slice(&operands);
+    call.compute(compute)?;
+    Ok(call)
+}
+
 macro_rules! grouped {
-    ($($name:ident $int:ty, $element:expr;)*) => {
+    ($($name:ident($int:ty $(, $a_type:ident $b_type:ident $c_type:ident $compute:ident)?) = $call:expr;)*) => {
         exports! {$(
             fn $name(
                 handle: usize,
@@ -111,14 +104,18 @@ macro_rules! grouped {
                 k: *const $int,
                 alpha: *const c_void,
                 a: u64,
+                $($a_type: u32,)?
                 lda: *const $int,
                 b: u64,
+                $($b_type: u32,)?
                 ldb: *const $int,
                 beta: *const c_void,
                 c: u64,
+                $($c_type: u32,)?
                 ldc: *const $int,
                 count: $int,
                 sizes: *const $int,
+                $($compute: u32,)?
             ) {
                 let groups = Groups {
                     transpose: [ta, tb],
@@ -129,68 +126,19 @@ macro_rules! grouped {
                     count,
                     sizes,
                 };
-                groups.run(handle, concat!(stringify!($name), "\0"), || plain($element))
+                groups.run(handle, concat!(stringify!($name), "\0"), || $call)
             }
         )*}
     };
 }
 
 // The build looks for names behind `fn`: fn cublasSgemmGroupedBatched, fn cublasSgemmGroupedBatched_64,
-// fn cublasDgemmGroupedBatched, fn cublasDgemmGroupedBatched_64.
+// fn cublasDgemmGroupedBatched, fn cublasDgemmGroupedBatched_64, fn cublasGemmGroupedBatchedEx, fn cublasGemmGroupedBatchedEx_64.
 grouped! {
-    cublasSgemmGroupedBatched i32, Element::F32;
-    cublasSgemmGroupedBatched_64 i64, Element::F32;
-    cublasDgemmGroupedBatched i32, Element::F64;
-    cublasDgemmGroupedBatched_64 i64, Element::F64;
-}
-
-macro_rules! typed {
-    ($($name:ident $int:ty;)*) => {
-        exports! {$(
-            fn $name(
-                handle: usize,
-                ta: *const u32,
-                tb: *const u32,
-                m: *const $int,
-                n: *const $int,
-                k: *const $int,
-                alpha: *const c_void,
-                a: u64,
-                a_type: u32,
-                lda: *const $int,
-                b: u64,
-                b_type: u32,
-                ldb: *const $int,
-                beta: *const c_void,
-                c: u64,
-                c_type: u32,
-                ldc: *const $int,
-                count: $int,
-                sizes: *const $int,
-                compute: u32,
-            ) {
-                let groups = Groups {
-                    transpose: [ta, tb],
-                    extent: [m, n, k],
-                    scalars: [alpha, beta],
-                    addresses: [a, b, c],
-                    leading: [lda, ldb, ldc],
-                    count,
-                    sizes,
-                };
-                groups.run(handle, concat!(stringify!($name), "\0"), || {
-                    let mut call = plain(Element::F32)?;
-                    call.order.elements[..3].copy_from_slice(&[a_type, b_type, c_type]);
-                    call.compute(compute)?;
-                    Ok(call)
-                })
-            }
-        )*}
-    };
-}
-
-// As above: fn cublasGemmGroupedBatchedEx, fn cublasGemmGroupedBatchedEx_64.
-typed! {
-    cublasGemmGroupedBatchedEx i32;
-    cublasGemmGroupedBatchedEx_64 i64;
+    cublasSgemmGroupedBatched(i32) = plain(Element::F32);
+    cublasSgemmGroupedBatched_64(i64) = plain(Element::F32);
+    cublasDgemmGroupedBatched(i32) = plain(Element::F64);
+    cublasDgemmGroupedBatched_64(i64) = plain(Element::F64);
+    cublasGemmGroupedBatchedEx(i32, at bt ct compute) = typed([at, bt, ct], compute);
+    cublasGemmGroupedBatchedEx_64(i64, at bt ct compute) = typed([at, bt, ct], compute);
 }

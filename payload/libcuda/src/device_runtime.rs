@@ -91,9 +91,9 @@ mod tests {
     fn each_text_defines_its_name() {
         for (name, _) in FUNCTIONS {
             let declaration = format!(".extern .func {name} ();");
-            assert_eq!(crate::join::undefined(&declaration), [*name]);
+            assert_eq!(ptx_join::undefined(&declaration), [*name]);
             let text = declaration + &module(&[name]).expect("it is there");
-            assert!(crate::join::undefined(&text).is_empty(), "{name}");
+            assert!(ptx_join::undefined(&text).is_empty(), "{name}");
         }
         assert_eq!(module(&["vprintf"]), None);
     }

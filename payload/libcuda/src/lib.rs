@@ -36,5 +36,3 @@ mod streams;
 mod texture_references;
 mod textures;
 mod virtual_memory;
-
-use ptx_join as join;

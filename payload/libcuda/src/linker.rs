@@ -4,8 +4,9 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::device_runtime;
 use crate::door::*;
-use crate::{device_runtime, join};
+use crate::modules::CONTAINER;
 use driver::handle::Handles;
 use driver::{CuResult, Cuda, context};
 
@@ -13,8 +14,6 @@ use driver::{CuResult, Cuda, context};
 const INPUT_PTX: u32 = 1;
 const INPUT_FATBINARY: u32 = 2;
 const INPUT_LIBRARY: u32 = 4;
-/// First bytes of a fat binary.
-const FAT_BINARY: [u8; 4] = 0xba55_ed50u32.to_le_bytes();
 /// `CU_JIT_MAX_REGISTERS`
 const MAX_REGISTERS: u32 = 0;
 
@@ -72,24 +71,26 @@ fn complete(link: &Link) -> Cuda<Vec<u8>> {
         return match inputs.as_slice() {
             [only] => Ok(only.clone()),
             // The engine takes the PTX out of fat binaries, and links it.
-            several if several.iter().all(|input| input.starts_with(&FAT_BINARY)) => Ok(several.concat()),
+            several if several.iter().all(|input| input.starts_with(&CONTAINER.to_le_bytes())) => {
+                Ok(several.concat())
+            }
             _ => refuse("only PTX as text, or fat binaries, can be linked".to_owned()),
         };
     };
     let all = texts.join("\n");
     let has_library = link.has_library.load(Ordering::Relaxed);
-    let library = has_library.then(|| device_runtime::module(&join::undefined(&all))).flatten();
+    let library = has_library.then(|| device_runtime::module(&ptx_join::undefined(&all))).flatten();
     let parts: Vec<&str> = texts.into_iter().chain(library.as_deref()).collect();
     let joined = match parts.as_slice() {
         [] => return refuse("there is nothing to link".to_owned()),
         [only] => [only.as_bytes(), b"\0"].concat(),
-        several => match join::join(several) {
+        several => match ptx_join::join(several) {
             Ok(joined) => joined,
             Err(name) => return refuse(format!("two of them define `{name}`")),
         },
     };
     match (link.max_registers, std::str::from_utf8(&joined)) {
-        (Some(most), Ok(text)) => Ok(join::limit_registers(text, most).into_bytes()),
+        (Some(most), Ok(text)) => Ok(ptx_join::limit_registers(text, most).into_bytes()),
         _ => Ok(joined),
     }
 }

@@ -13,7 +13,7 @@ const LONGEST_TEXT: usize = 1 << 30;
 /// First word of the structure by which host code names its fat binary: then a version, the container, and a list.
 const WRAPPER: u32 = 0x4662_43b1;
 /// First word of a fat binary.
-const CONTAINER: u32 = 0xba55_ed50;
+pub const CONTAINER: u32 = 0xba55_ed50;
 
 /// What was compiled separately (`nvcc -rdc=true`) and linked: machine code in one container, and beside it a list of the
 /// objects' own ones, ended by null. They have the PTX; the engine links it.

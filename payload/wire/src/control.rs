@@ -237,16 +237,6 @@ pub struct Connect {
     pub window: u64,
 }
 
-/// The calling process, which has an engine, makes its first context on this device. Asked again, it changes nothing.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-pub struct EnterDevice {
-    /// Device index.
-    pub index: u32,
-    /// Zero.
-    pub reserved: u32,
-}
-
 /// Answer to [`Connect`]. The descriptors are already in the caller, close-on-exec; it maps them and closes them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -257,6 +247,16 @@ pub struct Connection {
     pub reserved: i32,
     /// Bytes of the shared area.
     pub area_length: u64,
+}
+
+/// The calling process, which has an engine, makes its first context on this device. Asked again, it changes nothing.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct EnterDevice {
+    /// Device index.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What an allocation is for.

@@ -40,9 +40,11 @@ impl AddressSpace {
         let inside = self.window.start <= address && end <= self.window.end;
         let before = self.used.range(..end).next_back();
         let free = before.is_none_or(|(start, used)| start + used <= address);
-        let fits = inside && free && address.is_multiple_of(alignment.max(1));
-        fits.then(|| self.used.insert(address, length));
-        fits.then_some(address)
+        if !inside || !free || !address.is_multiple_of(alignment) {
+            return None;
+        }
+        self.used.insert(address, length);
+        Some(address)
     }
 
     /// Gives an address back.

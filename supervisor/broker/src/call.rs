@@ -13,7 +13,7 @@ use wire::device::Usage;
 use wire::engine::Map;
 
 use crate::export::Export;
-use crate::session::{Grant, memory_kind};
+use crate::session::{Grant, cost, memory_kind};
 use crate::{Broker, CallerFd, Event, memory, virtual_memory};
 
 /// The process that waits in its `ioctl`, as far as the broker may touch it.
@@ -204,10 +204,9 @@ fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) ->
 }
 
 fn enter_device(broker: &mut Broker, process: u32, order: control::EnterDevice) -> Answer {
-    if order.index as usize >= broker.announcement().devices.len() {
-        return Err(Status::Invalid);
-    }
-    broker.enter_device(process, order.index);
+    let card = broker.announcement().devices.get(order.index as usize).ok_or(Status::Invalid)?;
+    let cost = card.context_memory;
+    broker.enter_device(process, order.index, cost);
     Ok(Vec::new())
 }
 
@@ -218,8 +217,8 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
         return Err(Status::Invalid);
     }
     let length = order.length.checked_next_multiple_of(PAGE).ok_or(Status::OutOfMemory)?;
-    let (memory, charged) = back(broker, process, order.device, kind, length)?;
-    let memory = std::sync::Arc::new(memory);
+    let memory = std::sync::Arc::new(back(broker, process, order.device, kind, length)?);
+    let charged = cost(kind, length);
     let granted =
         grant(broker, caller, Grant { length, device: order.device, kind, charged, imported: false, memory });
     if granted.is_err() {
@@ -228,17 +227,17 @@ fn allocate(broker: &mut Broker, caller: &dyn Caller, order: control::Allocate) 
     granted
 }
 
-/// Makes memory that the machine can back and charges the process for it, if it is the device's; answers what was charged.
+/// Makes memory that the machine can back and charges the process its [`cost`].
 pub(crate) fn back(
     broker: &mut Broker,
     process: u32,
     device: u32,
     kind: MemoryKind,
     length: u64,
-) -> Result<(OwnedFd, u64), Status> {
+) -> Result<OwnedFd, Status> {
     let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
     let can_be_backed = broker.can_back(session, length);
-    let charged = if matches!(kind, MemoryKind::Device | MemoryKind::Managed) { length } else { 0 };
+    let charged = cost(kind, length);
     if !can_be_backed || broker.ledger.charge(device, process, charged).is_err() {
         let text = match can_be_backed {
             true => format!("device {device} has not that much left"),
@@ -253,8 +252,10 @@ pub(crate) fn back(
         });
         return Err(Status::OutOfMemory);
     }
-    let made = memory::create(c"vgpu-memory", length).map_err(|_| Status::OutOfMemory);
-    made.map(|memory| (memory, charged)).inspect_err(|_| broker.ledger.release(device, process, charged))
+    memory::create(c"vgpu-memory", length).map_err(|_| {
+        broker.ledger.release(device, process, charged);
+        Status::OutOfMemory
+    })
 }
 
 /// Places memory in a session and hands it to client and engine.

@@ -162,9 +162,9 @@ impl Broker {
         Ok(())
     }
 
-    /// Charges a process for a context on a device, once. Does nothing if the process has no session.
-    pub(crate) fn enter_device(&mut self, process: u32, device: u32) {
-        let cost = self.announcement().devices.get(device as usize).map_or(0, |card| card.context_memory);
+    /// Charges a process for a context on a device, once: `cost`, or less on a small card. Does nothing if the process has no
+    /// session.
+    pub(crate) fn enter_device(&mut self, process: u32, device: u32, cost: u64) {
         let Some(session) = self.sessions.get_mut(&process) else { return };
         if session.entered.insert(device) {
             // `--memory` makes cards that are smaller than any real one of their kind: contexts shrink with them.

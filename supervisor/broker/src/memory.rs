@@ -1,12 +1,14 @@
 //! The memory behind grants.
 
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::fstat;
-use nix::sys::uio::{pread, pwrite};
 use nix::unistd::ftruncate;
 use wire::control::SharedEvent;
 
@@ -35,12 +37,18 @@ pub fn punch(memory: &impl AsFd, length: u64) {
 
 /// A process that shared an event ends: what it has submitted and not come to counts as reached, so that nobody waits for ever.
 pub fn settle_event(memory: &impl AsFd) {
-    let mut event = [0; size_of::<SharedEvent>()];
-    if pread(memory.as_fd(), &mut event, 0) != Ok(event.len()) {
+    const LENGTH: NonZeroUsize = NonZeroUsize::new(size_of::<SharedEvent>()).expect("two numbers");
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice aliases nothing.
+    let Ok(base) = (unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, memory, 0) }) else {
         return;
-    }
-    // `submitted` is the first word.
-    let _ = pwrite(memory.as_fd(), &event[..8], SharedEvent::REACHED as i64);
+    };
+    // SAFETY: what a session is granted has a page at least, and nobody can change its size. The numbers are changed atomically
+    // only, here and elsewhere. Others who share the event may record meanwhile: what they have come to must not be taken back.
+    let event = unsafe { base.cast::<SharedEvent>().as_ref() };
+    event.reached.fetch_max(event.submitted.load(Ordering::SeqCst), Ordering::SeqCst);
+    // SAFETY: the mapping from above, which nobody uses after this.
+    let _ = unsafe { munmap(base, LENGTH.get()) };
 }
 
 /// Bytes of it that have a page.
@@ -50,6 +58,8 @@ pub fn resident(memory: &impl AsFd) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::uio::{pread, pwrite};
+
     use super::*;
 
     #[test]
@@ -63,11 +73,13 @@ mod tests {
     #[test]
     fn settled_event_has_come_to_all_that_was_submitted() {
         let memory = create(c"vgpu-test", 4096).expect("memfd");
-        pwrite(&memory, &[5, 0, 0, 0, 0, 0, 0, 0, 3], 0).expect("written");
-        settle_event(&memory);
-        let mut event = [0; 16];
-        pread(&memory, &mut event, 0).expect("read");
-        assert_eq!((event[0], event[8]), (5, 5));
+        for (reached, settled) in [(3, 5), (9, 9)] {
+            pwrite(&memory, &[5, 0, 0, 0, 0, 0, 0, 0, reached], 0).expect("written");
+            settle_event(&memory);
+            let mut event = [0; 16];
+            pread(&memory, &mut event, 0).expect("read");
+            assert_eq!((event[0], event[8]), (5, settled));
+        }
     }
 
     #[test]

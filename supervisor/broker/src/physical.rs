@@ -18,6 +18,7 @@ use wire::control::MemoryKind;
 use crate::ledger::Ledger;
 use crate::memory;
 use crate::reclaim::Reclaimer;
+use crate::session::cost;
 use crate::watch::{Source, Watch};
 
 /// Who is charged for memory that only descriptors hold.
@@ -37,7 +38,7 @@ pub struct Physical {
 impl Physical {
     /// Bytes charged to the device.
     fn cost(&self) -> u64 {
-        if self.kind == MemoryKind::Host { 0 } else { self.length }
+        cost(self.kind, self.length)
     }
 }
 
@@ -157,11 +158,11 @@ impl PhysicalMemories {
     /// Charges somebody who holds the memory, or gives it back if nobody does.
     fn settle(&mut self, number: u64, ledger: &mut Ledger, reclaimer: &mut Reclaimer) {
         let Some(physical) = self.by_number.get_mut(&number) else { return };
-        let exported = self.exports.values().any(|export| export.physical == number);
         if physical.holders.contains(&physical.charged) {
             return;
         }
         ledger.release(physical.device, physical.charged, physical.cost());
+        let exported = self.exports.values().any(|export| export.physical == number);
         match physical.holders.first() {
             None if !exported => {
                 if let Some(physical) = self.by_number.remove(&number) {
@@ -262,6 +263,15 @@ mod tests {
         assert!(desk.watch.ready().is_empty());
         assert_eq!(desk.import(&duplicate, 9), Some(1));
         assert_eq!(desk.held(), [(9, LENGTH)]);
+    }
+
+    #[test]
+    fn what_was_not_charged_is_not_given_back() {
+        let mut desk = Desk::new();
+        let memory = memory::create(c"vgpu-test", LENGTH).expect("memfd");
+        let number = desk.memories.enter(7, 0, MemoryKind::Event, LENGTH, memory);
+        assert!(desk.memories.release(number, 7, &mut desk.ledger, &mut desk.reclaimer));
+        assert_eq!(desk.held(), [(7, LENGTH)]);
     }
 
     #[test]

@@ -118,6 +118,14 @@ impl Session {
     }
 }
 
+/// Bytes that memory of this kind is charged to its device.
+pub fn cost(kind: MemoryKind, length: u64) -> u64 {
+    match kind {
+        MemoryKind::Device | MemoryKind::Managed => length,
+        MemoryKind::Host | MemoryKind::Event => 0,
+    }
+}
+
 /// The kind with this number.
 pub fn memory_kind(number: u32) -> Option<MemoryKind> {
     use MemoryKind::*;

@@ -49,7 +49,7 @@ pub fn create(broker: &mut Broker, process: u32, order: control::CreatePhysical)
     if length == 0 || !length.is_multiple_of(PAGE) || !known {
         return Err(Status::Invalid);
     }
-    let (memory, _) = back(broker, process, device, memory_kind, length)?;
+    let memory = back(broker, process, device, memory_kind, length)?;
     let number = broker.physical.enter(process, device, memory_kind, length, memory);
     plain(&control::Physical { number, length, device, kind })
 }
