@@ -132,8 +132,7 @@ impl Decoder<'_> {
 
     /// How floats are rounded, and that subnormal ones count, whatever the rest of the kernel does.
     fn float_control(&self, mnemonic: &Mnemonic) -> Control {
-        let rounding = mnemonic.modifiers.first_of(&[Modifier::Rm, Modifier::Rp, Modifier::Rz]);
-        Control::new(self.program.flush == Flush::Whole, rounding)
+        Control::new(self.program.flush == Flush::Whole, mnemonic)
     }
 }
 
