@@ -6,6 +6,7 @@
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 use tensor::{Accumulator, Doubles, Element, Lanes, Logic, Multiplier, Product, Shape};
 
+use super::memory::elements;
 use super::operands::{Decoded, Decoder};
 use crate::code::Flush;
 use crate::control_word::Control;
@@ -139,14 +140,6 @@ impl Decoder<'_> {
 fn put<W: Word>(w: &mut Warp, d: &Registers<W>, results: &[[W; LANES]]) {
     for (register, values) in d.all.iter().zip(results).take(d.count) {
         w.write(*register, |_, lane| values[lane]);
-    }
-}
-
-/// The entries of a fragment.
-pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
-    match operand {
-        Operand::Vector(elements) => elements.clone(),
-        other => vec![other.clone()],
     }
 }
 

@@ -3,8 +3,8 @@
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 use tensor::{Accumulator, Element, Lanes};
 
-use super::matrix::{accumulator, element, elements};
-use super::memory::{Addresses, space};
+use super::matrix::{accumulator, element};
+use super::memory::{Addresses, elements, space};
 use super::operands::{Decoded, Decoder};
 use crate::code::Origin;
 use crate::launch::FaultKind;

@@ -110,7 +110,7 @@ pub(super) fn space(mnemonic: &Mnemonic) -> Option<Space> {
 }
 
 /// The entries of a vector operand.
-fn elements(operand: &Operand) -> Vec<Operand> {
+pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
     match operand {
         Operand::Vector(elements) => elements.clone(),
         other => vec![other.clone()],
