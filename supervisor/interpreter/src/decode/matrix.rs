@@ -4,7 +4,7 @@
 //! it more registers than that takes, the others are copies, and are not read.
 
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
-use tensor::{Accumulator, Doubles, Element, Lanes, Logic, Multiplier, Product, Shape};
+use tensor::{Accumulator, DoubleMultiplier, Doubles, Element, Lanes, Logic, Multiplier, Product, Shape};
 
 use super::memory::elements;
 use super::operands::{Decoded, Decoder};
@@ -90,6 +90,7 @@ impl Decoder<'_> {
         product: Product,
         operands: &[Operand],
     ) -> Decoded<()> {
+        let multiplier = DoubleMultiplier::new(product).ok_or("this product is not implemented")?;
         let [in_a, in_b, in_c, in_d] = product.registers();
         let a = self.fragment::<u64>(&operands[1], (in_a, Type::F64))?;
         let b = self.fragment::<u64>(&operands[2], (in_b, Type::F64))?;
@@ -98,10 +99,7 @@ impl Decoder<'_> {
         let control = self.float_control(mnemonic);
         self.push(move |w| {
             let mut results: [Doubles; 4] = [[0; LANES]; 4];
-            let known = control.during(|| {
-                tensor::multiply_doubles(&product, &a.lanes(w), &b.lanes(w), &c.lanes(w), &mut results)
-            });
-            debug_assert!(known.is_some(), "the table of instructions has no other shape");
+            control.during(|| multiplier.run(&a.lanes(w), &b.lanes(w), &c.lanes(w), &mut results));
             put(w, &d, &results);
         });
         Ok(())
