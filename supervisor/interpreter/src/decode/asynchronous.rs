@@ -113,14 +113,16 @@ impl Decoder<'_> {
         };
         let origin = self.origin();
         self.push(move |w| {
+            let (to_region, from_region) = (to.region(w.memory()), from.region(w.memory()));
             for lane in w.active() {
                 let (to, from) = (to.of(w)[lane], from.of(w)[lane]);
                 let bytes = u64::from(w.value(size, lane));
-                let wrong = [to, from].into_iter().find(|place| !w.memory().allows(*place, bytes));
-                if let Some(place) = wrong {
-                    return w.fail(FaultKind::IllegalAddress, place, lane, origin);
+                for (place, region) in [(to, to_region), (from, from_region)] {
+                    if let Some(kind) = w.memory().fault(place, (bytes, 16), region) {
+                        return w.fail(kind, place, lane, origin);
+                    }
                 }
-                if (to | from | bytes) % 16 != 0 {
+                if bytes % 16 != 0 {
                     return w.fail(FaultKind::MisalignedAddress, to, lane, origin);
                 }
                 // SAFETY: both ranges were checked; they may be the same memory.
@@ -278,12 +280,7 @@ fn copy_lane(
         return;
     }
     if taken != 0 {
-        let kind = match (w.memory().allows(from, taken), from % size) {
-            (true, 0) => None,
-            (true, _) => Some(FaultKind::MisalignedAddress),
-            (false, _) => Some(FaultKind::IllegalAddress),
-        };
-        if let Some(kind) = kind {
+        if let Some(kind) = w.memory().fault(from, (taken, size), w.memory().window) {
             return w.fail(kind, from, lane, origin);
         }
     }
@@ -303,12 +300,7 @@ fn change_state(
     change: impl FnOnce(State) -> State,
 ) -> Option<State> {
     let address = at.of(w)[lane];
-    let kind = match (w.memory().shared.holds(address, 8), address % 8) {
-        (true, 0) => None,
-        (true, _) => Some(FaultKind::MisalignedAddress),
-        (false, _) => Some(FaultKind::IllegalAddress),
-    };
-    if let Some(kind) = kind {
+    if let Some(kind) = w.memory().fault(address, (8, 8), w.memory().shared) {
         w.fail(kind, address, lane, origin);
         return None;
     }
