@@ -30,9 +30,9 @@ use std::sync::Arc;
 
 use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand};
 
-use crate::code::{Block, Function, Kernel, MOST_REGISTERS, Operation, Terminator};
-use crate::image::{Image, Unsupported};
-use crate::registers::{Condition, FULL};
+use crate::code::{Block, Flush, Function, Kernel, MOST_REGISTERS, Operation, Terminator};
+use crate::image::{Image, Plan, Unsupported};
+use crate::registers::{Condition, FULL, Slot};
 use layout::Program;
 use operands::{Decoded, Decoder};
 pub use warp_wide::partners as shuffle_partners;
@@ -151,35 +151,28 @@ fn unusable(body: &Arc<Body>) -> Function {
     }
 }
 
-/// What a compiler needs to know of a kernel that can be decoded; its stack is not counted here.
-pub(crate) fn plan(image: &Image, name: &str) -> Result<crate::image::Plan, Unsupported> {
-    use crate::image::VariablePlace;
+/// What a compiler needs to know of a decoded kernel.
+pub(crate) fn plan(image: &Image, name: &str, kernel: &Kernel) -> Result<Plan, Unsupported> {
     let module = image.module();
     let missing = || Unsupported::NoKernel(name.into());
     let position = module.function_position(name).ok_or_else(missing)?;
     let program = Program::collect(image, position)?;
-    let (places, _) = program.places(module, 0);
+    let (variables, _) = program.places(module, 0);
     let body = program.functions[0].body.clone();
     let decoder = Decoder::new(image, &program, 0, Vec::new());
     let offset = |register| match decoder.slot(register) {
-        crate::registers::Slot::Narrow(register) => register.0,
-        crate::registers::Slot::Wide(register) => register.0,
-        crate::registers::Slot::Predicate(predicate) => predicate.0,
+        Slot::Narrow(register) => register.0,
+        Slot::Wide(register) => register.0,
+        Slot::Predicate(predicate) => predicate.0,
     };
-    let place = |place: &layout::Place| match *place {
-        layout::Place::Parameter(at) => VariablePlace::Parameter(at),
-        layout::Place::Local(at) => VariablePlace::Local(at),
-        layout::Place::Shared(at) => VariablePlace::Shared(at),
-        layout::Place::Register => VariablePlace::Register,
-    };
-    Ok(crate::image::Plan {
-        variables: places.iter().map(place).collect(),
+    Ok(Plan {
+        variables,
         shared: program.shared_variables(),
         registers: (0..body.register_count).map(offset).collect(),
-        constants: invariant::constants(&body),
-        flushes: program.flush == crate::code::Flush::Whole,
-        stack_bytes: 0,
-        parameter_bytes: module.functions()[position].parameter_bytes(),
+constants: invariant::constants(&body),
+        flushes: kernel.flush == Flush::Whole,
+        stack_bytes: kernel.stack_bytes.next_multiple_of(16),
+        parameter_bytes: kernel.parameter_bytes,
         body,
     })
 }

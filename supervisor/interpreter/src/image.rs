@@ -23,16 +23,16 @@ pub struct Image {
     pub(crate) heap: Arc<Heap>,
 }
 
-/// Where a variable of a kernel lies.
+/// Where a variable of a function lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariablePlace {
     /// In the launch's parameters, from this byte on.
     Parameter(u64),
-    /// In the thread's local memory.
+    /// In the thread's stack, from the function's frame on.
     Local(u64),
     /// In the block's shared memory.
     Shared(u64),
-    /// Nowhere.
+    /// Nowhere: a parameter in a register.
     Register,
 }
 
@@ -207,8 +207,7 @@ impl Image {
     /// What a compiler needs to know of a kernel; refuses what [`Image::kernel`] does.
     pub fn plan(&self, name: &str) -> Result<Plan, Unsupported> {
         let kernel = self.kernel(name)?;
-        let plan = decode::plan(self, name)?;
-        Ok(Plan { stack_bytes: kernel.stack_bytes.next_multiple_of(16), ..plan })
+        decode::plan(self, name, &kernel)
     }
 
     /// The parsed body of a function, kept.

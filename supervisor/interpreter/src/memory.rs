@@ -65,6 +65,19 @@ impl Memory<'_> {
             .iter()
             .any(|region| region.holds(address, size))
     }
+
+    /// What is wrong with an access to an address that a region is meant for. A generic address may lie in any region, one of
+    /// shared memory in shared memory only: the bytes behind it may be somebody else's.
+    #[inline(always)]
+    pub fn fault(&self, address: u64, (size, align): (u64, u64), region: Region) -> Option<FaultKind> {
+        let only_shared = region.start == self.shared.start;
+        let allowed = if only_shared { region.holds(address, size) } else { self.allows(address, size) };
+        match (allowed, address & (align - 1) == 0) {
+            (true, true) => None,
+            (true, false) => Some(FaultKind::MisalignedAddress),
+            (false, _) => Some(FaultKind::IllegalAddress),
+        }
+    }
 }
 
 /// How the active lanes' addresses lie.
@@ -174,21 +187,13 @@ fn vectors(at: &[u64; LANES]) -> [__m256i; LANES / 4] {
     unsafe { std::mem::transmute::<[u64; LANES], [__m256i; LANES / 4]>(*at) }
 }
 
-/// Checks lane by lane. A generic address may lie in any region, one of shared memory in shared memory only: the bytes behind
-/// it may be somebody else's.
+/// Checks lane by lane.
 fn check_each(w: &mut Warp, at: &[u64; LANES], size: u64, region: Region, origin: Origin) -> bool {
-    let only_shared = region.start == w.memory().shared.start;
     for lane in w.active() {
-        let address = at[lane];
-        let allowed =
-            if only_shared { region.holds(address, size) } else { w.memory().allows(address, size) };
-        let kind = match (allowed, address & (size - 1) == 0) {
-            (true, true) => continue,
-            (true, false) => FaultKind::MisalignedAddress,
-            (false, _) => FaultKind::IllegalAddress,
-        };
-        w.fail(kind, address, lane, origin);
-        return false;
+        if let Some(kind) = w.memory().fault(at[lane], (size, size), region) {
+            w.fail(kind, at[lane], lane, origin);
+            return false;
+        }
     }
     true
 }

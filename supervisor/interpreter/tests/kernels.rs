@@ -89,6 +89,18 @@ fn atomics_of_all_workers_add_up() {
 }
 
 #[test]
+fn elements_of_an_atomic_vector_may_trade_places() {
+    let mut memory = vec![10f32.to_bits(), 20f32.to_bits()];
+    let body = "mov.f32 %f1, 0f3f800000; mov.f32 %f2, 0f40000000;
+        atom.global.v2.f32.add {%f1, %f2}, [%rd1], {%f2, %f1};
+        add.f32 %f1, %f1, %f2; ld.global.f32 %f3, [%rd1]; ld.global.f32 %f4, [%rd1+4];
+        sub.f32 %f3, %f3, %f1; st.global.f32 [%rd1], %f3;";
+    run(&kernel(body), 1, 1, &mut memory, 1).0.expect("no fault");
+    // 10 + 2, less the 10 and the 20 that were there; 20 + 1.
+    assert_eq!(memory.iter().map(|word| f32::from_bits(*word)).collect::<Vec<_>>(), [-18.0, 21.0]);
+}
+
+#[test]
 fn dot_product_of_bytes_is_signed_and_exact() {
     let mut memory = vec![0; 1];
     let text = kernel("dp4a.s32.s32 %r5, 0x80ff7f01, 0x807f80ff, 100; st.global.u32 [%rd1], %r5;");

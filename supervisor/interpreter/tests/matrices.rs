@@ -2,6 +2,7 @@
 
 mod machine;
 
+use interpreter::FaultKind;
 use machine::{kernel, run};
 
 /// Runs a kernel of one warp over its words.
@@ -92,6 +93,27 @@ fn least_and_greatest_floats_of_the_warp() {
     let without: f32 = with_nan.iter().copied().filter(|value| !value.is_nan()).fold(f32::MIN, f32::max);
     assert_eq!(of("max", &with_nan), without);
     assert!(of("max.NaN", &with_nan).is_nan());
+}
+
+#[test]
+fn shared_addresses_of_matrices_and_copies_do_not_reach_local_memory() {
+    let distance = "
+        .shared .align 16 .b8 tile[512]; .local .align 16 .b8 mine[1024];
+        mov.u64 %rd5, mine; cvta.local.u64 %rd5, %rd5;
+        mov.u64 %rd6, tile; cvta.shared.u64 %rd7, %rd6;
+        sub.u64 %rd5, %rd5, %rd7; add.u64 %rd5, %rd5, %rd6;";
+    for access in [
+        "wmma.load.a.sync.aligned.row.m16n16k16.shared.f16 {%r10, %r11, %r12, %r13, %r14, %r15, %r16, %r17}, [%rd5], 16;",
+        "cp.async.bulk.global.shared::cta.bulk_group [%rd1], [%rd5], 16;",
+    ] {
+        let of = |place: &str| {
+            let text = kernel(&format!("{distance} {}", access.replace("%rd5", place)));
+            run(&text, 1, 32, &mut [0; 32], 1).0
+        };
+        let fault = of("%rd5").expect_err("not shared memory");
+        assert_eq!(fault.kind, FaultKind::IllegalAddress, "{access}");
+        of("%rd6").expect("shared memory");
+    }
 }
 
 /// Four bits of a kind have a byte to themselves, in its middle.

@@ -207,6 +207,8 @@ impl Multiplier {
     }
 
     /// Computes. The fragments must have the registers that [`Product::registers`] says, or more, which are not looked at.
+    // Callers change how the processor rounds around this call, which holds only for what is not inlined.
+    #[inline(never)]
     pub fn run(&self, a: Fragment, b: Fragment, c: Fragment, d: &mut [Lanes]) {
         let [in_a, in_b, in_c, in_d] = self.registers;
         // SAFETY: `new` has seen that the processor has what the kernels need; slicing checks the numbers of registers.
@@ -214,23 +216,28 @@ impl Multiplier {
     }
 }
 
-/// Computes a product of `f64`. `None`: its shape is none, or this processor lacks AVX2 or FMA.
-pub fn multiply_doubles(
-    product: &Product,
-    a: &[&Doubles],
-    b: &[&Doubles],
-    c: &[&Doubles],
-    d: &mut [Doubles],
-) -> Option<()> {
-    let Shape { m, n, k } = product.shape;
-    let known = product.a == Element::F64 && n == 8 && matches!((m, k), (8, 4) | (16, 4 | 8 | 16));
-    if !known || !is_able() {
-        return None;
+/// Computes one kind of product of `f64`, in registers of 64 bits.
+#[derive(Clone, Copy)]
+pub struct DoubleMultiplier {
+    product: Product,
+    registers: [usize; 4],
+}
+
+impl DoubleMultiplier {
+    /// `None`: there is no such product, or this processor lacks AVX2 or FMA.
+    pub fn new(product: Product) -> Option<DoubleMultiplier> {
+        let Shape { m, n, k } = product.shape;
+        let known = product.a == Element::F64 && n == 8 && matches!((m, k), (8, 4) | (16, 4 | 8 | 16));
+        (known && is_able()).then(|| DoubleMultiplier { product, registers: product.registers() })
     }
-    let [in_a, in_b, in_c, in_d] = product.registers();
-    // SAFETY: the processor was looked at just now; slicing checks the numbers of registers.
-    unsafe { double::multiply(product, &a[..in_a], &b[..in_b], &c[..in_c], &mut d[..in_d]) };
-    Some(())
+
+    /// As [`Multiplier::run`].
+    #[inline(never)]
+    pub fn run(&self, a: &[&Doubles], b: &[&Doubles], c: &[&Doubles], d: &mut [Doubles]) {
+        let [in_a, in_b, in_c, in_d] = self.registers;
+        // SAFETY: `new` has seen that the processor has what is needed; slicing checks the numbers of registers.
+        unsafe { double::multiply(&self.product, &a[..in_a], &b[..in_b], &c[..in_c], &mut d[..in_d]) }
+    }
 }
 
 fn is_able() -> bool {
@@ -243,7 +250,7 @@ fn kernel(product: &Product) -> Option<Kernel> {
         return Some(quad::multiply);
     }
     let Shape { m, n, k } = product.shape;
-    if !(matches!(m, 8) || m.is_multiple_of(16)) || m == 0 || n == 0 || !n.is_multiple_of(8) {
+    if !(m == 8 || m.is_multiple_of(16)) || m == 0 || n == 0 || !n.is_multiple_of(8) {
         return None;
     }
     macro_rules! float {

@@ -265,7 +265,8 @@ fn doubles() {
         let mut d = vec![[0; 32]; in_d];
         let (ra, rb, rc): (Vec<_>, Vec<_>, Vec<_>) =
             (a.iter().collect(), b.iter().collect(), c.iter().collect());
-        multiply_doubles(&product, &ra, &rb, &rc, &mut d).expect("a product of the table");
+        let multiplier = DoubleMultiplier::new(product).expect("a product of the table");
+        multiplier.run(&ra, &rb, &rc, &mut d);
         let halves = m as usize / 8;
         for row in 0..m as usize {
             for column in 0..8 {

@@ -57,7 +57,6 @@ fn every_kernel_of_the_suite_does_on_the_interpreter_what_the_host_expects() {
 }
 
 /// Compiling takes longer than running, so this takes every fifth; all of them where `EVERY_KERNEL` is set.
-
 #[test]
 fn every_kernel_of_the_suite_does_in_compiled_code_what_the_host_expects() {
     judge(Tier::Compiled, if std::env::var_os("EVERY_KERNEL").is_some() { 1 } else { 5 });

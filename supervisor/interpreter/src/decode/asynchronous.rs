@@ -13,10 +13,9 @@ use crate::memory::check;
 use crate::registers::{Condition, Reg};
 use crate::warp::Warp;
 
-/// How many bytes a copy takes from its source; the rest of the target becomes zero.
+/// How many bytes a copy takes of those that its source has; the rest of the target becomes zero.
 #[derive(Clone, Copy)]
 enum Taken {
-    All,
     Bytes(Reg<u32>),
     /// None where the condition holds.
     Unless(Condition),
@@ -26,7 +25,6 @@ impl Taken {
     #[inline(always)]
     fn of(self, w: &Warp, size: u64, lane: usize) -> u64 {
         match self {
-            Taken::All => size,
             Taken::Bytes(register) => size.min(w.value(register, lane).into()),
             Taken::Unless(condition) => size * u64::from(w.holds(condition) >> lane & 1 == 0),
         }
@@ -68,24 +66,18 @@ impl Decoder<'_> {
         }
         let hinted = usize::from(mnemonic.has(Modifier::L2CacheHint));
         let taken = match &operands[3..operands.len() - hinted.min(operands.len() - 3)] {
-            [] => Taken::All,
+            [] => None,
             // A number is one of bytes, though it could be a predicate too.
-            [given @ Operand::Constant(_), ..] => Taken::Bytes(self.source::<u32>(given)?),
-            [given, ..] => match self.condition(given) {
+            [given @ Operand::Constant(_), ..] => Some(Taken::Bytes(self.source::<u32>(given)?)),
+            [given, ..] => Some(match self.condition(given) {
                 Ok(condition) => Taken::Unless(condition),
                 Err(_) => Taken::Bytes(self.source::<u32>(given)?),
-            },
+            }),
         };
         let origin = self.origin();
-        if matches!(taken, Taken::All) {
-            self.push(move |w| copy_whole(w, to, from, size, origin));
-        } else {
-            self.push(move |w| {
-                for lane in copy_targets(w, to, size, origin) {
-                    let taken = taken.of(w, size, lane);
-                    copy_lane(w, (to, from), (size, taken), lane, origin);
-                }
-            });
+        match taken {
+            None => self.push(move |w| copy_whole(w, to, from, size, origin)),
+            Some(taken) => self.push(move |w| copy_parts(w, (to, from), (size, taken), origin)),
         }
         Ok(())
     }
@@ -113,14 +105,16 @@ impl Decoder<'_> {
         };
         let origin = self.origin();
         self.push(move |w| {
+            let (to_region, from_region) = (to.region(w.memory()), from.region(w.memory()));
             for lane in w.active() {
                 let (to, from) = (to.of(w)[lane], from.of(w)[lane]);
                 let bytes = u64::from(w.value(size, lane));
-                let wrong = [to, from].into_iter().find(|place| !w.memory().allows(*place, bytes));
-                if let Some(place) = wrong {
-                    return w.fail(FaultKind::IllegalAddress, place, lane, origin);
+                for (place, region) in [(to, to_region), (from, from_region)] {
+                    if let Some(kind) = w.memory().fault(place, (bytes, 16), region) {
+                        return w.fail(kind, place, lane, origin);
+                    }
                 }
-                if (to | from | bytes) % 16 != 0 {
+                if bytes % 16 != 0 {
                     return w.fail(FaultKind::MisalignedAddress, to, lane, origin);
                 }
                 // SAFETY: both ranges were checked; they may be the same memory.
@@ -253,44 +247,25 @@ fn copy_whole(w: &mut Warp, to: Addresses, from: Addresses, size: u64, origin: O
     }
 }
 
-/// The lanes whose targets were checked; none after a fault.
-fn copy_targets(
-    w: &mut Warp,
-    to: Addresses,
-    size: u64,
-    origin: Origin,
-) -> impl Iterator<Item = usize> + use<> {
-    let (at, region) = (to.of(w), to.region(w.memory()));
-    let checked = check(w, &at, size, region, origin).is_some();
-    w.active().filter(move |_| checked)
-}
-
-/// Copies a part, and fills up with zeros. The target was checked.
-fn copy_lane(
-    w: &mut Warp,
-    (to, from): (Addresses, Addresses),
-    (size, taken): (u64, u64),
-    lane: usize,
-    origin: Origin,
-) {
-    let (to, from) = (to.of(w)[lane], from.of(w)[lane]);
-    if w.fault.is_some() {
+/// Copies parts, and fills up with zeros. A source of which nothing is taken is not looked at.
+fn copy_parts(w: &mut Warp, (to, from): (Addresses, Addresses), (size, taken): (u64, Taken), origin: Origin) {
+    let (to_at, from_at) = (to.of(w), from.of(w));
+    let (to_region, from_region) = (to.region(w.memory()), from.region(w.memory()));
+    if check(w, &to_at, size, to_region, origin).is_none() {
         return;
     }
-    if taken != 0 {
-        let kind = match (w.memory().allows(from, taken), from % size) {
-            (true, 0) => None,
-            (true, _) => Some(FaultKind::MisalignedAddress),
-            (false, _) => Some(FaultKind::IllegalAddress),
-        };
-        if let Some(kind) = kind {
+    for lane in w.active() {
+        let (to, from, taken) = (to_at[lane], from_at[lane], taken.of(w, size, lane));
+        if taken != 0
+            && let Some(kind) = w.memory().fault(from, (taken, size), from_region)
+        {
             return w.fail(kind, from, lane, origin);
         }
-    }
-    // SAFETY: the source was checked here, the target before.
-    unsafe {
-        std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, taken as usize);
-        std::ptr::write_bytes((to as *mut u8).add(taken as usize), 0, (size - taken) as usize);
+        // SAFETY: the source was checked here, the target before; they may be the same memory.
+        unsafe {
+            std::ptr::copy(from as *const u8, to as *mut u8, taken as usize);
+            std::ptr::write_bytes((to as *mut u8).add(taken as usize), 0, (size - taken) as usize);
+        }
     }
 }
 
@@ -303,12 +278,7 @@ fn change_state(
     change: impl FnOnce(State) -> State,
 ) -> Option<State> {
     let address = at.of(w)[lane];
-    let kind = match (w.memory().shared.holds(address, 8), address % 8) {
-        (true, 0) => None,
-        (true, _) => Some(FaultKind::MisalignedAddress),
-        (false, _) => Some(FaultKind::IllegalAddress),
-    };
-    if let Some(kind) = kind {
+    if let Some(kind) = w.memory().fault(address, (8, 8), w.memory().shared) {
         w.fail(kind, address, lane, origin);
         return None;
     }

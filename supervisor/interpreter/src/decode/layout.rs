@@ -12,23 +12,11 @@ use ptx::{
 };
 
 use crate::code::Flush;
+pub(super) use crate::image::VariablePlace as Place;
 use crate::image::{Image, Unsupported};
 
 /// Stack of a thread where its depth can't be known.
 const DEEP_STACK: u64 = 64 << 10;
-
-/// Where a variable of a function lies.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    /// In the launch's parameters.
-    Parameter(u64),
-    /// In the thread's stack, from the function's frame on.
-    Local(u64),
-    /// In shared memory.
-    Shared(u64),
-    /// Nowhere: a parameter in a register.
-    Register,
-}
 
 /// A function that the kernel can reach.
 pub(super) struct Reached {

@@ -4,8 +4,9 @@
 //! it more registers than that takes, the others are copies, and are not read.
 
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
-use tensor::{Accumulator, Doubles, Element, Lanes, Logic, Multiplier, Product, Shape};
+use tensor::{Accumulator, DoubleMultiplier, Doubles, Element, Lanes, Logic, Multiplier, Product, Shape};
 
+use super::memory::elements;
 use super::operands::{Decoded, Decoder};
 use crate::code::Flush;
 use crate::control_word::Control;
@@ -89,6 +90,7 @@ impl Decoder<'_> {
         product: Product,
         operands: &[Operand],
     ) -> Decoded<()> {
+        let multiplier = DoubleMultiplier::new(product).ok_or("this product is not implemented")?;
         let [in_a, in_b, in_c, in_d] = product.registers();
         let a = self.fragment::<u64>(&operands[1], (in_a, Type::F64))?;
         let b = self.fragment::<u64>(&operands[2], (in_b, Type::F64))?;
@@ -97,10 +99,7 @@ impl Decoder<'_> {
         let control = self.float_control(mnemonic);
         self.push(move |w| {
             let mut results: [Doubles; 4] = [[0; LANES]; 4];
-            let known = control.during(|| {
-                tensor::multiply_doubles(&product, &a.lanes(w), &b.lanes(w), &c.lanes(w), &mut results)
-            });
-            debug_assert!(known.is_some(), "the table of instructions has no other shape");
+            control.during(|| multiplier.run(&a.lanes(w), &b.lanes(w), &c.lanes(w), &mut results));
             put(w, &d, &results);
         });
         Ok(())
@@ -132,22 +131,13 @@ impl Decoder<'_> {
 
     /// How floats are rounded, and that subnormal ones count, whatever the rest of the kernel does.
     fn float_control(&self, mnemonic: &Mnemonic) -> Control {
-        let rounding = mnemonic.modifiers.first_of(&[Modifier::Rm, Modifier::Rp, Modifier::Rz]);
-        Control::new(self.program.flush == Flush::Whole, rounding)
+        Control::new(self.program.flush == Flush::Whole, mnemonic)
     }
 }
 
 fn put<W: Word>(w: &mut Warp, d: &Registers<W>, results: &[[W; LANES]]) {
     for (register, values) in d.all.iter().zip(results).take(d.count) {
         w.write(*register, |_, lane| values[lane]);
-    }
-}
-
-/// The entries of a fragment.
-pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
-    match operand {
-        Operand::Vector(elements) => elements.clone(),
-        other => vec![other.clone()],
     }
 }
 

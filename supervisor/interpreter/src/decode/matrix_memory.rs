@@ -3,11 +3,10 @@
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 use tensor::{Accumulator, Element, Lanes};
 
-use super::matrix::{accumulator, element, elements};
-use super::memory::{Addresses, space};
+use super::matrix::{accumulator, element};
+use super::memory::{Addresses, elements, space};
 use super::operands::{Decoded, Decoder};
 use crate::code::Origin;
-use crate::launch::FaultKind;
 use crate::memory::check;
 use crate::registers::{LANES, Reg, Slot};
 use crate::warp::Warp;
@@ -208,11 +207,11 @@ fn rows_of(w: &mut Warp, addresses: Addresses, rows: usize, origin: Origin) -> O
     check(w, &at, ROW, region, origin)?;
     // A warp with fewer lanes: rows whose lanes are not there were not checked.
     if w.mask != u32::MAX {
-        let missing =
-            (0..rows).find(|row| !w.memory().allows(at[*row], ROW) || !at[*row].is_multiple_of(ROW));
-        if let Some(row) = missing {
-            w.fail(FaultKind::IllegalAddress, at[row], row, origin);
-            return None;
+        for row in 0..rows {
+            if let Some(kind) = w.memory().fault(at[row], (ROW, ROW), region) {
+                w.fail(kind, at[row], row, origin);
+                return None;
+            }
         }
     }
     Some(at)
@@ -272,10 +271,11 @@ impl Place {
         let start = self.addresses.of(w)[lane];
         let stride = u64::from(w.value(self.stride, lane));
         let bytes = (plan.line_elements() * plan.bits / 8) as u64;
+        let region = self.addresses.region(w.memory());
         for line in 0..plan.line_count() as u64 {
             let address = start.wrapping_add(line * stride * plan.bits as u64 / 8);
-            if !w.memory().allows(address, bytes) {
-                w.fail(FaultKind::IllegalAddress, address, lane, self.origin);
+            if let Some(kind) = w.memory().fault(address, (bytes, 1), region) {
+                w.fail(kind, address, lane, self.origin);
                 return None;
             }
         }

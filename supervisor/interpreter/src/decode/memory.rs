@@ -110,7 +110,7 @@ pub(super) fn space(mnemonic: &Mnemonic) -> Option<Space> {
 }
 
 /// The entries of a vector operand.
-fn elements(operand: &Operand) -> Vec<Operand> {
+pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
     match operand {
         Operand::Vector(elements) => elements.clone(),
         other => vec![other.clone()],
@@ -450,9 +450,11 @@ impl Decoder<'_> {
             if check(w, &at, size * sources.len() as u64, region, origin).is_none() {
                 return;
             }
+            // An element's target may be another's source, so all are read before the first is written.
+            let values: Vec<[u64; LANES]> = sources.iter().map(|source| w.slot_values(*source)).collect();
             for lane in w.active() {
-                for (index, source) in sources.iter().enumerate() {
-                    let value = value_of(w, *source, lane);
+                for (index, values) in values.iter().enumerate() {
+                    let value = values[lane];
                     // SAFETY: the lane's whole vector was checked, alignment included; other workers use atomics as well.
                     let old =
                         unsafe { apply(at[lane] + index as u64 * size, ty, (operation, flushes), value, 0) };

@@ -9,6 +9,7 @@ use std::arch::x86_64::{__m256, __m256d};
 use ptx::{Mnemonic, Modifier, Op, Operand};
 
 use super::operands::{Decoded, Decoder};
+use crate::control_word::{ROUNDING, control_word, rounding_bits};
 use crate::registers::{Reg, flush};
 use crate::warp::Warp;
 
@@ -21,15 +22,6 @@ enum Exact {
     Div,
     Sqrt,
     Fma,
-}
-
-/// Bits of the control word that choose the rounding.
-fn rounding_bits(mnemonic: &Mnemonic) -> Option<u32> {
-    match mnemonic.modifiers.first_of(&[Modifier::Rm, Modifier::Rp, Modifier::Rz])? {
-        Modifier::Rm => Some(1 << 13),
-        Modifier::Rp => Some(2 << 13),
-        _ => Some(3 << 13),
-    }
 }
 
 impl Exact {
@@ -52,7 +44,7 @@ impl Exact {
 macro_rules! between {
     ($single:literal, $x:ident, $y:ident, $z:ident, $word:ident) => {{
         let old = control_word();
-        let new = old & !(3 << 13) | $word;
+        let new = old & !ROUNDING | $word;
         // SAFETY: computes on three vector registers; the control word is back before the next statement, and no exception
         // is unmasked.
         unsafe {
@@ -65,13 +57,6 @@ macro_rules! between {
         }
         $x
     }};
-}
-
-fn control_word() -> u32 {
-    let mut value = 0u32;
-    // SAFETY: stores the control word of this thread's vector unit into a word of ours.
-    unsafe { asm!("stmxcsr [{}]", in(reg) &mut value, options(nostack)) };
-    value
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -2,6 +2,7 @@
 
 use ptx::{AddressBase, Mnemonic, Modifier, Op, Operand, Type};
 
+use super::memory::elements;
 use super::operands::{Decoded, Decoder};
 use crate::launch::FaultKind;
 use crate::registers::{Reg, Slot};
@@ -214,10 +215,7 @@ impl Decoder<'_> {
     fn sust(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         let surface = self.surface(mnemonic, &operands[0])?;
         let ty = mnemonic.ty().ok_or("a surface without a type")?;
-        let parts = match &operands[1] {
-            Operand::Vector(parts) => parts.clone(),
-            single => vec![single.clone()],
-        };
+        let parts = elements(&operands[1]);
         let sources: Result<Vec<Slot>, _> = parts.iter().map(|part| self.source_slot(part, ty)).collect();
         let (sources, origin) = (sources?, self.origin());
         self.push(move |w| {

@@ -162,13 +162,10 @@ impl Decoder<'_> {
     ) -> Decoded<()> {
         let greatest = mnemonic.has(Modifier::Max);
         let (absolute, nan_wins) = (mnemonic.has(Modifier::AbsModifier), mnemonic.has(Modifier::NaN));
-        let choose = move |x: f32, y: f32| match (x.is_nan(), y.is_nan()) {
-            (true, true) => NAN,
-            (true, false) | (false, true) if nan_wins => NAN,
-            (true, false) => y,
-            (false, true) => x,
-            _ if greatest => maximum(x, y),
-            _ => minimum(x, y),
+        let choose = move |x: f32, y: f32| match greatest {
+            _ if nan_wins && (x.is_nan() || y.is_nan()) => NAN,
+            true => maximum(x, y),
+            false => minimum(x, y),
         };
         self.together(members, move |w, here| {
             let value = |lane| {
