@@ -4,6 +4,7 @@
 //! [`WORTH`] on it. What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter`
 //! was in the supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use interpreter::compiled::Compiled;
 use interpreter::{Image, Kernel};
+use wire::control::NoteKind;
 use wire::engine::TIER_VARIABLE;
 
-use crate::cache;
+use crate::{cache, note};
 
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
@@ -68,16 +70,26 @@ impl Tiered {
         let before = self.spent.fetch_add(time, Ordering::Relaxed);
         // One launch alone comes from below to above.
         if before < worth && before + time >= worth {
-            // A compiler that has ended is an engine that ends.
+            // Without the compiler, of which is told where it is started, everything stays with the interpreter.
             let _ = COMPILER.send(self.clone());
         }
     }
 
+    /// The code; else the report is told why there is none.
     fn compile(&self) -> Option<Compiled> {
-        let made = jit::lower(&self.image, &self.name, self.block).ok()?;
-        let label = cache::label(&self.name, self.block);
-        let object = cache::object(&made.ir, &llvm::Target::host(), &label).ok()?;
-        made.load(&self.image, &object).ok()
+        // A panic of the compiler's costs this kernel its code, and no other.
+        let (is_ours, why) = match catch_unwind(AssertUnwindSafe(|| self.make())) {
+            Ok(Ok(code)) => return Some(code),
+            Ok(Err(error)) => (error.is_ours(), error.to_string()),
+            Err(_) => (true, format!("kernel `{}`: the compiler panicked", self.name)),
+        };
+        note::tell(NoteKind::Slower, i64::from(is_ours), &why);
+        None
+    }
+
+    fn make(&self) -> Result<Compiled, jit::Error> {
+        let (made, object) = cache::made(&self.image, &self.name, self.block, &llvm::Target::host())?;
+        made.load(&self.image, &object)
     }
 }
 
@@ -89,7 +101,8 @@ static COMPILER: LazyLock<Sender<Arc<Tiered>>> = LazyLock::new(|| {
             tiered.code.get_or_init(|| tiered.compile());
         }
     };
-    // Without the thread, everything stays with the interpreter.
-    let _ = std::thread::Builder::new().name("vgpu-compiler".into()).spawn(work);
+    if let Err(error) = std::thread::Builder::new().name("vgpu-compiler".into()).spawn(work) {
+        note::tell(NoteKind::Slower, 0, &format!("there is no thread to compile on: {error}"));
+    }
     sender
 });
