@@ -12,9 +12,12 @@ use crate::alone;
 
 /// The client's kernel, compiled at its first launch, with this cache.
 fn compiled(way: Launch, cache: &Path) -> String {
+    compiling(way, cache).run().assert_exit(0).stdout()
+}
+
+fn compiling(way: Launch, cache: &Path) -> Launch {
     let way = way.options(["--gpu", "gtx1080"]).real_payload();
-    let run = way.variable("XDG_CACHE_HOME", cache).variable("VGPU_RUN_TIER", "compiled").run();
-    run.assert_exit(0).stdout()
+    way.variable("XDG_CACHE_HOME", cache).variable("VGPU_RUN_TIER", "compiled")
 }
 
 /// What `vgpu-run cache` answers.
@@ -92,6 +95,9 @@ fn another_users_program_leaves_nothing_in_it() {
     let program = workshop::target("device").expect("a C compiler");
     let as_nobody =
         launch_path(AS_NOBODY[0]).arguments(&AS_NOBODY[1..]).arguments([program]).arguments(["computed"]);
-    assert_eq!(compiled(as_nobody, cache.path()).trim(), "ok");
+    let run = compiling(as_nobody.options(["--report"]), cache.path()).run();
+    assert_eq!(run.assert_exit(0).stdout().trim(), "ok");
+    let told = "compiled code is not kept for other runs: its user has no cache directory";
+    assert!(run.stderr().contains(told), "{}", run.stderr());
     assert_eq!(ask(cache.path(), "list"), "");
 }

@@ -508,6 +508,8 @@ pub enum NoteKind {
     ExportTable = 7,
     /// What the engine did for this process, at its end; text = one line.
     Summary = 8,
+    /// A kernel is left to the interpreter, or compiled code is not kept; value = 1: by an error of ours, else 0; text = why.
+    Slower = 9,
 }
 
 /// Give the engine and all memory of this process back (`cuDevicePrimaryCtxReset` of the last context, exit).

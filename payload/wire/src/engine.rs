@@ -101,8 +101,8 @@ pub struct StartFailed {
     pub reserved: u32,
 }
 
-/// Map a grant: the descriptor beside it, from its beginning, at `address`; again at the same place, it takes the earlier one's.
-/// Then [`Area::mapped`](crate::shared::Area) becomes `sequence`.
+/// Map a grant: the descriptor beside it, from its beginning, at `address`. Of two for the same place the later one counts. Then
+/// [`Area::mapped`](crate::shared::Area) becomes `sequence`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct Map {

@@ -285,7 +285,7 @@ impl Broker {
         };
         if let Some(note) = packet.message::<EngineNote>() {
             let text = String::from_utf8_lossy(packet.tail::<EngineNote>()).into_owned();
-            let known = [NoteKind::Fault, NoteKind::CodeRefused, NoteKind::Summary];
+            let known = [NoteKind::Fault, NoteKind::CodeRefused, NoteKind::Summary, NoteKind::Slower];
             if known.iter().any(|kind| *kind as u32 == note.kind) {
                 self.events.push(Event::Note {
                     process,

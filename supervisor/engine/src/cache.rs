@@ -11,16 +11,21 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use code_cache::{Cache, Key};
+use interpreter::Image;
+use jit::Made;
 use llvm::Target;
 use nix::unistd::{Uid, geteuid};
+use wire::control::NoteKind;
 use wire::engine::CACHE_VARIABLE;
+
+use crate::note;
 
 /// Below a home directory, where no supervisor of that user says another place.
 const DEFAULT: &str = ".cache/vgpu-run";
 
 static CACHE: OnceLock<Result<Cache, String>> = OnceLock::new();
 
-/// Opens the cache of the user that this process is now. Without one, code is compiled in each run.
+/// Opens the cache of the user that this process is now. Without one, code is compiled in each run, and the report is told.
 pub fn open(supervisors_user: Uid) {
     CACHE.get_or_init(|| {
         let home = home(supervisors_user).ok_or("its user has no cache directory")?;
@@ -46,9 +51,28 @@ pub fn label(kernel: &str, [x, y, z]: [u32; 3]) -> String {
     format!("{kernel} {x}x{y}x{z}")
 }
 
-/// The object of a text: kept from another time, else made and kept. `label` says to people what it is.
-pub fn object(ir: &str, target: &Target, label: &str) -> Result<Vec<u8>, llvm::Error> {
-    let Ok(cache) = cache() else { return llvm::compile(ir, target) };
+/// A kernel's code for blocks of a shape, and its object: kept from another time, else made and kept.
+pub fn made(
+    image: &Image,
+    kernel: &str,
+    block: [u32; 3],
+    target: &Target,
+) -> Result<(Made, Vec<u8>), jit::Error> {
+    let made = jit::lower(image, kernel, block)?;
+    let object = object(&made.ir, target, &label(kernel, block));
+    let object = object.map_err(|error| jit::Error::Llvm(kernel.into(), error.to_string()))?;
+    Ok((made, object))
+}
+
+/// The object of a text. `label` says to people what it is.
+fn object(ir: &str, target: &Target, label: &str) -> Result<Vec<u8>, llvm::Error> {
+    let cache = match cache() {
+        Ok(cache) => cache,
+        Err(why) => {
+            note::tell(NoteKind::Slower, 0, &format!("compiled code is not kept for other runs: {why}"));
+            return llvm::compile(ir, target);
+        }
+    };
     let key = Key::of(&[ir.as_bytes(), target.identity().as_bytes()]);
     if let Some(object) = cache.get(&key) {
         return Ok(object);

@@ -1,13 +1,14 @@
 //! Code: modules, their kernels, and running them.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
-use interpreter::{Environment, FaultKind, Image, Pool};
+use interpreter::{Environment, FaultKind, Image, Kernel, Pool, Unsupported};
 use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
 
 use crate::area::SharedArea;
@@ -16,13 +17,14 @@ use crate::grants::Grants;
 use crate::tiers::Tiered;
 use crate::work::{Launch, Refusal};
 
-use interpreter::Kernel;
-
 /// What a command with a reply answers.
 pub type Answer = Vec<u8>;
 
 /// Threads per block that every card allows.
 const MAX_THREADS: u32 = 1024;
+
+/// A kernel's number in its module, and the shape of its blocks.
+type Shaped = (u32, [u32; 3]);
 
 /// A module from its load to its unload.
 struct Loaded {
@@ -33,8 +35,8 @@ struct Loaded {
     globals: (u64, u64),
     /// Set once its variables have a place.
     image: OnceLock<Arc<Image>>,
-    /// Kernels that were launched, by number.
-    kernels: Mutex<HashMap<u32, Arc<Tiered>>>,
+    /// Kernels that were launched.
+    launched: RefCell<HashMap<Shaped, Arc<Tiered>>>,
 }
 
 /// The client's modules by the name that it gave them.
@@ -73,23 +75,20 @@ impl Modules {
         self.loaded.remove(&module);
     }
 
-    /// A kernel, decoded, with its tiers.
-    pub fn tiered(&self, module: u64, function: u32) -> Result<Arc<Tiered>, Refusal> {
-        let loaded = self.module(module)?;
-        let mut kernels = loaded.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(known) = kernels.get(&function) {
+    /// A kernel for blocks of a shape, decoded, with its tiers.
+    pub fn tiered(&self, module: u64, function: u32, block: [u32; 3]) -> Result<Arc<Tiered>, Refusal> {
+        let mut launched = self.module(module)?.launched.borrow_mut();
+        if let Some(known) = launched.get(&(function, block)) {
             return Ok(known.clone());
         }
-        let kernel = self.kernel(module, function)?;
-        let (name, image) = (&loaded.names[function as usize], loaded.image.get());
-        let image = image.ok_or_else(|| Refusal::new(result::NOT_FOUND, "a module without a place"))?;
-        let tiered = Arc::new(Tiered::new(kernel, image.clone(), name));
-        kernels.insert(function, tiered.clone());
+        let (kernel, image, name) = self.kernel(module, function)?;
+        let tiered = Arc::new(Tiered::new(kernel, image.clone(), name, block));
+        launched.insert((function, block), tiered.clone());
         Ok(tiered)
     }
 
-    /// A kernel, decoded.
-    fn kernel(&self, module: u64, function: u32) -> Result<Arc<Kernel>, Refusal> {
+    /// A kernel, decoded; the image that it is in, and its name there.
+    fn kernel(&self, module: u64, function: u32) -> Result<(Arc<Kernel>, &Arc<Image>, &str), Refusal> {
         let loaded = self.module(module)?;
         let unknown =
             || Refusal::new(result::NOT_FOUND, format!("module {module} has no function {function}"));
@@ -100,12 +99,13 @@ impl Modules {
                 format!("kernel `{name}` was used before its module's variables had a place"),
             )
         })?;
-        image.kernel(name).map_err(|refused| Refusal::new(result::NOT_SUPPORTED, refused.to_string()))
+        let refused = |refused: Unsupported| Refusal::new(result::NOT_SUPPORTED, refused.to_string());
+        Ok((image.kernel(name).map_err(refused)?, image, name))
     }
 
     /// What `cuFuncGetAttribute` tells of a kernel.
     pub fn describe(&self, module: u64, function: u32) -> Result<Answer, Refusal> {
-        let kernel = self.kernel(module, function)?;
+        let (kernel, ..) = self.kernel(module, function)?;
         let attributes = kernel.attributes();
         let head = &self.module(module)?.module;
         let answer = FunctionAttributes {
@@ -128,8 +128,8 @@ impl Modules {
     }
 }
 
-/// The PTX of an image for a card of this capability.
-/// The PTX of an image. Several fat binaries one after the other are what was compiled separately: their PTX is linked.
+/// The PTX of an image for a card of this capability. Several fat binaries one after the other are what was compiled
+/// separately: their PTX is linked.
 fn ptx_of(image: &[u8], capability: u32) -> Result<String, Refusal> {
     let mut texts = Vec::new();
     let mut rest = image;
@@ -182,7 +182,7 @@ impl Loaded {
             names,
             globals: (length, alignment),
             image: OnceLock::new(),
-            kernels: Mutex::default(),
+            launched: RefCell::default(),
         }
     }
 
@@ -316,11 +316,11 @@ impl Runner {
             cancel: &self.cancel,
         };
         let begun = Instant::now();
-        let outcome = match launch.kernel.code(order.block) {
-            Some(code) => self.pool.run_compiled(&code, &order, &environment),
+        let outcome = match launch.kernel.code() {
+            Some(code) => self.pool.run_compiled(code, &order, &environment),
             None => {
                 let outcome = self.pool.run(&launch.kernel.kernel, &order, &environment);
-                launch.kernel.interpreted(order.block, begun.elapsed());
+                launch.kernel.interpreted(begun.elapsed());
                 outcome
             }
         };

@@ -1,6 +1,5 @@
 //! The ring thread: admits commands, orders streams, runs work, rests when there is none.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable;
 use wire::command::{self, Command};
 use wire::control::NoteKind;
-use wire::engine::{EngineNote, Fork};
+use wire::engine::Fork;
 use wire::futex;
 use wire::shared::{EngineState, REPLY_SLOTS};
 
@@ -17,6 +16,7 @@ use crate::blas;
 use crate::code::{Answer, Modules, Runner};
 use crate::fault::{self, result};
 use crate::grants::Grants;
+use crate::note;
 use crate::ring::{Record, Ring};
 use crate::schedule::{LEGACY, Schedule};
 use crate::transfer::Memory;
@@ -32,8 +32,6 @@ pub struct Dispatcher {
     modules: Modules,
     runner: Runner,
     schedule: Schedule,
-    /// The broker's socket, for notes; owned by the mapper, which lives as long as the process.
-    broker: RawFd,
     threads: usize,
 }
 
@@ -44,13 +42,7 @@ enum Progress {
 }
 
 impl Dispatcher {
-    pub fn new(
-        area: SharedArea,
-        grants: Arc<Grants>,
-        broker: &OwnedFd,
-        order: &Fork,
-        threads: usize,
-    ) -> Dispatcher {
+    pub fn new(area: SharedArea, grants: Arc<Grants>, order: &Fork, threads: usize) -> Dispatcher {
         let window = order.window..order.window + order.window_length;
         let mut schedule = Schedule::default();
         schedule.create(LEGACY, false);
@@ -60,7 +52,6 @@ impl Dispatcher {
             modules: Modules::default(),
             runner: Runner::new(area, window, threads),
             schedule,
-            broker: broker.as_raw_fd(),
             threads,
         }
     }
@@ -94,16 +85,7 @@ impl Dispatcher {
     /// Sets the sticky error and tells the report.
     fn fail(&self, error: u32, text: &str) {
         fault::report(self.area, error, text);
-        self.note(NoteKind::Fault, i64::from(error), text);
-    }
-
-    fn note(&self, kind: NoteKind, value: i64, text: &str) {
-        let note = EngineNote { kind: kind as u32, reserved: 0, value };
-        // SAFETY: the mapper owns this descriptor and keeps it until the process ends.
-        let broker = unsafe { std::os::fd::BorrowedFd::borrow_raw(self.broker) };
-        let text = &text.as_bytes()[..text.len().min(4000)];
-        // A broker that is gone takes no notes; the mapper sees its end.
-        let _ = packet::send(broker, &note, text, &[]);
+        note::tell(NoteKind::Fault, i64::from(error), text);
     }
 
     fn failed(&self) -> bool {
@@ -196,7 +178,7 @@ impl Dispatcher {
         let (code, bytes) = match answer {
             Ok(bytes) => (result::SUCCESS, bytes),
             Err(refusal) => {
-                self.note(NoteKind::CodeRefused, i64::from(refusal.result), &refusal.text);
+                note::tell(NoteKind::CodeRefused, i64::from(refusal.result), &refusal.text);
                 (refusal.result, refusal.text.into_bytes())
             }
         };

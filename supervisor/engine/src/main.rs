@@ -24,6 +24,7 @@ mod fault;
 mod grants;
 mod host;
 mod mapper;
+mod note;
 mod process;
 mod ring;
 mod robust;

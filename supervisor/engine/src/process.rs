@@ -12,7 +12,7 @@ use crate::area::SharedArea;
 use crate::dispatch::Dispatcher;
 use crate::grants::Grants;
 use crate::mapper::Mapper;
-use crate::{cache, confine, fault, host, robust};
+use crate::{cache, confine, fault, host, note, robust};
 
 /// Names this process (or thread) for `ps`, `top` and `pgrep`.
 pub fn set_name(name: &CStr) {
@@ -39,7 +39,8 @@ pub fn run(order: Fork, descriptors: Vec<OwnedFd>, zygote: Pid) -> ! {
     fault::watch(area, order.window..order.window + order.window_length);
     robust::own_until_death(&area.head().robust.0);
     let grants = Arc::new(Grants::default());
-    let dispatcher = Dispatcher::new(area, grants.clone(), &socket, &order, threads);
+    note::send_to(&socket);
+    let dispatcher = Dispatcher::new(area, grants.clone(), &order, threads);
     Mapper { area, grants, socket, client }.start();
     if let Err(error) = confine::drop_privileges(cache::descriptor().ok()) {
         give_up("confine itself", error);

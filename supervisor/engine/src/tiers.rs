@@ -4,16 +4,18 @@
 //! [`WORTH`] on it. What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter`
 //! was in the supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch.
 
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use interpreter::compiled::Compiled;
 use interpreter::{Image, Kernel};
+use wire::control::NoteKind;
+use wire::engine::TIER_VARIABLE;
 
-use crate::cache;
+use crate::{cache, note};
 
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
@@ -26,80 +28,81 @@ enum Policy {
     Auto,
 }
 
-static POLICY: LazyLock<Policy> = LazyLock::new(|| match std::env::var("VGPU_RUN_TIER").as_deref() {
+static POLICY: LazyLock<Policy> = LazyLock::new(|| match std::env::var(TIER_VARIABLE).as_deref() {
     Ok("interpreter") => Policy::Interpret,
     Ok("compiled") => Policy::Compile,
     _ => Policy::Auto,
 });
 
-/// A kernel of a loaded module, and what it has been compiled to.
+/// A kernel of a loaded module for one shape of its blocks, and what it has been compiled to.
 pub struct Tiered {
     pub kernel: Arc<Kernel>,
     image: Arc<Image>,
     name: Box<str>,
-    shapes: Mutex<HashMap<[u32; 3], Arc<Shape>>>,
-}
-
-/// A kernel for one shape of its blocks.
-#[derive(Default)]
-struct Shape {
+    block: [u32; 3],
     /// Nanoseconds that the interpreter has spent.
     spent: AtomicU64,
     /// Once it has been asked for: the code, or nothing.
-    code: OnceLock<Option<Arc<Compiled>>>,
-    asked: OnceLock<()>,
+    code: OnceLock<Option<Compiled>>,
 }
 
 impl Tiered {
-    pub fn new(kernel: Arc<Kernel>, image: Arc<Image>, name: &str) -> Tiered {
-        Tiered { kernel, image, name: name.into(), shapes: Mutex::default() }
+    pub fn new(kernel: Arc<Kernel>, image: Arc<Image>, name: &str, block: [u32; 3]) -> Tiered {
+        let (spent, code) = (AtomicU64::new(0), OnceLock::new());
+        Tiered { kernel, image, name: name.into(), block, spent, code }
     }
 
-    fn shape(&self, block: [u32; 3]) -> Arc<Shape> {
-        let mut shapes = self.shapes.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        shapes.entry(block).or_default().clone()
-    }
-
-    /// The code for blocks of a shape, if it is there.
-    pub fn code(self: &Arc<Tiered>, block: [u32; 3]) -> Option<Arc<Compiled>> {
+    /// The code, if it is there.
+    pub fn code(&self) -> Option<&Compiled> {
         match *POLICY {
             Policy::Interpret => None,
-            Policy::Auto => self.shape(block).code.get().cloned().flatten(),
-            Policy::Compile => self.shape(block).code.get_or_init(|| self.compile(block)).clone(),
+            Policy::Auto => self.code.get()?.as_ref(),
+            Policy::Compile => self.code.get_or_init(|| self.compile()).as_ref(),
         }
     }
 
     /// Tells that the interpreter has run the kernel for so long.
-    pub fn interpreted(self: &Arc<Tiered>, block: [u32; 3], time: Duration) {
+    pub fn interpreted(self: &Arc<Tiered>, time: Duration) {
         if *POLICY != Policy::Auto {
             return;
         }
-        let shape = self.shape(block);
-        let before = shape.spent.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
-        if before + time.as_nanos() as u64 >= WORTH.as_nanos() as u64 && shape.asked.set(()).is_ok() {
-            // A compiler that has ended is an engine that ends.
-            let _ = COMPILER.send((self.clone(), shape, block));
+        let (time, worth) = (time.as_nanos() as u64, WORTH.as_nanos() as u64);
+        let before = self.spent.fetch_add(time, Ordering::Relaxed);
+        // One launch alone comes from below to above.
+        if before < worth && before + time >= worth {
+            // Without the compiler, of which is told where it is started, everything stays with the interpreter.
+            let _ = COMPILER.send(self.clone());
         }
     }
 
-    fn compile(&self, block: [u32; 3]) -> Option<Arc<Compiled>> {
-        let made = jit::lower(&self.image, &self.name, block).ok()?;
-        let object = cache::object(&made.ir, &llvm::Target::host(), &cache::label(&self.name, block)).ok()?;
-        made.load(&self.image, &object).ok().map(Arc::new)
+    /// The code; else the report is told why there is none.
+    fn compile(&self) -> Option<Compiled> {
+        // A panic of the compiler's costs this kernel its code, and no other.
+        let (is_ours, why) = match catch_unwind(AssertUnwindSafe(|| self.make())) {
+            Ok(Ok(code)) => return Some(code),
+            Ok(Err(error)) => (error.is_ours(), error.to_string()),
+            Err(_) => (true, format!("kernel `{}`: the compiler panicked", self.name)),
+        };
+        note::tell(NoteKind::Slower, i64::from(is_ours), &why);
+        None
+    }
+
+    fn make(&self) -> Result<Compiled, jit::Error> {
+        let (made, object) = cache::made(&self.image, &self.name, self.block, &llvm::Target::host())?;
+        made.load(&self.image, &object)
     }
 }
 
-/// A kernel to compile.
-type Order = (Arc<Tiered>, Arc<Shape>, [u32; 3]);
-
-static COMPILER: LazyLock<Sender<Order>> = LazyLock::new(|| {
-    let (sender, orders) = channel::<Order>();
+/// Takes kernels to compile.
+static COMPILER: LazyLock<Sender<Arc<Tiered>>> = LazyLock::new(|| {
+    let (sender, orders) = channel::<Arc<Tiered>>();
     let work = move || {
-        for (tiered, shape, block) in orders {
-            shape.code.get_or_init(|| tiered.compile(block));
+        for tiered in orders {
+            tiered.code.get_or_init(|| tiered.compile());
         }
     };
-    // Without the thread, everything stays with the interpreter.
-    let _ = std::thread::Builder::new().name("vgpu-compiler".into()).spawn(work);
+    if let Err(error) = std::thread::Builder::new().name("vgpu-compiler".into()).spawn(work) {
+        note::tell(NoteKind::Slower, 0, &format!("there is no thread to compile on: {error}"));
+    }
     sender
 });

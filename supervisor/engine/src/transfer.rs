@@ -94,9 +94,10 @@ impl Memory<'_> {
     pub fn write_value(&self, order: &command::WriteValue) -> Result<(), Refusal> {
         let target = self.at(order.address, u64::from(order.width), "target of a value")?;
         if order.raise != 0 {
-            let aligned = order.width == 8 && order.address.is_multiple_of(8);
-            let text = || format!("a word at {:#x} that can't be raised", order.address);
-            aligned.then_some(()).ok_or_else(|| Refusal::new(result::INVALID_VALUE, text()))?;
+            if order.width != 8 || !order.address.is_multiple_of(8) {
+                let text = format!("a word at {:#x} that can't be raised", order.address);
+                return Err(Refusal::new(result::INVALID_VALUE, text));
+            }
             // SAFETY: eight aligned bytes of granted memory, which other processes change atomically too.
             unsafe { AtomicU64::from_ptr(target.cast()) }.fetch_max(order.value, Ordering::SeqCst);
             return Ok(());

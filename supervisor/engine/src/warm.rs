@@ -164,15 +164,8 @@ fn compile_all(jobs: VecDeque<Job>) -> i32 {
 fn compile(job: &Job, target: &Target) -> bool {
     let label = cache::label(&job.name, job.block);
     let begun = Instant::now();
-    let made = match jit::lower(&job.image, &job.name, job.block) {
-        Ok(made) => made,
-        Err(refused) => {
-            println!("{label}: {refused}");
-            return false;
-        }
-    };
-    match cache::object(&made.ir, target, &label) {
-        Ok(object) => {
+    match cache::made(&job.image, &job.name, job.block, target) {
+        Ok((_, object)) => {
             println!("{label}: {} KiB, {} ms", object.len().div_ceil(1 << 10), begun.elapsed().as_millis());
             true
         }

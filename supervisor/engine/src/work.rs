@@ -116,7 +116,7 @@ impl Work {
 fn decode_launch(record: &Record, modules: &Modules) -> Result<Box<Launch>, Refusal> {
     let order: command::Launch = fixed(record)?;
     let parameters = variable::<command::Launch>(record, order.parameter_length)?.into();
-    let kernel = modules.tiered(order.module, order.function)?;
+    let kernel = modules.tiered(order.module, order.function, order.block)?;
     Ok(Box::new(Launch { kernel, order, parameters }))
 }
 

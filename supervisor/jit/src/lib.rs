@@ -50,6 +50,13 @@ pub enum Error {
     Load(String, String),
 }
 
+impl Error {
+    /// Whether there should be code: what was made of the kernel is wrong.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Error::Llvm(..) | Error::Load(..))
+    }
+}
+
 /// A kernel's code before it is in memory: what is worth keeping on disk.
 pub struct Made {
     /// LLVM IR.

@@ -110,7 +110,8 @@ fn of_note(process: &Process, told: &Told) -> Option<Finding> {
         }
         NoteKind::Initialised | NoteKind::CodeRefused | NoteKind::Fault => Severity::Error,
         NoteKind::Unsupported | NoteKind::AllocationFailed => Severity::Warning,
-        NoteKind::UnknownName | NoteKind::ExportTable => Severity::Remark,
+        NoteKind::Slower if told.value != 0 => Severity::Warning,
+        NoteKind::UnknownName | NoteKind::ExportTable | NoteKind::Slower => Severity::Remark,
     };
     Some(Finding::new(severity, format!("{}: {}", process.title(), told_text(told))))
 }
@@ -176,6 +177,7 @@ pub fn told_text(told: &Told) -> String {
         NoteKind::Fault => format!("a kernel faulted: {text}"),
         NoteKind::AllocationFailed => format!("{} bytes of device memory were refused: {text}", told.value),
         NoteKind::ExportTable => format!("asked for the private table {text}"),
+        NoteKind::Slower => format!("is slower than it could be: {text}"),
     }
 }
 

@@ -293,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn kernel_without_code_is_told_and_is_a_warning_where_the_error_is_ours() {
+        let why = "kernel `tile`: LLVM refuses its code: generate code: no such register";
+        for (value, severity) in [(0, Severity::Remark), (1, Severity::Warning)] {
+            let mut report = told(NoteKind::Slower, value, why);
+            assert!(!report.went_wrong(), "it runs");
+            assert_eq!(report.findings()[0].severity, severity);
+            assert!(report.render(Form::Full).contains(why));
+        }
+    }
+
+    #[test]
     fn proof_of_validity_is_explained() {
         let mut report = told(NoteKind::ExportTable, 0, "d4082055-0000-0000-0000-000000000000");
         assert!(report.went_wrong());

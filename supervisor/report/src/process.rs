@@ -186,9 +186,19 @@ pub fn may_be_library(path: &[u8]) -> bool {
 /// The kind of a note; notes of unknown kinds come from another version and are dropped.
 pub fn note_kind(number: u32) -> Option<NoteKind> {
     use NoteKind::*;
-    [Unsupported, UnknownName, Initialised, CodeRefused, Fault, AllocationFailed, ExportTable, Summary]
-        .into_iter()
-        .find(|kind| *kind as u32 == number)
+    [
+        Unsupported,
+        UnknownName,
+        Initialised,
+        CodeRefused,
+        Fault,
+        AllocationFailed,
+        ExportTable,
+        Summary,
+        Slower,
+    ]
+    .into_iter()
+    .find(|kind| *kind as u32 == number)
 }
 
 /// Whether a thread is the first of its process.

@@ -1,5 +1,6 @@
 //! `vgpu-run cache`: compiled code that engines of this user have kept.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -8,10 +9,14 @@ use code_cache::{Cache, Entry};
 use crate::cli;
 use crate::failure::{Doing, Failure};
 
+/// Our directory in the user's cache directory, in which the code cache is.
+pub fn home() -> Result<PathBuf, Failure> {
+    installation::default_cache().ok_or("neither XDG_CACHE_HOME nor HOME is set").doing("find the code cache")
+}
+
 /// Lists, measures or empties the code cache.
 pub fn cache(what: cli::Cache) -> Result<ExitCode, Failure> {
-    let home = installation::default_cache().ok_or("neither XDG_CACHE_HOME nor HOME is set");
-    let home = home.doing("find the code cache")?;
+    let home = home()?;
     let cache = Cache::open(&home).doing("open the code cache")?;
     match what {
         cli::Cache::List => {
@@ -20,9 +25,8 @@ pub fn cache(what: cli::Cache) -> Result<ExitCode, Failure> {
             }
         }
         cli::Cache::Size => {
-            let (size, entries) = (cache.size(), cache.entries());
-            let (size, entries) =
-                (size.doing("measure the code cache")?, entries.doing("list the code cache")?);
+            let size = cache.size().doing("measure the code cache")?;
+            let entries = cache.entries().doing("list the code cache")?;
             println!("{} KiB of at most {} MiB", size.div_ceil(1 << 10), code_cache::LIMIT >> 20);
             println!("{} kernels in `{}`", entries.len(), home.display());
         }

@@ -124,7 +124,7 @@ fn open_engine(files: &Files, cache: Option<&Path>) -> Result<broker::Program, S
 }
 
 /// What the engine is told by its environment: where its cache may be, and which tier was asked for.
-fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
+pub fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
     let cache = cache.map(|path| (CACHE_VARIABLE, path.as_os_str().to_owned()));
     let tier = std::env::var_os(TIER_VARIABLE).map(|tier| (TIER_VARIABLE, tier));
     let words = [cache, tier].into_iter().flatten();

@@ -7,18 +7,16 @@ use std::os::unix::ffi::OsStrExt;
 use installation::Files;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
-use wire::engine::CACHE_VARIABLE;
 
-use crate::cli;
 use crate::failure::{Doing, Failure};
+use crate::{cache, cli, supervisor};
 
 /// Becomes the engine's program with what was asked for.
 pub fn warm(order: &cli::Warm) -> Result<Infallible, Failure> {
     let card = device::by_name(&order.gpu).ok_or_else(|| {
         Failure::new(format!("there is no card `{}`", order.gpu)).hint("see `vgpu-run profiles`")
     })?;
-    let home = installation::default_cache().ok_or("neither XDG_CACHE_HOME nor HOME is set");
-    let home = home.doing("find the code cache")?;
+    let home = cache::home()?;
     let files = Files::find().doing("find the engine")?;
     let program = installation::open_engine(&files, Some(&home)).doing("open the engine")?;
 
@@ -30,7 +28,6 @@ pub fn warm(order: &cli::Warm) -> Result<Infallible, Failure> {
     let arguments: Result<Vec<CString>, _> =
         words.into_iter().chain(more).chain(named).map(CString::new).collect();
     let arguments = arguments.doing("pass the arguments on")?;
-    let cache = CString::new([CACHE_VARIABLE.as_bytes(), b"=", home.as_os_str().as_bytes()].concat());
-    let environment = [cache.doing("pass the cache's place on")?];
+    let environment = supervisor::engine_environment(Some(&home));
     execveat(&program.file, c"", &arguments, &environment, AtFlags::AT_EMPTY_PATH).doing("execute the engine")
 }
