@@ -101,22 +101,14 @@ impl<'a> Side<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Module;
     use crate::{problems, sources};
 
     #[test]
     fn kernels_and_native_code_have_the_same_results() {
         sources::compile().expect("NVRTC compiles the kernels");
         for benchmark in problems::ALL {
-            match compared(benchmark, Kind::InProcess) {
-                Ok(_) => {}
-                Err(reason)
-                    if (benchmark.problem)().module == Module::Tensor
-                        && reason.contains("not implemented") =>
-                {
-                    ::tests::skipped(&reason);
-                }
-                Err(reason) => panic!("{}: {reason}", benchmark.name),
+            if let Err(reason) = compared(benchmark, Kind::InProcess) {
+                panic!("{}: {reason}", benchmark.name);
             }
         }
     }

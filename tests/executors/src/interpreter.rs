@@ -1,9 +1,9 @@
 //! The tiers of the CPU engine, in this process: the interpreter, or compiled code with the interpreter beside it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use interpreter::compiled::Compiled;
 use interpreter::{Environment, Image, Kernel, Launch, Pool};
@@ -20,7 +20,45 @@ pub enum Tier {
 }
 
 /// Code of a kernel for a shape of its blocks, or why there is none.
-type Code = Result<Arc<Compiled>, String>;
+pub type Code = Result<Arc<Compiled>, String>;
+
+/// How many launches on [`Tier::Compiled`] had code, and why the interpreter ran the others: what a test of compiled code rests on.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<Launches>);
+
+#[derive(Debug, Default)]
+struct Launches {
+    compiled: usize,
+    /// By the reason.
+    interpreted: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    /// Counts a launch, by what [`Loaded::code`] says of it.
+    pub fn add(&self, code: &Code) {
+        let mut launches = self.0.lock().expect("counting does not panic");
+        match code {
+            Ok(_) => launches.compiled += 1,
+            Err(why) => *launches.interpreted.entry(why.clone()).or_default() += 1,
+        }
+    }
+
+    /// Prints itself, and panics if fewer launches than `least` had code.
+    pub fn require(&self, least: usize) {
+        println!("{self}");
+        let compiled = self.0.lock().expect("counting does not panic").compiled;
+        assert!(compiled >= least, "{compiled} launches ran compiled, not {least}\n{self}");
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let launches = self.0.lock().expect("counting does not panic");
+        let interpreted: usize = launches.interpreted.values().sum();
+        write!(f, "{} launches ran compiled, {interpreted} in the interpreter", launches.compiled)?;
+        launches.interpreted.iter().try_for_each(|(why, count)| write!(f, "\n  {count}: {why}"))
+    }
+}
 
 /// A module loaded into the engine; it keeps the memory of the module's variables.
 pub struct Loaded {
@@ -132,6 +170,8 @@ impl Loaded {
 pub struct Interpreter {
     pool: Pool,
     tier: Tier,
+    /// Where launches on [`Tier::Compiled`] are counted; several executors may share one.
+    pub tally: Arc<Tally>,
 }
 
 impl Interpreter {
@@ -142,7 +182,7 @@ impl Interpreter {
 
     /// A tier with that many threads.
     pub fn on(tier: Tier, threads: usize) -> Self {
-        Self { pool: Pool::new(threads), tier }
+        Self { pool: Pool::new(threads), tier, tally: Arc::default() }
     }
 }
 
@@ -156,6 +196,9 @@ impl Executor for Interpreter {
     ) -> Result<(), Failure> {
         let loaded = Loaded::on(self.tier, text).map_err(Failure::Refused)?;
         loaded.kernel(kernel).map_err(Failure::Refused)?;
+        if self.tier == Tier::Compiled {
+            self.tally.add(&loaded.code(kernel, shape.block));
+        }
         loaded.run(&self.pool, kernel, shape, parameters).map(|_| ()).map_err(Failure::Faulted)
     }
 }

@@ -18,7 +18,7 @@ mod value;
 
 /// Who runs fixtures.
 pub mod executor {
-    pub use executors::interpreter::{Loaded, Tier};
+    pub use executors::interpreter::{Loaded, Tally, Tier};
     pub use executors::{Buffer, Parameter, Shape};
 }
 

@@ -43,7 +43,6 @@ pub fn lacking(case: &Case) -> Option<&'static str> {
         }
         Fma if case.mnemonic.has(Modifier::Oob) => Some("`fma.oob`"),
         Cvt if case.mnemonic.has(Modifier::Pack) => Some("`cvt.pack`"),
-        Movmatrix => Some("`movmatrix`"),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use filetests::executor::{Loaded, Tier};
+use filetests::executor::{Loaded, Tally, Tier};
 use filetests::{Fixture, check};
 use interpreter::Pool;
 use kernels::{SUITE, Source};
@@ -59,12 +59,13 @@ fn every_kernel_of_the_suite_does_on_the_interpreter_what_the_host_expects() {
 /// Compiling takes longer than running, so this takes every fifth; all of them where `EVERY_KERNEL` is set.
 #[test]
 fn every_kernel_of_the_suite_does_in_compiled_code_what_the_host_expects() {
-    judge(Tier::Compiled, if std::env::var_os("EVERY_KERNEL").is_some() { 1 } else { 5 });
+    let every = if std::env::var_os("EVERY_KERNEL").is_some() { 1 } else { 5 };
+    judge(Tier::Compiled, every).require(1_250 / every);
 }
 
 /// Runs one of `every` kernels in a tier.
-fn judge(tier: Tier, every: usize) {
-    let pool = Pool::new(2);
+fn judge(tier: Tier, every: usize) -> Tally {
+    let (pool, tally) = (Pool::new(2), Tally::default());
     let (mut seen, mut runs, mut wrong) = (0, 0, Vec::new());
     for compiled in FIXTURES.iter() {
         let fixture = parsed(compiled);
@@ -76,6 +77,9 @@ fn judge(tier: Tier, every: usize) {
             }
             let outcome = loaded.as_ref().map_err(Clone::clone).and_then(|loaded| {
                 check(&fixture, run, &mut |name, shape, parameters| {
+                    if tier == Tier::Compiled {
+                        tally.add(&loaded.code(name, shape.block));
+                    }
                     loaded.run(&pool, name, shape, parameters)
                 })
             });
@@ -85,6 +89,7 @@ fn judge(tier: Tier, every: usize) {
     }
     println!("{runs} kernels × compilers, {} as the host expects", runs - wrong.len());
     assert!(wrong.is_empty(), "{} of {runs} kernels differ:\n{}", wrong.len(), wrong.join("\n"));
+    tally
 }
 
 #[test]

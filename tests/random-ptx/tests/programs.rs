@@ -1,4 +1,4 @@
-//! Random programs: what an H100 gave, and the same whatever the threads.
+//! Random programs: what an H100 gave, and the same whatever the threads and the tier.
 
 use executors::interpreter::Tier;
 use executors::{Executor, Interpreter};
@@ -41,6 +41,25 @@ fn programs_give_the_same_interpreted_and_compiled() {
         assert!(expected.is_ok(), "program {seed}: {expected:?}");
         assert_eq!(actual, expected, "program {seed}");
     }
+    compiled.tally.require(35);
+}
+
+/// Compiling takes longer than running: one of twenty of the programs that an H100 ran, or, where `EVERY_PROGRAM` is set, all.
+#[test]
+fn compiled_programs_give_what_an_h100_gave() {
+    let every = if std::env::var_os("EVERY_PROGRAM").is_some() { 1 } else { 20 };
+    let lines = Line::all(include_str!("../golden/h100.txt")).expect("the checksums are readable");
+    let compiled = Interpreter::on(Tier::Compiled, 1);
+    let mut wrong = Vec::new();
+    for line in lines.iter().step_by(every) {
+        let result = generate(line.seed).run(&compiled);
+        if result != Ok(line.result) {
+            println!("{} {result:?} {}", line.seed, line.result);
+            wrong.push(line.seed);
+        }
+    }
+    assert!(wrong.is_empty(), "{} programs differ: {wrong:?}", wrong.len());
+    compiled.tally.require(400 / every);
 }
 
 /// The checks above rest on this: nearly every statement of a program shows in its checksum.

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
 use super::Device;
-use super::library::{Library, functions};
+use super::library::{Library, checked, functions};
 use crate::cores;
 use crate::problem::{Argument, Launch, Problem};
 
@@ -44,10 +44,6 @@ pub struct Driver {
     functions: Functions,
     buffers: Vec<(Address, usize)>,
     launches: Vec<Prepared>,
-}
-
-fn checked(what: &str, code: c_int) -> Result<(), String> {
-    if code == 0 { Ok(()) } else { Err(format!("{what} answers {code}")) }
 }
 
 impl Driver {

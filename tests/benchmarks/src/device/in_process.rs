@@ -18,12 +18,12 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// One thread: the caller's.
+    /// One thread: the caller's. A kernel without code is an error: the interpreter in its place is not what is measured here.
     pub fn open(problem: &Problem, ptx: &str) -> Result<InProcess, String> {
         cores::pin(cores::work());
         let loaded = Loaded::on(Tier::Compiled, ptx)?;
         for launch in &problem.launches {
-            loaded.kernel(launch.kernel)?;
+            loaded.code(launch.kernel, launch.block)?;
         }
         let buffers = problem.buffers.iter().map(|bytes| Buffer::of(bytes)).collect();
         Ok(InProcess { loaded, pool: Pool::new(1), buffers, launches: problem.launches.clone() })

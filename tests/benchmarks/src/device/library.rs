@@ -1,6 +1,6 @@
 //! A library that is opened by name, and its functions.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
 
 /// An open library.
 pub struct Library {
@@ -28,6 +28,11 @@ impl Library {
         }
         Ok(address)
     }
+}
+
+/// Whether a call succeeded, which both libraries say by 0; the error names the call and its code.
+pub fn checked(what: &str, code: c_int) -> Result<(), String> {
+    if code == 0 { Ok(()) } else { Err(format!("{what} answers {code}")) }
 }
 
 /// Declares a table of a library's functions, whose `open` looks them all up.

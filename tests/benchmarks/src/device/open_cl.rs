@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr::{null, null_mut};
 
 use super::Device;
-use super::library::{Library, functions};
+use super::library::{Library, checked, functions};
 use crate::cores;
 use crate::problem::{Argument, Launch, Problem};
 
@@ -54,10 +54,6 @@ pub struct OpenCl {
     queue: Handle,
     buffers: Vec<(Handle, usize)>,
     launches: Vec<Prepared>,
-}
-
-fn checked(what: &str, code: c_int) -> Result<(), String> {
-    if code == 0 { Ok(()) } else { Err(format!("{what} answers {code}")) }
 }
 
 impl OpenCl {
