@@ -169,7 +169,7 @@ pub(crate) fn plan(image: &Image, name: &str, kernel: &Kernel) -> Result<Plan, U
         variables,
         shared: program.shared_variables(),
         registers: (0..body.register_count).map(offset).collect(),
-constants: invariant::constants(&body),
+        constants: invariant::constants(&body),
         flushes: kernel.flush == Flush::Whole,
         stack_bytes: kernel.stack_bytes.next_multiple_of(16),
         parameter_bytes: kernel.parameter_bytes,
