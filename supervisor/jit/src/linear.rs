@@ -2,9 +2,10 @@
 //!
 //! Compilers strength-reduce: instead of one pointer into a row they keep several, each a constant apart, and step them all. Here
 //! 64-bit registers are taken apart into sums of others with factors, and those with equal sums but for a constant are a *class*:
-//! its members' difference is known. A register counts by its sum if it is written once and everything in the sum is too. One
-//! that is written twice, once before a loop and once by a step in it, counts by the sum that it starts with, together with
-//! others that are written in the same two blocks and step as far.
+//! its members' difference is known. A register counts by its sum if it is written once, is never read before, and all of the
+//! sum is so too: a value that is left from an earlier turn of a loop has another sum than this turn's. One that is written
+//! twice, once before a loop and once by a step in it, counts by the sum that it starts with, together with others that are
+//! written in the same two blocks and step as far.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -100,7 +101,7 @@ enum Key {
 
 struct Finder<'a> {
     body: &'a Body,
-    /// Instructions that write each register.
+    /// Instructions that write each register; none for those that may be read before.
     writes: Vec<Vec<usize>>,
     block_of: Vec<usize>,
     known: HashMap<RegisterId, Sum>,
@@ -117,6 +118,10 @@ impl<'a> Finder<'a> {
                     writes[*register as usize].push(index);
                 }
             }
+        }
+        // What may be read before it is written has a value from nowhere as well.
+        for register in graph.live_in[0].iter() {
+            writes[register].clear();
         }
         Finder { body, writes, block_of, known: HashMap::new() }
     }

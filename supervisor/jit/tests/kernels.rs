@@ -88,3 +88,21 @@ fn instructions_without_code_are_done_one_by_one() {
     assert_eq!((memory[0], memory[1], memory[255]), (0, 1, 1));
     assert_eq!((memory[2048], memory[2049]), (2048 + 31, 2049 + 32));
 }
+
+#[test]
+fn a_pointer_of_the_turn_before_is_not_one_of_this_turn() {
+    // %rd7 is 8 behind %rd5 wherever it is computed, but where it is read %rd5 has moved on.
+    let memory = both(
+        "mov.u32 %r5, 0; mov.u32 %r9, 0; add.s64 %rd9, %rd1, 8192;
+         TURN: ld.global.u32 %r6, [%rd9]; and.b32 %r6, %r6, 7; mul.wide.u32 %rd4, %r6, 4; add.s64 %rd5, %rd2, %rd4;
+         add.s64 %rd6, %rd5, 4;
+         setp.eq.s32 %p1, %r5, 0; @%p1 bra FIRST;
+         ld.global.u32 %r7, [%rd6]; ld.global.u32 %r8, [%rd7]; mad.lo.s32 %r9, %r7, 3, %r9; mad.lo.s32 %r9, %r8, 5, %r9;
+         FIRST: add.s64 %rd7, %rd5, 8; add.s64 %rd9, %rd9, 12; add.s32 %r5, %r5, 1;
+         setp.lt.s32 %p2, %r5, 4; @%p2 bra TURN;
+         st.global.u32 [%rd2], %r9;",
+        1,
+        32,
+    );
+    assert_ne!(memory[0], memory[1]);
+}

@@ -273,34 +273,15 @@ impl Lowering<'_> {
         access: Access,
     ) -> Option<String> {
         let bits = self.bits(group.base);
-        let shared = group.room == Room::Shared;
-        if bits != 64 && !shared {
+        if bits != 64 && group.room != Room::Shared {
             return None;
         }
         let value = self.register(group.base);
         let base = self.in_width(value, bits, 64).name;
-        if shared {
-            let end = self.plus(&base, most + access.size(), false);
-            let inside = self.text.value(format!("icmp sle i64 {end}, %shared_bytes"));
-            self.assume(&inside);
-            if least < 0 {
-                let first = self.plus(&base, least, false);
-                let inside = self.text.value(format!("icmp sge i64 {first}, 0"));
-                self.assume(&inside);
-            }
-        } else {
-            let inside = self.inside(group.room, &base, least, most, access);
-            self.assume(&inside);
-        }
         let zeros = self.facts().register(group.base).zeros;
         let aligned = zeros >= group.align.trailing_zeros() && start % group.align == 0;
-        if !aligned {
-            let first = self.plus(&base, start, false);
-            let rest = self.text.value(format!("and i64 {first}, {}", group.align - 1));
-            let even = self.text.value(format!("icmp eq i64 {rest}, 0"));
-            self.assume(&even);
-        }
-        if shared { Some(self.text.value(format!("add i64 {base}, %shared"))) } else { Some(base) }
+        let even = (!aligned).then_some((start, group.align));
+        Some(self.reachable(group.room, &base, least..=most, access, even, None))
     }
 
     /// Loads what lies at some lists of places, one list of all lanes for each result.

@@ -5,6 +5,8 @@
 //! That lanes only touch what they may is tested once for all of them; where the test fails the interpreter finds out.
 //! Lanes that do not execute go to the frame's scratch memory.
 
+use std::ops::RangeInclusive;
+
 use interpreter::VariablePlace;
 use ptx::{AddressBase, Instruction, Mnemonic, Modifier, Op, Operand, Type};
 
@@ -177,42 +179,50 @@ impl Lowering<'_> {
         let base = address.value.name.clone();
         let aligned = address.zeros >= access.total().trailing_zeros()
             && pattern.iter().all(|more| more % access.total() == 0);
-        if !pattern.iter().all(|more| more % access.total() == 0) && !aligned && access.total() > 1 {
-            let even = pattern.iter().all(|more| (more - pattern[0]) % access.total() == 0);
-            if !even {
-                return Err("lanes that are aligned in different ways".into());
-            }
+        if pattern.iter().any(|more| (more - pattern[0]) % access.total() != 0) {
+            return Err("lanes that are aligned in different ways".into());
         }
-        let mut tests = Vec::new();
-        match address.room {
-            Room::Sure => {}
-            Room::Shared => {
-                let end = self.plus(&base, most + access.total(), false);
-                tests.push(self.text.value(format!("icmp sle i64 {end}, %shared_bytes")));
-                if least < 0 {
-                    let start = self.plus(&base, least, false);
-                    tests.push(self.text.value(format!("icmp sge i64 {start}, 0")));
-                }
-            }
-            room => {
-                let inside = self.inside(room, &base, least, most, access);
-                tests.push(inside);
-            }
-        }
-        if address.room != Room::Sure && !aligned && access.total() > 1 {
-            let start = self.plus(&base, pattern[0], false);
-            let rest = self.text.value(format!("and i64 {start}, {}", access.total() - 1));
-            tests.push(self.text.value(format!("icmp eq i64 {rest}, 0")));
-        }
-        for test in tests {
-            self.assume_for(&test, lanes);
-        }
-        let name = if address.room == Room::Shared {
-            self.text.value(format!("add i64 {base}, %shared"))
-        } else {
-            base
+        let even = (!aligned && access.total() > 1).then_some((pattern[0], access.total()));
+        let name = match address.room {
+            Room::Sure => base,
+            room => self.reachable(room, &base, least..=most, access, even, lanes),
         };
         Ok(Value { kind: address.value.kind, name })
+    }
+
+    /// Assumes that accesses from the first to the last of a range behind a base stay in a room, and that the address `even.0`
+    /// behind the base is a multiple of `even.1`. Answers the base's real address.
+    pub(super) fn reachable(
+        &mut self,
+        room: Room,
+        base: &str,
+        range: RangeInclusive<i64>,
+        access: Access,
+        even: Option<(i64, i64)>,
+        lanes: Option<&str>,
+    ) -> String {
+        let (least, most) = range.into_inner();
+        let shared = room == Room::Shared;
+        if shared {
+            let end = self.plus(base, most + access.total(), false);
+            let inside = self.text.value(format!("icmp sle i64 {end}, %shared_bytes"));
+            self.assume_for(&inside, lanes);
+            if least < 0 {
+                let start = self.plus(base, least, false);
+                let inside = self.text.value(format!("icmp sge i64 {start}, 0"));
+                self.assume_for(&inside, lanes);
+            }
+        } else {
+            let inside = self.inside(room, base, least, most, access);
+            self.assume_for(&inside, lanes);
+        }
+        if let Some((place, multiple)) = even {
+            let start = self.plus(base, place, false);
+            let rest = self.text.value(format!("and i64 {start}, {}", multiple - 1));
+            let even = self.text.value(format!("icmp eq i64 {rest}, 0"));
+            self.assume_for(&even, lanes);
+        }
+        if shared { self.text.value(format!("add i64 {base}, %shared")) } else { base.to_string() }
     }
 
     /// [`Lowering::assume`], or that no lane executes.
@@ -228,7 +238,7 @@ impl Lowering<'_> {
     }
 
     /// Whether lanes from `least` to `most` behind a base lie in a room.
-    pub(super) fn inside(&mut self, room: Room, base: &str, least: i64, most: i64, access: Access) -> String {
+    fn inside(&mut self, room: Room, base: &str, least: i64, most: i64, access: Access) -> String {
         let mut tests = Vec::new();
         if matches!(room, Room::Window | Room::Generic) {
             let offset = self.text.value(format!("sub i64 {base}, %window"));
