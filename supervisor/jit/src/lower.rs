@@ -66,6 +66,14 @@ pub(crate) struct Knowledge<'a> {
     pub frontiers: Vec<Set>,
 }
 
+/// What the outermost lanes say of a comparison.
+struct Ends {
+    /// Whether it holds for any lane.
+    any: String,
+    /// Whether it holds for all.
+    all: String,
+}
+
 /// Where an assumption that fails leads.
 #[derive(Clone, Default)]
 struct Segment {
@@ -128,6 +136,8 @@ pub(crate) struct Lowering<'a> {
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
     segment: Segment,
+    /// Of the comparison that the block's branch is for, where its ends tell.
+    ends: Option<Ends>,
 }
 
 /// Blocks of code still to be made in a region.
@@ -180,6 +190,7 @@ impl<'a> Lowering<'a> {
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
+            ends: None,
         };
         for block in &graph.blocks {
             if let End::Barrier { next } = block.end
@@ -234,7 +245,7 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
-        self.mask = None;
+        (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);
         let label = self.label(world, block);

@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use interpreter::compiled::{ENDED, Frame, Place};
 use ptx::{Body, RegisterId};
 
-use super::{Lowering, Queue, World};
+use super::{Ends, Lowering, Queue, World};
 use crate::graph::{End, Graph, Set};
 use crate::kind::Kind;
 
@@ -122,9 +122,17 @@ impl Lowering<'_> {
         if condition.kind == Kind::Varying {
             let parted = self.text.label();
             let word = condition.name;
-            self.text.line(format!(
-                "switch i32 {word}, label %{parted} [ i32 -1, label %{there} i32 0, label %{here} ]"
-            ));
+            if let Some(Ends { any, all }) = self.ends.take() {
+                let some = self.text.label();
+                let (yes, no) = if negated { (&here, &there) } else { (&there, &here) };
+                self.text.line(format!("br i1 {any}, label %{some}, label %{no}"));
+                self.text.begin(&some);
+                self.text.line(format!("br i1 {all}, label %{yes}, label %{parted}, !prof !1"));
+            } else {
+                self.text.line(format!(
+                    "switch i32 {word}, label %{parted} [ i32 -1, label %{there} i32 0, label %{here} ]"
+                ));
+            }
             self.text.begin(&parted);
             self.part(&word, taken, next, queue);
         } else {
