@@ -122,7 +122,7 @@ fn a_converted_number_has_low_bits_of_its_own() {
         1,
         32,
     );
-    assert_eq!(memory[3], ((4 & 3) * 8 + (4 & 7)) * 16 + (258 & 15));
+    assert_eq!(memory[3], 4 * 16 + 2);
 }
 
 /// A byte whose highest bit is set is negative as `s8`; what has 8 bits before has any sign behind.
