@@ -26,6 +26,7 @@ mod moves;
 mod places;
 mod step;
 mod stop;
+mod turns;
 mod warp_wide;
 
 use std::collections::{HashMap, HashSet};
@@ -73,6 +74,9 @@ struct Ends {
     /// Whether it holds for all.
     all: String,
 }
+
+/// Regions of a kernel: each has a bit of a word.
+const MOST_REGIONS: usize = 60;
 
 /// Where an assumption that fails leads.
 #[derive(Clone, Default)]
@@ -123,6 +127,8 @@ pub(crate) struct Lowering<'a> {
     fetched: HashMap<usize, Vec<String>>,
     /// First block of each region.
     regions: Vec<usize>,
+    /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
+    turns: HashMap<usize, u32>,
     region: usize,
     /// Words of uniform registers and patterns.
     words: HashMap<RegisterId, u32>,
@@ -181,6 +187,7 @@ impl<'a> Lowering<'a> {
             groups: fetch::Groups::new(body, graph),
             fetched: HashMap::new(),
             regions: vec![0],
+            turns: HashMap::new(),
             region: 0,
             words: HashMap::new(),
             world: World::First,
@@ -199,12 +206,20 @@ impl<'a> Lowering<'a> {
                 lowering.regions.push(next);
             }
         }
+        let mut turns = turns::turns(body, graph, &lowering.first.facts, block_shape);
+        turns.retain(|block, _| !lowering.regions.contains(block));
+        if lowering.regions.len() + turns.len() <= MOST_REGIONS {
+            let mut loops: Vec<usize> = turns.keys().copied().collect();
+            loops.sort_unstable();
+            lowering.regions.extend(loops);
+            lowering.turns = turns;
+        }
         lowering
     }
 
     /// Makes the whole function.
     pub fn run(mut self) -> Lowered<Output> {
-        if self.regions.len() > 60 {
+        if self.regions.len() > MOST_REGIONS {
             return Err(format!("{} barriers are more than code is made for", self.regions.len() - 1));
         }
         if self.second.frontiers.iter().any(|frontier| frontier.iter().count() + 3 > MOST_FRAGMENTS) {
@@ -250,6 +265,9 @@ impl<'a> Lowering<'a> {
         self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
+        if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
+            return self.arrive(block);
+        }
         if world == World::Second {
             self.enter_second(block, queue);
         }
