@@ -5,7 +5,7 @@
 //! register's size (*chunks*), and each load takes its lanes out of the chunks. Two halves of a word that are put together
 //! afterwards are loaded as the word.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId};
 
@@ -293,7 +293,7 @@ impl Lowering<'_> {
         align: i64,
     ) -> Vec<String> {
         let pieces = pieces(lists, access.size());
-        let (chunks, at) = self.load_chunks(base, &pieces, access, align);
+        let (chunks, at) = self.load_chunks(base, &pieces, lists, access, align);
         lists.iter().map(|places| self.take(places, &chunks, &at, access.bits)).collect()
     }
 
@@ -302,6 +302,7 @@ impl Lowering<'_> {
         &mut self,
         base: &str,
         pieces: &[(i64, i64)],
+        lists: &[Vec<i64>],
         access: Access,
         align: i64,
     ) -> (Vec<String>, HashMap<i64, (usize, usize)>) {
@@ -310,6 +311,7 @@ impl Lowering<'_> {
         let mut by_size: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         pieces.iter().for_each(|(start, length)| by_size.entry(*length).or_default().push(*start));
         for (length, starts) in by_size {
+            let (length, starts) = paired(length, starts, lists, size);
             for part in starts.chunks((CHUNK / length) as usize) {
                 for (index, start) in part.iter().enumerate() {
                     for element in 0..length / size {
@@ -418,6 +420,35 @@ impl Lowering<'_> {
     }
 }
 
+/// Pieces in such an order that a register's lanes come from its chunks without crossing from one half to the other. Where a
+/// register takes its lanes from several chunks, the halves of a chunk are pieces for the register's lower and upper lanes.
+fn paired(length: i64, starts: Vec<i64>, lists: &[Vec<i64>], size: i64) -> (i64, Vec<i64>) {
+    let half = CHUNK / 2;
+    if length < half {
+        return (length, starts);
+    }
+    let all = starts.iter().flat_map(|start| (0..length / half).map(move |part| start + part * half));
+    let mut left: BTreeSet<i64> = all.collect();
+    let mut order = Vec::new();
+    for lanes in lists.iter().flat_map(|places| places.chunks((CHUNK / size) as usize)) {
+        let (lower, upper) = lanes.split_at(lanes.len() / 2);
+        let pieces_of = |places: &[i64]| -> BTreeSet<i64> {
+            places.iter().filter_map(|place| left.range(..=place).next_back().copied()).collect()
+        };
+        let (lower, upper) = (pieces_of(lower), pieces_of(upper));
+        if lower.len() < 2 || lower.len() != upper.len() || !lower.is_disjoint(&upper) {
+            continue;
+        }
+        order.extend(lower.iter().zip(&upper).flat_map(|(lower, upper)| [*lower, *upper]));
+        left.retain(|piece| !lower.contains(piece) && !upper.contains(piece));
+    }
+    if order.is_empty() {
+        return (length, starts);
+    }
+    order.extend(left);
+    (half, order)
+}
+
 /// What to load so that all places are there: starts and lengths in bytes, powers of two up to a chunk.
 fn pieces(lists: &[Vec<i64>], size: i64) -> Vec<(i64, i64)> {
     let mut places: Vec<i64> = lists.iter().flatten().copied().collect();
@@ -426,18 +457,20 @@ fn pieces(lists: &[Vec<i64>], size: i64) -> Vec<(i64, i64)> {
     let (least, most) = (places[0], places[places.len() - 1]);
     let even = places.iter().all(|place| (place - least) % size == 0);
     let span = most - least + size;
+    let count = places.len() as i64;
     let mut runs: Vec<(i64, i64)> = Vec::new();
-    if even && span <= 2 * places.len() as i64 * size {
-        // What lies between is read too: it is within the warp's own span.
-        runs.push((least, span));
-    } else {
-        for place in places {
-            match runs.last_mut() {
-                Some((start, length)) if *start + *length == place => *length += size,
-                // Places that overlap in parts have pieces of their own.
-                _ => runs.push((place, size)),
-            }
+    for place in places {
+        match runs.last_mut() {
+            Some((start, length)) if *start + *length == place => *length += size,
+            // Places that overlap in parts have pieces of their own.
+            _ => runs.push((place, size)),
         }
+    }
+    let is_regular =
+        runs.iter().all(|(_, length)| *length == runs[0].1 && [CHUNK / 2, CHUNK].contains(length));
+    if even && !is_regular && span <= 2 * count * size {
+        // What lies between is read too: it is within the warp's own span.
+        runs = vec![(least, span)];
     }
     let mut pieces = Vec::new();
     for (mut start, mut length) in runs {
