@@ -36,6 +36,8 @@ pub struct Function {
     /// Handle of its module.
     pub module_handle: OnceLock<usize>,
     /// Device ordinal.
+    /// Handle of its context.
+    pub context_handle: usize,
     pub device: i32,
     /// Offset and bytes of each parameter.
     pub parameters: Vec<ParameterRow>,
@@ -87,7 +89,8 @@ pub fn load_into(context: &Arc<Context>, image: &[u8]) -> Result<usize, LoadFail
     let card = driver.device(context.device)?;
     let capability = card.description.capability[0] * 10 + card.description.capability[1];
     let id = IDS.fetch_add(1, Ordering::Relaxed);
-    let answer = context.engine.load_module(driver.connection(), card.index, capability, id, image)?;
+    let answer =
+        context.engine.load_module(driver.connection(), card.index, capability, [id, context.id], image)?;
     let tables = Tables::read(&answer).ok_or(CuResult::UNKNOWN)?;
     let variables = place_variables(context, id, &tables)?;
     let module = Arc::new(build(context, id, &tables, variables));
@@ -150,7 +153,12 @@ fn place_variables(
         .collect())
 }
 
-fn build(context: &Context, id: u64, tables: &Tables, variables: HashMap<Box<str>, (u64, u64)>) -> Module {
+fn build(
+    context: &Arc<Context>,
+    id: u64,
+    tables: &Tables,
+    variables: HashMap<Box<str>, (u64, u64)>,
+) -> Module {
     let function = |(index, row): (usize, &FunctionRow)| {
         let [first, count] = row.parameters;
         let parameters = tables.parameters.get(first as usize..(first + count) as usize).unwrap_or_default();
@@ -163,6 +171,7 @@ fn build(context: &Context, id: u64, tables: &Tables, variables: HashMap<Box<str
             device: context.device,
             parameters: parameters.to_vec(),
             parameter_length: row.parameter_length,
+            context_handle: context.handle(),
             max_dynamic_shared: AtomicU32::new(0),
             carveout: AtomicU32::new(u32::MAX),
             row: *row,
