@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use client::{Engine, Refused};
 use wire::command::{FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
@@ -11,6 +11,7 @@ use wire::control::{MemoryKind, NoteKind};
 use crate::context::{self, Context};
 use crate::device::attribute;
 use crate::handle::Handles;
+use crate::staged_launch::Staged;
 use crate::{CuResult, Cuda, device, get, memory, note, texture_reference};
 
 /// A loaded module of one context.
@@ -35,9 +36,9 @@ pub struct Function {
     pub name: Box<str>,
     /// Handle of its module.
     pub module_handle: OnceLock<usize>,
-    /// Device ordinal.
     /// Handle of its context.
     pub context_handle: usize,
+    /// Device ordinal.
     pub device: i32,
     /// Offset and bytes of each parameter.
     pub parameters: Vec<ParameterRow>,
@@ -47,6 +48,8 @@ pub struct Function {
     pub max_dynamic_shared: AtomicU32,
     /// As set by `CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT`.
     pub carveout: AtomicU32,
+    /// For launches by `cuLaunchGrid` and its kin.
+    pub(crate) staged: Mutex<Staged>,
     row: FunctionRow,
     engine: Arc<Engine>,
     attributes: OnceLock<Cuda<FunctionAttributes>>,
@@ -168,12 +171,13 @@ fn build(
             index: index as u32,
             name,
             module_handle: OnceLock::new(),
+            context_handle: context.handle(),
             device: context.device,
             parameters: parameters.to_vec(),
             parameter_length: row.parameter_length,
-            context_handle: context.handle(),
             max_dynamic_shared: AtomicU32::new(0),
             carveout: AtomicU32::new(u32::MAX),
+            staged: Mutex::default(),
             row: *row,
             engine: context.engine.clone(),
             attributes: OnceLock::new(),
