@@ -336,7 +336,9 @@ impl Runner {
         let outcome = match launch.kernel.code() {
             Some(code) => self.pool.run_compiled(code, &order, &environment),
             None => {
-                let outcome = self.pool.run(&launch.kernel.kernel, &order, &environment);
+                launch.kernel.begins(begun);
+                let code = || launch.kernel.code();
+                let outcome = self.pool.run_until(&launch.kernel.kernel, &code, &order, &environment);
                 launch.kernel.interpreted(begun.elapsed());
                 outcome
             }
