@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use client::Engine;
@@ -32,6 +32,8 @@ pub struct Context {
     limits: Mutex<HashMap<u32, u64>>,
     /// Whether device `malloc` has memory.
     has_heap: Mutex<bool>,
+    /// Uses by `cuCtxAttach`, and the one by `cuCtxCreate`.
+    uses: AtomicU32,
 }
 
 /// `CU_LIMIT_MALLOC_HEAP_SIZE`
@@ -84,9 +86,18 @@ impl Context {
             (5, 128),
         ]));
         let alive = AtomicBool::new(true);
-        let has_heap = Mutex::new(false);
-        let context =
-            Arc::new(Context { id, device, flags, primary, engine, legacy, alive, limits, has_heap });
+        let context = Arc::new(Context {
+            id,
+            device,
+            flags,
+            primary,
+            engine,
+            legacy,
+            alive,
+            limits,
+            has_heap: Mutex::new(false),
+            uses: AtomicU32::new(1),
+        });
         CONTEXTS.insert(context.clone());
         Ok(context)
     }
@@ -171,6 +182,23 @@ pub fn destroy(handle: usize) -> Cuda {
     });
     context.destroy();
     Ok(())
+}
+
+/// `cuCtxAttach`: the current context is used once more.
+pub fn attach() -> Cuda<usize> {
+    let context = current()?;
+    context.uses.fetch_add(1, Ordering::Relaxed);
+    Ok(context.handle())
+}
+
+/// `cuCtxDetach`: the current context, which ends with its last use.
+pub fn detach(handle: usize) -> Cuda {
+    let context = current()?;
+    if context.primary || context.handle() != handle {
+        return Err(CuResult::INVALID_CONTEXT);
+    }
+    let last = context.uses.fetch_sub(1, Ordering::Relaxed) == 1;
+    if last { destroy(handle) } else { Ok(()) }
 }
 
 /// `cuCtxPushCurrent`
