@@ -3,7 +3,8 @@
 //! A kernel is compiled for each shape of its blocks apart, on one thread in the background, once the interpreter has spent
 //! [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that there is code run in that.
 //! What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter` was in the
-//! supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch.
+//! supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch. `VGPU_RUN_ISA=avx2` leaves out what
+//! this processor has beyond that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -13,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use interpreter::compiled::Compiled;
 use interpreter::{Image, Kernel};
+use llvm::Target;
 use wire::control::NoteKind;
-use wire::engine::TIER_VARIABLE;
+use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
 
 use crate::{cache, note};
 
@@ -40,6 +42,12 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| match std::env::var(TIER_VARI
     Ok("interpreter") => Policy::Interpret,
     Ok("compiled") => Policy::Compile,
     _ => Policy::Auto,
+});
+
+/// For which code is made.
+pub static TARGET: LazyLock<Target> = LazyLock::new(|| match std::env::var(ISA_VARIABLE).as_deref() {
+    Ok("avx2") => Target::avx2(),
+    _ => Target::host(),
 });
 
 /// A kernel of a loaded module for one shape of its blocks, and what it has been compiled to.
@@ -108,7 +116,7 @@ impl Tiered {
     }
 
     fn make(&self) -> Result<Compiled, jit::Error> {
-        let (made, object) = cache::made(&self.image, &self.name, self.block, &llvm::Target::host())?;
+        let (made, object) = cache::made(&self.image, &self.name, self.block, &TARGET)?;
         made.load(&self.image, &object)
     }
 }
