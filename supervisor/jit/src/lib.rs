@@ -81,8 +81,8 @@ pub struct Cost {
 /// Larger kernels stay with the interpreter.
 const MOST_INSTRUCTIONS: usize = 12_000;
 
-/// A kernel's IR for blocks of a shape.
-pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> {
+/// A kernel's IR for blocks of a shape, with instructions that the target has.
+pub fn lower(image: &Image, name: &str, block: [u32; 3], target: &llvm::Target) -> Result<Made, Error> {
     let refused = |why: String| Error::Refused(name.into(), why);
     let plan = image.plan(name)?;
     let body = plan.body.clone();
@@ -117,7 +117,9 @@ pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> 
     };
     let first = Knowledge { facts: first, frontiers: nowhere };
     let second = Knowledge { facts: second, frontiers };
-    let output = Lowering::new(&body, &plan, &graph, block, first, second).run().map_err(refused)?;
+    let has_dots = target.has("avx512vnni");
+    let output =
+        Lowering::new(&body, &plan, &graph, block, first, second, has_dots).run().map_err(refused)?;
     Ok(Made { ir: output.ir.clone(), refused: output.refused.clone(), output, name: name.into() })
 }
 
@@ -156,7 +158,7 @@ pub fn compile(
     target: &llvm::Target,
 ) -> Result<(Compiled, Cost), Error> {
     let begun = Instant::now();
-    let made = lower(image, name, block)?;
+    let made = lower(image, name, block, target)?;
     let lowering = begun.elapsed();
     let object =
         llvm::compile(&made.ir, target).map_err(|error| Error::Llvm(name.into(), error.to_string()))?;

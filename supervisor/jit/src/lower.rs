@@ -113,6 +113,8 @@ pub(crate) struct Lowering<'a> {
     block_shape: [u32; 3],
     first: Knowledge<'a>,
     second: Knowledge<'a>,
+    /// Whether the processor has an instruction for `dp4a`.
+    has_dots: bool,
     /// Registers whose bytes are all below 128.
     small: HashSet<RegisterId>,
     text: Text,
@@ -169,8 +171,10 @@ impl<'a> Lowering<'a> {
         block_shape: [u32; 3],
         first: Knowledge<'a>,
         second: Knowledge<'a>,
+        has_dots: bool,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
+            has_dots,
             small: small_bytes(body, graph),
             body,
             plan,
