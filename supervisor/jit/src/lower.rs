@@ -15,6 +15,7 @@
 //! instruction, or, for assumptions, at the beginning of the *segment* in which they were made: loads, or stores, in
 //! a row, which may be done twice.
 
+mod ahead;
 mod arithmetic;
 mod control;
 mod convert;
@@ -125,6 +126,8 @@ pub(crate) struct Lowering<'a> {
     symbols: Vec<String>,
     refused: Vec<(u32, Refused)>,
     groups: fetch::Groups,
+    /// Memory to ask for ahead of its use, at the block's end: places behind bases.
+    ahead: Vec<(String, i64)>,
     /// Values of loads that were done with others of their group.
     fetched: HashMap<usize, Vec<String>>,
     /// First block of each region.
@@ -189,6 +192,7 @@ impl<'a> Lowering<'a> {
             symbols: Vec::new(),
             refused: Vec::new(),
             groups: fetch::Groups::new(body, graph),
+            ahead: Vec::new(),
             fetched: HashMap::new(),
             regions: vec![0],
             turns: HashMap::new(),
@@ -264,6 +268,7 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
+        self.ahead.clear();
         (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);
@@ -289,6 +294,7 @@ impl<'a> Lowering<'a> {
                 return;
             }
         }
+        self.fetch_ahead();
         self.at = self.graph.blocks[block].end_at;
         self.end(queue);
         self.finish_segment();

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId};
 
-use super::Lowering;
 use super::memory::{Access, Room, room};
+use super::{Lowering, ahead};
 use crate::graph::Graph;
 use crate::kind::{Kind, LANES};
 use crate::linear::Classes;
@@ -37,6 +37,8 @@ pub(crate) struct Member {
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     base: RegisterId,
+    /// Whether it lies elsewhere for each block.
+    by_block: bool,
     room: Room,
     constant: bool,
     /// What each load must be aligned to, in bytes.
@@ -75,9 +77,11 @@ impl Groups {
     pub fn new(body: &Body, graph: &Graph) -> Groups {
         let mut groups = Groups::default();
         let classes = Classes::new(body, graph);
+        let by_block = ahead::by_block(body, graph);
         for block in &graph.blocks {
             groups.add_block(body, graph, &classes, block.instructions.clone());
         }
+        groups.list.iter_mut().for_each(|group| group.by_block = by_block.contains(&group.base));
         groups
     }
 
@@ -112,7 +116,8 @@ impl Groups {
             for load in members.iter().flat_map(|member| &member.loads) {
                 self.of.insert(*load, number);
             }
-            self.list.push(Group { base: first.base, room: first.room, constant, align, members });
+            let Candidate { base, room, .. } = *first;
+            self.list.push(Group { base, by_block: false, room, constant, align, members });
         }
     }
 }
@@ -241,6 +246,9 @@ impl Lowering<'_> {
         let (least, most) = (all().min()?, all().max()?);
         let access = Access { bits: group.members[0].bits, count: 1, constant: group.constant };
         let real = self.checked_group(&group, least, most, start, access)?;
+        if group.by_block && group.room == Room::Window {
+            self.want_ahead(&real, &all().collect::<Vec<i64>>());
+        }
         let values = self.fetch(&real, &places, access, group.align);
         let mut values = values.into_iter();
         for member in &group.members {
