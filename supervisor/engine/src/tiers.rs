@@ -8,12 +8,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interpreter::compiled::Compiled;
 use interpreter::{Image, Kernel};
 use wire::control::NoteKind;
 use wire::engine::TIER_VARIABLE;
+use wire::figures::KernelFigures;
 
 use crate::{cache, note};
 
@@ -40,6 +41,8 @@ pub struct Tiered {
     image: Arc<Image>,
     name: Box<str>,
     block: [u32; 3],
+    /// For the report; none where there is no slot left.
+    figures: Option<&'static KernelFigures>,
     /// Nanoseconds that the interpreter has spent.
     spent: AtomicU64,
     /// Once it has been asked for: the code, or nothing.
@@ -47,9 +50,18 @@ pub struct Tiered {
 }
 
 impl Tiered {
-    pub fn new(kernel: Arc<Kernel>, image: Arc<Image>, name: &str, block: [u32; 3]) -> Tiered {
+    pub fn new(
+        kernel: Arc<Kernel>,
+        image: Arc<Image>,
+        name: &str,
+        block: [u32; 3],
+        figures: Option<&'static KernelFigures>,
+    ) -> Tiered {
         let (spent, code) = (AtomicU64::new(0), OnceLock::new());
-        Tiered { kernel, image, name: name.into(), block, spent, code }
+        if let Some(figures) = figures {
+            figures.set_kernel(name, block);
+        }
+        Tiered { kernel, image, name: name.into(), block, figures, spent, code }
     }
 
     /// The code, if it is there.
@@ -61,8 +73,17 @@ impl Tiered {
         }
     }
 
-    /// Tells that the interpreter has run the kernel for so long.
-    pub fn interpreted(self: &Arc<Tiered>, time: Duration) {
+    /// Tells that a launch took so long, in compiled code or without any.
+    pub fn ran(self: &Arc<Tiered>, code: Option<&Compiled>, time: Duration) {
+        if let Some(figures) = self.figures {
+            note_launch(figures, code, time);
+        }
+        if code.is_none() {
+            self.interpreted(time);
+        }
+    }
+
+    fn interpreted(self: &Arc<Tiered>, time: Duration) {
         if *POLICY != Policy::Auto {
             return;
         }
@@ -88,8 +109,28 @@ impl Tiered {
     }
 
     fn make(&self) -> Result<Compiled, jit::Error> {
+        let begun = Instant::now();
         let (made, object) = cache::made(&self.image, &self.name, self.block, &llvm::Target::host())?;
-        made.load(&self.image, &object)
+        let code = made.load(&self.image, &object)?;
+        if let Some(figures) = self.figures {
+            figures.compile_nanoseconds.store(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            figures.code_bytes.store(object.len() as u64, Ordering::Relaxed);
+        }
+        Ok(code)
+    }
+}
+
+fn note_launch(figures: &KernelFigures, code: Option<&Compiled>, time: Duration) {
+    let nanoseconds = time.as_nanos() as u64;
+    figures.launches.fetch_add(1, Ordering::Relaxed);
+    figures.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    match code {
+        Some(code) => {
+            figures.compiled.fetch_add(1, Ordering::Relaxed);
+            figures.stepped.store(code.helped.stepped.load(Ordering::Relaxed), Ordering::Relaxed);
+            figures.stops.store(code.helped.stops.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        None => drop(figures.interpreted_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed)),
     }
 }
 

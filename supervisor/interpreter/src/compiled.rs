@@ -16,6 +16,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::block::{Barriers, run_warp};
 use crate::code::{BarrierKind, Kernel};
@@ -97,6 +98,8 @@ pub struct Frame {
     pub fragments: u32,
     /// They: an instruction, and the lanes that are there.
     pub fragment: [[u32; 2]; MOST_FRAGMENTS],
+    /// How often [`step`] was called.
+    pub stepped: u64,
 }
 
 impl Frame {
@@ -163,6 +166,15 @@ pub struct Region {
     pub spread: Vec<Spread>,
 }
 
+/// What the interpreter did for compiled code.
+#[derive(Default)]
+pub struct Helped {
+    /// Single instructions, one warp each.
+    pub stepped: AtomicU64,
+    /// Warps that it took to their next barrier, or to their end.
+    pub stops: AtomicU64,
+}
+
 /// A kernel compiled for one shape of its blocks.
 pub struct Compiled {
     /// The kernel, decoded with a block at every stop.
@@ -179,6 +191,8 @@ pub struct Compiled {
     pub words: usize,
     /// Masks that [`Frame::pending`] needs.
     pub pending: usize,
+    /// How often it had to be helped.
+    pub helped: Helped,
     /// Keeps the code mapped.
     pub owner: Box<dyn Any + Send + Sync>,
 }
@@ -248,6 +262,7 @@ impl Native {
             stop: 0,
             fragments: 0,
             fragment: [[0; 2]; MOST_FRAGMENTS],
+            stepped: 0,
         });
         Native { frame, places, _words: words, _pending: pending, _scratch: scratch }
     }
@@ -282,6 +297,21 @@ impl Native {
         warps: &mut [Warp],
         barriers: &mut Barriers,
     ) -> Ran {
+        let ran = self.enter(compiled, memory, warps, barriers);
+        let stepped = std::mem::take(&mut self.frame.stepped);
+        if stepped > 0 {
+            compiled.helped.stepped.fetch_add(stepped, Ordering::Relaxed);
+        }
+        ran
+    }
+
+    fn enter(
+        &mut self,
+        compiled: &Compiled,
+        memory: *mut Memory,
+        warps: &mut [Warp],
+        barriers: &mut Barriers,
+    ) -> Ran {
         let (mut region, mut first) = (0, 0);
         self.frame.interpreted = warps.as_mut_ptr().cast();
         self.frame.memory = memory.cast();
@@ -295,9 +325,11 @@ impl Native {
                 return Ran::Handed;
             }
             if outcome == Outcome::Parted as u32 {
+                compiled.helped.stops.fetch_add(warps.len() as u64, Ordering::Relaxed);
                 self.hand_over(compiled, warps, usize::MAX, 0);
                 return Ran::Handed;
             }
+            compiled.helped.stops.fetch_add(1, Ordering::Relaxed);
             let (stopped, number) = (self.frame.region, self.frame.warp as usize);
             self.take_over(compiled, &mut warps[number]);
             self.frame.tell_place();
@@ -307,6 +339,7 @@ impl Native {
                 && warps[number].fault.is_none()
                 && self.give_back(compiled, &mut warps[number], barriers);
             if !back {
+                compiled.helped.stops.fetch_add(warps.len() as u64 - 1, Ordering::Relaxed);
                 self.hand_over(compiled, warps, number, stopped);
                 return Ran::Handed;
             }
@@ -380,7 +413,10 @@ impl Native {
 /// Called by compiled code, with the frame that it was given, while `Native::run` lends it the warps.
 pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, lanes: u32) -> u32 {
     // SAFETY: `Native::run` has put all three there; nobody else looks at the warps while the code runs.
-    unsafe { (*frame).tell_place() };
+    unsafe {
+        (*frame).tell_place();
+        (*frame).stepped += 1;
+    }
     // SAFETY: as above.
     let (kernel, warp) =
         unsafe { (&*(*frame).kernel, &mut *(*frame).interpreted.cast::<Warp>().add(warp as usize)) };
