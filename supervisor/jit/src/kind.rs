@@ -351,8 +351,12 @@ impl<'a> Facts<'a> {
         Fact::varying()
     }
 
-    /// Low zero bits of a result of uniform operands.
+    /// Low zero bits of a result of uniform operands. A number's bits say nothing of those of another type's, or of the
+    /// nearest that there is.
     fn zeros_of(&self, mnemonic: &Mnemonic, facts: &[Fact]) -> u32 {
+        if mnemonic.types.iter().any(|ty| ty.is_float()) || mnemonic.has(Modifier::Sat) {
+            return 0;
+        }
         let zeros = |place: usize| facts.get(place).map_or(0, |fact| fact.zeros);
         let constant = |place: usize| facts.get(place).and_then(|fact| fact.constant);
         let high = mnemonic.has(Modifier::Hi);
@@ -379,7 +383,10 @@ impl<'a> Facts<'a> {
         let times = |pattern: Pattern, factor: i64| pattern.map(|more| more.saturating_mul(factor));
         let plus = |a: Pattern, b: Pattern| std::array::from_fn(|lane| a[lane].saturating_add(b[lane]));
         let wide_unsigned = mnemonic.has(Modifier::Wide) && !mnemonic.ty()?.is_signed();
-        if mnemonic.has(Modifier::Hi) || mnemonic.has(Modifier::Sat) || mnemonic.has(Modifier::Cc) {
+        // Two halves in a word carry nothing to each other.
+        let halves = matches!(mnemonic.ty()?, Type::U16x2 | Type::S16x2);
+        let odd = [Modifier::Hi, Modifier::Sat, Modifier::Cc].iter().any(|modifier| mnemonic.has(*modifier));
+        if halves || odd {
             return None;
         }
         let result: Pattern = match mnemonic.op {
@@ -447,10 +454,14 @@ impl<'a> Facts<'a> {
             Op::Or => {
                 (pattern.map(|more| more & !(constant as i64)), value.zeros.min(constant.trailing_zeros()))
             }
-            Op::Xor => (pattern.map(|more| (more ^ constant as i64) & low as i64), value.zeros),
+            Op::Xor => (
+                pattern.map(|more| (more ^ constant as i64) & low as i64),
+                value.zeros.min((constant & !low).trailing_zeros()),
+            ),
             _ => return None,
         };
-        let zeros = if value.zeros >= 64 && mnemonic.op != Op::Or { 64 } else { zeros };
+        let stays_zero = value.zeros >= 64 && matches!(mnemonic.op, Op::Shr | Op::And);
+        let zeros = if stays_zero { 64 } else { zeros };
         Some(Fact { kind: self.patterns.kind(&result), zeros, bits: ANY, constant: None })
     }
 }
@@ -477,7 +488,8 @@ fn bits_of(mnemonic: &Mnemonic, facts: &[Fact]) -> u32 {
         Min => bits(0).max(bits(1)),
         Max => bits(0).max(bits(1)),
         Div if constant(1).is_some_and(|divisor| (1..1 << 31).contains(&divisor)) => bits(0),
-        Rem => bits(0),
+        // By zero it gives all ones.
+        Rem if constant(1).is_some_and(|divisor| divisor != 0) => bits(0),
         Shl => constant(1).map_or(ANY, |count| bits(0) + known(count)),
         Shr => match (constant(1), bits(0)) {
             (Some(count), ANY) if !mnemonic.ty().is_some_and(Type::is_signed) => {
@@ -500,10 +512,14 @@ fn converted_bits(mnemonic: &Mnemonic, bits: u32) -> u32 {
     if to.is_float() || from.is_float() {
         return ANY;
     }
-    let read = if from.is_signed() { bits } else { bits.min(8 * from.size()) };
+    // A number that reaches the sign's place is negative.
+    let read = match from.is_signed() {
+        true if bits >= 8 * from.size() => ANY,
+        true => bits,
+        false => bits.min(8 * from.size()),
+    };
     let room = 8 * to.size();
     match to.is_signed() {
-        // A number that reaches the sign's place becomes negative.
         true if read >= room => ANY,
         true => read,
         false => read.min(room),

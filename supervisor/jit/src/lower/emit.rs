@@ -193,9 +193,11 @@ impl Lowering<'_> {
         }
         let Some(lanes) = self.lanes() else { return fresh };
         if self.bits(register) == 1 {
-            let changed = self.text.value(format!("xor i32 {fresh}, {old}"));
-            let kept = self.text.value(format!("and i32 {changed}, {lanes}"));
-            return self.text.value(format!("xor i32 {kept}, {old}"));
+            // Each bit from one of the two: what has never been written must not touch lanes that execute.
+            let others = self.text.value(format!("xor i32 {lanes}, -1"));
+            let written = self.text.value(format!("and i32 {fresh}, {lanes}"));
+            let kept = self.text.value(format!("and i32 {old}, {others}"));
+            return self.text.value(format!("or i32 {written}, {kept}"));
         }
         let chosen = self.vector_of(&lanes);
         self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {fresh}, {ty} {old}"))

@@ -207,11 +207,9 @@ impl Lowering<'_> {
             let end = self.plus(base, most + access.total(), false);
             let inside = self.text.value(format!("icmp sle i64 {end}, %shared_bytes"));
             self.assume_for(&inside, lanes);
-            if least < 0 {
-                let start = self.plus(base, least, false);
-                let inside = self.text.value(format!("icmp sge i64 {start}, 0"));
-                self.assume_for(&inside, lanes);
-            }
+            let start = self.plus(base, least.min(0), false);
+            let inside = self.text.value(format!("icmp sge i64 {start}, 0"));
+            self.assume_for(&inside, lanes);
         } else {
             let inside = self.inside(room, base, least, most, access);
             self.assume_for(&inside, lanes);
