@@ -38,10 +38,12 @@ impl Lowering<'_> {
             Op::Min | Op::Max | Op::Abs | Op::Neg | Op::Sin | Op::Cos | Op::Lg2 | Op::Ex2 | Op::Tanh
         );
         let flushes = mnemonic.has(Ftz) && ty == Type::F32 && (!self.plan.flushes || selects || cuts);
+        // A result that is one of the operands, but for its sign, is flushed alone.
+        let early = flushes && !matches!(mnemonic.op, Op::Min | Op::Max | Op::Abs | Op::Neg);
         let mut sources = Vec::new();
         for operand in &operands[1..] {
             let source = self.source(operand, bits, wide)?;
-            let source = if flushes { self.flushed(&source, wide) } else { source };
+            let source = if early { self.flushed(&source, wide) } else { source };
             sources.push(self.text.value(format!("bitcast {from} {source} to {to}")));
         }
         let result = match cuts {
