@@ -350,6 +350,7 @@ impl Native {
     /// Makes a stopped warp the interpreter's.
     fn take_over(&mut self, compiled: &Compiled, warp: &mut Warp) {
         let place = &self.places[self.frame.warp as usize];
+        warp.prepare(&compiled.kernel);
         for spread in &compiled.stops[self.frame.stop as usize].spread {
             write_out(spread, place);
         }
@@ -390,6 +391,7 @@ impl Native {
     fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: usize, region: u32) {
         for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| *number != except) {
             let place = &self.places[number];
+            warp.prepare(&compiled.kernel);
             // What a warp came to in another block says nothing before it has run in this one.
             let ended = place.next == ENDED && region != 0;
             let next = if number > except && !ended { region } else { place.next };
@@ -420,7 +422,7 @@ pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, la
     // SAFETY: as above.
     let (kernel, warp) =
         unsafe { (&*(*frame).kernel, &mut *(*frame).interpreted.cast::<Warp>().add(warp as usize)) };
-    warp.step(&kernel.functions[0].blocks[kernel.block_of(instruction) as usize].operations, lanes);
+    warp.step(kernel, kernel.block_of(instruction), lanes);
     u32::from(warp.fault.is_some())
 }
 

@@ -238,6 +238,7 @@ impl<'a> Grid<'a> {
                 begun.push(room);
             }
             if begun.is_empty() || self.is_over() {
+                spare.into_iter().for_each(|room| room.retire(self.kernel));
                 return Ok(());
             }
             let mut place = 0;
