@@ -21,6 +21,9 @@ pub const CACHE_VARIABLE: &str = "VGPU_RUN_CACHE";
 /// Environment variable of vgpu-run and, by its leave, of the zygote: `interpreter` or `compiled` where one tier is to run all.
 pub const TIER_VARIABLE: &str = "VGPU_RUN_TIER";
 
+/// Environment variable of vgpu-run and, by its leave, of the zygote: `avx2` where compiled code is to use no more than that.
+pub const ISA_VARIABLE: &str = "VGPU_RUN_ISA";
+
 /// First bytes of each packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use fatbin::Image as Carrier;
 use interpreter::Image;
-use llvm::Target;
 
+use crate::tiers::TARGET;
 use crate::{cache, confine};
 
 /// The first argument.
@@ -145,11 +145,11 @@ fn shapes(order: &Order, required: Option<[u32; 3]>, bound: Option<[u32; 3]>) ->
 
 fn compile_all(jobs: VecDeque<Job>) -> i32 {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let (jobs, target, ready) = (Mutex::new(jobs), Target::host(), Mutex::new((0, 0)));
+    let (jobs, ready) = (Mutex::new(jobs), Mutex::new((0, 0)));
     let next = || jobs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop_front();
     let work = || {
         while let Some(job) = next() {
-            let done = compile(&job, &target);
+            let done = compile(&job);
             let mut ready = ready.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             if done { ready.0 += 1 } else { ready.1 += 1 }
         }
@@ -161,10 +161,10 @@ fn compile_all(jobs: VecDeque<Job>) -> i32 {
 }
 
 /// Says what became of it.
-fn compile(job: &Job, target: &Target) -> bool {
+fn compile(job: &Job) -> bool {
     let label = cache::label(&job.name, job.block);
     let begun = Instant::now();
-    match cache::made(&job.image, &job.name, job.block, target) {
+    match cache::made(&job.image, &job.name, job.block, &TARGET) {
         Ok((_, object)) => {
             println!("{label}: {} KiB, {} ms", object.len().div_ceil(1 << 10), begun.elapsed().as_millis());
             true

@@ -121,6 +121,8 @@ pub struct Kernel {
     pub(crate) static_shared: u64,
     /// It asks where the system's part of shared memory lies.
     pub(crate) uses_reserved_shared: bool,
+    /// It calls `malloc` or `free`.
+    pub(crate) uses_heap: bool,
     /// Bytes of local memory of one thread, calls included.
     pub(crate) stack_bytes: u64,
     pub(crate) parameter_bytes: u32,
@@ -152,6 +154,11 @@ pub struct Attributes {
 }
 
 impl Kernel {
+    /// Whether it calls `malloc` or `free`.
+    pub fn uses_heap(&self) -> bool {
+        self.uses_heap
+    }
+
     /// What `cuFuncGetAttribute` asks for.
     pub fn attributes(&self) -> Attributes {
         let entry = &self.functions[0];

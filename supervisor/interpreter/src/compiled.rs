@@ -160,7 +160,7 @@ pub struct Stop {
 pub struct Region {
     /// Its first instruction.
     pub entry: u32,
-    /// The barrier before it; none before the first region.
+    /// The barrier before it; none before the first region, and before loops in which warps take turns.
     pub barrier: Option<u32>,
     /// Registers that it finds as words.
     pub spread: Vec<Spread>,
@@ -255,7 +255,6 @@ impl Native {
             kernel: &raw const *compiled.kernel,
             interpreted: std::ptr::null_mut(),
             memory: std::ptr::null_mut(),
-
             grid: [x, y, z, 0],
             region: 0,
             warp: 0,
@@ -387,23 +386,23 @@ impl Native {
     }
 
     /// Makes all warps but `except` the interpreter's: those before it have come to their next barrier, those behind it are at
-    /// the beginning of `region`.
+    /// the beginning of `region`, or where it has passed them over.
     fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: usize, region: u32) {
         for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| *number != except) {
             let place = &self.places[number];
             warp.prepare(&compiled.kernel);
+            let is_behind = number > except;
             // What a warp came to in another block says nothing before it has run in this one.
-            let ended = place.next == ENDED && region != 0;
-            let next = if number > except && !ended { region } else { place.next };
+            let next = if is_behind && region == 0 { 0 } else { place.next };
             if next == ENDED {
                 warp.resume(0);
                 continue;
             }
-            let region = &compiled.regions[next as usize];
-            region.spread.iter().for_each(|spread| write_out(spread, place));
+            let at = &compiled.regions[next as usize];
+            at.spread.iter().for_each(|spread| write_out(spread, place));
             warp.resume(FULL);
-            let crossed = number > except;
-            let instruction = if crossed { region.entry } else { region.barrier.unwrap_or(region.entry) };
+            let has_begun = is_behind && next == region;
+            let instruction = if has_begun { at.entry } else { at.barrier.unwrap_or(at.entry) };
             warp.send(0, compiled.kernel.block_of(instruction), FULL);
         }
     }

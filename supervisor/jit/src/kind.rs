@@ -258,7 +258,9 @@ impl<'a> Facts<'a> {
             TidZ => self.position(2),
             LaneId => Fact { kind: row(), zeros: 64, bits: 5, constant: None },
             LanemaskEq | LanemaskLt | LanemaskLe | LanemaskGt | LanemaskGe => Fact::varying(),
-            NtidX | NtidY | NtidZ => Fact::uniform(0).below(11),
+            NtidX => Fact::constant(self.block[0].into()),
+            NtidY => Fact::constant(self.block[1].into()),
+            NtidZ => Fact::constant(self.block[2].into()),
             CtaidX | CtaidY | CtaidZ | NctaidX | NctaidY | NctaidZ => Fact::uniform(0).below(31),
             _ => Fact::uniform(0),
         }

@@ -26,6 +26,7 @@ mod moves;
 mod places;
 mod step;
 mod stop;
+mod turns;
 mod warp_wide;
 
 use std::collections::{HashMap, HashSet};
@@ -65,6 +66,17 @@ pub(crate) struct Knowledge<'a> {
     pub facts: Facts<'a>,
     pub frontiers: Vec<Set>,
 }
+
+/// What the outermost lanes say of a comparison.
+struct Ends {
+    /// Whether it holds for any lane.
+    any: String,
+    /// Whether it holds for all.
+    all: String,
+}
+
+/// Regions of a kernel: each has a bit of a word.
+const MOST_REGIONS: usize = 60;
 
 /// Where an assumption that fails leads.
 #[derive(Clone, Default)]
@@ -115,6 +127,8 @@ pub(crate) struct Lowering<'a> {
     fetched: HashMap<usize, Vec<String>>,
     /// First block of each region.
     regions: Vec<usize>,
+    /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
+    turns: HashMap<usize, u32>,
     region: usize,
     /// Words of uniform registers and patterns.
     words: HashMap<RegisterId, u32>,
@@ -128,6 +142,8 @@ pub(crate) struct Lowering<'a> {
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
     segment: Segment,
+    /// Of the comparison that the block's branch is for, where its ends tell.
+    ends: Option<Ends>,
 }
 
 /// Blocks of code still to be made in a region.
@@ -171,6 +187,7 @@ impl<'a> Lowering<'a> {
             groups: fetch::Groups::new(body, graph),
             fetched: HashMap::new(),
             regions: vec![0],
+            turns: HashMap::new(),
             region: 0,
             words: HashMap::new(),
             world: World::First,
@@ -180,6 +197,7 @@ impl<'a> Lowering<'a> {
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
+            ends: None,
         };
         for block in &graph.blocks {
             if let End::Barrier { next } = block.end
@@ -188,12 +206,20 @@ impl<'a> Lowering<'a> {
                 lowering.regions.push(next);
             }
         }
+        let mut turns = turns::turns(body, graph, &lowering.first.facts, block_shape);
+        turns.retain(|block, _| !lowering.regions.contains(block));
+        if lowering.regions.len() + turns.len() <= MOST_REGIONS {
+            let mut loops: Vec<usize> = turns.keys().copied().collect();
+            loops.sort_unstable();
+            lowering.regions.extend(loops);
+            lowering.turns = turns;
+        }
         lowering
     }
 
     /// Makes the whole function.
     pub fn run(mut self) -> Lowered<Output> {
-        if self.regions.len() > 60 {
+        if self.regions.len() > MOST_REGIONS {
             return Err(format!("{} barriers are more than code is made for", self.regions.len() - 1));
         }
         if self.second.frontiers.iter().any(|frontier| frontier.iter().count() + 3 > MOST_FRAGMENTS) {
@@ -234,11 +260,14 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
-        self.mask = None;
+        (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
+        if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
+            return self.arrive(block);
+        }
         if world == World::Second {
             self.enter_second(block, queue);
         }

@@ -1,7 +1,7 @@
 //! Small kernels in compiled code beside the interpreter.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use interpreter::{Environment, Image, Launch, Pool};
 
@@ -17,6 +17,15 @@ const PROLOGUE: &str = "
     add.s64 %rd2, %rd1, %rd3;
 ";
 
+/// What runs the blocks of a launch.
+#[derive(Clone, Copy)]
+enum By {
+    Interpreter,
+    Code,
+    /// The interpreter the first half of them, code the others.
+    Both,
+}
+
 /// Runs a body in both tiers over memory that counts up, compares what they leave, and gives it.
 fn both(body: &str, grid: u32, block: u32) -> Vec<u32> {
     let text = format!("{HEAD}.visible .entry k(.param .u64 memory) {{ {PROLOGUE} {body} ret; }}");
@@ -24,7 +33,7 @@ fn both(body: &str, grid: u32, block: u32) -> Vec<u32> {
     let image = Image::load(module, &mut |_, _| None).expect("no variables");
     let kernel = image.kernel("k").expect("decodes");
     let (code, _) = jit::compile(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("compiles");
-    let run = |compiled: bool| {
+    let run = |by: By| {
         let mut memory: Vec<u32> = (0..4096).collect();
         let start = memory.as_mut_ptr().expose_provenance() as u64;
         let environment =
@@ -37,18 +46,25 @@ fn both(body: &str, grid: u32, block: u32) -> Vec<u32> {
             cooperative: false,
         };
         let pool = Pool::new(1);
-        if compiled {
-            pool.run_compiled(&code, &launch, &environment).expect("no fault");
-        } else {
-            pool.run(&kernel, &launch, &environment).expect("no fault");
-        }
+        let begun = AtomicU32::new(0);
+        let later = || (begun.fetch_add(1, Ordering::Relaxed) >= grid / 2).then_some(&code);
+        let ran = match by {
+            By::Interpreter => pool.run(&kernel, &launch, &environment),
+            By::Code => pool.run_compiled(&code, &launch, &environment),
+            By::Both => pool.run_until(&kernel, &later, &launch, &environment),
+        };
+        ran.expect("no fault");
         memory
     };
-    let (interpreted, compiled) = (run(false), run(true));
-    let differ = (0..compiled.len()).find(|place| compiled[*place] != interpreted[*place]);
-    let both = differ.map(|place| (compiled[place], interpreted[place]));
-    assert_eq!((differ, both), (None, None), "compiled code differs there");
-    compiled
+    let interpreted = run(By::Interpreter);
+    for (by, what) in
+        [(By::Code, "compiled code differs"), (By::Both, "code that came in the middle differs")]
+    {
+        let ran = run(by);
+        let differ = (0..ran.len()).find(|place| ran[*place] != interpreted[*place]);
+        assert_eq!(differ.map(|place| (place, ran[place], interpreted[place])), None, "{what}");
+    }
+    interpreted
 }
 
 #[test]

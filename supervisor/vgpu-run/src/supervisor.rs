@@ -15,7 +15,7 @@ use notification::{InFlight, Listener};
 use overlay::Overlay;
 use syscall_filter::Coverage;
 use tracee::PidFd;
-use wire::engine::{CACHE_VARIABLE, TIER_VARIABLE};
+use wire::engine::{CACHE_VARIABLE, ISA_VARIABLE, TIER_VARIABLE};
 
 use crate::card::Card;
 use crate::cli::{self, Session};
@@ -123,12 +123,13 @@ fn open_engine(files: &Files, cache: Option<&Path>) -> Result<broker::Program, S
     Ok(broker::Program { file: program.file, name: program.name, environment })
 }
 
-/// What the engine is told by its environment: where its cache may be, and which tier was asked for.
+/// What the engine is told by its environment: where its cache may be, which tier and which instructions were asked for.
 pub fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
     let cache = cache.map(|path| (CACHE_VARIABLE, path.as_os_str().to_owned()));
-    let tier = std::env::var_os(TIER_VARIABLE).map(|tier| (TIER_VARIABLE, tier));
-    let words = [cache, tier].into_iter().flatten();
-    words
+    let asked = |name| std::env::var_os(name).map(|value| (name, value));
+    [cache, asked(TIER_VARIABLE), asked(ISA_VARIABLE)]
+        .into_iter()
+        .flatten()
         .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect()
 }

@@ -174,6 +174,8 @@ fn sample(benchmark: &Benchmark, kind: Kind, options: &Options) -> Result<Sample
         command.args(arguments);
         command
     };
+    // The native side has no more.
+    command.env(wire::engine::ISA_VARIABLE, "avx2");
     // The peer keeps what it compiled in its own place, and has one thread, as ours.
     command.env("POCL_CACHE_DIR", sources::build_directory().join("bench-kernels/pocl"));
     command.env("POCL_MAX_PTHREAD_COUNT", "1").stdin(Stdio::null());

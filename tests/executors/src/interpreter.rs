@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use interpreter::compiled::Compiled;
 use interpreter::{Environment, Image, Kernel, Launch, Pool};
+use llvm::Target;
 
 use crate::{Executor, Failure, Parameter, Shape};
 
@@ -64,6 +65,7 @@ impl fmt::Display for Tally {
 pub struct Loaded {
     image: Image,
     tier: Tier,
+    target: Target,
     code: Mutex<HashMap<(String, [u32; 3]), Code>>,
     _variables: Vec<Vec<u128>>,
 }
@@ -86,7 +88,13 @@ impl Loaded {
             Some(start.next_multiple_of(align.max(1)))
         };
         let image = Image::load(Arc::new(module), &mut allocate).map_err(|error| error.to_string())?;
-        Ok(Self { image, tier, code: Mutex::default(), _variables: variables })
+        let target = Target::host();
+        Ok(Self { image, tier, target, code: Mutex::default(), _variables: variables })
+    }
+
+    /// With code for no more than AVX2.
+    pub fn of_avx2(self) -> Self {
+        Self { target: Target::avx2(), ..self }
     }
 
     /// Names of the module's kernels.
@@ -98,7 +106,7 @@ impl Loaded {
     pub fn code(&self, name: &str, block: [u32; 3]) -> Code {
         let mut known = self.code.lock().expect("no compiler panics");
         let make = || {
-            let made = jit::compile(&self.image, name, block, &llvm::Target::host());
+            let made = jit::compile(&self.image, name, block, &self.target);
             made.map(|(code, _)| Arc::new(code)).map_err(|error| error.to_string())
         };
         known.entry((name.to_owned(), block)).or_insert_with(make).clone()
@@ -117,7 +125,6 @@ impl Loaded {
         shape: Shape,
         parameters: &mut [Parameter],
     ) -> Result<String, String> {
-        let kernel = self.kernel(name)?;
         let bytes = self.parameters(name, parameters)?;
         let printed = Mutex::new(String::new());
         let environment = Environment {
@@ -139,7 +146,7 @@ impl Loaded {
         };
         let outcome = match code {
             Some(code) => pool.run_compiled(&code, &launch, &environment),
-            None => pool.run(&kernel, &launch, &environment),
+            None => pool.run(&*self.kernel(name)?, &launch, &environment),
         };
         outcome.map_err(|fault| fault.to_string())?;
         Ok(printed.into_inner().expect("no printer panics"))

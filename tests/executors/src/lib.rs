@@ -17,60 +17,60 @@ pub use interpreter::Interpreter;
 
 use std::fmt;
 
+/// As device memory is aligned.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(256))]
+struct Line([u8; 256]);
+
 /// Memory that a kernel sees, aligned as device memory is.
 #[derive(Debug, Clone)]
 pub struct Buffer {
-    words: Vec<u128>,
+    lines: Vec<Line>,
     len: usize,
 }
 
 impl Buffer {
     /// Zeroed memory.
     pub fn zeroed(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(16) + 1], len }
+        Self { lines: vec![Line([0; 256]); len / 256 + 1], len }
     }
 
     /// A copy of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut words: Vec<u128> = bytes
-            .chunks(16)
-            .map(|chunk| {
-                let mut word = [0; 16];
-                word[..chunk.len()].copy_from_slice(chunk);
-                u128::from_le_bytes(word)
-            })
-            .collect();
-        words.push(0);
-        Self { words, len: bytes.len() }
+        let mut buffer = Self::zeroed(bytes.len());
+        buffer.replace(bytes);
+        buffer
     }
 
     /// A copy of these words.
     pub fn of_words(words: &[u64]) -> Self {
-        let pairs = words.chunks(2);
-        let pair = |pair: &[u64]| u128::from(pair[0]) | u128::from(*pair.get(1).unwrap_or(&0)) << 64;
-        Self { words: pairs.map(pair).chain([0]).collect(), len: words.len() * 8 }
+        Self::of(&words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>())
     }
 
     /// Its address.
     pub fn address(&mut self) -> u64 {
-        self.words.as_mut_ptr().expose_provenance() as u64
+        self.lines.as_mut_ptr().expose_provenance() as u64
     }
 
     /// Takes other contents of the same length.
     pub fn replace(&mut self, bytes: &[u8]) {
         assert_eq!(bytes.len(), self.len, "a buffer keeps its length");
-        self.words = Buffer::of(bytes).words;
+        for (line, bytes) in self.lines.iter_mut().zip(bytes.chunks(256)) {
+            line.0[..bytes.len()].copy_from_slice(bytes);
+        }
     }
 
     /// What it holds.
     pub fn bytes(&self) -> Vec<u8> {
-        self.words.iter().flat_map(|word| word.to_le_bytes()).take(self.len).collect()
+        let mut bytes: Vec<u8> = self.lines.iter().flat_map(|line| line.0).collect();
+        bytes.truncate(self.len);
+        bytes
     }
 
     /// What it holds, as words; bytes behind the last whole one are left out.
     pub fn words(&self) -> Vec<u64> {
-        let halves = self.words.iter().flat_map(|word| [*word as u64, (word >> 64) as u64]);
-        halves.take(self.len / 8).collect()
+        let bytes = self.bytes();
+        bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use ptx::{
 };
 
 use crate::code::Flush;
+use crate::heap;
 pub(super) use crate::image::VariablePlace as Place;
 use crate::image::{Image, Unsupported};
 
@@ -104,6 +105,15 @@ impl Program {
     /// Offset of a module's shared variable.
     pub fn shared_offset(&self, name: &str) -> Option<u64> {
         self.shared.get(&(None, name.into())).copied()
+    }
+
+    /// Whether a function calls the system's `malloc` or `free`.
+    pub fn uses_heap(&self, module: &Module) -> bool {
+        let called: Vec<&str> = heap::functions(module).collect();
+        let names_one =
+            |operand: &Operand| matches!(operand, Operand::Symbol(name, _) if called.contains(&&**name));
+        let mut instructions = self.functions.iter().flat_map(|reached| &reached.body.instructions);
+        !called.is_empty() && instructions.any(|instruction| instruction.operands.iter().any(names_one))
     }
 
     /// Whether a function asks where the system's part of shared memory lies.

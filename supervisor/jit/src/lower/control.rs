@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use interpreter::compiled::{ENDED, Frame, Place};
 use ptx::{Body, RegisterId};
 
-use super::{Lowering, Queue, Value, World};
+use super::{Ends, Lowering, Queue, Value, World};
 use crate::graph::{End, Graph, Set};
 use crate::kind::{Kind, LANES};
 use crate::text::{constant, integer};
@@ -38,12 +38,17 @@ impl Lowering<'_> {
         self.text.line(format!("%next{region} = getelementptr i8, ptr %place{region}, i64 {next}"));
         if region == 0 {
             self.text.line("br label %r0b");
+        } else if self.turns.contains_key(&entry) {
+            self.take_turn();
         } else {
             let next = self.text.value(format!("load i32, ptr %next{region}"));
             let ended = self.text.value(format!("icmp eq i32 {next}, {}", ENDED as i32));
             self.text.line(format!("br i1 {ended}, label %r{region}n, label %r{region}b"));
         }
         self.text.begin(&format!("r{region}b"));
+        if let Some(rounds) = self.turns.get(&entry) {
+            self.text.line(format!("store i32 {rounds}, ptr %rounds"));
+        }
         let live = self.graph.live_in[entry].clone();
         for register in live.iter().map(|register| register as RegisterId) {
             if self.bits(register) != 0 {
@@ -52,6 +57,29 @@ impl Lowering<'_> {
         }
         let label = self.label(World::First, entry);
         self.text.line(format!("br label %{label}"));
+    }
+
+    /// Warps that are at other regions are passed over, and remembered.
+    fn take_turn(&mut self) {
+        let region = self.region;
+        let next = self.text.value(format!("load i32, ptr %next{region}"));
+        let here = self.text.value(format!("icmp eq i32 {next}, {region}"));
+        self.text.line(format!("br i1 {here}, label %r{region}b, label %r{region}o"));
+        self.text.begin(&format!("r{region}o"));
+        let ended = self.text.value(format!("icmp eq i32 {next}, {}", ENDED as i32));
+        let place = self.text.value(format!("select i1 {ended}, i32 0, i32 {next}"));
+        let place = self.text.value(format!("zext i32 {place} to i64"));
+        let bit = self.text.value(format!("shl i64 1, {place}"));
+        let bit = self.text.value(format!("select i1 {ended}, i64 0, i64 {bit}"));
+        self.see(&bit);
+        self.text.line(format!("br label %r{region}n"));
+    }
+
+    /// Remembers that a warp has come to a region.
+    fn see(&mut self, bit: &str) {
+        let seen = self.text.value("load i64, ptr %seen");
+        let all = self.text.value(format!("or i64 {seen}, {bit}"));
+        self.text.line(format!("store i64 {all}, ptr %seen"));
     }
 
     /// Behind a region: the next warp, or, behind the last, the region that all warps have come to.
@@ -66,6 +94,13 @@ impl Lowering<'_> {
         let seen = self.text.value("load i64, ptr %seen");
         self.text.line("store i64 0, ptr %seen");
         self.text.line("store i32 0, ptr %warp");
+        for (next, _) in self.regions.iter().enumerate().filter(|(_, entry)| self.turns.contains_key(entry)) {
+            let some = self.text.value(format!("and i64 {seen}, {}", 1u64 << next));
+            let some = self.text.value(format!("icmp ne i64 {some}, 0"));
+            let other = self.text.label();
+            self.text.line(format!("br i1 {some}, label %r{next}h, label %{other}"));
+            self.text.begin(&other);
+        }
         let mut cases = String::from("i64 0, label %done ");
         for next in reachable_regions(self.graph, &self.regions, self.regions[region]) {
             cases += &format!("i64 {}, label %r{next}h ", 1u64 << next);
@@ -122,12 +157,21 @@ impl Lowering<'_> {
             None => ended.clone(),
         };
         let here = self.label(World::First, next);
+        let (there, here) = (self.round(there, taken), self.round(here, Some(next)));
         if condition.kind == Kind::Varying {
             let parted = self.text.label();
             let word = condition.name;
-            self.text.line(format!(
-                "switch i32 {word}, label %{parted} [ i32 -1, label %{there} i32 0, label %{here} ]"
-            ));
+            if let Some(Ends { any, all }) = self.ends.take() {
+                let some = self.text.label();
+                let (yes, no) = if negated { (&here, &there) } else { (&there, &here) };
+                self.text.line(format!("br i1 {any}, label %{some}, label %{no}"));
+                self.text.begin(&some);
+                self.text.line(format!("br i1 {all}, label %{yes}, label %{parted}, !prof !1"));
+            } else {
+                self.text.line(format!(
+                    "switch i32 {word}, label %{parted} [ i32 -1, label %{there} i32 0, label %{here} ]"
+                ));
+            }
             self.text.begin(&parted);
             self.part(&word, taken, next, queue);
         } else {
@@ -137,6 +181,34 @@ impl Lowering<'_> {
             self.text.begin(&ended);
             self.warp_ended();
         }
+        self.end_round();
+    }
+
+    /// Whether a block's branch to itself is one of the rounds in which warps take turns.
+    fn is_round(&self, target: Option<usize>) -> bool {
+        target == Some(self.block) && self.turns.contains_key(&self.block)
+    }
+
+    /// Where a branch leads: not straight to the loop's head if others may have their turn.
+    fn round(&self, label: String, target: Option<usize>) -> String {
+        if self.is_round(target) { format!("{label}t") } else { label }
+    }
+
+    /// Behind a round: another one, or the next warp's turn.
+    fn end_round(&mut self) {
+        if !self.is_round(Some(self.block)) {
+            return;
+        }
+        let head = self.label(World::First, self.block);
+        self.text.begin(&format!("{head}t"));
+        let rounds = self.text.value("load i32, ptr %rounds");
+        let left = self.text.value(format!("sub i32 {rounds}, 1"));
+        self.text.line(format!("store i32 {left}, ptr %rounds"));
+        let last = self.text.value(format!("icmp eq i32 {left}, 0"));
+        let over = self.text.label();
+        self.text.line(format!("br i1 {last}, label %{over}, label %{head}"));
+        self.text.begin(&over);
+        self.arrive(self.block);
     }
 
     /// From the first world to the second: lanes go two ways.
@@ -368,8 +440,8 @@ impl Lowering<'_> {
         all
     }
 
-    /// All lanes of the warp are at a barrier.
-    fn arrive(&mut self, next: usize) {
+    /// All lanes of the warp are at a barrier, or at the head of a loop in which warps take turns.
+    pub(super) fn arrive(&mut self, next: usize) {
         let region = self.regions.iter().position(|entry| *entry == next).unwrap_or(0);
         let live = self.graph.live_in[next].clone();
         let changed = written_in_region(self.body, self.graph, self.regions[self.region]);
@@ -380,9 +452,7 @@ impl Lowering<'_> {
             }
         }
         self.text.line(format!("store i32 {region}, ptr %next{}", self.region));
-        let seen = self.text.value("load i64, ptr %seen");
-        let all = self.text.value(format!("or i64 {seen}, {}", 1u64 << region));
-        self.text.line(format!("store i64 {all}, ptr %seen"));
+        self.see(&(1u64 << region).to_string());
         self.text.line(format!("br label %r{}n", self.region));
     }
 
@@ -444,6 +514,7 @@ impl Lowering<'_> {
         self.text.line("%warp = alloca i32");
         self.text.line("%seen = alloca i64");
         self.text.line("%patience = alloca i32");
+        self.text.line("%rounds = alloca i32");
         self.text.line("%index = alloca i32");
         self.text.line("store i32 %index0, ptr %index");
         self.text.line("%buffer = alloca [256 x i8], align 32");

@@ -2,7 +2,8 @@
 
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 
-use super::{Lowered, Lowering, Value};
+use super::{Ends, Lowered, Lowering, Value};
+use crate::graph::End;
 use crate::kind::{Kind, LANES};
 use crate::text::{constant, float, integer};
 
@@ -188,9 +189,9 @@ impl Lowering<'_> {
         Ok(self.text.value(format!("icmp {how} {} {x}, {y}", integer(bits, wide))))
     }
 
-    /// A comparison of a pattern that does not wrap with a number that all lanes share. The lanes with the least and the most
-    /// tell of all, as a rule: a word with a bit per lane, for which vectors are compared only where they do not.
-    fn compared_ends(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<Option<String>> {
+    /// A comparison of a pattern that does not wrap with a number that all lanes share: the lanes with the least and the most
+    /// tell of all, as a rule.
+    fn ends(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<Option<Ends>> {
         use Modifier::*;
         let Some((test, ty)) =
             mnemonic.modifiers.first_of(&[Lt, Le, Gt, Ge, Lo, Ls, Hi, Hs]).zip(mnemonic.ty())
@@ -228,8 +229,35 @@ impl Lowering<'_> {
             let (a, b) = if first { (end.as_str(), y.as_str()) } else { (x.as_str(), end.as_str()) };
             self.text.value(format!("icmp {how} i{bits} {a}, {b}"))
         });
-        let same = self.text.value(format!("icmp eq i1 {}, {}", ends[0], ends[1]));
-        let all = self.text.value(format!("sext i1 {} to i32", ends[0]));
+        // A lower bound holds for all lanes if it does for the least, and for any if it does for the most.
+        let is_lower = matches!(test, Gt | Ge | Hi | Hs) == first;
+        let [all, any] = if is_lower { ends } else { [ends[1].clone(), ends[0].clone()] };
+        Ok(Some(Ends { any, all }))
+    }
+
+    /// Whether a comparison's result is there for the branch at the block's end alone.
+    fn only_parts(&self, target: &Operand) -> bool {
+        let End::Branch { predicate, taken, next, .. } = self.graph.blocks[self.block].end else {
+            return false;
+        };
+        let behind = self.at + 1..self.graph.blocks[self.block].instructions.end;
+        let is_touched = |index: usize| {
+            let roles = &self.graph.roles[index];
+            roles.reads.contains(&predicate) || roles.writes.contains(&predicate)
+        };
+        matches!(target, Operand::Register(register) if *register == predicate)
+            && self.guard.is_none()
+            && ![Some(next), taken]
+                .iter()
+                .flatten()
+                .any(|next| self.graph.live_in[*next].has(predicate as usize))
+            && !behind.into_iter().any(is_touched)
+    }
+
+    /// A word with a bit per lane, for which vectors are compared only where the ends do not tell.
+    fn compared_beside(&mut self, ends: &Ends, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<Value> {
+        let same = self.text.value(format!("icmp eq i1 {}, {}", ends.any, ends.all));
+        let all = self.text.value(format!("sext i1 {} to i32", ends.all));
         let (before, apart, join) = (self.text.label(), self.text.label(), self.text.label());
         self.text.line(format!("br label %{before}"));
         self.text.begin(&before);
@@ -239,7 +267,8 @@ impl Lowering<'_> {
         let word = self.as_predicate(bit, true).name;
         self.text.line(format!("br label %{join}"));
         self.text.begin(&join);
-        Ok(Some(self.text.value(format!("phi i32 [ {all}, %{before} ], [ {word}, %{apart} ]"))))
+        let name = self.text.value(format!("phi i32 [ {all}, %{before} ], [ {word}, %{apart} ]"));
+        Ok(Value { kind: Kind::Varying, name })
     }
 
     /// A vector of bits, or a bit, as a predicate's value.
@@ -270,8 +299,13 @@ impl Lowering<'_> {
     /// `setp.lt.and.s32 p|q, a, b, c`.
     pub(super) fn setp(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         let wide = self.is_wide(&operands[1..3]);
-        let held = match self.compared_ends(mnemonic, &operands[1..3])? {
-            Some(word) => Value { kind: Kind::Varying, name: word },
+        let held = match self.ends(mnemonic, &operands[1..3])? {
+            Some(ends) if self.only_parts(&operands[0]) => {
+                self.ends = Some(ends);
+                let bit = self.compared(mnemonic, &operands[1..3], wide)?;
+                self.as_predicate(bit, wide)
+            }
+            Some(ends) => self.compared_beside(&ends, mnemonic, &operands[1..3])?,
             None => {
                 let bit = self.compared(mnemonic, &operands[1..3], wide)?;
                 self.as_predicate(bit, wide)

@@ -18,10 +18,10 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// One thread: the caller's. A kernel without code is an error: the interpreter in its place is not what is measured here.
+    /// One thread: the caller's. Code is for AVX2, as the native side. A kernel without code is an error: the interpreter in its place is not what is measured here.
     pub fn open(problem: &Problem, ptx: &str) -> Result<InProcess, String> {
         cores::pin(cores::work());
-        let loaded = Loaded::on(Tier::Compiled, ptx)?;
+        let loaded = Loaded::on(Tier::Compiled, ptx)?.of_avx2();
         for launch in &problem.launches {
             loaded.code(launch.kernel, launch.block)?;
         }

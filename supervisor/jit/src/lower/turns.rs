@@ -1,0 +1,58 @@
+//! Loops in which the warps of a block take turns.
+//!
+//! Threads that lie side by side read memory side by side, warp after warp. If one warp ran its loop to the end before the next
+//! one begins, a block would go over its memory once for each warp, in strides, which neither caches nor prefetchers like. So a
+//! loop of one block that reads device memory is a region of its own, without a barrier before it: warps come to its head as to a
+//! barrier, go round some times, and make room for the next one. Where others are does not matter: those that have come to a
+//! real barrier wait.
+
+use std::collections::HashMap;
+
+use ptx::{Body, Op, RegisterId};
+
+use super::memory::{Room, room};
+use crate::graph::{End, Graph};
+use crate::kind::{Facts, Kind, LANES};
+
+/// Longer loops are not shared out: they do much in one round, often all there is to do.
+const LONGEST: usize = 32;
+/// A loop that would have to go round more often than this for its turns to pay is not shared out.
+const MOST: usize = 16;
+/// As many parts of a loop's work may be spent on turns as one in so many.
+const SHARE: usize = 10;
+
+/// How often a warp goes round in one turn, by the loop's block.
+pub(super) fn turns(body: &Body, graph: &Graph, facts: &Facts, block_shape: [u32; 3]) -> HashMap<usize, u32> {
+    if block_shape.iter().product::<u32>() as usize <= LANES {
+        return HashMap::new();
+    }
+    let blocks = 0..graph.blocks.len();
+    blocks.filter_map(|block| Some((block, turn(body, graph, facts, block)?))).collect()
+}
+
+fn turn(body: &Body, graph: &Graph, facts: &Facts, block: usize) -> Option<u32> {
+    let End::Branch { taken, next, .. } = graph.blocks[block].end else { return None };
+    if taken != Some(block) && next != block {
+        return None;
+    }
+    let range = graph.blocks[block].instructions.clone();
+    if range.len() > LONGEST || !range.clone().any(|index| reads_device_memory(body, facts, index)) {
+        return None;
+    }
+    let is_written =
+        |register: RegisterId| range.clone().any(|index| graph.roles[index].writes.contains(&register));
+    let varying = graph.live_in[block].iter().filter(|register| facts.kinds[*register] == Kind::Varying);
+    // What the loop changes is loaded and stored, what it only reads is loaded.
+    let visit: usize = varying.map(|register| if is_written(register as RegisterId) { 2 } else { 1 }).sum();
+    let least = (SHARE * visit).div_ceil(range.len()).next_power_of_two().max(2);
+    (least <= MOST).then_some(least as u32)
+}
+
+/// Whether an instruction is a load from another place for each lane.
+fn reads_device_memory(body: &Body, facts: &Facts, index: usize) -> bool {
+    let instruction = &body.instructions[index];
+    let mnemonic = body.mnemonic(instruction);
+    mnemonic.op == Op::Ld
+        && matches!(room(mnemonic), Ok(Room::Window | Room::Generic))
+        && facts.operand(&instruction.operands[1]).kind != Kind::Uniform
+}
