@@ -25,6 +25,7 @@ mod float;
 mod memory;
 mod moves;
 mod places;
+mod rows;
 mod step;
 mod stop;
 mod turns;
@@ -130,6 +131,8 @@ pub(crate) struct Lowering<'a> {
     ahead: Vec<(String, i64)>,
     /// Values of loads that were done with others of their group.
     fetched: HashMap<usize, Vec<String>>,
+    /// Real bases of groups that have been tested, and of which not all has been loaded yet.
+    tested: HashMap<usize, String>,
     /// First block of each region.
     regions: Vec<usize>,
     /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
@@ -194,6 +197,7 @@ impl<'a> Lowering<'a> {
             groups: fetch::Groups::new(body, graph),
             ahead: Vec::new(),
             fetched: HashMap::new(),
+            tested: HashMap::new(),
             regions: vec![0],
             turns: HashMap::new(),
             region: 0,
@@ -269,6 +273,7 @@ impl<'a> Lowering<'a> {
         self.written.clear();
         self.fetched.clear();
         self.ahead.clear();
+        self.tested.clear();
         (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);
