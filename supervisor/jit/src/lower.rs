@@ -401,7 +401,9 @@ impl<'a> Lowering<'a> {
                 _ => Width::Narrow,
             };
             let word = self.word(register);
-            list.push(Spread { offset: self.plan.registers[register as usize], width, word, pattern });
+            let offset = self.plan.registers[register as usize];
+            let kept = self.plan.kept[register as usize];
+            list.push(Spread { offset, width, word, kept, pattern });
         }
         list
     }

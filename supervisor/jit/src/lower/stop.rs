@@ -78,7 +78,8 @@ impl Lowering<'_> {
             live.add_all(&self.graph.live_in[block]);
         }
         for register in live.iter().map(|register| register as RegisterId) {
-            if self.bits(register) != 0 {
+            // What the interpreter has from the start may not be written here yet: it would never get it back.
+            if self.bits(register) != 0 && !self.plan.kept[register as usize] {
                 self.store_out(register);
             }
         }
