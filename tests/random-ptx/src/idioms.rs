@@ -151,8 +151,8 @@ fn chain(random: &mut Random) -> String {
 /// Pointers into the data that a loop steps, a constant apart or not quite, with loads between.
 fn strides(random: &mut Random) -> String {
     let lane = random.choose(&["%me", "%lane", "%me", "%b"]);
-    let width = random.choose(&[4, 4, 8, 16, 2, 12, 34, 36, 0]);
-    let most = [8, 4, 2].into_iter().find(|size| width % size == 0).unwrap_or(1);
+    let width: usize = random.choose(&[4, 4, 8, 16, 2, 12, 34, 36, 0]);
+    let most = [8, 4, 2].into_iter().find(|size| width.is_multiple_of(*size)).unwrap_or(1);
     let size = random.choose(&[4, 4, 4, 2, 1, 8]).min(most);
     let turns = 1 + random.below(5);
     let step = random.choose(&[size, 4 * size, 64, 128, 36 & !(size - 1)]);
