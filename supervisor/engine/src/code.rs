@@ -1,6 +1,6 @@
 //! Code: modules, their kernels, and running them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytemuck::{Pod, bytes_of};
 use interpreter::{Environment, FaultKind, Heap, Image, Kernel, Pool, Unsupported};
 use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
+use wire::shared::FIGURES_SLOTS;
 
 use crate::area::SharedArea;
 use crate::fault::result;
@@ -45,11 +46,19 @@ struct Loaded {
 #[derive(Default)]
 pub struct Modules {
     loaded: HashMap<u64, Loaded>,
+    /// Where kernels' figures go, and how many kernels have a place there.
+    area: Option<SharedArea>,
+    figures: Cell<usize>,
     /// Where device `malloc` takes memory from, by context.
     heaps: HashMap<u64, Arc<Heap>>,
 }
 
 impl Modules {
+    /// No modules; what their kernels cost is told in `area`.
+    pub fn new(area: SharedArea) -> Modules {
+        Modules { area: Some(area), ..Modules::default() }
+    }
+
     /// Loads an image: finds the PTX for the announced capability and reads its declarations.
     pub fn load(&mut self, order: &command::LoadModule, image: &[u8]) -> Result<Answer, Refusal> {
         let text = ptx_of(image, order.capability)?;
@@ -101,7 +110,12 @@ impl Modules {
             return Ok(known.clone());
         }
         let (kernel, image, name) = self.kernel(module, function)?;
-        let tiered = Arc::new(Tiered::new(kernel, image.clone(), name, block));
+        let figures = self.area.and_then(|area| {
+            let slot = self.figures.get();
+            self.figures.set(slot + 1);
+            (slot < FIGURES_SLOTS).then(|| area.figures(slot))
+        });
+        let tiered = Arc::new(Tiered::new(kernel, image.clone(), name, block, figures));
         launched.insert((function, block), tiered.clone());
         Ok(tiered)
     }
@@ -333,19 +347,20 @@ impl Runner {
             cancel: &self.cancel,
         };
         let begun = Instant::now();
-        let outcome = match launch.kernel.code() {
+        let code = launch.kernel.code();
+        let outcome = match code {
             Some(code) => self.pool.run_compiled(code, &order, &environment),
             None => {
                 launch.kernel.begins(begun);
                 let code = || launch.kernel.code();
-                let outcome = self.pool.run_until(&launch.kernel.kernel, &code, &order, &environment);
-                launch.kernel.interpreted(begun.elapsed());
-                outcome
+                self.pool.run_until(&launch.kernel.kernel, &code, &order, &environment)
             }
         };
+        let time = begun.elapsed();
+        launch.kernel.ran(code, time);
         let head = self.area.head();
         head.kernels.fetch_add(1, Ordering::Relaxed);
-        head.kernel_nanoseconds.0.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        head.kernel_nanoseconds.0.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
         outcome.map_err(|fault| Refusal::new(result_of(&fault.kind), fault.to_string()))
     }
 }

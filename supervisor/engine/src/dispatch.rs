@@ -49,7 +49,7 @@ impl Dispatcher {
         Dispatcher {
             area,
             grants,
-            modules: Modules::default(),
+            modules: Modules::new(area),
             runner: Runner::new(area, window, threads),
             schedule,
             threads,

@@ -17,6 +17,7 @@ use interpreter::{Image, Kernel};
 use llvm::Target;
 use wire::control::NoteKind;
 use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
+use wire::figures::KernelFigures;
 
 use crate::{cache, note};
 
@@ -56,6 +57,8 @@ pub struct Tiered {
     image: Arc<Image>,
     name: Box<str>,
     block: [u32; 3],
+    /// For the report; none where there is no slot left.
+    figures: Option<&'static KernelFigures>,
     /// Nanoseconds that the interpreter has spent in launches that have ended.
     spent: AtomicU64,
     /// What has become of the first launch.
@@ -65,9 +68,18 @@ pub struct Tiered {
 }
 
 impl Tiered {
-    pub fn new(kernel: Arc<Kernel>, image: Arc<Image>, name: &str, block: [u32; 3]) -> Tiered {
+    pub fn new(
+        kernel: Arc<Kernel>,
+        image: Arc<Image>,
+        name: &str,
+        block: [u32; 3],
+        figures: Option<&'static KernelFigures>,
+    ) -> Tiered {
         let (spent, first, code) = (AtomicU64::new(0), AtomicU8::new(first::NOT_YET), OnceLock::new());
-        Tiered { kernel, image, name: name.into(), block, spent, first, code }
+        if let Some(figures) = figures {
+            figures.set_kernel(name, block);
+        }
+        Tiered { kernel, image, name: name.into(), block, figures, spent, first, code }
     }
 
     /// The code, if it is there.
@@ -76,6 +88,16 @@ impl Tiered {
             Policy::Interpret => None,
             Policy::Auto => self.code.get()?.as_ref(),
             Policy::Compile => self.code.get_or_init(|| self.compile()).as_ref(),
+        }
+    }
+
+    /// Tells that a launch took so long, in compiled code or without any.
+    pub fn ran(self: &Arc<Tiered>, code: Option<&Compiled>, time: Duration) {
+        if let Some(figures) = self.figures {
+            note_launch(figures, code, time);
+        }
+        if code.is_none() {
+            self.interpreted(time);
         }
     }
 
@@ -88,8 +110,7 @@ impl Tiered {
         }
     }
 
-    /// Tells that the interpreter has run the kernel for so long.
-    pub fn interpreted(self: &Arc<Tiered>, time: Duration) {
+    fn interpreted(self: &Arc<Tiered>, time: Duration) {
         if *POLICY != Policy::Auto {
             return;
         }
@@ -116,8 +137,28 @@ impl Tiered {
     }
 
     fn make(&self) -> Result<Compiled, jit::Error> {
+        let begun = Instant::now();
         let (made, object) = cache::made(&self.image, &self.name, self.block, &TARGET)?;
-        made.load(&self.image, &object)
+        let code = made.load(&self.image, &object)?;
+        if let Some(figures) = self.figures {
+            figures.compile_nanoseconds.store(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            figures.code_bytes.store(object.len() as u64, Ordering::Relaxed);
+        }
+        Ok(code)
+    }
+}
+
+fn note_launch(figures: &KernelFigures, code: Option<&Compiled>, time: Duration) {
+    let nanoseconds = time.as_nanos() as u64;
+    figures.launches.fetch_add(1, Ordering::Relaxed);
+    figures.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    match code {
+        Some(code) => {
+            figures.compiled.fetch_add(1, Ordering::Relaxed);
+            figures.stepped.store(code.helped.stepped.load(Ordering::Relaxed), Ordering::Relaxed);
+            figures.stops.store(code.helped.stops.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        None => drop(figures.interpreted_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed)),
     }
 }
 

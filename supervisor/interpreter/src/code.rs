@@ -6,7 +6,7 @@ use ptx::Body;
 
 use crate::launch::FaultKind;
 use crate::registers::{Condition, Predicate, Reg};
-use crate::warp::Warp;
+use crate::warp::{SpareFiles, Warp};
 
 /// One operation, for all active lanes.
 pub(crate) type Operation = Box<dyn Fn(&mut Warp) + Send + Sync>;
@@ -134,6 +134,7 @@ pub struct Kernel {
     pub(crate) max_threads: u32,
     /// As `.maxnreg` says. It bounds what is told; nothing here is allocated by it.
     pub(crate) max_registers: u32,
+    pub(crate) spare: SpareFiles,
     pub(crate) module: Arc<ptx::Module>,
 }
 

@@ -34,6 +34,7 @@ use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand};
 use crate::code::{Block, Flush, Function, Kernel, MOST_REGISTERS, Operation, Terminator};
 use crate::image::{Image, Plan, Unsupported};
 use crate::registers::{Condition, FULL, Slot};
+use crate::warp::SpareFiles;
 use layout::Program;
 use operands::{Decoded, Decoder};
 pub use warp_wide::partners as shuffle_partners;
@@ -98,6 +99,7 @@ pub(crate) fn kernel(image: &Image, name: &str, stops: &[u32]) -> Result<Kernel,
         block_numbers,
         max_threads: entry.required_threads.or(entry.max_threads).map_or(1024, product),
         max_registers: entry.max_registers.unwrap_or(MOST_REGISTERS),
+        spare: SpareFiles::default(),
         module,
     })
 }

@@ -275,6 +275,7 @@ impl<'a> Grid<'a> {
                 begun.push((room, tier));
             }
             if begun.is_empty() || self.is_over() {
+                spare.into_iter().for_each(|room| room.retire(tier.kernel));
                 return Ok(());
             }
             let mut place = 0;

@@ -24,6 +24,7 @@ mod float;
 mod memory;
 mod moves;
 mod places;
+mod rows;
 mod step;
 mod stop;
 mod turns;
@@ -125,6 +126,8 @@ pub(crate) struct Lowering<'a> {
     groups: fetch::Groups,
     /// Values of loads that were done with others of their group.
     fetched: HashMap<usize, Vec<String>>,
+    /// Real bases of groups that have been tested, and of which not all has been loaded yet.
+    tested: HashMap<usize, String>,
     /// First block of each region.
     regions: Vec<usize>,
     /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
@@ -186,6 +189,7 @@ impl<'a> Lowering<'a> {
             refused: Vec::new(),
             groups: fetch::Groups::new(body, graph),
             fetched: HashMap::new(),
+            tested: HashMap::new(),
             regions: vec![0],
             turns: HashMap::new(),
             region: 0,
@@ -260,6 +264,7 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
+        self.tested.clear();
         (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);

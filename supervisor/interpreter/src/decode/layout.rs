@@ -211,7 +211,23 @@ fn bears_flushing(mnemonic: &Mnemonic) -> bool {
         .types
         .iter()
         .any(|ty| matches!(ty, Type::F32 | Type::F64 | Type::Bf16 | Type::Bf16x2 | Type::F32x2));
-    !computes || !sensitive || mnemonic.has(Modifier::Ftz) && !mnemonic.types.contains(&Type::F64)
+    let flushes = mnemonic.has(Modifier::Ftz) && !mnemonic.types.contains(&Type::F64);
+    !computes || !sensitive || flushes || mnemonic.op == Cvt && converts_alike(mnemonic)
+}
+
+/// Whether a conversion gives the same for a subnormal number and for zero, and never gives one. (That of an `f16` to `f32` reads
+/// subnormal ones also on a processor that flushes: only those of `f32` are flushed.)
+fn converts_alike(mnemonic: &Mnemonic) -> bool {
+    use Modifier::{Rn, Rni, Rz, Rzi};
+    match mnemonic.types[..] {
+        [Type::F32, Type::F16] => true,
+        [Type::F32, from] if !from.is_float() => true,
+        [Type::F16 | Type::F16x2, Type::F32] => mnemonic.modifiers.first_of(&[Rn, Rz]).is_some(),
+        [to, Type::F32] if !to.is_float() || to == Type::F32 => {
+            mnemonic.modifiers.first_of(&[Rni, Rzi]).is_some()
+        }
+        _ => false,
+    }
 }
 
 /// Deepest stack below a function; `None`: it may call itself.

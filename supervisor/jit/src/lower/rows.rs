@@ -1,0 +1,160 @@
+//! Loads of which each lane has a row of words for itself: four words of all lanes are loaded as they lie, and transposed.
+//!
+//! ```text
+//!   lane 0: a b c d     a-vector: lanes 0 to 31's a
+//!   lane 1: a b c d ──▶ b-vector: …
+//!   …
+//! ```
+//!
+//! Four rows of four are one 128-bit part of a vector each, and the parts are transposed side by side: eight shuffles of whole
+//! vectors for four results.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::Lowering;
+use super::fetch::Member;
+use super::memory::Access;
+use crate::kind::LANES;
+
+/// Words of a row that are loaded at once.
+const WORDS: i64 = 4;
+/// Their bytes.
+const PIECE: i64 = 4 * WORDS;
+
+/// Rows of all lanes.
+struct Rows {
+    /// Where each lane's row begins, from the first lane's on.
+    lanes: Vec<i64>,
+    /// Where pieces of the first lane's row begin.
+    pieces: Vec<i64>,
+}
+
+impl Rows {
+    /// Of lists of all lanes' places: if each lane reads the same words of a row of its own, and at least two pieces in a row.
+    fn of(lists: &[Vec<i64>], access: Access) -> Option<Rows> {
+        if access.bits != 32 || lists.iter().any(|places| places.len() != LANES) {
+            return None;
+        }
+        let lanes: Vec<i64> = lists[0].iter().map(|place| place - lists[0][0]).collect();
+        let alike =
+            |places: &Vec<i64>| places.iter().zip(&lanes).all(|(place, lane)| place - places[0] == *lane);
+        if !lists.iter().all(alike) {
+            return None;
+        }
+        let mut sorted = lanes.clone();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[1] - pair[0] < 2 * PIECE) {
+            return None;
+        }
+        let words: BTreeSet<i64> = lists.iter().map(|places| places[0]).collect();
+        let (mut pieces, mut next) = (Vec::new(), words.iter().copied().peekable());
+        while let Some(start) = next.next() {
+            for index in 1..WORDS {
+                next.next_if_eq(&(start + 4 * index))?;
+            }
+            pieces.push(start);
+        }
+        let in_a_row = pieces.chunks(2).all(|pair| matches!(pair, [a, b] if b - a == PIECE));
+        in_a_row.then_some(Rows { lanes, pieces })
+    }
+}
+
+/// Of a group of loads that are rows: the first lane's places of those that are loaded together with one of them.
+pub(super) fn part_of_rows(
+    lists: &[Vec<i64>],
+    access: Access,
+    load: usize,
+    members: &[Member],
+    first_lane: i64,
+) -> Option<Range<i64>> {
+    let rows = Rows::of(lists, access)?;
+    let offset = members.iter().find(|member| member.loads.contains(&load))?.offset + first_lane;
+    let pair = rows.pieces.chunks(2).find(|pair| (pair[0]..pair[0] + 2 * PIECE).contains(&offset))?;
+    Some(pair[0]..pair[0] + 2 * PIECE)
+}
+
+impl Lowering<'_> {
+    /// [`Lowering::fetch`] of rows, if that is what the lists are.
+    pub(super) fn fetch_rows(
+        &mut self,
+        base: &str,
+        lists: &[Vec<i64>],
+        access: Access,
+        align: i64,
+    ) -> Option<Vec<String>> {
+        let rows = Rows::of(lists, access)?;
+        let columns: Vec<[String; WORDS as usize]> = rows
+            .pieces
+            .iter()
+            .map(|piece| self.transposed(base, &rows.lanes, *piece, access, align))
+            .collect();
+        let of = |places: &Vec<i64>| {
+            let behind = rows.pieces.partition_point(|piece| *piece <= places[0]);
+            let word = (places[0] - rows.pieces[behind - 1]) / 4;
+            columns[behind - 1][word as usize].clone()
+        };
+        Some(lists.iter().map(of).collect())
+    }
+
+    /// Four words of each lane's row, a vector for each.
+    fn transposed(
+        &mut self,
+        base: &str,
+        lanes: &[i64],
+        piece: i64,
+        access: Access,
+        align: i64,
+    ) -> [String; WORDS as usize] {
+        let ty = format!("<{WORDS} x i32>");
+        // The vector of this number has, in its 128-bit parts, every fourth lane's words.
+        let vectors: [String; WORDS as usize] = std::array::from_fn(|number| {
+            let parts = lanes.iter().skip(number).step_by(WORDS as usize).map(|lane| {
+                let place = self.plus(base, lane + piece, false);
+                let pointer = self.pointer(&place);
+                self.text.value(format!("load {ty}, ptr {pointer}, align {align}{}", access.note()))
+            });
+            let parts = parts.collect();
+            self.text.joined(parts, WORDS as usize, 32)
+        });
+        let mut mixed = |first: &str, second: &str, order: [usize; 4]| {
+            // In each part, of the two vectors' parts side by side.
+            let places = (0..LANES).map(|lane| {
+                let (part, from) = (lane / 4 * 4, order[lane % 4]);
+                Some(if from < 4 { part + from } else { LANES + part + from - 4 })
+            });
+            self.text.shuffle(&format!("<{LANES} x i32>"), first, second, places)
+        };
+        let [a, b, c, d] = &vectors;
+        let (low, high) = ([0, 4, 1, 5], [2, 6, 3, 7]);
+        let (ab, cd) = (mixed(a, b, low), mixed(c, d, low));
+        let (ab_high, cd_high) = (mixed(a, b, high), mixed(c, d, high));
+        let (first, second) = ([0, 1, 4, 5], [2, 3, 6, 7]);
+        [
+            mixed(&ab, &cd, first),
+            mixed(&ab, &cd, second),
+            mixed(&ab_high, &cd_high, first),
+            mixed(&ab_high, &cd_high, second),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(step: i64, offsets: &[i64]) -> Vec<Vec<i64>> {
+        offsets.iter().map(|offset| (0..LANES as i64).map(|lane| lane * step + offset).collect()).collect()
+    }
+
+    #[test]
+    fn rows_are_whole_pieces_two_in_a_row_for_each_lane() {
+        let access = Access { bits: 32, count: 1, constant: false };
+        let eight = [0, 4, 8, 12, 16, 20, 24, 28];
+        assert_eq!(Rows::of(&lists(264, &eight), access).map(|rows| rows.pieces), Some(vec![0, 16]));
+        assert!(Rows::of(&lists(264, &eight[..4]), access).is_none());
+        assert!(Rows::of(&lists(264, &eight[..7]), access).is_none());
+        assert!(Rows::of(&lists(16, &eight), access).is_none(), "rows that overlap");
+        assert!(Rows::of(&lists(264, &eight), Access { bits: 64, ..access }).is_none());
+    }
+}
