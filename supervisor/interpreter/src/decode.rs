@@ -20,6 +20,7 @@ mod matrix_memory;
 mod memory;
 mod moves;
 mod operands;
+mod ranks;
 mod rounding;
 mod stack;
 mod texture;
@@ -145,6 +146,7 @@ fn unusable(body: &Arc<Body>) -> Function {
     Function {
         name: "".into(),
         blocks: Vec::new(),
+        ranks: Arc::default(),
         once: Vec::new(),
         registers: Vec::new(),
         local_bytes: 0,
@@ -214,6 +216,7 @@ fn function(
     let calls = calls.collect();
     let function = Function {
         name: declared.name.clone(),
+        ranks: ranks::ranks(&blocks),
         blocks,
         once: decoder.once,
         registers: decoder.layout.words,
