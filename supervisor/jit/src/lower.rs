@@ -37,6 +37,7 @@ use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
 use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
 
+use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
 use crate::kind::{Facts, Kind};
 use crate::text::{Text, integer};
@@ -107,6 +108,15 @@ pub(crate) struct Output {
     pub refused: Vec<(u32, Refused)>,
 }
 
+/// How code is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// Whether the processor has an instruction for `dp4a`.
+    pub has_dots: bool,
+    /// What a test forces.
+    pub forced: Forced,
+}
+
 /// A kernel on its way to IR.
 pub(crate) struct Lowering<'a> {
     body: &'a Body,
@@ -115,8 +125,7 @@ pub(crate) struct Lowering<'a> {
     block_shape: [u32; 3],
     first: Knowledge<'a>,
     second: Knowledge<'a>,
-    /// Whether the processor has an instruction for `dp4a`.
-    has_dots: bool,
+    manner: Manner,
     /// Registers whose bytes are all below 128.
     small: HashSet<RegisterId>,
     text: Text,
@@ -177,10 +186,9 @@ impl<'a> Lowering<'a> {
         block_shape: [u32; 3],
         first: Knowledge<'a>,
         second: Knowledge<'a>,
-        has_dots: bool,
+        manner: Manner,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
-            has_dots,
             small: small_bytes(body, graph),
             body,
             plan,
@@ -188,6 +196,7 @@ impl<'a> Lowering<'a> {
             block_shape,
             first,
             second,
+            manner,
             text: Text::default(),
             done: String::new(),
             stops: Vec::new(),
@@ -282,12 +291,16 @@ impl<'a> Lowering<'a> {
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
             return self.arrive(block);
         }
+        if world == World::First && self.manner.forced.leaves_first(block) {
+            return self.leave_first(block, queue);
+        }
         if world == World::Second {
             self.enter_second(block, queue);
         }
         for index in range {
             self.at = index;
             self.split_segment(index);
+            self.doubt(index);
             if let Err(reason) = self.instruction(index) {
                 self.refused.push((index as u32, reason));
                 if self.is_stepped(index) {
@@ -411,7 +424,9 @@ impl<'a> Lowering<'a> {
                 _ => Width::Narrow,
             };
             let word = self.word(register);
-            list.push(Spread { offset: self.plan.registers[register as usize], width, word, pattern });
+            let offset = self.plan.registers[register as usize];
+            let kept = self.plan.kept[register as usize];
+            list.push(Spread { offset, width, word, kept, pattern });
         }
         list
     }

@@ -429,7 +429,7 @@ impl Lowering<'_> {
             Operand::Register(register) => self.small.contains(register),
             _ => false,
         });
-        if wide && self.has_dots && signed != [false, false] {
+        if wide && self.manner.has_dots && signed != [false, false] {
             return Ok(self.dot_by_instruction(&sources, signed, small));
         }
         if wide && signed == [true, true] {
