@@ -170,7 +170,13 @@ pub(crate) fn plan(image: &Image, name: &str, kernel: &Kernel) -> Result<Plan, U
         Slot::Wide(register) => register.0,
         Slot::Predicate(predicate) => predicate.0,
     };
+    let mut kept = vec![false; body.register_count as usize];
+    let once = invariant::instructions(&body, &variables);
+    for (instruction, _) in body.instructions.iter().zip(once).filter(|(_, once)| *once) {
+        body.roles(instruction).writes.iter().for_each(|register| kept[*register as usize] = true);
+    }
     Ok(Plan {
+        kept,
         variables,
         shared: program.shared_variables(),
         registers: (0..body.register_count).map(offset).collect(),
