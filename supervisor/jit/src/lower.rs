@@ -19,11 +19,14 @@ mod ahead;
 mod arithmetic;
 mod control;
 mod convert;
+mod dot;
 mod emit;
 mod fetch;
 mod float;
+mod groups;
 mod memory;
 mod moves;
+mod pieces;
 mod places;
 mod rows;
 mod step;
@@ -135,7 +138,7 @@ pub(crate) struct Lowering<'a> {
     instructions: Vec<u32>,
     symbols: Vec<String>,
     refused: Vec<(u32, Refused)>,
-    groups: fetch::Groups,
+    groups: groups::Groups,
     /// Memory to ask for ahead of its use, at the block's end: places behind bases.
     ahead: Vec<(String, i64)>,
     /// Values of loads that were done with others of their group.
@@ -203,7 +206,7 @@ impl<'a> Lowering<'a> {
             instructions: Vec::new(),
             symbols: Vec::new(),
             refused: Vec::new(),
-            groups: fetch::Groups::new(body, graph),
+            groups: groups::Groups::new(body, graph),
             ahead: Vec::new(),
             fetched: HashMap::new(),
             tested: HashMap::new(),
