@@ -34,6 +34,7 @@ use crate::code::{Block, Flush, Function, Kernel, MOST_REGISTERS, Operation, Ter
 use crate::image::{Image, Plan, Unsupported};
 use crate::registers::{Condition, FULL, Slot};
 use layout::Program;
+pub use matrix::product;
 use operands::{Decoded, Decoder};
 pub use warp_wide::partners as shuffle_partners;
 
