@@ -18,12 +18,15 @@
 mod arithmetic;
 mod control;
 mod convert;
+mod copy;
 mod emit;
 mod fetch;
 mod float;
+mod matrix;
 mod memory;
 mod moves;
 mod places;
+mod rows;
 mod step;
 mod stop;
 mod turns;
@@ -142,6 +145,8 @@ pub(crate) struct Lowering<'a> {
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
     segment: Segment,
+    matrix: matrix::Matrix,
+    rows: rows::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
 }
@@ -197,8 +202,11 @@ impl<'a> Lowering<'a> {
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
+            matrix: matrix::Matrix::default(),
+            rows: rows::Known::default(),
             ends: None,
         };
+        lowering.find_resident();
         for block in &graph.blocks {
             if let End::Barrier { next } = block.end
                 && !lowering.regions.contains(&next)
@@ -260,6 +268,8 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
+        self.matrix.begin_block();
+        self.rows.clear();
         (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);
@@ -369,6 +379,8 @@ impl<'a> Lowering<'a> {
                 let all = self.mask.clone().unwrap_or("-1".into());
                 self.assign(&operands[0], Kind::Uniform, all, 32)
             }
+            Mma | Wmma | Ldmatrix | Stmatrix | Movmatrix => self.matrix(mnemonic, operands),
+            Cp => self.copy(mnemonic, operands),
             Bar | Barrier => self.meet(&operands[operands.len().max(1) - 1..]),
             _ if mnemonic.ty() == Some(Type::Pred) => self.logic(mnemonic, operands),
             _ if mnemonic.ty().is_some_and(Type::is_float) => self.float_arithmetic(mnemonic, operands),

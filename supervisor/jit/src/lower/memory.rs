@@ -32,10 +32,10 @@ pub(crate) enum Room {
 }
 
 /// The address of an access.
-struct Address {
+pub(super) struct Address {
     room: Room,
     /// 64 bits; for [`Room::Shared`] an offset.
-    value: Value,
+    pub value: Value,
     /// Bytes that are known to be a multiple of the base.
     zeros: u32,
 }
@@ -56,7 +56,7 @@ impl Access {
         i64::from(self.bits / 8)
     }
 
-    fn total(self) -> i64 {
+    pub fn total(self) -> i64 {
         self.size() * self.count as i64
     }
 
@@ -108,7 +108,7 @@ impl Lowering<'_> {
         Ok((Access { bits: 8 * ty.size(), count, constant }, ty))
     }
 
-    fn address(&mut self, operand: &Operand, room: Room, access: Access) -> Lowered<Address> {
+    pub(super) fn address(&mut self, operand: &Operand, room: Room, access: Access) -> Lowered<Address> {
         let Operand::Address { base, offset, extra } = operand else { return Err("no address".into()) };
         if !extra.is_empty() {
             return Err("an address of this form".into());
@@ -169,7 +169,12 @@ impl Lowering<'_> {
     }
 
     /// Tests that an access with the lowest and highest of some offsets stays where it may go, and answers its real address.
-    fn checked(&mut self, address: &Address, access: Access, lanes: Option<&str>) -> Lowered<Value> {
+    pub(super) fn checked(
+        &mut self,
+        address: &Address,
+        access: Access,
+        lanes: Option<&str>,
+    ) -> Lowered<Value> {
         if address.value.kind == Kind::Varying {
             return self.checked_vector(address, access, lanes);
         }
@@ -348,6 +353,17 @@ impl Lowering<'_> {
         let address = self.address(&operands[1], room(mnemonic)?, access)?;
         let lanes = self.lanes();
         let place = self.checked(&address, access, lanes.as_deref())?;
+        if place.kind == Kind::Varying && access.is_row() && ty.size() == 4 {
+            let rows = self.load_rows(&place, access, lanes.as_deref());
+            let columns = self.columns_of_rows(&rows);
+            for (target, name) in targets.iter().zip(columns) {
+                self.assign_loaded(target, Kind::Varying, name, ty)?;
+            }
+            if lanes.is_none() {
+                self.remember_rows(&targets, rows);
+            }
+            return Ok(());
+        }
         let values = match place.kind {
             Kind::Uniform => self.load_one(&place.name, access, lanes.as_deref()),
             Kind::Pattern(number) if lanes.is_none() => {
@@ -449,7 +465,7 @@ impl Lowering<'_> {
     }
 
     /// The address of each lane; scratch memory's for those that do not execute.
-    fn each_address(&mut self, place: &Value, lanes: Option<&str>) -> String {
+    pub(super) fn each_address(&mut self, place: &Value, lanes: Option<&str>) -> String {
         if place.kind == Kind::Varying {
             return place.name.clone();
         }
@@ -466,6 +482,13 @@ impl Lowering<'_> {
         let address = self.address(&operands[0], room(mnemonic)?, access)?;
         let lanes = self.lanes();
         let place = self.checked(&address, access, lanes.as_deref())?;
+        if place.kind != Kind::Uniform
+            && access.is_row()
+            && let Some(rows) = self.remembered_rows(&sources)
+        {
+            self.store_rows(&place, &rows, access, lanes.as_deref());
+            return Ok(());
+        }
         let mut values = Vec::new();
         for source in &sources {
             let have = match source {
@@ -519,6 +542,15 @@ impl Lowering<'_> {
             let ty = format!("<{length} x i{}>", access.bits);
             return self.text.line(format!("store {ty} {mixed}, ptr {pointer}, align {}", access.size()));
         }
+        if access.is_row() {
+            let rows = self.rows_of_columns(&vectors);
+            for (more, row) in pattern.iter().zip(rows) {
+                let place = self.plus(base, *more, false);
+                let pointer = self.pointer(&place);
+                self.text.line(format!("store <4 x i32> {row}, ptr {pointer}, align {}", access.total()));
+            }
+            return;
+        }
         for (lane, more) in pattern.iter().enumerate() {
             for (index, vector) in vectors.iter().enumerate() {
                 let place = self.plus(base, more + index as i64 * access.size(), false);
@@ -567,6 +599,10 @@ impl Lowering<'_> {
                 ];
                 return self.text.perform(&name, &arguments);
             }
+        }
+        if access.is_row() {
+            let rows = self.rows_of_columns(&vectors);
+            return self.store_rows(place, &rows, access, lanes);
         }
         let addresses = self.each_address(place, lanes);
         for (index, vector) in vectors.iter().enumerate() {
