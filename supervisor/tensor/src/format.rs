@@ -17,6 +17,19 @@ impl Cut for Half {
     unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
         from_half(if place == 0 { words } else { _mm256_srli_epi32::<16>(words) })
     }
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn put(self, words: __m256i, to: *mut __m256i, stride: usize) {
+        let order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+        let apart = _mm256_shuffle_epi8(words, _mm256_broadcastsi128_si256(order));
+        let apart = _mm256_permute4x64_epi64::<0b11_01_10_00>(apart);
+        let halves = [_mm256_castsi256_si128(apart), _mm256_extracti128_si256::<1>(apart)];
+        for (place, half) in halves.into_iter().enumerate() {
+            // SAFETY: the caller's promises.
+            unsafe { to.add(place * stride).write(_mm256_castps_si256(_mm256_cvtph_ps(half))) };
+        }
+    }
 }
 
 /// `bf16`.

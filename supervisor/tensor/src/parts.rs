@@ -15,6 +15,9 @@ pub type Pack = unsafe extern "C" fn(*mut u8, *const u32, u32, *mut u8);
 /// [`Sums::word`].
 pub type Sum = unsafe extern "C" fn(*mut u8, *const u32, *const u8, *const u8, u32);
 
+/// Registers by their addresses.
+type Fragment<'a> = &'a [*mut Lanes];
+
 /// Most registers of a block of a factor, or of a tile.
 const MOST: usize = 8;
 /// Most vectors of a packed block.
@@ -31,7 +34,7 @@ pub struct Packing {
     pub left: Pack,
     /// Of the right one.
     pub right: Pack,
-    pack: [unsafe fn(Registers, *mut __m256i); 2],
+    pack: [unsafe fn(&[*mut Lanes], *mut __m256i); 2],
 }
 
 impl Packing {
@@ -50,7 +53,7 @@ pub struct Summing {
     pub floats: bool,
     /// The function.
     pub sum: Sum,
-    multiply: unsafe fn(Sums, (*const __m256i, *const __m256i), Registers, Registers),
+    multiply: unsafe fn(Sums, (*const __m256i, *const __m256i), &[*mut Lanes], &[*mut Lanes]),
 }
 
 /// A product in parts.
@@ -97,7 +100,7 @@ impl Parts {
     ///
     /// # Safety
     /// The processor must have AVX2, FMA and F16C. The fragments have the registers that the product says.
-    pub(crate) unsafe fn run(&self, a: Registers, b: Registers, c: Registers, d: Registers) {
+    pub(crate) unsafe fn run(&self, a: Fragment, b: Fragment, c: Fragment, d: Fragment) {
         let [in_a, in_b, in_c, in_d] = self.registers();
         let (row_blocks, column_blocks) = self.blocks;
         let (mut left, mut right) = (Packed::new(), Packed::new());
@@ -172,9 +175,9 @@ macro_rules! packings {
             right: right::<$cut>,
             pack: [
                 // SAFETY: the caller's promises are those of the functions.
-                |registers, packed| unsafe { pack_left(<$cut>::default(), registers, packed) },
+                |registers, packed| unsafe { pack_left(<$cut>::default(), registers, registers.len(), packed) },
                 // SAFETY: as above.
-                |registers, packed| unsafe { pack_right(<$cut>::default(), registers, packed) },
+                |registers, packed| unsafe { pack_right(<$cut>::default(), registers, registers.len(), packed) },
             ],
         }),)*];
     };
@@ -235,18 +238,19 @@ pub fn sum_of_floats<const STEPS: usize>() -> Sum {
     sum::<Fused<STEPS>>
 }
 
-/// The registers at some places behind a base.
-///
-/// # Safety
-/// `places` has `count` numbers, at most [`MOST`], each of a register behind the base.
-#[inline(always)]
-unsafe fn behind(base: *mut u8, places: *const u32, count: usize) -> [*mut Lanes; MOST] {
-    let mut registers = [std::ptr::null_mut(); MOST];
-    for (number, register) in registers.iter_mut().enumerate().take(count) {
-        // SAFETY: the caller's promise.
-        *register = unsafe { base.add(places.add(number).read() as usize).cast() };
+/// Registers at some places behind a base.
+#[derive(Clone, Copy)]
+struct Behind {
+    base: *mut u8,
+    places: *const u32,
+}
+
+impl Registers for Behind {
+    #[inline(always)]
+    fn at(self, number: usize) -> *mut Lanes {
+        // SAFETY: those who make one promise that there is such a place, and a register at it.
+        unsafe { self.base.add(self.places.add(number).read() as usize).cast() }
     }
-    registers
 }
 
 /// # Safety
@@ -254,24 +258,16 @@ unsafe fn behind(base: *mut u8, places: *const u32, count: usize) -> [*mut Lanes
 /// [`Packing::bytes`].
 #[target_feature(enable = "avx2,f16c")]
 unsafe extern "C" fn left<C: Cut>(base: *mut u8, places: *const u32, count: u32, packed: *mut u8) {
-    let count = MOST.min(count as usize);
     // SAFETY: the caller's promises.
-    unsafe {
-        let registers = behind(base, places, count);
-        pack_left(C::default(), &registers[..count], packed.cast());
-    }
+    unsafe { pack_left(C::default(), Behind { base, places }, count as usize, packed.cast()) }
 }
 
 /// # Safety
 /// As [`left`].
 #[target_feature(enable = "avx2,f16c")]
 unsafe extern "C" fn right<C: Cut>(base: *mut u8, places: *const u32, count: u32, packed: *mut u8) {
-    let count = MOST.min(count as usize);
     // SAFETY: the caller's promises.
-    unsafe {
-        let registers = behind(base, places, count);
-        pack_right(C::default(), &registers[..count], packed.cast());
-    }
+    unsafe { pack_right(C::default(), Behind { base, places }, count as usize, packed.cast()) }
 }
 
 /// # Safety
@@ -286,11 +282,10 @@ unsafe extern "C" fn sum<T: Term>(
     word: u32,
 ) {
     let sums = Sums::of(word);
-    let (sources, results) = (sums.sources(), sums.results());
+    let c = Behind { base, places };
     // SAFETY: the caller's promises.
     unsafe {
-        let c = behind(base, places, sources);
-        let d = behind(base, places.add(sources), results);
-        multiply::<T>(sums, (left.cast(), right.cast()), &c[..sources], &d[..results]);
+        let d = Behind { base, places: places.add(sums.sources()) };
+        multiply::<T>(sums, (left.cast(), right.cast()), c, d);
     }
 }

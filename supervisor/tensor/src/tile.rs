@@ -16,8 +16,19 @@ use std::arch::x86_64::*;
 use crate::fragment::{columns_apart, eight};
 use crate::{Accumulator, Lanes};
 
-/// Registers of a block, or a tile, by address.
-pub(crate) type Registers<'a> = &'a [*mut Lanes];
+/// The registers of a block, or of a tile.
+pub(crate) trait Registers: Copy {
+    /// Where one is.
+    fn at(self, number: usize) -> *mut Lanes;
+}
+
+/// By their addresses.
+impl Registers for &[*mut Lanes] {
+    #[inline(always)]
+    fn at(self, number: usize) -> *mut Lanes {
+        self[number]
+    }
+}
 
 /// How words of a factor are cut into steps.
 pub(crate) trait Cut: Copy + Default {
@@ -29,6 +40,19 @@ pub(crate) trait Cut: Copy + Default {
     /// # Safety
     /// The processor must have AVX2 and F16C.
     unsafe fn part(self, words: __m256i, place: usize) -> __m256i;
+
+    /// Writes all steps of eight words, one every `stride` vectors.
+    ///
+    /// # Safety
+    /// As [`Cut::part`]; there is room for the vectors.
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn put(self, words: __m256i, to: *mut __m256i, stride: usize) {
+        for place in 0..Self::STEPS {
+            // SAFETY: the caller's promises.
+            unsafe { to.add(place * stride).write(self.part(words, place)) };
+        }
+    }
 }
 
 /// What is done with a step of either factor.
@@ -98,17 +122,17 @@ fn registers(half: bool, halves: u32) -> usize {
 /// Packs a block of the left factor: for each register and step its lanes.
 ///
 /// # Safety
-/// The processor must have AVX2 and F16C. `packed` has room for four vectors for each register and step, and no other name.
+/// The processor must have AVX2 and F16C. There are `count` registers; `packed` has room for four vectors for each of them and each
+/// step, and no other name.
 #[target_feature(enable = "avx2,f16c")]
-pub(crate) unsafe fn pack_left<C: Cut>(cut: C, a: Registers, packed: *mut __m256i) {
-    for (register, lanes) in a.iter().enumerate() {
+pub(crate) unsafe fn pack_left<C: Cut>(cut: C, a: impl Registers, count: usize, packed: *mut __m256i) {
+    for register in 0..count {
+        let lanes = a.at(register);
         for pair in 0..4 {
             // SAFETY: the caller's registers.
-            let words = eight(unsafe { &**lanes }, 8 * pair);
-            for place in 0..C::STEPS {
-                // SAFETY: the caller's promises.
-                unsafe { packed.add((register * C::STEPS + place) * 4 + pair).write(cut.part(words, place)) };
-            }
+            let words = eight(unsafe { &*lanes }, 8 * pair);
+            // SAFETY: the caller's promises.
+            unsafe { cut.put(words, packed.add(register * C::STEPS * 4 + pair), 4) };
         }
     }
 }
@@ -118,16 +142,13 @@ pub(crate) unsafe fn pack_left<C: Cut>(cut: C, a: Registers, packed: *mut __m256
 /// # Safety
 /// As [`pack_left`].
 #[target_feature(enable = "avx2,f16c")]
-pub(crate) unsafe fn pack_right<C: Cut>(cut: C, b: Registers, packed: *mut __m256i) {
-    for (register, lanes) in b.iter().enumerate() {
+pub(crate) unsafe fn pack_right<C: Cut>(cut: C, b: impl Registers, count: usize, packed: *mut __m256i) {
+    for register in 0..count {
         // SAFETY: the caller's registers.
-        let by_word = columns_apart(unsafe { &**lanes });
+        let by_word = columns_apart(unsafe { &*b.at(register) });
         for (word, words) in by_word.into_iter().enumerate() {
-            for place in 0..C::STEPS {
-                let at = (register * 4 + word) * C::STEPS + place;
-                // SAFETY: the caller's promises.
-                unsafe { packed.add(at).write(cut.part(words, place)) };
-            }
+            // SAFETY: the caller's promises.
+            unsafe { cut.put(words, packed.add((register * 4 + word) * C::STEPS), 1) };
         }
     }
 }
@@ -141,8 +162,8 @@ pub(crate) unsafe fn pack_right<C: Cut>(cut: C, b: Registers, packed: *mut __m25
 pub(crate) unsafe fn multiply<T: Term>(
     sums: Sums,
     (left, right): (*const __m256i, *const __m256i),
-    c: Registers,
-    d: Registers,
+    c: impl Registers,
+    d: impl Registers,
 ) {
     let halves = sums.halves as usize;
     for half in 0..halves {
@@ -237,32 +258,32 @@ fn in_registers(tile: &mut [[__m256i; 2]; 4]) {
 /// As [`multiply`].
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-unsafe fn read(sums: Sums, c: Registers, half: usize, pair: usize) -> [__m256i; 2] {
+unsafe fn read(sums: Sums, c: impl Registers, half: usize, pair: usize) -> [__m256i; 2] {
     if sums.from_half {
         // SAFETY: the caller's registers.
-        let words = eight(unsafe { &*c[half] }, 8 * pair);
+        let words = eight(unsafe { &*c.at(half) }, 8 * pair);
         return [from_half(words), from_half(_mm256_srli_epi32::<16>(words))];
     }
     // SAFETY: the caller's registers.
-    unsafe { [eight(&*c[2 * half], 8 * pair), eight(&*c[2 * half + 1], 8 * pair)] }
+    unsafe { [eight(&*c.at(2 * half), 8 * pair), eight(&*c.at(2 * half + 1), 8 * pair)] }
 }
 
 /// # Safety
 /// As [`multiply`].
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-unsafe fn write(sums: Sums, d: Registers, half: usize, pair: usize, [even, odd]: [__m256i; 2]) {
+unsafe fn write(sums: Sums, d: impl Registers, half: usize, pair: usize, [even, odd]: [__m256i; 2]) {
     // SAFETY: the caller's registers, of 32 words each; no alignment is asked for.
     let put = |register: *mut Lanes, words: __m256i| unsafe {
         _mm256_storeu_si256(register.cast::<u32>().add(8 * pair).cast(), words)
     };
     if !sums.to_half {
-        put(d[2 * half], even);
-        return put(d[2 * half + 1], odd);
+        put(d.at(2 * half), even);
+        return put(d.at(2 * half + 1), odd);
     }
     let [even, odd] =
         [even, odd].map(|values| _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm256_castsi256_ps(values)));
-    put(d[half], _mm256_set_m128i(_mm_unpackhi_epi16(even, odd), _mm_unpacklo_epi16(even, odd)));
+    put(d.at(half), _mm256_set_m128i(_mm_unpackhi_epi16(even, odd), _mm_unpacklo_epi16(even, odd)));
 }
 
 /// From the low half of each word.
