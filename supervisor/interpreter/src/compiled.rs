@@ -18,7 +18,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::block::{Barriers, run_warp};
-use crate::code::{BarrierKind, Kernel};
+use crate::code::{BarrierKind, Kernel, Terminator};
 use crate::control_word::Control;
 use crate::memory::Memory;
 use crate::registers::{FULL, LANES};
@@ -384,7 +384,10 @@ pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, la
     // SAFETY: as above.
     let (kernel, warp) =
         unsafe { (&*(*frame).kernel, &mut *(*frame).interpreted.cast::<Warp>().add(warp as usize)) };
-    warp.step(&kernel.functions[0].blocks[kernel.block_of(instruction) as usize].operations, lanes);
+    let blocks = &kernel.functions[0].blocks[kernel.block_of(instruction) as usize..];
+    // Where all lanes are together there is nobody to meet.
+    let meets = matches!(blocks[0].end, Terminator::Meet { .. });
+    warp.step(&blocks[usize::from(meets)].operations, lanes);
     u32::from(warp.fault.is_some())
 }
 
@@ -456,7 +459,12 @@ impl Barriers {
         if number != 0 || places.next().is_some() || barrier.threads.is_some() {
             return None;
         }
-        let place = barrier.waiting.iter().position(|waiting| waiting.warp == warp)?;
+        let mut waiting = barrier.waiting.iter().enumerate().filter(|(_, waiting)| waiting.warp == warp);
+        let (place, _) = waiting.next()?;
+        // Lanes that have come in parts stay there.
+        if waiting.next().is_some() {
+            return None;
+        }
         if !matches!(barrier.waiting[place].kind, BarrierKind::Sync) {
             return None;
         }

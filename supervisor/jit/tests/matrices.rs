@@ -165,3 +165,48 @@ fn rows_of_words_go_anywhere() {
         st.global.v4.u32 [%rd5+12288], {%r10, %r11, %r12, %r13};";
     both_whole(body, 1, 32);
 }
+
+/// Those that have no code are done one by one, also between others that have.
+#[test]
+fn matrix_instructions_without_code_are_stepped() {
+    let memory = both(
+        "add.s64 %rd4, %rd1, 4096; mov.u32 %r36, 16;
+         wmma.load.a.sync.aligned.row.m16n16k16.global.f16 {%r10, %r11, %r12, %r13, %r14, %r15, %r16, %r17}, [%rd1], %r36;
+         wmma.load.b.sync.aligned.col.m16n16k16.global.f16 {%r18, %r19, %r20, %r21, %r22, %r23, %r24, %r25}, [%rd4], %r36;
+         wmma.load.c.sync.aligned.row.m16n16k16.global.f32 {%r26, %r27, %r28, %r29, %r30, %r31, %r32, %r33}, [%rd1], %r36;
+         wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {%r26, %r27, %r28, %r29, %r30, %r31, %r32, %r33},
+             {%r10, %r11, %r12, %r13, %r14, %r15, %r16, %r17}, {%r18, %r19, %r20, %r21, %r22, %r23, %r24, %r25},
+             {%r26, %r27, %r28, %r29, %r30, %r31, %r32, %r33};
+         wmma.store.d.sync.aligned.row.m16n16k16.global.f32 [%rd4], {%r26, %r27, %r28, %r29, %r30, %r31, %r32, %r33}, %r36;",
+        1,
+        32,
+    );
+    // Words that count up are pairs of a number and 0, as `f16` and as `f32` next to nothing.
+    assert_ne!(memory[1024..1280], (1024..1280).collect::<Vec<u32>>());
+}
+
+/// What is stored where code stops is not stored where it goes on.
+#[test]
+fn factors_reach_the_register_file_also_behind_stops() {
+    let body = noises(6)
+        + "and.b32 %r36, %r10, 63; mul.wide.u32 %rd4, %r36, 4; add.s64 %rd5, %rd1, %rd4;
+           ld.global.u32 %r16, [%rd5]; add.u32 %r10, %r10, 0x01010101; cvt.rn.f16.s32 %rs1, %r3; mov.b32 %r11, {%rs1, %rs1};
+           ld.global.u32 %r17, [%rd5+4]; mov.u32 %r18, 0; mov.u32 %r19, 0;
+           mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r16, %r17, %r18, %r19}, {%r10, %r11, %r12, %r13}, {%r14, %r15}, {%r16, %r17, %r18, %r19};"
+        + &stores(16..20);
+    both(&body, 1, 32);
+}
+
+/// Lanes that copy a part make a stop while others wait for them behind a barrier.
+#[test]
+fn copies_of_parts_stop_where_lanes_have_parted() {
+    let body = format!(
+        "{ROWS} mul.wide.u32 %rd9, %r3, 16; add.s64 %rd9, %rd9, %rd1;
+         and.b32 %r10, %r3, 3; mul.lo.u32 %r11, %r10, 8; setp.ne.u32 %p1, %r10, 0; @%p1 bra SOME;
+         BACK: bar.sync 0; ld.shared.v4.u32 {{%r13, %r14, %r15, %r16}}, [%rd8];\n{} bra.uni END;
+         SOME: cp.async.cg.shared.global [%r9], [%rd9], 16, %r11; bra.uni BACK;
+         END: mov.u32 %r10, 0;",
+        stores(13..17)
+    );
+    both(&body, 1, 64);
+}

@@ -72,8 +72,10 @@ impl Lowering<'_> {
             return Ok(Some(self.text.value(format!("xor i32 {word}, -1"))));
         }
         let size = access.total() as u64;
-        if self.facts().operand(operand).constant.is_some_and(|bytes| bytes >= size) {
-            return Ok(None);
+        match self.facts().operand(operand).constant {
+            Some(bytes) if bytes >= size => return Ok(None),
+            Some(bytes) if bytes > 0 => return Err("a copy of a part".into()),
+            _ => {}
         }
         let ty = integer(32, true);
         let bytes = self.source(operand, 32, true)?;

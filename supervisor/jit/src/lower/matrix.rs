@@ -109,7 +109,7 @@ impl Lowering<'_> {
         self.matrix.resident.contains(&register)
     }
 
-    /// Makes the register file have a register's lanes.
+    /// Makes the register file have a register's lanes, on the way that code takes: not for stops, which lead elsewhere.
     pub(super) fn file(&mut self, register: RegisterId) {
         let untouched = self.is_resident(register) && !self.written.contains_key(&register);
         if !untouched && self.matrix.filed.insert(register) {
@@ -283,6 +283,10 @@ impl Lowering<'_> {
             None if count == LANES => address.value,
             None => {
                 let lanes = (0..LANES).map(|place| Some(lane(place)));
+                if let Some(narrow) = &address.narrow {
+                    let name = self.text.shuffle(&integer(32, true), narrow, "poison", lanes.clone());
+                    address.narrow = Some(name);
+                }
                 let name = self.text.shuffle(&integer(64, true), &address.value.name, "poison", lanes);
                 Value { kind: Kind::Varying, name }
             }

@@ -38,6 +38,8 @@ pub(super) struct Address {
     pub value: Value,
     /// Bytes that are known to be a multiple of the base.
     zeros: u32,
+    /// A vector of 32 bits that was widened to the value.
+    pub narrow: Option<String>,
 }
 
 /// An access of each lane.
@@ -114,7 +116,7 @@ impl Lowering<'_> {
             return Err("an address of this form".into());
         }
         let shared = room == Room::Shared;
-        let sure = |value| Ok(Address { room: Room::Sure, value, zeros: 0 });
+        let sure = |value| Ok(Address { room: Room::Sure, value, zeros: 0, narrow: None });
         match base {
             AddressBase::Register(register) => {
                 let bits = self.bits(*register);
@@ -123,7 +125,7 @@ impl Lowering<'_> {
                 let wide = value.kind == Kind::Varying;
                 if bits == 64 && !shared {
                     let name = self.plus(&value.name, *offset, wide);
-                    return Ok(Address { room, value: Value { name, ..value }, zeros });
+                    return Ok(Address { room, value: Value { name, ..value }, zeros, narrow: None });
                 }
                 if !shared {
                     return Err("an address in a register of 32 bits".into());
@@ -131,8 +133,9 @@ impl Lowering<'_> {
                 // Offsets wrap as the registers do, before they are widened.
                 let (ty, more) = (integer(bits, wide), constant(bits, wide, *offset as u64));
                 let name = self.text.value(format!("add {ty} {}, {more}", value.name));
+                let narrow = (wide && bits == 32).then(|| name.clone());
                 let value = self.in_width(Value { name, ..value }, bits, 64);
-                Ok(Address { room, value, zeros })
+                Ok(Address { room, value, zeros, narrow })
             }
             AddressBase::Variable(index) => {
                 let place = self.plan.variables[*index as usize];
@@ -146,6 +149,7 @@ impl Lowering<'_> {
                         room: Room::Shared,
                         value,
                         zeros: place.trailing_zeros().min(offset.trailing_zeros()),
+                        narrow: None,
                     }),
                     _ => Err("an access beyond its variable".into()),
                 }
@@ -154,7 +158,7 @@ impl Lowering<'_> {
                 let in_shared = self.plan.shared.contains_key(name);
                 let name = self.symbol_address(name, *offset)?;
                 let room = if in_shared { Room::Shared } else { Room::Window };
-                Ok(Address { room, value: Value { kind: Kind::Uniform, name }, zeros: 0 })
+                Ok(Address { room, value: Value { kind: Kind::Uniform, name }, zeros: 0, narrow: None })
             }
             AddressBase::Absolute(_) => Err("an absolute address".into()),
         }
@@ -294,7 +298,9 @@ impl Lowering<'_> {
             Room::Local => (Some("%local"), self.local_bytes().to_string()),
             Room::Parameters => (Some("%parameters"), self.plan.parameter_bytes.to_string()),
         };
-        if let Some(start) = start {
+        if let (Room::Shared, Some(narrow)) = (address.room, &address.narrow) {
+            self.assume_inside_shared(narrow, access, chosen.as_deref());
+        } else if let Some(start) = start {
             let far = self.splat(start, 64);
             let mut offset = self.text.value(format!("sub {ty} {name}, {far}"));
             if let Some(chosen) = &chosen {
@@ -313,6 +319,28 @@ impl Lowering<'_> {
             name = self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {name}, {ty} {scratch}"));
         }
         Ok(Value { kind: Kind::Varying, name })
+    }
+
+    /// [`Lowering::assume_inside`] of offsets of 32 bits into shared memory.
+    fn assume_inside_shared(&mut self, offset: &str, access: Access, chosen: Option<&str>) {
+        let ty = integer(32, true);
+        let offset = match chosen {
+            Some(chosen) => self
+                .text
+                .value(format!("select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer")),
+            None => offset.to_string(),
+        };
+        if access.total() > 1 {
+            let all = self.text.call(&format!("llvm.vector.reduce.or.v{LANES}i32"), "i32", &[(&ty, &offset)]);
+            let rest = self.text.value(format!("and i32 {all}, {}", access.total() - 1));
+            let aligned = self.text.value(format!("icmp eq i32 {rest}, 0"));
+            self.assume(&aligned);
+        }
+        let most = self.text.call(&format!("llvm.vector.reduce.umax.v{LANES}i32"), "i32", &[(&ty, &offset)]);
+        let most = self.text.value(format!("zext i32 {most} to i64"));
+        let end = self.text.value(format!("add i64 {most}, {}", access.total()));
+        let inside = self.text.value(format!("icmp ule i64 {end}, %shared_bytes"));
+        self.assume(&inside);
     }
 
     fn assume_inside(&mut self, room: Room, offset: &str, bytes: &str, access: Access) {

@@ -49,8 +49,7 @@ impl Lowering<'_> {
 
     /// Stores a register where the interpreter, or the next region, finds it.
     pub(super) fn store_out(&mut self, register: RegisterId) {
-        if self.is_resident(register) {
-            self.file(register);
+        if self.is_resident(register) && !self.written.contains_key(&register) {
             return;
         }
         let value = self.register(register);
