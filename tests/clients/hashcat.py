@@ -103,6 +103,8 @@ FOUND, NOT_FOUND = 0, 1  # hashcat's exit statuses
 
 def hashcat(folder, mode, digest, arguments, found):
     options = ["--potfile-disable", "--logfile-disable", "--restore-disable", "--quiet", "--outfile", found, "--outfile-format", "2",
+               # No OpenCL device of the machine's may find the words.
+               "--backend-ignore-opencl",
                # Small steps: an autotuner that expects a GPU's speed would measure long.
                "-n", "1", "-u", "16", "-T", "32", "--force"]
     command = [os.environ["VGPU_RUN"], os.path.join(folder, "hashcat"), "-m", str(mode), digest, *arguments, *options]

@@ -47,6 +47,16 @@ fn exit_handlers_still_have_the_context() {
 }
 
 #[test]
+fn launches_whose_block_and_parameters_were_set_call_by_call_compute() {
+    run("staged", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
+fn heap_of_kernels_has_the_size_that_was_set_before_its_first_use() {
+    run("heap", &[]).assert_exit(0).assert_stdout("ok\n");
+}
+
+#[test]
 fn limit_of_address_space_leaves_the_window_out_and_memory_usable() {
     run("narrow", &[]).assert_exit(0).assert_stdout("ok\n");
 }

@@ -18,10 +18,15 @@ cudaError_t __cudaGetKernel(cudaKernel_t *, const void *);
 cudaError_t __cudaLaunchKernel(cudaKernel_t, dim3, dim3, void **, size_t, cudaStream_t);
 #endif
 
-// data[i] += step + shared_step
+#if CUDART_VERSION < 12000
+void __cudaRegisterTexture(void **, const struct textureReference *, const void **, const char *, int, int, int);
+#endif
+
+// data[i] += step + shared_step; data[i] = what the texture has there
 static const char text[] =
     ".version 6.0\n.target sm_50\n.address_size 64\n"
     ".visible .global .align 4 .u32 step;\n"
+    ".visible .global .texref picture;\n.visible .global .texref line;\n"
     ".visible .global .attribute(.managed) .align 4 .u32 shared_step;\n"
     ".visible .entry advance(.param .u64 data, .param .u32 count) {\n"
     ".reg .pred %p; .reg .b32 %r<9>; .reg .b64 %rd<4>;\n"
@@ -31,7 +36,16 @@ static const char text[] =
     "mul.wide.u32 %rd1, %r4, 4; add.s64 %rd2, %rd0, %rd1;\n"
     "ld.global.u32 %r5, [%rd2]; ld.global.u32 %r6, [step]; ld.global.u32 %r8, [shared_step];\n"
     "add.s32 %r7, %r5, %r6; add.s32 %r7, %r7, %r8; st.global.u32 [%rd2], %r7;\n"
-    "done: ret;\n}\n";
+    "done: ret;\n}\n"
+    ".visible .entry look(.param .u64 data, .param .u32 width) {\n"
+    ".reg .b32 %r<8>; .reg .f32 %f<4>; .reg .b64 %rd<3>;\n"
+    "ld.param.u64 %rd0, [data]; ld.param.u32 %r0, [width]; mov.u32 %r1, %tid.x; mov.u32 %r2, %tid.y;\n"
+    "tex.2d.v4.f32.s32 {%f0, %f1, %f2, %f3}, [picture, {%r1, %r2}];\n"
+    "mad.lo.u32 %r3, %r2, %r0, %r1; mul.wide.u32 %rd1, %r3, 4; add.s64 %rd2, %rd0, %rd1; st.global.f32 [%rd2], %f0; ret;\n}\n"
+    ".visible .entry fetch(.param .u64 data) {\n"
+    ".reg .b32 %r<5>; .reg .b64 %rd<3>;\n"
+    "ld.param.u64 %rd0, [data]; mov.u32 %r0, %tid.x; tex.1d.v4.u32.s32 {%r1, %r2, %r3, %r4}, [line, {%r0}];\n"
+    "mul.wide.u32 %rd1, %r0, 4; add.s64 %rd2, %rd0, %rd1; st.global.u32 [%rd2], %r1; ret;\n}\n";
 
 enum { COUNT = 1000 };
 static unsigned step, host[COUNT], *data;
@@ -56,11 +70,23 @@ static void advance(unsigned *where, unsigned count) {
 #endif
 }
 
+#if CUDART_VERSION < 12000
+static struct textureReference picture, line;
+static void look(void) {}
+static void fetch(void) {}
+#endif
+
 __attribute__((constructor)) static void register_all(void) {
     binary = register_ptx(text);
     __cudaRegisterFunction(binary, (const char *)advance, "advance", "advance", -1, 0, 0, 0, 0, 0);
     __cudaRegisterVar(binary, (char *)&step, "step", "step", 0, sizeof step, 0, 0);
     __cudaRegisterManagedVar(binary, (void **)&shared_step, "shared_step", "shared_step", 0, 4, 0, 0);
+#if CUDART_VERSION < 12000
+    __cudaRegisterFunction(binary, (const char *)look, "look", "look", -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFunction(binary, (const char *)fetch, "fetch", "fetch", -1, 0, 0, 0, 0, 0);
+    __cudaRegisterTexture(binary, &picture, 0, "picture", 2, cudaReadModeNormalizedFloat, 0);
+    __cudaRegisterTexture(binary, &line, 0, "line", 1, cudaReadModeElementType, 0);
+#endif
     __cudaRegisterFatBinaryEnd(binary);
 }
 
@@ -170,7 +196,7 @@ static void kernels(void) {
     unsigned kernels = 0;
     void *arguments[] = {&data, &(unsigned){COUNT}}, *variable;
     size_t bytes;
-    expect("library", !cudaLibraryLoadData(&library, text, 0, 0, 0, 0, 0, 0) && !cudaLibraryGetKernelCount(&kernels, library) && kernels == 1);
+    expect("library", !cudaLibraryLoadData(&library, text, 0, 0, 0, 0, 0, 0) && !cudaLibraryGetKernelCount(&kernels, library) && kernels == 3);
     expect("its kernel and variable", !cudaLibraryGetKernel(&kernel, library, "advance")
            && !cudaLibraryGetGlobal(&variable, &bytes, library, "step") && bytes == 4);
     expect("kernel of a library runs", clear(0) && !cudaMemcpy(variable, &seven, 4, cudaMemcpyHostToDevice)
@@ -320,6 +346,55 @@ static void memory(void) {
     expect("memory freed", !cudaFree(pitched.ptr) && !cudaFree(managed));
 }
 
+#if CUDART_VERSION < 12000
+enum { WIDTH = 8, HEIGHT = 4, BEYOND = 2 };
+static unsigned char texels[HEIGHT][WIDTH];
+
+// Whether the texture has the texels as fractions of 255, and to the right of them the last one, or nothing.
+static int looks(int repeats_last) {
+    static float seen[HEIGHT][WIDTH + BEYOND];
+    const dim3 one = {1, 1, 1}, all_texels = {WIDTH + BEYOND, HEIGHT, 1};
+    void *arguments[] = {&data, &(unsigned){WIDTH + BEYOND}};
+    if (cudaLaunchKernel((const void *)look, one, all_texels, arguments, 0, 0)) return 0;
+    if (cudaMemcpy(seen, data, sizeof seen, cudaMemcpyDeviceToHost)) return 0;
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH + BEYOND; x++)
+            if (seen[y][x] != (x < WIDTH ? texels[y][x] : repeats_last ? texels[y][WIDTH - 1] : 0) / 255.f) return 0;
+    return 1;
+}
+
+static void texture_references(void) {
+    const struct cudaChannelFormatDesc bytes = cudaCreateChannelDesc(8, 0, 0, 0, cudaChannelFormatKindUnsigned);
+    const struct cudaChannelFormatDesc words = cudaCreateChannelDesc(32, 0, 0, 0, cudaChannelFormatKindUnsigned);
+    const struct textureReference *found;
+    const dim3 one = {1, 1, 1}, four = {4, 1, 1};
+    cudaArray_t array;
+    unsigned char *rows;
+    unsigned *copy;
+    size_t pitch, offset = 99;
+    for (int i = 0; i < WIDTH * HEIGHT; i++) texels[i / WIDTH][i % WIDTH] = 7 * i + 3;
+    expect("rows", !cudaMallocPitch((void **)&rows, &pitch, WIDTH, HEIGHT)
+           && !cudaMemcpy2D(rows, pitch, texels, WIDTH, WIDTH, HEIGHT, cudaMemcpyHostToDevice));
+    picture.addressMode[0] = picture.addressMode[1] = cudaAddressModeClamp;
+    expect("texture reference of rows", !cudaBindTexture2D(&offset, &picture, rows, &bytes, WIDTH, HEIGHT, pitch) && !offset && looks(1));
+    expect("array", !cudaMallocArray(&array, &bytes, WIDTH, HEIGHT, 0)
+           && !cudaMemcpy2DToArray(array, 0, 0, texels, WIDTH, WIDTH, HEIGHT, cudaMemcpyHostToDevice));
+    picture.addressMode[0] = cudaAddressModeBorder;
+    expect("texture reference of an array", !cudaBindTextureToArray(&picture, array, &bytes) && looks(0));
+    expect("unbound", !cudaUnbindTexture(&picture) && !cudaFreeArray(array) && !cudaFree(rows));
+    // As much as there is, from the second word on; behind its end there is nothing.
+    unsigned seen[4] = {9, 9, 9, 9}, given[3] = {5, 6, 7};
+    void *arguments[] = {&data};
+    expect("words", !cudaMalloc((void **)&copy, sizeof given) && !cudaMemcpy(copy, given, sizeof given, cudaMemcpyHostToDevice));
+    expect("texture reference of a line", !cudaBindTexture(&offset, &line, copy + 1, &words, ~0u) && !offset
+           && !cudaLaunchKernel((const void *)fetch, one, four, arguments, 0, 0)
+           && !cudaMemcpy(seen, data, sizeof seen, cudaMemcpyDeviceToHost) && seen[0] == 6 && seen[1] == 7 && !seen[2] && !seen[3]);
+    expect("it is found", !cudaGetTextureReference(&found, &line) && found == &line && !cudaGetTextureAlignmentOffset(&offset, &line) && !offset);
+    expect("what is none is told so", cudaUnbindTexture((void *)host) == cudaErrorInvalidTexture && cudaGetLastError() == cudaErrorInvalidTexture);
+    expect("line unbound", !cudaUnbindTexture(&line) && !cudaFree(copy));
+}
+#endif
+
 static void entry_points(void) {
     int version;
     void *function = 0;
@@ -346,6 +421,9 @@ int main(void) {
     kernels();
     graphs();
     memory();
+#if CUDART_VERSION < 12000
+    texture_references();
+#endif
     entry_points();
     expect("end", !cudaFree(data) && !cudaDeviceSynchronize());
     return 0;

@@ -36,6 +36,12 @@ typedef struct { char bytes[64]; } ipc_handle;
     X(uuid, "cuDeviceGetUuid_v2", (unsigned char *, int)) \
     X(retain, "cuDevicePrimaryCtxRetain", (void **, int)) \
     X(set_current, "cuCtxSetCurrent", (void *)) \
+    X(set_limit, "cuCtxSetLimit", (int, size_t)) \
+    X(block_shape, "cuFuncSetBlockShape", (void *, int, int, int)) \
+    X(parameter_size, "cuParamSetSize", (void *, unsigned)) \
+    X(parameter, "cuParamSetv", (void *, int, void *, unsigned)) \
+    X(parameter_word, "cuParamSeti", (void *, int, unsigned)) \
+    X(launch_grid, "cuLaunchGrid", (void *, int, int)) \
     X(attribute, "cuDeviceGetAttribute", (int *, int, int)) \
     X(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor", (int *, void *, int, size_t)) \
     X(ipc_get, "cuIpcGetMemHandle", (ipc_handle *, address)) \
@@ -47,7 +53,13 @@ FUNCTIONS(DECLARE)
 
 static const char text[] =
     ".version 6.0\n.target sm_50\n.address_size 64\n"
+    ".extern .func (.param .b64 result) malloc(.param .b64 bytes);\n"
     ".visible .entry empty() { ret; }\n"
+    ".visible .entry take(.param .u64 place, .param .u64 bytes) {\n" // what malloc gives; its ends are written
+    ".reg .b64 %rd<5>; .reg .pred %p; .param .b64 wanted; .param .b64 given;\n"
+    "ld.param.u64 %rd0, [place]; ld.param.u64 %rd1, [bytes]; st.param.b64 [wanted], %rd1;\n"
+    "call.uni (given), malloc, (wanted); ld.param.b64 %rd2, [given]; st.global.u64 [%rd0], %rd2;\n"
+    "setp.eq.u64 %p, %rd2, 0; @%p ret; st.u64 [%rd2], %rd1; add.u64 %rd3, %rd2, %rd1; st.u64 [%rd3-8], %rd1; ret;\n}\n"
     ".visible .entry endless(.param .u64 place) {\n"
     ".reg .b64 %rd<2>; .reg .b32 %r<2>; .reg .pred %p;\n"
     "ld.param.u64 %rd0, [place];\n"
@@ -337,6 +349,36 @@ static void computed(void) {
     say("ok");
 }
 
+// Launches as they were before CUDA 4: what one needs is set on the function, a call each.
+static void staged(void) {
+    enum { THREADS = 64 };
+    unsigned seen[THREADS];
+    address place;
+    begin();
+    void *triple = kernel("triple");
+    OK(allocate(&place, sizeof seen));
+    GIVES(1, block_shape(triple, 0, 1, 1));
+    GIVES(1, parameter_size(triple, sizeof place + 1));
+    GIVES(1, parameter(triple, 4, &place, sizeof place));
+    GIVES(1, launch_grid(triple, 1, 1));
+    OK(block_shape(triple, THREADS, 1, 1));
+    for (int in_words = 0; in_words < 2; in_words++) {
+        OK(fill(place, 0, THREADS));
+        OK(parameter_size(triple, 0));
+        if (in_words) {
+            OK(parameter_word(triple, 0, (unsigned)place));
+            OK(parameter_word(triple, 4, place >> 32));
+        } else {
+            OK(parameter(triple, 0, &place, sizeof place));
+        }
+        OK(parameter_size(triple, sizeof place));
+        OK(launch_grid(triple, 1, 1));
+        OK(to_host(seen, place, sizeof seen));
+        for (unsigned at = 0; at < THREADS; at++) HOLDS(seen[at] == 3 * at);
+    }
+    say("ok");
+}
+
 // All blocks run at a time, or the kernel never ends. More than the card holds at a time are refused.
 static void cooperating(void) {
     address place;
@@ -381,6 +423,32 @@ static void exits(void) {
     begin();
     OK(allocate(&at_exit_memory, 4 << 20));
     OK(start("empty", 0));
+}
+
+// What device malloc has is what the limit says at the first kernel that uses it; one context knows nothing of the other's.
+static void heap(void) {
+    enum { LIMIT = 2 };
+    void *context;
+    address place, taken;
+    size_t bytes = 16 << 20, before;
+    void *parameters[] = {&place, &bytes};
+    begin();
+    for (int larger = 0; larger < 2; larger++) {
+        void *module, *take;
+        if (larger) OK(make(&context, 0, 0));
+        OK(load(&module, text));
+        OK(function(&take, module, "take"));
+        OK(allocate(&place, 8));
+        before = used();
+        if (larger) OK(set_limit(LIMIT, 64 << 20));
+        HOLDS(used() == before);
+        OK(launch(take, 1, 1, 1, 1, 1, 1, 0, 0, parameters, 0));
+        OK(to_host(&taken, place, 8));
+        HOLDS((taken != 0) == larger);
+        HOLDS(used() - before == (larger ? 64 << 20 : 8 << 20));
+        GIVES(1, set_limit(LIMIT, 128 << 20));
+    }
+    say("ok");
 }
 
 // What one of many threads sees of the device, in a context that all have in common.
@@ -554,9 +622,11 @@ int main(int count, char **arguments) {
     else if (!strcmp(part, "narrow-elsewhere")) narrow_elsewhere();
     else if (!strcmp(part, "overcommitted")) overcommitted();
     else if (!strcmp(part, "computed")) computed();
+    else if (!strcmp(part, "staged")) staged();
     else if (!strcmp(part, "cooperating")) cooperating();
     else if (!strcmp(part, "shared")) shared();
     else if (!strcmp(part, "exits")) exits();
+    else if (!strcmp(part, "heap")) heap();
     else if (!strcmp(part, "timed")) timed();
     else return 2;
     return 0;

@@ -317,13 +317,13 @@ impl Engine {
 
     // ----- commands with an answer
 
-    /// Loads code; the answer is a `ModuleAnswer` with its tables.
+    /// Loads code under the names of module and context; the answer is a `ModuleAnswer` with its tables.
     pub fn load_module(
         &self,
         connection: &Connection,
         device: u32,
         capability: u32,
-        module: u64,
+        [module, context]: [u64; 2],
         image: &[u8],
     ) -> Answered {
         let staged = self.stage(connection, device, image)?;
@@ -339,6 +339,7 @@ impl Engine {
                 module,
                 answer,
                 answer_capacity: capacity,
+                context,
             });
             match answered {
                 Outcome::TooShort(needed) => capacity = needed,

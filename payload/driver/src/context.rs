@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use client::Engine;
+use wire::command::SetHeap;
+use wire::control::MemoryKind;
 
 use crate::handle::Handles;
 use crate::stream::Stream;
@@ -28,7 +30,14 @@ pub struct Context {
     pub legacy: Arc<Stream>,
     alive: AtomicBool,
     limits: Mutex<HashMap<u32, u64>>,
+    /// Whether device `malloc` has memory.
+    has_heap: Mutex<bool>,
+    /// Uses by `cuCtxAttach`, and the one by `cuCtxCreate`.
+    uses: AtomicU32,
 }
+
+/// `CU_LIMIT_MALLOC_HEAP_SIZE`
+const HEAP_SIZE: u32 = 2;
 
 static CONTEXTS: Handles<Context> = Handles::new();
 static IDS: AtomicU64 = AtomicU64::new(1);
@@ -68,10 +77,27 @@ impl Context {
         driver.enter(device)?;
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         let legacy = Arc::new(Stream::legacy(id, engine.clone()));
-        let limits =
-            Mutex::new(HashMap::from([(0, 1024), (1, 1 << 20), (2, 8 << 20), (3, 2), (4, 2048), (5, 128)]));
+        let limits = Mutex::new(HashMap::from([
+            (0, 1024),
+            (1, 1 << 20),
+            (HEAP_SIZE, 8 << 20),
+            (3, 2),
+            (4, 2048),
+            (5, 128),
+        ]));
         let alive = AtomicBool::new(true);
-        let context = Arc::new(Context { id, device, flags, primary, engine, legacy, alive, limits });
+        let context = Arc::new(Context {
+            id,
+            device,
+            flags,
+            primary,
+            engine,
+            legacy,
+            alive,
+            limits,
+            has_heap: Mutex::new(false),
+            uses: AtomicU32::new(1),
+        });
         CONTEXTS.insert(context.clone());
         Ok(context)
     }
@@ -79,6 +105,19 @@ impl Context {
     /// Its handle.
     pub fn handle(self: &Arc<Self>) -> usize {
         Handles::of(self)
+    }
+
+    /// Gives device `malloc` its memory, if it has none: as much as the limit says, which is settled thereby.
+    pub(crate) fn ensure_heap(self: &Arc<Self>) -> Cuda {
+        let mut has_heap = lock(&self.has_heap);
+        if !*has_heap {
+            // A heap of one byte serves nobody, as one of none.
+            let length = lock(&self.limits)[&HEAP_SIZE].max(1);
+            let address = memory::allocate_in(self, MemoryKind::Device, length, 0)?;
+            self.engine.submit(0, &SetHeap { context: self.id, address, length }).map_err(crate::gone)?;
+            *has_heap = true;
+        }
+        Ok(())
     }
 
     /// Waits for all of its work and gives back what it owns.
@@ -90,6 +129,9 @@ impl Context {
         module::forget_context(self.id);
         texture::forget_context(self.id);
         array::forget_context(self.id);
+        if *lock(&self.has_heap) {
+            let _ = self.engine.submit(0, &SetHeap { context: self.id, address: 0, length: 0 });
+        }
         memory::forget_context(self);
         registered::forget_context(self.id);
     }
@@ -140,6 +182,23 @@ pub fn destroy(handle: usize) -> Cuda {
     });
     context.destroy();
     Ok(())
+}
+
+/// `cuCtxAttach`: the current context is used once more.
+pub fn attach() -> Cuda<usize> {
+    let context = current()?;
+    context.uses.fetch_add(1, Ordering::Relaxed);
+    Ok(context.handle())
+}
+
+/// `cuCtxDetach`: the current context, which ends with its last use.
+pub fn detach(handle: usize) -> Cuda {
+    let context = current()?;
+    if context.primary || context.handle() != handle {
+        return Err(CuResult::INVALID_CONTEXT);
+    }
+    let last = context.uses.fetch_sub(1, Ordering::Relaxed) == 1;
+    if last { destroy(handle) } else { Ok(()) }
 }
 
 /// `cuCtxPushCurrent`
@@ -193,6 +252,12 @@ pub fn get_limit(limit: u32) -> Cuda<u64> {
 /// `cuCtxSetLimit`
 pub fn set_limit(limit: u32, value: u64) -> Cuda {
     let context = current()?;
+    // Held to the end, so that no launch settles it meanwhile.
+    let has_heap = lock(&context.has_heap);
+    if limit == HEAP_SIZE && *has_heap {
+        // As CUDA says: its size can be set before the first launch of a kernel that uses it.
+        return Err(CuResult::INVALID_VALUE);
+    }
     let mut limits = lock(&context.limits);
     *limits.get_mut(&limit).ok_or(CuResult::INVALID_VALUE)? = value;
     Ok(())

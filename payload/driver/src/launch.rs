@@ -9,7 +9,7 @@ use crate::device::attribute;
 use crate::module::{self, Function};
 use crate::operation::Operation;
 use crate::stream::{self, Stream};
-use crate::{CuResult, Cuda, device, gone, occupancy};
+use crate::{CuResult, Cuda, context, device, gone, occupancy};
 
 /// A launch with its parameters taken.
 pub struct Launch {
@@ -55,6 +55,9 @@ impl Launch {
         let threads = block.iter().map(|size| u64::from(*size)).product::<u64>();
         if threads > u64::from(function.attributes()?.max_threads.min(1024)) {
             return Err(CuResult::INVALID_VALUE);
+        }
+        if function.attributes()?.uses_heap != 0 {
+            context::by_handle(function.context_handle)?.ensure_heap()?;
         }
         let limit = module::dynamic_shared_limit(&function)?;
         if shared > limit {

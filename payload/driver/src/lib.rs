@@ -31,6 +31,7 @@ pub mod operation;
 pub mod pool;
 pub mod registered;
 mod shared_event;
+pub mod staged_launch;
 pub mod stream;
 pub mod texture;
 pub mod texture_reference;

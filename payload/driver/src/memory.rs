@@ -129,14 +129,18 @@ fn engine_sees(address: u64, length: u64, wanted: u32) -> bool {
 
 /// `cuMemAlloc`, `cuMemHostAlloc`, `cuMemAllocManaged`
 pub fn allocate(kind: MemoryKind, length: u64, flags: u32) -> Cuda<u64> {
-    let context = context::current()?;
+    allocate_in(&context::current()?, kind, length, flags)
+}
+
+/// The same for a given context.
+pub(crate) fn allocate_in(context: &Arc<Context>, kind: MemoryKind, length: u64, flags: u32) -> Cuda<u64> {
     context::check(&context.engine)?;
     if length == 0 {
         return Err(CuResult::INVALID_VALUE);
     }
-    collect_deferred(&context);
+    collect_deferred(context);
     let small = length <= SMALL;
-    let address = if small { take_small(&context, kind, length)? } else { grant(&context, kind, length)? };
+    let address = if small { take_small(context, kind, length)? } else { grant(context, kind, length)? };
     with_tables(|tables| {
         tables.ids += 1;
         let allocation = Allocation {

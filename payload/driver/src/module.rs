@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use client::{Engine, Refused};
 use wire::command::{FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
@@ -11,6 +11,7 @@ use wire::control::{MemoryKind, NoteKind};
 use crate::context::{self, Context};
 use crate::device::attribute;
 use crate::handle::Handles;
+use crate::staged_launch::Staged;
 use crate::{CuResult, Cuda, device, get, memory, note, texture_reference};
 
 /// A loaded module of one context.
@@ -35,6 +36,8 @@ pub struct Function {
     pub name: Box<str>,
     /// Handle of its module.
     pub module_handle: OnceLock<usize>,
+    /// Handle of its context.
+    pub context_handle: usize,
     /// Device ordinal.
     pub device: i32,
     /// Offset and bytes of each parameter.
@@ -45,6 +48,8 @@ pub struct Function {
     pub max_dynamic_shared: AtomicU32,
     /// As set by `CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT`.
     pub carveout: AtomicU32,
+    /// For launches by `cuLaunchGrid` and its kin.
+    pub(crate) staged: Mutex<Staged>,
     row: FunctionRow,
     engine: Arc<Engine>,
     attributes: OnceLock<Cuda<FunctionAttributes>>,
@@ -87,7 +92,8 @@ pub fn load_into(context: &Arc<Context>, image: &[u8]) -> Result<usize, LoadFail
     let card = driver.device(context.device)?;
     let capability = card.description.capability[0] * 10 + card.description.capability[1];
     let id = IDS.fetch_add(1, Ordering::Relaxed);
-    let answer = context.engine.load_module(driver.connection(), card.index, capability, id, image)?;
+    let answer =
+        context.engine.load_module(driver.connection(), card.index, capability, [id, context.id], image)?;
     let tables = Tables::read(&answer).ok_or(CuResult::UNKNOWN)?;
     let variables = place_variables(context, id, &tables)?;
     let module = Arc::new(build(context, id, &tables, variables));
@@ -150,7 +156,12 @@ fn place_variables(
         .collect())
 }
 
-fn build(context: &Context, id: u64, tables: &Tables, variables: HashMap<Box<str>, (u64, u64)>) -> Module {
+fn build(
+    context: &Arc<Context>,
+    id: u64,
+    tables: &Tables,
+    variables: HashMap<Box<str>, (u64, u64)>,
+) -> Module {
     let function = |(index, row): (usize, &FunctionRow)| {
         let [first, count] = row.parameters;
         let parameters = tables.parameters.get(first as usize..(first + count) as usize).unwrap_or_default();
@@ -160,11 +171,13 @@ fn build(context: &Context, id: u64, tables: &Tables, variables: HashMap<Box<str
             index: index as u32,
             name,
             module_handle: OnceLock::new(),
+            context_handle: context.handle(),
             device: context.device,
             parameters: parameters.to_vec(),
             parameter_length: row.parameter_length,
             max_dynamic_shared: AtomicU32::new(0),
             carveout: AtomicU32::new(u32::MAX),
+            staged: Mutex::default(),
             row: *row,
             engine: context.engine.clone(),
             attributes: OnceLock::new(),

@@ -63,6 +63,11 @@ pub fn of_module(module: usize, name: &str) -> Cuda<usize> {
     Ok(REFERENCES.insert(Arc::new(Reference { module, variable, state: Mutex::new(state) })))
 }
 
+/// Whether a handle is a reference's.
+pub fn check(handle: usize) -> Cuda {
+    REFERENCES.get(handle).map(drop)
+}
+
 /// A module ends, and its variables with it.
 pub(crate) fn forget_module(module: u64) {
     for reference in REFERENCES.remove_if(|reference| reference.module == module) {

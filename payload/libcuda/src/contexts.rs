@@ -34,6 +34,18 @@ exports! {
         context::destroy(handle)
     }
 
+    fn cuCtxAttach(handle: *mut usize, flags: u32) {
+        if flags != 0 {
+            return Err(CuResult::INVALID_VALUE);
+        }
+        *out(handle)? = context::attach()?;
+        Ok(())
+    }
+
+    fn cuCtxDetach(handle: usize) {
+        context::detach(handle)
+    }
+
     fn cuCtxPushCurrent_v2(handle: usize) {
         context::push_current(handle)
     }

@@ -26,6 +26,7 @@ use crate::modules::*;
 use crate::pointers::*;
 use crate::pools::*;
 use crate::private::*;
+use crate::staged_launches::*;
 use crate::storage::*;
 use crate::streams::*;
 use crate::texture_references::*;

@@ -31,6 +31,7 @@ mod modules;
 mod pointers;
 mod pools;
 mod private;
+mod staged_launches;
 mod storage;
 mod streams;
 mod texture_references;

@@ -15,6 +15,8 @@ impl Error {
     pub const INVALID_VALUE: Error = Error(1);
     /// `cudaErrorInvalidSymbol`
     pub const INVALID_SYMBOL: Error = Error(13);
+    /// `cudaErrorInvalidTexture`
+    pub const INVALID_TEXTURE: Error = Error(18);
     /// `cudaErrorMissingConfiguration`
     pub const MISSING_CONFIGURATION: Error = Error(52);
     /// `cudaErrorInvalidDeviceFunction`

@@ -101,6 +101,7 @@ functions! {
     free = "cuMemFree_v2": fn(u64);
     free_host = "cuMemFreeHost": fn(u64);
     free_async = "cuMemFreeAsync": fn(u64, Stream);
+    address_range = "cuMemGetAddressRange_v2": fn(*mut u64, *mut usize, u64);
     memory_info = "cuMemGetInfo_v2": fn(*mut usize, *mut usize);
     host_pointer = "cuMemHostGetDevicePointer_v2": fn(*mut u64, u64, u32);
     host_flags = "cuMemHostGetFlags": fn(*mut u32, u64);
@@ -115,6 +116,14 @@ functions! {
     array_destroy = "cuArrayDestroy": fn(usize);
     texture_create = "cuTexObjectCreate": fn(*mut u64, *const api::structs::ResourceDesc, *const api::structs::TextureDesc, *const c_void);
     texture_destroy = "cuTexObjectDestroy": fn(u64);
+    reference_of = "cuModuleGetTexRef": fn(*mut Handle, Handle, *const c_char);
+    reference_address = "cuTexRefSetAddress_v2": fn(*mut usize, Handle, u64, usize);
+    reference_plane = "cuTexRefSetAddress2D_v3": fn(Handle, *const api::structs::ArrayDescriptor, u64, usize);
+    reference_array = "cuTexRefSetArray": fn(Handle, usize, u32);
+    reference_format = "cuTexRefSetFormat": fn(Handle, u32, i32);
+    reference_address_mode = "cuTexRefSetAddressMode": fn(Handle, i32, u32);
+    reference_filter = "cuTexRefSetFilterMode": fn(Handle, u32);
+    reference_flags = "cuTexRefSetFlags": fn(Handle, u32);
     surface_create = "cuSurfObjectCreate": fn(*mut u64, *const api::structs::ResourceDesc);
     surface_destroy = "cuSurfObjectDestroy": fn(u64);
     fill = "cuMemsetD8Async": fn(u64, u8, usize, Stream);

@@ -35,5 +35,6 @@ mod pools;
 mod properties;
 mod registration;
 mod streams;
+mod texture_references;
 mod textures;
 mod unsupported_names;

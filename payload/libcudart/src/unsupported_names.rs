@@ -15,6 +15,7 @@ use crate::pools::*;
 use crate::properties::*;
 use crate::registration::*;
 use crate::streams::*;
+use crate::texture_references::*;
 use crate::textures::*;
 
 /// The address of an exported function.

@@ -69,6 +69,7 @@ commands! {
     15 DescribeFunction;
     16 Matmul;
     17 BindGlobals;
+    18 SetHeap;
 }
 
 /// Make a stream slot usable.
@@ -120,6 +121,8 @@ pub struct LoadModule {
     /// Bytes that fit there; a longer answer ends the command with `CUDA_ERROR_OUT_OF_MEMORY` and the reply's length
     /// says how much is needed.
     pub answer_capacity: u64,
+    /// Name of the module's context: its modules have one heap.
+    pub context: u64,
 }
 
 /// Head of the answer to [`LoadModule`]. [`FunctionRow`]s follow, then [`ParameterRow`]s, [`VariableRow`]s, names.
@@ -198,6 +201,18 @@ pub struct BindGlobals {
     pub reserved: u32,
 }
 
+/// Give device `malloc` of a context's modules this memory. Executed at once.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct SetHeap {
+    /// As in [`LoadModule`].
+    pub context: u64,
+    /// Where.
+    pub address: u64,
+    /// Bytes; 0: the context ends.
+    pub length: u64,
+}
+
 /// Forget a module.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -241,8 +256,8 @@ pub struct FunctionAttributes {
     pub ptx_version: u32,
     /// The capability that the code was compiled for.
     pub binary_version: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1: the context needs a heap ([`SetHeap`]) before it is launched.
+    pub uses_heap: u32,
 }
 
 /// Run a kernel. The parameter block (laid out as PTX lays it out) follows.

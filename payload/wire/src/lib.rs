@@ -13,6 +13,7 @@
 //!   They hand out identity, memory and an engine, and are the only thing that the supervisor has to trust nobody for.
 //! - **Commands** ([`command`], carried by the ring in [`shared`]): copies, launches, events. They never enter the supervisor.
 //! - **Linear algebra** ([`blas`]): what our cuBLAS asks for, two commands.
+//! - **Figures** ([`figures`]): what each kernel cost, for the report.
 //! - **Facts** ([`device`]): the announced card, as plain data.
 //!
 //! Everything here is plain old data with explicit padding, so that no uninitialised byte crosses a process boundary and
@@ -23,9 +24,10 @@ pub mod command;
 pub mod control;
 pub mod device;
 pub mod engine;
+pub mod figures;
 pub mod futex;
 pub mod shared;
 pub mod texture;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;

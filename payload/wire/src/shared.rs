@@ -5,6 +5,7 @@
 //!   STREAMS         [StreamSlot]   completed sequence per stream
 //!   EVENTS          [EventSlot]    value and time per event
 //!   REPLIES         [Reply]        answers to commands that have one
+//!   FIGURES         [KernelFigures] what each kernel cost, engine to broker
 //!   PRINT           bytes          what kernels printed, engine to client
 //!   RING            bytes          records, see `command`
 //!   BOUNCE          bytes          images and staged copies, managed by the client
@@ -15,12 +16,16 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::figures::KernelFigures;
+
 /// Streams that a process can have at a time.
 pub const STREAM_SLOTS: usize = 4096;
 /// Events that a process can have at a time.
 pub const EVENT_SLOTS: usize = 65536;
 /// Answers under way at a time.
 pub const REPLY_SLOTS: usize = 64;
+/// Kernels, each with a shape of its blocks, whose costs are told apart.
+pub const FIGURES_SLOTS: usize = 512;
 /// Bytes of the ring; a power of two.
 pub const RING_LENGTH: usize = 1 << 20;
 /// Bytes of the print buffer; a power of two.
@@ -34,8 +39,10 @@ pub const STREAMS: usize = 4096;
 pub const EVENTS: usize = STREAMS + STREAM_SLOTS * size_of::<StreamSlot>();
 /// Offset of the replies.
 pub const REPLIES: usize = EVENTS + EVENT_SLOTS * size_of::<EventSlot>();
+/// Offset of the kernels' figures.
+pub const FIGURES: usize = REPLIES + REPLY_SLOTS * size_of::<Reply>();
 /// Offset of the print buffer.
-pub const PRINT: usize = (REPLIES + REPLY_SLOTS * size_of::<Reply>()).next_multiple_of(4096);
+pub const PRINT: usize = (FIGURES + FIGURES_SLOTS * size_of::<KernelFigures>()).next_multiple_of(4096);
 /// Offset of the ring.
 pub const RING: usize = PRINT + PRINT_LENGTH;
 /// Offset of the bounce buffer.
@@ -180,6 +187,13 @@ impl View {
         unsafe { &*self.base.add(REPLIES).cast::<Reply>().add(slot as usize) }
     }
 
+    /// The figures of a kernel. Panics where there is no such slot.
+    pub fn figures(&self, slot: usize) -> &'static KernelFigures {
+        assert!(slot < FIGURES_SLOTS, "there are no figures in slot {slot}");
+        // SAFETY: in bounds by the assertion; the slots are atomics at a 64-byte boundary.
+        unsafe { &*self.base.add(FIGURES).cast::<KernelFigures>().add(slot) }
+    }
+
     /// Address of `length` bytes at `offset`, if they lie in the area.
     pub fn bytes(&self, offset: u64, length: u64) -> Option<*mut u8> {
         let end = offset.checked_add(length)?;
@@ -195,7 +209,12 @@ mod tests {
     #[test]
     fn parts_of_the_area_do_not_overlap() {
         assert!(size_of::<Area>() <= STREAMS);
-        assert!(EVENTS.is_multiple_of(64) && REPLIES.is_multiple_of(64) && RING.is_multiple_of(4096));
+        assert!(
+            EVENTS.is_multiple_of(64)
+                && REPLIES.is_multiple_of(64)
+                && FIGURES.is_multiple_of(64)
+                && RING.is_multiple_of(4096)
+        );
         assert!(RING_LENGTH.is_power_of_two() && PRINT_LENGTH.is_power_of_two());
     }
 }

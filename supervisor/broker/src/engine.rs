@@ -10,8 +10,9 @@ use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use wire::control::{MemoryKind, NoteKind};
 use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, Unmap};
+use wire::figures::KernelCost;
 use wire::futex;
-use wire::shared::{AREA_LENGTH, EngineState, View};
+use wire::shared::{AREA_LENGTH, EngineState, FIGURES_SLOTS, View};
 
 use crate::backing::Cgroup;
 use crate::session::Session;
@@ -78,6 +79,12 @@ impl Engine {
     pub fn work_done(&self) -> (u64, u64) {
         let head = self.view.0.head();
         (head.kernels.load(Ordering::Relaxed), head.kernel_nanoseconds.0.load(Ordering::Relaxed))
+    }
+
+    /// What each kernel cost. Client and engine can write there: numbers and a text to show, nothing to rely on.
+    fn kernels(&self) -> Vec<KernelCost> {
+        let slots = (0..FIGURES_SLOTS).map(|slot| self.view.0.figures(slot));
+        slots.map_while(|slot| slot.cost()).collect()
     }
 
     fn kill(&self) {
@@ -306,7 +313,7 @@ impl Broker {
         self.exports.forget_process(process);
         self.physical.forget_process(process, &mut self.ledger, &mut self.reclaimer);
         let peak = self.ledger.forget(process);
-        let (kernels, kernel_nanoseconds) = session.engine.work_done();
+        let kernels = session.engine.kernels();
         for grant in session.into_grants() {
             if grant.kind == MemoryKind::Event {
                 memory::settle_event(&*grant.memory);
@@ -314,7 +321,7 @@ impl Broker {
                 self.reclaimer.reclaim(grant.memory, grant.length);
             }
         }
-        self.events.push(Event::Finished { process, kernels, kernel_nanoseconds, peak });
+        self.events.push(Event::Finished { process, kernels, peak });
     }
 }
 

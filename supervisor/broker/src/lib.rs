@@ -34,6 +34,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 use wire::device::Description;
+use wire::figures::KernelCost;
 
 pub use call::Caller;
 pub use ledger::Ledger;
@@ -108,9 +109,7 @@ pub enum Event {
         /// Which.
         process: u32,
         /// Kernels that it ran.
-        kernels: u64,
-        /// Nanoseconds in kernels.
-        kernel_nanoseconds: u64,
+        kernels: Vec<KernelCost>,
         /// The most memory that it held, bytes.
         peak: u64,
     },

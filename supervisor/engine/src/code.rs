@@ -1,6 +1,6 @@
 //! Code: modules, their kernels, and running them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
-use interpreter::{Environment, FaultKind, Image, Kernel, Pool, Unsupported};
+use interpreter::{Environment, FaultKind, Heap, Image, Kernel, Pool, Unsupported};
 use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
+use wire::shared::FIGURES_SLOTS;
 
 use crate::area::SharedArea;
 use crate::fault::result;
@@ -31,6 +32,8 @@ struct Loaded {
     module: Arc<ptx::Module>,
     /// Names of its kernels, in the order of their numbers.
     names: Vec<Box<str>>,
+    /// Its context's.
+    heap: Arc<Heap>,
     /// Room for its variables: bytes, alignment.
     globals: (u64, u64),
     /// Set once its variables have a place.
@@ -43,15 +46,26 @@ struct Loaded {
 #[derive(Default)]
 pub struct Modules {
     loaded: HashMap<u64, Loaded>,
+    /// Where kernels' figures go, and how many kernels have a place there.
+    area: Option<SharedArea>,
+    figures: Cell<usize>,
+    /// Where device `malloc` takes memory from, by context.
+    heaps: HashMap<u64, Arc<Heap>>,
 }
 
 impl Modules {
+    /// No modules; what their kernels cost is told in `area`.
+    pub fn new(area: SharedArea) -> Modules {
+        Modules { area: Some(area), ..Modules::default() }
+    }
+
     /// Loads an image: finds the PTX for the announced capability and reads its declarations.
     pub fn load(&mut self, order: &command::LoadModule, image: &[u8]) -> Result<Answer, Refusal> {
         let text = ptx_of(image, order.capability)?;
         let module = ptx::Module::parse(text)
             .map_err(|error| Refusal::new(result::INVALID_PTX, format!("the PTX can't be read: {error}")))?;
-        let loaded = Loaded::new(Arc::new(module));
+        let heap = self.heaps.entry(order.context).or_default().clone();
+        let loaded = Loaded::new(Arc::new(module), heap);
         let answer = loaded.describe();
         if loaded.globals.0 == 0 {
             loaded.bind(0)?;
@@ -70,6 +84,20 @@ impl Modules {
         loaded.bind(order.address)
     }
 
+    /// Gives a context's heap memory, or forgets it.
+    pub fn set_heap(&mut self, order: &command::SetHeap, grants: &Grants) -> Result<(), Refusal> {
+        if order.length == 0 {
+            self.heaps.remove(&order.context);
+            return Ok(());
+        }
+        if !grants.contain(order.address, order.length) {
+            let text = format!("a heap at {:#x} is outside of device memory", order.address);
+            return Err(Refusal::new(result::ILLEGAL_ADDRESS, text));
+        }
+        self.heaps.entry(order.context).or_default().assign(order.address, order.length);
+        Ok(())
+    }
+
     /// Forgets a module. Work under way keeps what it needs of it.
     pub fn unload(&mut self, module: u64) {
         self.loaded.remove(&module);
@@ -82,7 +110,12 @@ impl Modules {
             return Ok(known.clone());
         }
         let (kernel, image, name) = self.kernel(module, function)?;
-        let tiered = Arc::new(Tiered::new(kernel, image.clone(), name, block));
+        let figures = self.area.and_then(|area| {
+            let slot = self.figures.get();
+            self.figures.set(slot + 1);
+            (slot < FIGURES_SLOTS).then(|| area.figures(slot))
+        });
+        let tiered = Arc::new(Tiered::new(kernel, image.clone(), name, block, figures));
         launched.insert((function, block), tiered.clone());
         Ok(tiered)
     }
@@ -116,7 +149,7 @@ impl Modules {
             registers: attributes.registers,
             ptx_version: head.version.0 * 10 + head.version.1,
             binary_version: target_number(&head.target),
-            reserved: 0,
+            uses_heap: kernel.uses_heap().into(),
         };
         Ok(bytes_of(&answer).to_vec())
     }
@@ -164,7 +197,7 @@ fn target_number(target: &str) -> u32 {
 }
 
 impl Loaded {
-    fn new(module: Arc<ptx::Module>) -> Loaded {
+    fn new(module: Arc<ptx::Module>, heap: Arc<Heap>) -> Loaded {
         let names =
             module.entries().filter(|entry| entry.is_defined()).map(|entry| entry.name.clone()).collect();
         let (mut length, mut alignment) = (0u64, 8u64);
@@ -173,13 +206,10 @@ impl Loaded {
             length = length.next_multiple_of(align) + size;
             alignment = alignment.max(align);
         }
-        let heap = interpreter::heap_bytes(&module);
-        if heap > 0 {
-            (length, alignment) = (length.next_multiple_of(256) + heap, alignment.max(256));
-        }
         Loaded {
             module,
             names,
+            heap,
             globals: (length, alignment),
             image: OnceLock::new(),
             launched: RefCell::default(),
@@ -189,11 +219,12 @@ impl Loaded {
     fn bind(&self, address: u64) -> Result<(), Refusal> {
         let mut next = address;
         let end = address + self.globals.0;
-        let image = Image::load(self.module.clone(), &mut |size, align| {
+        let mut place = |size: u64, align| {
             let place = next.next_multiple_of(align);
             next = place + size;
             (next <= end).then_some(place)
-        });
+        };
+        let image = Image::load_with_heap(self.module.clone(), &mut place, self.heap.clone());
         let image = image.map_err(|error| {
             Refusal::new(result::INVALID_PTX, format!("the module can't be loaded: {error}"))
         })?;
@@ -316,17 +347,20 @@ impl Runner {
             cancel: &self.cancel,
         };
         let begun = Instant::now();
-        let outcome = match launch.kernel.code() {
+        let code = launch.kernel.code();
+        let outcome = match code {
             Some(code) => self.pool.run_compiled(code, &order, &environment),
             None => {
-                let outcome = self.pool.run(&launch.kernel.kernel, &order, &environment);
-                launch.kernel.interpreted(begun.elapsed());
-                outcome
+                launch.kernel.begins(begun);
+                let code = || launch.kernel.code();
+                self.pool.run_until(&launch.kernel.kernel, &code, &order, &environment)
             }
         };
+        let time = begun.elapsed();
+        launch.kernel.ran(code, time);
         let head = self.area.head();
         head.kernels.fetch_add(1, Ordering::Relaxed);
-        head.kernel_nanoseconds.0.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        head.kernel_nanoseconds.0.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
         outcome.map_err(|fault| Refusal::new(result_of(&fault.kind), fault.to_string()))
     }
 }

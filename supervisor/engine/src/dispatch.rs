@@ -49,7 +49,7 @@ impl Dispatcher {
         Dispatcher {
             area,
             grants,
-            modules: Modules::default(),
+            modules: Modules::new(area),
             runner: Runner::new(area, window, threads),
             schedule,
             threads,
@@ -151,6 +151,13 @@ impl Dispatcher {
                 let answer = this.modules.bind_globals(&order, &this.grants).map(|()| Answer::new());
                 (order.reply, 0, 0, answer)
             }),
+            command::SetHeap::NUMBER => {
+                let order = work::fixed::<command::SetHeap>(record);
+                let done = order.and_then(|order| self.modules.set_heap(&order, &self.grants));
+                if let Err(refusal) = done {
+                    self.fail(refusal.result, &refusal.text);
+                }
+            }
             command::UnloadModule::NUMBER => {
                 if let Ok(order) = work::fixed::<command::UnloadModule>(record) {
                     self.modules.unload(order.module);

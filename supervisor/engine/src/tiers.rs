@@ -1,26 +1,35 @@
 //! Which tier runs a kernel: the interpreter at once, compiled code when it is there and worth its making.
 //!
 //! A kernel is compiled for each shape of its blocks apart, on one thread in the background, once the interpreter has spent
-//! [`WORTH`] on it. What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter`
-//! was in the supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch. `VGPU_RUN_ISA=avx2` leaves out what
+//! [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that there is code run in that.
+//! What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter` was in the
+//! supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch. `VGPU_RUN_ISA=avx2` leaves out what
 //! this processor has beyond that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interpreter::compiled::Compiled;
 use interpreter::{Image, Kernel};
 use llvm::Target;
 use wire::control::NoteKind;
 use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
+use wire::figures::KernelFigures;
 
 use crate::{cache, note};
 
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
+
+/// What becomes of a kernel's first launch.
+mod first {
+    pub const NOT_YET: u8 = 0;
+    pub const RUNS: u8 = 1;
+    pub const HAS_ENDED: u8 = 2;
+}
 
 /// What the environment asks for.
 #[derive(Clone, Copy, PartialEq)]
@@ -48,16 +57,29 @@ pub struct Tiered {
     image: Arc<Image>,
     name: Box<str>,
     block: [u32; 3],
-    /// Nanoseconds that the interpreter has spent.
+    /// For the report; none where there is no slot left.
+    figures: Option<&'static KernelFigures>,
+    /// Nanoseconds that the interpreter has spent in launches that have ended.
     spent: AtomicU64,
+    /// What has become of the first launch.
+    first: AtomicU8,
     /// Once it has been asked for: the code, or nothing.
     code: OnceLock<Option<Compiled>>,
 }
 
 impl Tiered {
-    pub fn new(kernel: Arc<Kernel>, image: Arc<Image>, name: &str, block: [u32; 3]) -> Tiered {
-        let (spent, code) = (AtomicU64::new(0), OnceLock::new());
-        Tiered { kernel, image, name: name.into(), block, spent, code }
+    pub fn new(
+        kernel: Arc<Kernel>,
+        image: Arc<Image>,
+        name: &str,
+        block: [u32; 3],
+        figures: Option<&'static KernelFigures>,
+    ) -> Tiered {
+        let (spent, first, code) = (AtomicU64::new(0), AtomicU8::new(first::NOT_YET), OnceLock::new());
+        if let Some(figures) = figures {
+            figures.set_kernel(name, block);
+        }
+        Tiered { kernel, image, name: name.into(), block, figures, spent, first, code }
     }
 
     /// The code, if it is there.
@@ -69,17 +91,36 @@ impl Tiered {
         }
     }
 
-    /// Tells that the interpreter has run the kernel for so long.
-    pub fn interpreted(self: &Arc<Tiered>, time: Duration) {
+    /// Tells that a launch took so long, in compiled code or without any.
+    pub fn ran(self: &Arc<Tiered>, code: Option<&Compiled>, time: Duration) {
+        if let Some(figures) = self.figures {
+            note_launch(figures, code, time);
+        }
+        if code.is_none() {
+            self.interpreted(time);
+        }
+    }
+
+    /// Tells that the interpreter begins to run the kernel. Of later launches it is enough to know when they have ended.
+    pub fn begins(self: &Arc<Tiered>, now: Instant) {
+        let is_first = || self.first.load(Ordering::Relaxed) == first::NOT_YET;
+        if *POLICY == Policy::Auto && is_first() {
+            self.first.store(first::RUNS, Ordering::Relaxed);
+            let _ = COMPILER.send(Order { tiered: self.clone(), after: Some(now + WORTH) });
+        }
+    }
+
+    fn interpreted(self: &Arc<Tiered>, time: Duration) {
         if *POLICY != Policy::Auto {
             return;
         }
         let (time, worth) = (time.as_nanos() as u64, WORTH.as_nanos() as u64);
+        self.first.store(first::HAS_ENDED, Ordering::Relaxed);
         let before = self.spent.fetch_add(time, Ordering::Relaxed);
         // One launch alone comes from below to above.
         if before < worth && before + time >= worth {
             // Without the compiler, of which is told where it is started, everything stays with the interpreter.
-            let _ = COMPILER.send(self.clone());
+            let _ = COMPILER.send(Order { tiered: self.clone(), after: None });
         }
     }
 
@@ -96,17 +137,57 @@ impl Tiered {
     }
 
     fn make(&self) -> Result<Compiled, jit::Error> {
+        let begun = Instant::now();
         let (made, object) = cache::made(&self.image, &self.name, self.block, &TARGET)?;
-        made.load(&self.image, &object)
+        let code = made.load(&self.image, &object)?;
+        if let Some(figures) = self.figures {
+            figures.compile_nanoseconds.store(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            figures.code_bytes.store(object.len() as u64, Ordering::Relaxed);
+        }
+        Ok(code)
+    }
+}
+
+fn note_launch(figures: &KernelFigures, code: Option<&Compiled>, time: Duration) {
+    let nanoseconds = time.as_nanos() as u64;
+    figures.launches.fetch_add(1, Ordering::Relaxed);
+    figures.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    match code {
+        Some(code) => {
+            figures.compiled.fetch_add(1, Ordering::Relaxed);
+            figures.stepped.store(code.helped.stepped.load(Ordering::Relaxed), Ordering::Relaxed);
+            figures.stops.store(code.helped.stops.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        None => drop(figures.interpreted_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed)),
+    }
+}
+
+/// A kernel to compile.
+struct Order {
+    tiered: Arc<Tiered>,
+    /// If its first launch has not ended by then.
+    after: Option<Instant>,
+}
+
+impl Order {
+    /// Waits until it is clear whether there is anything to do.
+    fn stands(&self) -> bool {
+        let runs = || self.tiered.first.load(Ordering::Relaxed) == first::RUNS;
+        let Some(after) = self.after else { return true };
+        // In steps: the next order does not wait for this one's launch, if that was a short one.
+        while runs() && Instant::now() < after {
+            std::thread::sleep(WORTH / 10);
+        }
+        runs()
     }
 }
 
 /// Takes kernels to compile.
-static COMPILER: LazyLock<Sender<Arc<Tiered>>> = LazyLock::new(|| {
-    let (sender, orders) = channel::<Arc<Tiered>>();
+static COMPILER: LazyLock<Sender<Order>> = LazyLock::new(|| {
+    let (sender, orders) = channel::<Order>();
     let work = move || {
-        for tiered in orders {
-            tiered.code.get_or_init(|| tiered.compile());
+        for order in orders.into_iter().filter(Order::stands) {
+            order.tiered.code.get_or_init(|| order.tiered.compile());
         }
     };
     if let Err(error) = std::thread::Builder::new().name("vgpu-compiler".into()).spawn(work) {

@@ -118,8 +118,6 @@ pub(crate) enum Progress {
 /// A worker's memory for one block at a time.
 pub(crate) struct Room<'a> {
     memory: Box<Memory<'a>>,
-    /// Whether the warps have run what they run once.
-    is_prepared: bool,
     warps: Vec<Warp<'a>>,
     barriers: Barriers,
     /// Its part for compiled code, and whether that is running the block.
@@ -185,7 +183,6 @@ impl<'a> Room<'a> {
         };
         let mut all: Vec<Warp<'a>> = (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect();
         Room {
-            is_prepared: false,
             native: compiled.map(|compiled| (Native::new(compiled, &memory, &mut all), false)),
             memory: Box::new(memory),
             warps: all,
@@ -217,6 +214,13 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Ends with its launch: what the next one of the kernel can use is kept.
+    pub fn retire(self, kernel: &Kernel) {
+        if self.native.is_some() {
+            kernel.spare.keep(self.warps);
+        }
+    }
+
     /// The block that is running.
     pub fn index(&self) -> &[u32; 3] {
         match &self.native {
@@ -228,8 +232,9 @@ impl<'a> Room<'a> {
     /// Runs each warp until it waits, ends or has run for long.
     pub fn run(&mut self, kernel: &Kernel, compiled: Option<&Compiled>) -> Result<Progress, Fault> {
         let _flush = (kernel.flush == Flush::Whole).then(FlushAll::begin);
-        if !std::mem::replace(&mut self.is_prepared, true) {
-            self.warps.iter_mut().for_each(|warp| warp.prepare(&kernel.functions[0].once));
+        // Warps of compiled code are prepared when the interpreter takes them over.
+        if self.native.is_none() {
+            self.warps.iter_mut().for_each(|warp| warp.prepare(kernel));
         }
         loop {
             let progress = self.run_block(kernel, compiled)?;

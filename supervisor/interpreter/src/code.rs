@@ -6,7 +6,7 @@ use ptx::Body;
 
 use crate::launch::FaultKind;
 use crate::registers::{Condition, Predicate, Reg};
-use crate::warp::Warp;
+use crate::warp::{SpareFiles, Warp};
 
 /// One operation, for all active lanes.
 pub(crate) type Operation = Box<dyn Fn(&mut Warp) + Send + Sync>;
@@ -121,6 +121,8 @@ pub struct Kernel {
     pub(crate) static_shared: u64,
     /// It asks where the system's part of shared memory lies.
     pub(crate) uses_reserved_shared: bool,
+    /// It calls `malloc` or `free`.
+    pub(crate) uses_heap: bool,
     /// Bytes of local memory of one thread, calls included.
     pub(crate) stack_bytes: u64,
     pub(crate) parameter_bytes: u32,
@@ -130,6 +132,7 @@ pub struct Kernel {
     pub(crate) max_threads: u32,
     /// As `.maxnreg` says. It bounds what is told; nothing here is allocated by it.
     pub(crate) max_registers: u32,
+    pub(crate) spare: SpareFiles,
     pub(crate) module: Arc<ptx::Module>,
 }
 
@@ -151,6 +154,11 @@ pub struct Attributes {
 }
 
 impl Kernel {
+    /// Whether it calls `malloc` or `free`.
+    pub fn uses_heap(&self) -> bool {
+        self.uses_heap
+    }
+
     /// What `cuFuncGetAttribute` asks for.
     pub fn attributes(&self) -> Attributes {
         let entry = &self.functions[0];

@@ -16,9 +16,10 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::block::{Barriers, run_warp};
-use crate::code::{BarrierKind, Kernel, Terminator};
+use crate::code::{BarrierKind, Kernel};
 use crate::control_word::Control;
 use crate::memory::Memory;
 use crate::registers::{FULL, LANES};
@@ -98,6 +99,8 @@ pub struct Frame {
     pub fragments: u32,
     /// They: an instruction, and the lanes that are there.
     pub fragment: [[u32; 2]; MOST_FRAGMENTS],
+    /// How often [`step`] was called.
+    pub stepped: u64,
 }
 
 impl Frame {
@@ -164,6 +167,15 @@ pub struct Region {
     pub spread: Vec<Spread>,
 }
 
+/// What the interpreter did for compiled code.
+#[derive(Default)]
+pub struct Helped {
+    /// Single instructions, one warp each.
+    pub stepped: AtomicU64,
+    /// Warps that it took to their next barrier, or to their end.
+    pub stops: AtomicU64,
+}
+
 /// A kernel compiled for one shape of its blocks.
 pub struct Compiled {
     /// The kernel, decoded with a block at every stop.
@@ -180,6 +192,8 @@ pub struct Compiled {
     pub words: usize,
     /// Masks that [`Frame::pending`] needs.
     pub pending: usize,
+    /// How often it had to be helped.
+    pub helped: Helped,
     /// Keeps the code mapped.
     pub owner: Box<dyn Any + Send + Sync>,
 }
@@ -248,6 +262,7 @@ impl Native {
             stop: 0,
             fragments: 0,
             fragment: [[0; 2]; MOST_FRAGMENTS],
+            stepped: 0,
         });
         Native { frame, places, _words: words, _pending: pending, _scratch: scratch }
     }
@@ -282,6 +297,21 @@ impl Native {
         warps: &mut [Warp],
         barriers: &mut Barriers,
     ) -> Ran {
+        let ran = self.enter(compiled, memory, warps, barriers);
+        let stepped = std::mem::take(&mut self.frame.stepped);
+        if stepped > 0 {
+            compiled.helped.stepped.fetch_add(stepped, Ordering::Relaxed);
+        }
+        ran
+    }
+
+    fn enter(
+        &mut self,
+        compiled: &Compiled,
+        memory: *mut Memory,
+        warps: &mut [Warp],
+        barriers: &mut Barriers,
+    ) -> Ran {
         let (mut region, mut first) = (0, 0);
         self.frame.interpreted = warps.as_mut_ptr().cast();
         self.frame.memory = memory.cast();
@@ -295,9 +325,11 @@ impl Native {
                 return Ran::Handed;
             }
             if outcome == Outcome::Parted as u32 {
+                compiled.helped.stops.fetch_add(warps.len() as u64, Ordering::Relaxed);
                 self.hand_over(compiled, warps, usize::MAX, 0);
                 return Ran::Handed;
             }
+            compiled.helped.stops.fetch_add(1, Ordering::Relaxed);
             let (stopped, number) = (self.frame.region, self.frame.warp as usize);
             self.take_over(compiled, &mut warps[number]);
             self.frame.tell_place();
@@ -307,6 +339,7 @@ impl Native {
                 && warps[number].fault.is_none()
                 && self.give_back(compiled, &mut warps[number], barriers);
             if !back {
+                compiled.helped.stops.fetch_add(warps.len() as u64 - 1, Ordering::Relaxed);
                 self.hand_over(compiled, warps, number, stopped);
                 return Ran::Handed;
             }
@@ -317,6 +350,7 @@ impl Native {
     /// Makes a stopped warp the interpreter's.
     fn take_over(&mut self, compiled: &Compiled, warp: &mut Warp) {
         let place = &self.places[self.frame.warp as usize];
+        warp.prepare(&compiled.kernel);
         for spread in &compiled.stops[self.frame.stop as usize].spread {
             write_out(spread, place);
         }
@@ -357,6 +391,7 @@ impl Native {
     fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: usize, region: u32) {
         for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| *number != except) {
             let place = &self.places[number];
+            warp.prepare(&compiled.kernel);
             let is_behind = number > except;
             // What a warp came to in another block says nothing before it has run in this one.
             let next = if is_behind && region == 0 { 0 } else { place.next };
@@ -380,14 +415,14 @@ impl Native {
 /// Called by compiled code, with the frame that it was given, while `Native::run` lends it the warps.
 pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, lanes: u32) -> u32 {
     // SAFETY: `Native::run` has put all three there; nobody else looks at the warps while the code runs.
-    unsafe { (*frame).tell_place() };
+    unsafe {
+        (*frame).tell_place();
+        (*frame).stepped += 1;
+    }
     // SAFETY: as above.
     let (kernel, warp) =
         unsafe { (&*(*frame).kernel, &mut *(*frame).interpreted.cast::<Warp>().add(warp as usize)) };
-    let blocks = &kernel.functions[0].blocks[kernel.block_of(instruction) as usize..];
-    // Where all lanes are together there is nobody to meet.
-    let meets = matches!(blocks[0].end, Terminator::Meet { .. });
-    warp.step(&blocks[usize::from(meets)].operations, lanes);
+    warp.step(kernel, kernel.block_of(instruction), lanes);
     u32::from(warp.fault.is_some())
 }
 

@@ -33,6 +33,7 @@ use ptx::{Body, Instruction, Mnemonic, Modifier, Op, Operand};
 use crate::code::{Block, Flush, Function, Kernel, MOST_REGISTERS, Operation, Terminator};
 use crate::image::{Image, Plan, Unsupported};
 use crate::registers::{Condition, FULL, Slot};
+use crate::warp::SpareFiles;
 use layout::Program;
 pub use matrix::product;
 use operands::{Decoded, Decoder};
@@ -91,12 +92,14 @@ pub(crate) fn kernel(image: &Image, name: &str, stops: &[u32]) -> Result<Kernel,
         functions,
         pointers,
         static_shared: program.static_shared,
+        uses_heap: program.uses_heap(&module),
         uses_reserved_shared: program.uses_reserved_shared(),
         parameter_bytes: entry.parameter_bytes(),
         flush: program.flush,
         block_numbers,
         max_threads: entry.required_threads.or(entry.max_threads).map_or(1024, product),
         max_registers: entry.max_registers.unwrap_or(MOST_REGISTERS),
+        spare: SpareFiles::default(),
         module,
     })
 }

@@ -107,11 +107,30 @@ pub enum Unsupported {
 }
 
 impl Image {
-    /// Places every `.global` and `.const` variable, and behind them the heap of a module that calls `malloc`, through `place(size, align)`, which answers the address of writable memory
-    /// (valid in this process, in the launch window), and initialises them.
+    /// Places every `.global` and `.const` variable through `place(size, align)`, which answers the address of writable memory
+    /// (valid in this process, in the launch window), and initialises them. Behind them it places a heap, if the module calls
+    /// `malloc`.
     pub fn load(
         module: Arc<Module>,
         place: &mut dyn FnMut(u64, u64) -> Option<u64>,
+    ) -> Result<Image, LoadError> {
+        let heap = Arc::new(Heap::default());
+        let image = Image::load_with_heap(module, place, heap.clone())?;
+        let bytes = heap_bytes(&image.module);
+        if bytes > 0 {
+            let start = place(bytes, 256)
+                .ok_or_else(|| LoadError::OutOfMemory { name: "malloc".into(), size: bytes })?;
+            heap.assign(start, bytes);
+        }
+        Ok(image)
+    }
+
+    /// The same with a heap that other modules use too, and that the caller gives memory to before a kernel
+    /// [needs it](Kernel::uses_heap).
+    pub fn load_with_heap(
+        module: Arc<Module>,
+        place: &mut dyn FnMut(u64, u64) -> Option<u64>,
+        heap: Arc<Heap>,
     ) -> Result<Image, LoadError> {
         if module.address_size != 64 {
             return Err(LoadError::AddressSize(module.address_size));
@@ -122,7 +141,7 @@ impl Image {
             kernels: Mutex::default(),
             bodies,
             module: module.clone(),
-            heap: Arc::default(),
+            heap,
         };
         let stored = |variable: &&Variable| {
             matches!(variable.space, Space::Global | Space::Const) && variable.linkage != Linkage::Extern
@@ -132,12 +151,6 @@ impl Image {
             let address = place(size, u64::from(variable.align.max(8)))
                 .ok_or_else(|| LoadError::OutOfMemory { name: variable.name.to_string(), size })?;
             image.globals.insert(variable.name.clone(), (address, variable.size()));
-        }
-        let bytes = heap_bytes(&module);
-        if bytes > 0 {
-            let start = place(bytes, 256)
-                .ok_or_else(|| LoadError::OutOfMemory { name: "malloc".into(), size: bytes })?;
-            image.heap = Arc::new(Heap::new(start, bytes));
         }
         for variable in module.variables().iter().filter(stored) {
             image.initialise(variable)?;

@@ -50,7 +50,7 @@ mod warp;
 
 pub use code::{Attributes, Kernel};
 pub use decode::{product, shuffle_partners};
-pub use heap::heap_bytes;
+pub use heap::Heap;
 pub use image::{Image, LoadError, Plan, Unsupported, VariablePlace};
 pub use launch::{Environment, Fault, FaultKind, Launch};
 pub use pool::{Current, Pool, with_current};

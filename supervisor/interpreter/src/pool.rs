@@ -4,6 +4,8 @@
 //! for another one (a barrier of the whole grid, a flag that an earlier or later block sets), its worker sets it aside after a
 //! while, takes one block more, and gives each of those it has begun a turn: at once in cooperative launches, which promise
 //! that all blocks are there, and otherwise when a block has run for long.
+//!
+//! Compiled code may come while a launch is running: blocks that have been begun end as they were begun.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -78,7 +80,18 @@ impl Pool {
 
     /// Runs a kernel; returns when all blocks are done.
     pub fn run(&self, kernel: &Kernel, launch: &Launch, environment: &Environment) -> Result<(), Fault> {
-        self.run_either(kernel, None, launch, environment)
+        self.run_either(Tier { kernel, compiled: None }, &|| None, launch, environment)
+    }
+
+    /// As [`Pool::run`], but blocks that have not begun when `code` first answers some run in that.
+    pub fn run_until<'a>(
+        &self,
+        kernel: &'a Kernel,
+        code: &'a (dyn Fn() -> Option<&'a Compiled> + Sync),
+        launch: &'a Launch,
+        environment: &'a Environment,
+    ) -> Result<(), Fault> {
+        self.run_either(Tier { kernel, compiled: None }, code, launch, environment)
     }
 
     /// As [`Pool::run`], in compiled code, which was made for blocks of this shape.
@@ -88,23 +101,24 @@ impl Pool {
         launch: &Launch,
         environment: &Environment,
     ) -> Result<(), Fault> {
-        self.run_either(&compiled.kernel, Some(compiled), launch, environment)
+        self.run_either(Tier::of(compiled), &|| None, launch, environment)
     }
 
-    fn run_either(
+    fn run_either<'a>(
         &self,
-        kernel: &Kernel,
-        compiled: Option<&Compiled>,
-        launch: &Launch,
-        environment: &Environment,
+        tier: Tier<'a>,
+        code: &'a (dyn Fn() -> Option<&'a Compiled> + Sync),
+        launch: &'a Launch,
+        environment: &'a Environment,
     ) -> Result<(), Fault> {
+        let kernel = tier.kernel;
         let mut runs = self.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *runs += 1;
         block::check(kernel, launch)?;
         let workspace = [const { AtomicU64::new(0) }; WORKSPACE_WORDS];
         let grid = Grid {
-            kernel,
-            compiled,
+            tier,
+            code,
             launch,
             environment,
             workspace: Region {
@@ -112,7 +126,7 @@ impl Pool {
                 bytes: size_of_val(&workspace) as u64,
             },
             blocks: launch.grid.iter().map(|size| *size as usize).product(),
-            chunk: self.chunk(compiled, launch),
+            chunk: self.chunk(launch),
             next: AtomicUsize::new(0),
             fault: Mutex::new(None),
         };
@@ -130,10 +144,10 @@ impl Pool {
         }
     }
 
-    /// Compiled code runs several blocks per call, as long as all workers have enough to do. Blocks that wait for each other are
-    /// begun one by one.
-    fn chunk(&self, compiled: Option<&Compiled>, launch: &Launch) -> usize {
-        if compiled.is_none() || launch.cooperative {
+    /// Compiled code runs so many blocks per call that all workers have enough to do. Blocks that wait for each other are begun
+    /// one by one.
+    fn chunk(&self, launch: &Launch) -> usize {
+        if launch.cooperative {
             return 1;
         }
         let blocks: usize = launch.grid.iter().map(|size| *size as usize).product();
@@ -197,15 +211,30 @@ const PATIENCE: u32 = 1 << 10;
 /// Blocks that a worker of such a launch begins at most.
 const MOST_BEGUN: usize = 256;
 
-/// A launch while it runs.
-struct Grid<'a> {
+/// What runs a block.
+#[derive(Clone, Copy)]
+struct Tier<'a> {
     kernel: &'a Kernel,
     compiled: Option<&'a Compiled>,
+}
+
+impl<'a> Tier<'a> {
+    fn of(compiled: &'a Compiled) -> Tier<'a> {
+        Tier { kernel: &compiled.kernel, compiled: Some(compiled) }
+    }
+}
+
+/// A launch while it runs.
+struct Grid<'a> {
+    /// What runs its blocks at first.
+    tier: Tier<'a>,
+    /// Asked, while there is no compiled code, before a block begins.
+    code: &'a (dyn Fn() -> Option<&'a Compiled> + Sync),
     launch: &'a Launch<'a>,
     environment: &'a Environment<'a>,
     workspace: Region,
     blocks: usize,
-    /// Blocks that a worker takes at once.
+    /// Blocks that a worker with compiled code takes at once.
     chunk: usize,
     /// The next block that nobody has begun.
     next: AtomicUsize,
@@ -223,29 +252,43 @@ impl<'a> Grid<'a> {
     }
 
     fn run_blocks(&self) -> Result<(), Fault> {
+        let mut tier = self.tier;
         let mut spare: Vec<Room<'a>> = Vec::new();
-        let mut begun: Vec<Room<'a>> = Vec::new();
+        let mut begun: Vec<(Room<'a>, Tier<'a>)> = Vec::new();
         let mut waited = 0;
         let mut claimed = 0..0;
         loop {
             let one_more =
                 begun.is_empty() || self.launch.cooperative || waited >= PATIENCE && begun.len() < MOST_BEGUN;
-            if one_more && let Some((index, count)) = self.take(&mut claimed) {
-                let fresh =
-                    || Room::new(self.kernel, self.launch, self.environment, self.workspace, self.compiled);
+            if one_more
+                && tier.compiled.is_none()
+                && let Some(code) = (self.code)()
+            {
+                tier = Tier::of(code);
+                spare.clear();
+            }
+            if one_more && let Some((index, count)) = self.take(&mut claimed, tier) {
+                let Tier { kernel, compiled } = tier;
+                let fresh = || Room::new(kernel, self.launch, self.environment, self.workspace, compiled);
                 let mut room = spare.pop().unwrap_or_else(fresh);
                 room.start(index, count);
-                begun.push(room);
+                begun.push((room, tier));
             }
             if begun.is_empty() || self.is_over() {
+                spare.into_iter().for_each(|room| room.retire(tier.kernel));
                 return Ok(());
             }
             let mut place = 0;
             while place < begun.len() {
-                CURRENT.set(Some((self.kernel, begun[place].index())));
-                match begun[place].run(self.kernel, self.compiled)? {
+                let (room, Tier { kernel, compiled }) = &mut begun[place];
+                CURRENT.set(Some((*kernel, room.index())));
+                match room.run(kernel, *compiled)? {
                     Progress::Done => {
-                        spare.push(begun.swap_remove(place));
+                        let (room, of) = begun.swap_remove(place);
+                        // Rooms for the interpreter alone are of no use to code.
+                        if of.compiled.is_some() == tier.compiled.is_some() {
+                            spare.push(room);
+                        }
                         waited = 0;
                     }
                     Progress::Yielded => place += 1,
@@ -259,10 +302,11 @@ impl<'a> Grid<'a> {
     }
 
     /// Blocks in a row that nobody has begun: the first, and how many. `claimed` is what this worker has taken and not begun.
-    fn take(&self, claimed: &mut Range<usize>) -> Option<([u32; 3], u32)> {
+    fn take(&self, claimed: &mut Range<usize>, tier: Tier) -> Option<([u32; 3], u32)> {
         if claimed.start >= claimed.end {
-            let first = self.next.fetch_add(self.chunk, Ordering::Relaxed);
-            *claimed = first..(first + self.chunk).min(self.blocks);
+            let chunk = if tier.compiled.is_some() { self.chunk } else { 1 };
+            let first = self.next.fetch_add(chunk, Ordering::Relaxed);
+            *claimed = first..(first + chunk).min(self.blocks);
             if first >= self.blocks {
                 *claimed = 0..0;
                 return None;

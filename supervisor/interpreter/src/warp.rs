@@ -5,7 +5,9 @@
 //! frontiers: in compiled code, that is where lanes meet again), unless it has run for long: then the others get a turn,
 //! so that lanes may wait for each other in loops.
 
-use crate::code::{Kernel, Operation, Origin};
+use std::sync::{Mutex, PoisonError};
+
+use crate::code::{Kernel, Origin, Terminator};
 use crate::launch::FaultKind;
 use crate::memory::{Memory, thread_positions};
 use crate::registers::{Condition, FULL, LANES, Lane, Predicate, Reg, Slot, Word};
@@ -36,7 +38,31 @@ pub(crate) struct Frame {
 }
 
 /// A register file, aligned for vectors.
-struct Registers(Vec<[u64; 4]>);
+pub(crate) struct Registers(Vec<[u64; 4]>);
+
+/// Register files of a kernel's warps that have ended, for those of its next launch. Their constants are in place; what else is
+/// in them nobody may rely on.
+#[derive(Default)]
+pub(crate) struct SpareFiles(Mutex<Vec<Registers>>);
+
+/// Bytes that a kernel keeps in [`SpareFiles`] at most.
+const MOST_SPARE: usize = 8 << 20;
+
+impl SpareFiles {
+    fn take(&self) -> Option<Registers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps the files of warps whose launch is over.
+    pub fn keep(&self, warps: Vec<Warp>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for frame in warps.into_iter().filter_map(|warp| warp.frames.into_iter().next()) {
+            if (spare.len() + 1) * size_of_val(&*frame.registers.0) <= MOST_SPARE {
+                spare.push(frame.registers);
+            }
+        }
+    }
+}
 
 impl Registers {
     fn new(words: &[u64]) -> Registers {
@@ -100,6 +126,8 @@ pub(crate) struct Warp<'a> {
     /// x, y and z of each thread in the block.
     pub positions: [[u32; LANES]; 3],
     pub fault: Option<WarpFault>,
+    /// Whether it has run what is the same for every block of the launch.
+    is_prepared: bool,
 }
 
 // SAFETY: the raw pointers mean memory that belongs to this warp and its block, which move between threads together.
@@ -123,6 +151,7 @@ impl<'a> Warp<'a> {
             index,
             positions: thread_positions(index, block),
             fault: None,
+            is_prepared: false,
         };
         warp.frames.push(Frame {
             function: 0,
@@ -132,7 +161,7 @@ impl<'a> Warp<'a> {
             lanes: 0,
             stack: 0,
             results: Vec::new(),
-            registers: Registers::new(&kernel.functions[0].registers),
+            registers: kernel.spare.take().unwrap_or_else(|| Registers::new(&kernel.functions[0].registers)),
         });
         warp
     }
@@ -165,8 +194,13 @@ impl<'a> Warp<'a> {
         self.frames[0].lanes = live;
     }
 
-    /// Does some operations of the kernel's own function for some lanes.
-    pub fn step(&mut self, operations: &[Operation], lanes: u32) {
+    /// Does the operations of a block of the kernel's own function for some lanes.
+    pub fn step(&mut self, kernel: &Kernel, block: u32, lanes: u32) {
+        self.prepare(kernel);
+        let blocks = &kernel.functions[0].blocks[block as usize..];
+        // Where lanes would meet they are together, and the instruction is behind that.
+        let meets = matches!(blocks[0].end, Terminator::Meet { .. });
+        let operations = &blocks[usize::from(meets)].operations;
         (self.frame, self.live) = (0, FULL);
         self.base = Registers::start(self.frames[0].registers.0.as_mut_ptr());
         (self.mask, self.blend) = (lanes, lanes != FULL);
@@ -175,12 +209,15 @@ impl<'a> Warp<'a> {
         }
     }
 
-    /// Runs what is the same for every block of the launch. The warp must have been started.
-    pub fn prepare(&mut self, once: &[Operation]) {
+    /// Runs what is the same for every block of the launch, if that has not been done. The warp must have been started.
+    pub fn prepare(&mut self, kernel: &Kernel) {
+        if std::mem::replace(&mut self.is_prepared, true) {
+            return;
+        }
         self.frame = 0;
         self.base = Registers::start(self.frames[0].registers.0.as_mut_ptr());
         (self.mask, self.blend) = (FULL, false);
-        for operation in once {
+        for operation in &kernel.functions[0].once {
             operation(self);
         }
         self.mask = 0;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use code_memory::Code;
-use interpreter::compiled::{Compiled, Enter};
+use interpreter::compiled::{Compiled, Enter, Helped};
 use interpreter::{Image, Unsupported};
 
 use graph::{End, Graph, Set};
@@ -143,6 +143,7 @@ impl Made {
             symbols,
             words: self.output.words,
             pending: self.output.pending,
+            helped: Helped::default(),
             owner: Box::new(code),
         })
     }

@@ -26,6 +26,7 @@ mod matrix;
 mod memory;
 mod moves;
 mod places;
+mod quads;
 mod rows;
 mod step;
 mod stop;
@@ -128,6 +129,8 @@ pub(crate) struct Lowering<'a> {
     groups: fetch::Groups,
     /// Values of loads that were done with others of their group.
     fetched: HashMap<usize, Vec<String>>,
+    /// Real bases of groups that have been tested, and of which not all has been loaded yet.
+    tested: HashMap<usize, String>,
     /// First block of each region.
     regions: Vec<usize>,
     /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
@@ -146,7 +149,7 @@ pub(crate) struct Lowering<'a> {
     written: HashMap<RegisterId, Value>,
     segment: Segment,
     matrix: matrix::Matrix,
-    rows: rows::Known,
+    quads: quads::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
 }
@@ -191,6 +194,7 @@ impl<'a> Lowering<'a> {
             refused: Vec::new(),
             groups: fetch::Groups::new(body, graph),
             fetched: HashMap::new(),
+            tested: HashMap::new(),
             regions: vec![0],
             turns: HashMap::new(),
             region: 0,
@@ -203,7 +207,7 @@ impl<'a> Lowering<'a> {
             written: HashMap::new(),
             segment: Segment::default(),
             matrix: matrix::Matrix::default(),
-            rows: rows::Known::default(),
+            quads: quads::Known::default(),
             ends: None,
         };
         lowering.find_resident();
@@ -269,7 +273,8 @@ impl<'a> Lowering<'a> {
         self.written.clear();
         self.fetched.clear();
         self.matrix.begin_block();
-        self.rows.clear();
+        self.quads.clear();
+        self.tested.clear();
         (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
         self.begin_segment(range.start);

@@ -2,7 +2,7 @@
 
 mod tiers;
 
-use tiers::both;
+use tiers::{both, both_with_stops};
 
 #[test]
 fn lanes_that_wait_for_each_other_get_their_turn() {
@@ -99,4 +99,76 @@ fn halves_of_a_word_wrap_alone() {
         32,
     );
     assert_eq!((memory[0], memory[20]), (0, 0));
+}
+
+/// A row of words for each lane is transposed.
+#[test]
+fn lanes_read_rows_of_their_own() {
+    let memory = both(
+        "mul.wide.u32 %rd5, %r3, 72; add.s64 %rd6, %rd1, %rd5; mov.u32 %r30, 0;
+         ld.global.v2.u32 {%r5, %r6}, [%rd6]; ld.global.v2.u32 {%r7, %r8}, [%rd6+8];
+         ld.global.u32 %r9, [%rd6+16]; ld.global.u32 %r10, [%rd6+20]; ld.global.v2.u32 {%r11, %r12}, [%rd6+24];
+         ld.global.v2.u32 {%r13, %r14}, [%rd6+32]; ld.global.v2.u32 {%r15, %r16}, [%rd6+40];
+         ld.global.v2.u32 {%r17, %r18}, [%rd6+48]; ld.global.v2.u32 {%r19, %r20}, [%rd6+56];
+         mad.lo.u32 %r30, %r5, 3, %r6; mad.lo.u32 %r30, %r30, 3, %r7; mad.lo.u32 %r30, %r30, 3, %r8;
+         mad.lo.u32 %r30, %r30, 3, %r9; mad.lo.u32 %r30, %r30, 3, %r10; mad.lo.u32 %r30, %r30, 3, %r11;
+         mad.lo.u32 %r30, %r30, 3, %r12; mad.lo.u32 %r30, %r30, 3, %r13; mad.lo.u32 %r30, %r30, 3, %r14;
+         mad.lo.u32 %r30, %r30, 3, %r15; mad.lo.u32 %r30, %r30, 3, %r16; mad.lo.u32 %r30, %r30, 3, %r17;
+         mad.lo.u32 %r30, %r30, 3, %r18; mad.lo.u32 %r30, %r30, 3, %r19; mad.lo.u32 %r30, %r30, 3, %r20;
+         bar.sync 0; st.global.u32 [%rd2+12288], %r30;",
+        1,
+        64,
+    );
+    let row =
+        |thread: u32| (0..16).fold(0u32, |sum, word| sum.wrapping_mul(3).wrapping_add(18 * thread + word));
+    assert!((0..64).all(|thread| memory[3072 + thread as usize] == row(thread)));
+}
+
+/// Sums and products next to zero: what both tiers give is compared by `both`; some of it is rounded otherwise to nearest.
+#[test]
+fn results_are_rounded_to_zero() {
+    let memory = both(
+        "shl.b32 %r5, %r4, 24; or.b32 %r5, %r5, 0x00800001; xor.b32 %r5, %r5, %r4; mov.b32 %f1, %r5;
+         mul.lo.u32 %r6, %r4, 0x9e3779b1; mov.b32 %f2, %r6;
+         add.rz.f32 %f3, %f1, %f2; mul.rz.f32 %f4, %f1, %f2; fma.rz.f32 %f5, %f1, %f2, %f3; sub.rz.f32 %f6, %f5, %f4;
+         add.rz.ftz.f32 %f7, %f1, %f6; mov.b32 %r7, %f3; mov.b32 %r8, %f4; mov.b32 %r9, %f5; mov.b32 %r10, %f7;
+         mul.lo.u32 %r7, %r7, 31; xor.b32 %r7, %r7, %r8; mul.lo.u32 %r7, %r7, 31; xor.b32 %r7, %r7, %r9;
+         mul.lo.u32 %r7, %r7, 31; xor.b32 %r7, %r7, %r10; st.global.u32 [%rd2], %r7;
+         mov.f32 %f1, 0f3f800001; mov.f32 %f2, 0f33ffffff; add.rz.f32 %f3, %f1, %f2; st.global.f32 [%rd2+8192], %f3;",
+        16,
+        128,
+    );
+    assert_eq!(
+        (memory[2048], f32::from_bits(0x3f80_0001) + f32::from_bits(0x33ff_ffff)),
+        (0x3f80_0001, f32::from_bits(0x3f80_0002))
+    );
+}
+
+/// A register that the second world keeps as a vector is a word again behind the place where all lanes meet.
+#[test]
+fn code_goes_on_at_a_barrier_behind_lanes_that_had_parted() {
+    let (memory, stops) = both_with_stops(
+        "mov.u32 %r5, 0; mov.u32 %r6, 7; setp.gt.u32 %p1, %r3, 40; @%p1 bra FEW;
+         LOOP: add.u32 %r5, %r5, 1; setp.lt.u32 %p2, %r5, 5; @%p2 bra LOOP; bra MEET;
+         FEW: mov.u32 %r5, 5;
+         MEET: bar.sync 0; add.u32 %r7, %r5, %r6; st.global.u32 [%rd2], %r7;",
+        2,
+        96,
+    );
+    assert!(memory[..192].iter().all(|word| *word == 12));
+    assert_eq!(stops, 0);
+}
+
+/// Lanes that do not execute may lie beyond the end.
+#[test]
+fn only_places_of_lanes_that_execute_are_tested() {
+    let (memory, stops) = both_with_stops(
+        ".shared .align 4 .b8 few[40]; mov.u64 %rd6, few; mul.wide.u32 %rd5, %r3, 4; add.s64 %rd4, %rd6, %rd5;
+         setp.ge.u32 %p1, %r3, 10; @%p1 bra MEET; st.shared.u32 [%rd4], %r4;
+         MEET: bar.sync 0; ld.shared.u32 %r5, [few+36]; st.global.u32 [%rd2], %r5;",
+        2,
+        64,
+    );
+    assert!((0..128).all(|thread| memory[thread] == thread as u32 / 64 * 64 + 9));
+    assert_eq!(stops, 0);
 }

@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod explain;
 mod finding;
 pub mod inspect;
+mod kernels;
 mod objects;
 mod others;
 mod predict;
@@ -30,6 +31,7 @@ use objects::{Files, Objects};
 use overlay::Seen;
 use render::Account;
 use wire::control::{Note, NoteKind};
+use wire::figures::KernelCost;
 
 pub use finding::{Finding, Severity};
 pub use process::{Exit, Opened, Process};
@@ -121,12 +123,14 @@ impl Report {
         }
     }
 
-    /// A process held this much device memory. It may have begun another program since.
-    pub fn memory_held(&mut self, pid: i32, bytes: u64) {
+    /// A process has let go of its engine: what its kernels cost, and the most device memory that it held. It may have begun
+    /// another program since.
+    pub fn finished(&mut self, pid: i32, kernels: &[KernelCost], bytes: u64) {
         let mut newest_first = self.processes.values_mut().rev();
         let client = newest_first.find(|process| process.pid == pid && process.opened_device());
         if let Some(process) = client {
             process.memory_peak = process.memory_peak.max(bytes);
+            process.kernels.extend_from_slice(kernels);
         }
     }
 
@@ -351,7 +355,7 @@ mod tests {
         report.executed(pid, Path::new("/usr/bin/client"));
         report.opened(pid, b"/dev/nvidiactl", Some(&Seen::Node(overlay::Node::Control)));
         report.executed(pid, Path::new("/usr/bin/follower"));
-        report.memory_held(pid, 1 << 20);
+        report.finished(pid, &[], 1 << 20);
         let text = report.render(Form::Full);
         assert!(text.contains("device memory, at most: 1.0 MiB") && !text.contains("follower"), "{text}");
     }
@@ -362,7 +366,7 @@ mod tests {
         report.device_chosen("NVIDIA GeForce GTX 1080", (6, 1));
         let pid = std::process::id() as i32;
         report.opened(pid, b"/dev/nvidiactl", Some(&Seen::Node(overlay::Node::Control)));
-        report.memory_held(pid, 1 << 20);
+        report.finished(pid, &[], 1 << 20);
         let value: serde_json::Value = serde_json::from_str(&report.render(Form::Json)).unwrap();
         assert_eq!(value["capability"], "6.1");
         assert_eq!(value["processes"][0]["told"][0]["text"], "cuInit");

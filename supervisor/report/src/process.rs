@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use overlay::{Node, Seen};
 use wire::control::NoteKind;
+use wire::figures::KernelCost;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Process {
     pub opened: Vec<Opened>,
     /// What the payload in it told.
     pub told: Vec<Told>,
+    /// What each of its kernels cost.
+    pub kernels: Vec<KernelCost>,
     /// Most device memory held at once.
     pub memory_peak: u64,
     /// How it ended, if it has.
@@ -65,7 +68,8 @@ impl Process {
     pub fn new(pid: i32, program: &Path) -> Self {
         let program = program.to_owned();
         let (opened, told) = (Vec::new(), Vec::new());
-        Self { pid, program, executable: None, root: None, opened, told, memory_peak: 0, exit: None }
+        let kernels = Vec::new();
+        Self { pid, program, executable: None, root: None, opened, told, kernels, memory_peak: 0, exit: None }
     }
 
     /// A process whose start was not seen: a fork.

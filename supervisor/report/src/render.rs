@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Session;
 use crate::finding::{Finding, Severity};
+use crate::kernels;
 use crate::objects::Objects;
 use crate::process::{Exit, Opened, Process};
 
@@ -94,6 +95,7 @@ fn write_process(text: &mut String, Account { process, opened }: &Account) {
         let _ =
             writeln!(text, "  device memory, at most: {:.1} MiB", process.memory_peak as f64 / 1_048_576.0);
     }
+    kernels::write(text, &process.kernels);
 }
 
 fn write_finding(text: &mut String, finding: &Finding) {
@@ -153,6 +155,7 @@ fn process_value(Account { process, opened }: &Account) -> Value {
             "kind": format!("{:?}", told.kind), "text": told.text, "value": told.value, "times": told.times,
         })).collect::<Vec<_>>(),
         "memory_peak": process.memory_peak,
+        "kernels": kernels::by_time(&process.kernels).into_iter().map(kernels::value).collect::<Vec<_>>(),
     })
 }
 

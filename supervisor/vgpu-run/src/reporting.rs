@@ -92,6 +92,6 @@ pub fn broker_event(report: &mut Report, event: &Event) {
             )
             .cause(text.clone()),
         ),
-        Event::Finished { process, peak, .. } => report.memory_held(*process as i32, *peak),
+        Event::Finished { process, kernels, peak } => report.finished(*process as i32, kernels, *peak),
     }
 }

@@ -12,6 +12,7 @@ use ptx::{
 };
 
 use crate::code::Flush;
+use crate::heap;
 pub(super) use crate::image::VariablePlace as Place;
 use crate::image::{Image, Unsupported};
 
@@ -104,6 +105,15 @@ impl Program {
     /// Offset of a module's shared variable.
     pub fn shared_offset(&self, name: &str) -> Option<u64> {
         self.shared.get(&(None, name.into())).copied()
+    }
+
+    /// Whether a function calls the system's `malloc` or `free`.
+    pub fn uses_heap(&self, module: &Module) -> bool {
+        let called: Vec<&str> = heap::functions(module).collect();
+        let names_one =
+            |operand: &Operand| matches!(operand, Operand::Symbol(name, _) if called.contains(&&**name));
+        let mut instructions = self.functions.iter().flat_map(|reached| &reached.body.instructions);
+        !called.is_empty() && instructions.any(|instruction| instruction.operands.iter().any(names_one))
     }
 
     /// Whether a function asks where the system's part of shared memory lies.
@@ -201,7 +211,23 @@ fn bears_flushing(mnemonic: &Mnemonic) -> bool {
         .types
         .iter()
         .any(|ty| matches!(ty, Type::F32 | Type::F64 | Type::Bf16 | Type::Bf16x2 | Type::F32x2));
-    !computes || !sensitive || mnemonic.has(Modifier::Ftz) && !mnemonic.types.contains(&Type::F64)
+    let flushes = mnemonic.has(Modifier::Ftz) && !mnemonic.types.contains(&Type::F64);
+    !computes || !sensitive || flushes || mnemonic.op == Cvt && converts_alike(mnemonic)
+}
+
+/// Whether a conversion gives the same for a subnormal number and for zero, and never gives one. (That of an `f16` to `f32` reads
+/// subnormal ones also on a processor that flushes: only those of `f32` are flushed.)
+fn converts_alike(mnemonic: &Mnemonic) -> bool {
+    use Modifier::{Rn, Rni, Rz, Rzi};
+    match mnemonic.types[..] {
+        [Type::F32, Type::F16] => true,
+        [Type::F32, from] if !from.is_float() => true,
+        [Type::F16 | Type::F16x2, Type::F32] => mnemonic.modifiers.first_of(&[Rn, Rz]).is_some(),
+        [to, Type::F32] if !to.is_float() || to == Type::F32 => {
+            mnemonic.modifiers.first_of(&[Rni, Rzi]).is_some()
+        }
+        _ => false,
+    }
 }
 
 /// Deepest stack below a function; `None`: it may call itself.

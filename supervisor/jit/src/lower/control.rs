@@ -5,12 +5,15 @@ use std::mem::offset_of;
 use interpreter::compiled::{ENDED, Frame, Place};
 use ptx::{Body, RegisterId};
 
-use super::{Ends, Lowering, Queue, World};
+use super::{Ends, Lowering, Queue, Value, World};
 use crate::graph::{End, Graph, Set};
-use crate::kind::Kind;
+use crate::kind::{Kind, LANES};
+use crate::text::{constant, integer};
 
 /// Turns of loops that lanes which have parted get.
 const PATIENCE: u32 = 1 << 20;
+/// Registers that are compared where lanes come together, to go on in the first world.
+const MOST_COMPARED: usize = 8;
 
 impl Lowering<'_> {
     /// The head of a region's loop over warps, up to its first block.
@@ -234,7 +237,7 @@ impl Lowering<'_> {
             }
             let kind = self.first.facts.kinds[register as usize];
             let (bits, ty) = (self.bits(register), self.type_of(register, kind));
-            let value = super::Value { kind, name: self.text.value(format!("load {ty}, ptr {from}")) };
+            let value = Value { kind, name: self.text.value(format!("load {ty}, ptr {from}")) };
             let name = if bits == 1 { self.word_of(&value) } else { self.shaped(&value, bits, true) };
             let ty = self.type_of(register, Kind::Varying);
             self.text.line(format!("store {ty} {name}, ptr {to}"));
@@ -248,18 +251,101 @@ impl Lowering<'_> {
         if self.is_loop_head(block) {
             self.spend_patience();
         }
-        let alike = |register: usize| self.first.facts.kinds[register] == self.second.facts.kinds[register];
-        if !self.graph.live_in[block].iter().all(alike) {
+        let live = self.graph.live_in[block].clone();
+        let others = self.kept_otherwise(&live);
+        // Where nobody can wait elsewhere lanes are mostly all here, and it is worth a look whether registers are as before.
+        let together = self.here().frontiers[block].iter().next().is_none();
+        if !others.is_empty() && (!together || others.len() > MOST_COMPARED) {
             return;
         }
         queue.want(World::First, block);
-        let (all, label, rest) = (
-            self.text.value(format!("icmp eq i32 {mask}, -1")),
-            self.label(World::First, block),
-            self.text.label(),
-        );
-        self.text.line(format!("br i1 {all}, label %{label}, label %{rest}"));
+        let (all, rest) = (self.text.value(format!("icmp eq i32 {mask}, -1")), self.text.label());
+        let label = self.label(World::First, block);
+        if others.is_empty() {
+            self.text.line(format!("br i1 {all}, label %{label}, label %{rest}"));
+        } else {
+            let (test, back) = (self.text.label(), self.text.label());
+            self.text.line(format!("br i1 {all}, label %{test}, label %{rest}"));
+            self.text.begin(&test);
+            let (alike, values) = self.as_in_first(&others);
+            self.text.line(format!("br i1 {alike}, label %{back}, label %{rest}"));
+            self.text.begin(&back);
+            for (register, value) in values {
+                let (ty, variable) =
+                    (self.type_of(register, value.kind), self.variable(World::First, register));
+                self.text.line(format!("store {ty} {}, ptr {variable}", value.name));
+            }
+            self.text.line(format!("br label %{label}"));
+        }
         self.text.begin(&rest);
+    }
+
+    /// Registers of a set that the two worlds keep in different ways.
+    fn kept_otherwise(&self, live: &Set) -> Vec<RegisterId> {
+        let registers = live.iter().map(|register| register as RegisterId);
+        registers
+            .filter(|register| {
+                let place = *register as usize;
+                self.bits(*register) != 0 && self.first.facts.kinds[place] != self.second.facts.kinds[place]
+            })
+            .collect()
+    }
+
+    /// In the second world: whether lanes of some registers are as the first world keeps them, and what it would keep.
+    fn as_in_first(&mut self, registers: &[RegisterId]) -> (String, Vec<(RegisterId, Value)>) {
+        let mut alike = String::from("true");
+        let mut values = Vec::new();
+        for register in registers.iter().copied() {
+            let kind = self.first.facts.kinds[register as usize];
+            let value = self.register(register);
+            if value.kind != Kind::Varying {
+                // The first world knows nothing of it.
+                return ("false".into(), Vec::new());
+            }
+            let bits = self.bits(register);
+            let (same, name) = if bits == 1 {
+                let none = self.text.value(format!("icmp eq i32 {}, 0", value.name));
+                let all = self.text.value(format!("icmp eq i32 {}, -1", value.name));
+                (self.text.value(format!("or i1 {none}, {all}")), all)
+            } else {
+                self.base_of(&value.name, kind, bits)
+            };
+            alike = self.text.value(format!("and i1 {alike}, {same}"));
+            values.push((register, Value { kind, name }));
+        }
+        (alike, values)
+    }
+
+    /// Whether a vector is a base and what `kind` says of its lanes, and the base.
+    fn base_of(&mut self, vector: &str, kind: Kind, bits: u32) -> (String, String) {
+        let ty = integer(bits, true);
+        let pattern = self.facts().pattern(kind).unwrap_or([0; LANES]);
+        let first = self.text.value(format!("extractelement {ty} {vector}, i32 0"));
+        let base =
+            self.text.value(format!("sub i{bits} {first}, {}", constant(bits, false, pattern[0] as u64)));
+        let expected = self.shaped(&Value { kind, name: base.clone() }, bits, true);
+        let differ = self.text.value(format!("icmp ne {ty} {vector}, {expected}"));
+        let word = self.text.value(format!("bitcast <{LANES} x i1> {differ} to i32"));
+        (self.text.value(format!("icmp eq i32 {word}, 0")), base)
+    }
+
+    /// A barrier in the second world: if all lanes are here, and registers are as the first world keeps them, as there.
+    fn meet_again(&mut self, next: usize) {
+        let mask = self.mask.clone().unwrap_or("-1".into());
+        let live = self.graph.live_in[next].clone();
+        let all = self.text.value(format!("icmp eq i32 {mask}, -1"));
+        let others = self.kept_otherwise(&live);
+        let (alike, values) = self.as_in_first(&others);
+        let fine = self.text.value(format!("and i1 {all}, {alike}"));
+        let (together, stop) = (self.text.label(), self.text.label());
+        self.text.line(format!("br i1 {fine}, label %{together}, label %{stop}"));
+        self.text.begin(&stop);
+        self.write_stop(self.at);
+        self.text.begin(&together);
+        self.written.extend(values);
+        self.world = World::First;
+        self.arrive(next);
+        self.world = World::Second;
     }
 
     /// Whether lanes come to a block from behind it.
@@ -284,7 +370,8 @@ impl Lowering<'_> {
                 self.add_pending(next, &mask);
             }
             End::Exit => {}
-            End::Barrier { .. } | End::Stop => return self.write_stop(self.at),
+            End::Stop => return self.write_stop(self.at),
+            End::Barrier { next } => return self.meet_again(next),
             End::Branch { predicate, negated, taken, next } => {
                 let condition = self.condition(predicate, negated);
                 self.write_back();

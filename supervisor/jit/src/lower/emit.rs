@@ -182,7 +182,7 @@ impl Lowering<'_> {
     /// A register has another value from now on.
     pub(super) fn write(&mut self, register: RegisterId, value: Value) {
         self.matrix.forget(register);
-        self.rows.retain(|registers, _| !registers.contains(&register));
+        self.quads.retain(|registers, _| !registers.contains(&register));
         self.written.insert(register, value);
     }
 

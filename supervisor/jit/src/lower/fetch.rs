@@ -11,8 +11,9 @@ use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, Regis
 
 use super::Lowering;
 use super::memory::{Access, Room, room};
+use super::rows::part_of_rows;
 use crate::graph::Graph;
-use crate::kind::{Kind, LANES};
+use crate::kind::{Kind, LANES, Pattern};
 use crate::linear::Classes;
 
 /// Loads farther apart are not done together.
@@ -25,8 +26,8 @@ const CHUNK: i64 = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     /// The loads; two where they are halves of a word.
-    loads: Vec<usize>,
-    offset: i64,
+    pub loads: Vec<usize>,
+    pub offset: i64,
     /// Bits of an element.
     bits: u32,
     /// Elements side by side.
@@ -220,30 +221,35 @@ impl Lowering<'_> {
         if let Some(values) = self.fetched.get(&at) {
             return Some(values.clone());
         }
-        let group = self.groups.list[*self.groups.of.get(&at)?].clone();
+        let number = *self.groups.of.get(&at)?;
+        let group = self.groups.list[number].clone();
         if self.mask.is_some() || self.guard.is_some() {
             return None;
         }
-        let Kind::Pattern(number) = self.kind(group.base) else { return None };
-        let pattern = *self.facts().patterns.get(number);
-        let size = i64::from(group.members[0].bits) / 8;
+        let Kind::Pattern(kind) = self.kind(group.base) else { return None };
+        let pattern = *self.facts().patterns.get(kind);
         let start = group.members[0].offset + pattern[0];
-        let mut places: Vec<Vec<i64>> = Vec::new();
-        for member in &group.members {
-            for element in 0..member.count as i64 {
-                places.push(pattern.iter().map(|more| more + member.offset + element * size).collect());
-            }
-        }
+        let mut places = places_of(&group.members, &pattern);
         let all = || places.iter().flatten().copied();
         if !all().all(|place| (place - start) % group.align == 0) {
             return None;
         }
         let (least, most) = (all().min()?, all().max()?);
         let access = Access { bits: group.members[0].bits, count: 1, constant: group.constant };
-        let real = self.checked_group(&group, least, most, start, access)?;
+        let real = match self.tested.get(&number) {
+            Some(real) => real.clone(),
+            None => self.checked_group(&group, least, most, start, access)?,
+        };
+        let mut members = group.members;
+        if let Some(part) = part_of_rows(&places, access, at, &members, pattern[0]) {
+            // The others when they are needed: registers would not hold them all.
+            members.retain(|member| part.contains(&(member.offset + pattern[0])));
+            places = places_of(&members, &pattern);
+            self.tested.insert(number, real.clone());
+        }
         let values = self.fetch(&real, &places, access, group.align);
         let mut values = values.into_iter();
-        for member in &group.members {
+        for member in &members {
             let mine: Vec<String> = values.by_ref().take(member.count).collect();
             match member.loads[..] {
                 [load] => {
@@ -292,6 +298,9 @@ impl Lowering<'_> {
         access: Access,
         align: i64,
     ) -> Vec<String> {
+        if let Some(values) = self.fetch_rows(base, lists, access, align) {
+            return values;
+        }
         let pieces = pieces(lists, access.size());
         let (chunks, at) = self.load_chunks(base, &pieces, access, align);
         lists.iter().map(|places| self.take(places, &chunks, &at, access.bits)).collect()
@@ -416,6 +425,18 @@ impl Lowering<'_> {
         }
         result
     }
+}
+
+/// Where lanes find each element of some loads.
+fn places_of(members: &[Member], pattern: &Pattern) -> Vec<Vec<i64>> {
+    let mut places = Vec::new();
+    for member in members {
+        for element in 0..member.count as i64 {
+            let more = member.offset + element * i64::from(member.bits / 8);
+            places.push(pattern.iter().map(|lane| lane + more).collect());
+        }
+    }
+    places
 }
 
 /// What to load so that all places are there: starts and lengths in bytes, powers of two up to a chunk.

@@ -13,8 +13,14 @@ impl Lowering<'_> {
         if mnemonic.types.len() > 1 || !matches!(ty, Type::F32 | Type::F64 | Type::F16) {
             return Err("arithmetic on this type".into());
         }
-        if mnemonic.modifiers.first_of(&[Rz, Rm, Rp, NaN, XorSign, AbsModifier, Relu, Oob]).is_some() {
+        if mnemonic.modifiers.first_of(&[Rm, Rp, NaN, XorSign, AbsModifier, Relu, Oob]).is_some() {
             return Err("rounding, or a choice, of this kind".into());
+        }
+        let cuts = mnemonic.has(Rz);
+        if cuts
+            && (ty != Type::F32 || !matches!(mnemonic.op, Op::Add | Op::Sub | Op::Mul | Op::Fma | Op::Mad))
+        {
+            return Err("rounding to zero of this operation".into());
         }
         let approximate = matches!(mnemonic.op, Op::Rcp | Op::Rsqrt) && mnemonic.has(Approx);
         if mnemonic.has(Ftz) && (ty == Type::F16 || ty == Type::F64 && approximate) {
@@ -31,14 +37,19 @@ impl Lowering<'_> {
             mnemonic.op,
             Op::Min | Op::Max | Op::Abs | Op::Neg | Op::Sin | Op::Cos | Op::Lg2 | Op::Ex2 | Op::Tanh
         );
-        let flushes = mnemonic.has(Ftz) && ty == Type::F32 && (!self.plan.flushes || selects);
+        let flushes = mnemonic.has(Ftz) && ty == Type::F32 && (!self.plan.flushes || selects || cuts);
+        // A result that is one of the operands, but for its sign, is flushed alone.
+        let early = flushes && !matches!(mnemonic.op, Op::Min | Op::Max | Op::Abs | Op::Neg);
         let mut sources = Vec::new();
         for operand in &operands[1..] {
             let source = self.source(operand, bits, wide)?;
-            let source = if flushes { self.flushed(&source, wide) } else { source };
+            let source = if early { self.flushed(&source, wide) } else { source };
             sources.push(self.text.value(format!("bitcast {from} {source} to {to}")));
         }
-        let result = self.computed(mnemonic, &sources, bits, wide)?;
+        let result = match cuts {
+            true => self.rounded_to_zero(mnemonic.op, &sources, wide),
+            false => self.computed(mnemonic, &sources, bits, wide)?,
+        };
         let result = if mnemonic.has(Sat) { self.saturated(&result, bits, wide) } else { result };
         let name = self.text.value(format!("bitcast {to} {result} to {from}"));
         let name = if flushes { self.flushed(&name, wide) } else { name };
@@ -75,6 +86,56 @@ impl Lowering<'_> {
             Sin | Cos | Lg2 | Ex2 | Tanh if bits == 32 => self.function_of(mnemonic.op, &sources[0], wide),
             _ => return Err("not in code".into()),
         })
+    }
+
+    /// `.rz` of `f32`: in `f64`, where a product is exact and what a sum loses can be told, then rounded to nearest, and one
+    /// step back where that went away from zero.
+    fn rounded_to_zero(&mut self, op: Op, sources: &[String], wide: bool) -> String {
+        let (single, double, bit) = (float(32, wide), float(64, wide), integer(1, wide));
+        let widened =
+            |this: &mut Self, name: &String| this.text.value(format!("fpext {single} {name} to {double}"));
+        let mut wider: Vec<String> = sources.iter().map(|name| widened(self, name)).collect();
+        if op == Op::Sub {
+            wider[1] = self.text.value(format!("fneg {double} {}", wider[1]));
+        }
+        let binary = |this: &mut Self, how: &str, a: &str, b: &str| {
+            this.text.value(format!("{how} {double} {a}, {b}"))
+        };
+        let addends = match op {
+            Op::Add | Op::Sub => Some((wider[0].clone(), wider[1].clone())),
+            Op::Mul => None,
+            _ => Some((binary(self, "fmul", &wider[0], &wider[1]), wider[2].clone())),
+        };
+        // What the sum is short of the exact one.
+        let (sum, lost) = match addends {
+            None => (binary(self, "fmul", &wider[0], &wider[1]), None),
+            Some((a, b)) => {
+                let sum = binary(self, "fadd", &a, &b);
+                let of_b = binary(self, "fsub", &sum, &a);
+                let of_a = binary(self, "fsub", &sum, &of_b);
+                let (a, b) = (binary(self, "fsub", &a, &of_a), binary(self, "fsub", &b, &of_b));
+                let lost = binary(self, "fadd", &a, &b);
+                (sum, Some(lost))
+            }
+        };
+        let rounded = self.text.value(format!("fptrunc {double} {sum} to {single}"));
+        let back = widened(self, &rounded);
+        let [size, exact] =
+            [&back, &sum].map(|name| self.text.intrinsic("fabs", &double, std::slice::from_ref(name)));
+        let mut beyond = self.text.value(format!("fcmp ogt {double} {size}, {exact}"));
+        if let Some(lost) = lost {
+            let same = self.text.value(format!("fcmp oeq {double} {size}, {exact}"));
+            let sides = binary(self, "fmul", &sum, &lost);
+            let zero = if wide { "zeroinitializer" } else { "0.0" };
+            let less = self.text.value(format!("fcmp olt {double} {sides}, {zero}"));
+            let both = self.text.value(format!("and {bit} {same}, {less}"));
+            beyond = self.text.value(format!("or {bit} {beyond}, {both}"));
+        }
+        let word = integer(32, wide);
+        let bits = self.text.value(format!("bitcast {single} {rounded} to {word}"));
+        let less = self.text.value(format!("sub {word} {bits}, {}", constant(32, wide, 1)));
+        let bits = self.text.value(format!("select {bit} {beyond}, {word} {less}, {word} {bits}"));
+        self.text.value(format!("bitcast {word} {bits} to {single}"))
     }
 
     /// A number beats NaN, and -0 is less than +0.

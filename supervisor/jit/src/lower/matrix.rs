@@ -133,7 +133,7 @@ impl Lowering<'_> {
             Op::Stmatrix => self.store_matrices(mnemonic, operands),
             Op::Movmatrix => {
                 let source = self.source(&operands[1], 32, true)?;
-                let name = self.transposed(&source);
+                let name = self.matrix_transposed(&source);
                 self.assign(&operands[0], Kind::Varying, name, 32)
             }
             _ => Err("a fragment between memory and registers".into()),
@@ -198,7 +198,7 @@ impl Lowering<'_> {
             }
         }
         for register in d {
-            self.rows.retain(|registers, _| !registers.contains(&register));
+            self.quads.retain(|registers, _| !registers.contains(&register));
             self.written.remove(&register);
             self.matrix.forget(register);
         }
@@ -246,7 +246,7 @@ impl Lowering<'_> {
             }
             let mut name = self.text.joined(loaded, ROW.count, 32);
             if mnemonic.has(Modifier::Trans) {
-                name = self.transposed(&name);
+                name = self.matrix_transposed(&name);
             }
             self.assign(target, Kind::Varying, name, 32)?;
         }
@@ -260,7 +260,7 @@ impl Lowering<'_> {
         for (source, rows) in sources.iter().zip(rows.chunks(8)) {
             let mut name = self.source(source, 32, true)?;
             if mnemonic.has(Modifier::Trans) {
-                name = self.transposed(&name);
+                name = self.matrix_transposed(&name);
             }
             for (number, row) in rows.iter().enumerate() {
                 let lanes = (4 * number..4 * number + 4).map(Some);
@@ -298,7 +298,7 @@ impl Lowering<'_> {
     }
 
     /// An 8 × 8 matrix of 16-bit elements, a row in four lanes, with rows and columns exchanged.
-    fn transposed(&mut self, lanes: &str) -> String {
+    fn matrix_transposed(&mut self, lanes: &str) -> String {
         let ty = "<8 x i16>";
         let all = self.text.value(format!("bitcast {} {lanes} to <64 x i16>", integer(32, true)));
         let mut rows = Vec::new();

@@ -192,11 +192,43 @@ impl Lowering<'_> {
             return Err("lanes that are aligned in different ways".into());
         }
         let even = (!aligned && access.total() > 1).then_some((pattern[0], access.total()));
-        let name = match address.room {
-            Room::Sure => base,
-            room => self.reachable(room, &base, least..=most, access, even, lanes),
+        let name = match (address.room, lanes) {
+            (Room::Sure, _) => base,
+            // A range for all lanes would have to lie in one of the rooms: only of a single room its ends say all.
+            (room, Some(lanes)) if room != Room::Generic && least != most && rises(&pattern) => {
+                self.reachable_by(room, &base, &pattern, access, even.is_some(), lanes)
+            }
+            (room, lanes) => self.reachable(room, &base, least..=most, access, even, lanes),
         };
         Ok(Value { kind: address.value.kind, name })
+    }
+
+    /// [`Lowering::reachable`] for the lanes that execute, of which the others may be beyond the end: at the first and the last
+    /// one of a pattern that rises.
+    fn reachable_by(
+        &mut self,
+        room: Room,
+        base: &str,
+        pattern: &Pattern,
+        access: Access,
+        even: bool,
+        lanes: &str,
+    ) -> String {
+        let flag = ("i1", "false");
+        let first = self.text.call("llvm.cttz.i32", "i32", &[("i32", lanes), flag]);
+        let above = self.text.call("llvm.ctlz.i32", "i32", &[("i32", lanes), flag]);
+        let last = self.text.value(format!("sub i32 31, {above}"));
+        let (ty, table) = (integer(64, true), constants(64, pattern.iter().copied()));
+        let mut even = even.then_some((0, access.total()));
+        for lane in [first, last] {
+            // Without lanes any of them will do: nothing is assumed then.
+            let lane = self.text.value(format!("and i32 {lane}, {}", LANES - 1));
+            let more = self.text.value(format!("extractelement {ty} {table}, i32 {lane}"));
+            let place = self.text.value(format!("add i64 {base}, {more}"));
+            self.reachable(room, &place, 0..=0, access, even.take(), Some(lanes));
+        }
+        let shared = room == Room::Shared;
+        if shared { self.text.value(format!("add i64 {base}, %shared")) } else { base.to_string() }
     }
 
     /// Assumes that accesses from the first to the last of a range behind a base stay in a room, and that the address `even.0`
@@ -648,6 +680,11 @@ impl Lowering<'_> {
             self.text.perform(&name, &arguments);
         }
     }
+}
+
+/// Whether no lane lies before the one before it.
+fn rises(pattern: &Pattern) -> bool {
+    pattern.windows(2).all(|pair| pair[0] <= pair[1])
 }
 
 /// Whether each lane lies one access behind the one before.

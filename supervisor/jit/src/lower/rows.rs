@@ -1,145 +1,160 @@
-//! Accesses of several words of each lane as one vector per lane (a *row*), where lanes have addresses of their own.
+//! Loads of which each lane has a row of words for itself: four words of all lanes are loaded as they lie, and transposed.
 //!
-//! Four words of a lane are one load of 16 bytes, and a transposition gives the registers their lanes. What is stored as it was
-//! loaded needs none: the rows of such registers are remembered until one of them is written.
+//! ```text
+//!   lane 0: a b c d     a-vector: lanes 0 to 31's a
+//!   lane 1: a b c d ──▶ b-vector: …
+//!   …
+//! ```
+//!
+//! Four rows of four are one 128-bit part of a vector each, and the parts are transposed side by side: eight shuffles of whole
+//! vectors for four results.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
-use ptx::{Operand, RegisterId};
-
+use super::Lowering;
+use super::fetch::Member;
 use super::memory::Access;
-use super::{Lowering, Value};
 use crate::kind::LANES;
-use crate::text::integer;
 
-/// Rows that registers were loaded from, by the registers; in a block.
-pub(super) type Known = HashMap<Vec<RegisterId>, Vec<String>>;
+/// Words of a row that are loaded at once.
+const WORDS: i64 = 4;
+/// Their bytes.
+const PIECE: i64 = 4 * WORDS;
 
-impl Access {
-    /// Whether each lane's words are one vector that can be taken apart here.
-    pub fn is_row(self) -> bool {
-        self.bits == 32 && self.count == 4
+/// Rows of all lanes.
+struct Rows {
+    /// Where each lane's row begins, from the first lane's on.
+    lanes: Vec<i64>,
+    /// Where pieces of the first lane's row begin.
+    pieces: Vec<i64>,
+}
+
+impl Rows {
+    /// Of lists of all lanes' places: if each lane reads the same words of a row of its own, and at least two pieces in a row.
+    fn of(lists: &[Vec<i64>], access: Access) -> Option<Rows> {
+        if access.bits != 32 || lists.iter().any(|places| places.len() != LANES) {
+            return None;
+        }
+        let lanes: Vec<i64> = lists[0].iter().map(|place| place - lists[0][0]).collect();
+        let alike =
+            |places: &Vec<i64>| places.iter().zip(&lanes).all(|(place, lane)| place - places[0] == *lane);
+        if !lists.iter().all(alike) {
+            return None;
+        }
+        let mut sorted = lanes.clone();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[1] - pair[0] < 2 * PIECE) {
+            return None;
+        }
+        let words: BTreeSet<i64> = lists.iter().map(|places| places[0]).collect();
+        let (mut pieces, mut next) = (Vec::new(), words.iter().copied().peekable());
+        while let Some(start) = next.next() {
+            for index in 1..WORDS {
+                next.next_if_eq(&(start + 4 * index))?;
+            }
+            pieces.push(start);
+        }
+        let in_a_row = pieces.chunks(2).all(|pair| matches!(pair, [a, b] if b - a == PIECE));
+        in_a_row.then_some(Rows { lanes, pieces })
     }
 }
 
-/// The registers of a row, if it is made of them.
-fn registers(operands: &[Operand]) -> Option<Vec<RegisterId>> {
-    let register = |operand: &Operand| match operand {
-        Operand::Register(register) => Some(*register),
-        _ => None,
-    };
-    operands.iter().map(register).collect()
+/// Of a group of loads that are rows: the first lane's places of those that are loaded together with one of them.
+pub(super) fn part_of_rows(
+    lists: &[Vec<i64>],
+    access: Access,
+    load: usize,
+    members: &[Member],
+    first_lane: i64,
+) -> Option<Range<i64>> {
+    let rows = Rows::of(lists, access)?;
+    let offset = members.iter().find(|member| member.loads.contains(&load))?.offset + first_lane;
+    let pair = rows.pieces.chunks(2).find(|pair| (pair[0]..pair[0] + 2 * PIECE).contains(&offset))?;
+    Some(pair[0]..pair[0] + 2 * PIECE)
 }
 
 impl Lowering<'_> {
-    /// Remembers what registers were loaded from.
-    pub(super) fn remember_rows(&mut self, targets: &[Operand], rows: Vec<String>) {
-        let Some(registers) = registers(targets) else { return };
-        let mut different = registers.clone();
-        different.sort_unstable();
-        different.dedup();
-        if different.len() == registers.len() && registers.iter().all(|register| self.bits(*register) == 32) {
-            self.rows.insert(registers, rows);
-        }
-    }
-
-    /// The rows that registers were loaded from, and still have.
-    pub(super) fn remembered_rows(&self, sources: &[Operand]) -> Option<Vec<String>> {
-        self.rows.get(&registers(sources)?).cloned()
-    }
-
-    /// Rows of four words as four vectors of all lanes.
-    pub(super) fn columns_of_rows(&mut self, rows: &[String]) -> Vec<String> {
-        let mut columns = vec![Vec::new(); 4];
-        for group in rows.chunks(8) {
-            // Lanes n and n + 4 side by side.
-            let mut pairs = Vec::new();
-            for lane in 0..4 {
-                let both = (0..8).map(Some);
-                pairs.push(self.text.shuffle("<4 x i32>", &group[lane], &group[lane + 4], both));
-            }
-            for (column, part) in columns.iter_mut().zip(self.exchanged(&pairs)) {
-                column.push(part);
-            }
-        }
-        columns.into_iter().map(|parts| self.text.joined(parts, 8, 32)).collect()
-    }
-
-    /// The other way round.
-    pub(super) fn rows_of_columns(&mut self, columns: &[String]) -> Vec<String> {
-        let mut rows = Vec::new();
-        for first in (0..LANES).step_by(8) {
-            let mut parts = Vec::new();
-            for column in columns {
-                let lanes = (first..first + 8).map(Some);
-                parts.push(self.text.shuffle(&integer(32, true), column, "poison", lanes));
-            }
-            let pairs = self.exchanged(&parts);
-            for lane in 0..8 {
-                let half = lane / 4 * 4;
-                let words = (half..half + 4).map(Some);
-                rows.push(self.text.shuffle("<8 x i32>", &pairs[lane % 4], "poison", words));
-            }
-        }
-        rows
-    }
-
-    /// In either half of four vectors of eight words: rows and columns exchanged.
-    fn exchanged(&mut self, vectors: &[String]) -> Vec<String> {
-        let ty = "<8 x i32>";
-        let mut weave = |first: &str, second: &str, places: [usize; 4]| {
-            let places = places.map(|place| if place < 4 { place } else { place + 4 });
-            let both = (0..8).map(|place| Some(places[place % 4] + place / 4 * 4));
-            self.text.shuffle(ty, first, second, both)
+    /// [`Lowering::fetch`] of rows, if that is what the lists are.
+    pub(super) fn fetch_rows(
+        &mut self,
+        base: &str,
+        lists: &[Vec<i64>],
+        access: Access,
+        align: i64,
+    ) -> Option<Vec<String>> {
+        let rows = Rows::of(lists, access)?;
+        let columns: Vec<[String; WORDS as usize]> = rows
+            .pieces
+            .iter()
+            .map(|piece| self.transposed(base, &rows.lanes, *piece, access, align))
+            .collect();
+        let of = |places: &Vec<i64>| {
+            let behind = rows.pieces.partition_point(|piece| *piece <= places[0]);
+            let word = (places[0] - rows.pieces[behind - 1]) / 4;
+            columns[behind - 1][word as usize].clone()
         };
+        Some(lists.iter().map(of).collect())
+    }
+
+    /// Four words of each lane's row, a vector for each.
+    fn transposed(
+        &mut self,
+        base: &str,
+        lanes: &[i64],
+        piece: i64,
+        access: Access,
+        align: i64,
+    ) -> [String; WORDS as usize] {
+        let ty = format!("<{WORDS} x i32>");
+        // The vector of this number has, in its 128-bit parts, every fourth lane's words.
+        let vectors: [String; WORDS as usize] = std::array::from_fn(|number| {
+            let parts = lanes.iter().skip(number).step_by(WORDS as usize).map(|lane| {
+                let place = self.plus(base, lane + piece, false);
+                let pointer = self.pointer(&place);
+                self.text.value(format!("load {ty}, ptr {pointer}, align {align}{}", access.note()))
+            });
+            let parts = parts.collect();
+            self.text.joined(parts, WORDS as usize, 32)
+        });
+        let mut mixed = |first: &str, second: &str, order: [usize; 4]| {
+            // In each part, of the two vectors' parts side by side.
+            let places = (0..LANES).map(|lane| {
+                let (part, from) = (lane / 4 * 4, order[lane % 4]);
+                Some(if from < 4 { part + from } else { LANES + part + from - 4 })
+            });
+            self.text.shuffle(&format!("<{LANES} x i32>"), first, second, places)
+        };
+        let [a, b, c, d] = &vectors;
         let (low, high) = ([0, 4, 1, 5], [2, 6, 3, 7]);
-        let low01 = weave(&vectors[0], &vectors[1], low);
-        let low23 = weave(&vectors[2], &vectors[3], low);
-        let high01 = weave(&vectors[0], &vectors[1], high);
-        let high23 = weave(&vectors[2], &vectors[3], high);
+        let (ab, cd) = (mixed(a, b, low), mixed(c, d, low));
+        let (ab_high, cd_high) = (mixed(a, b, high), mixed(c, d, high));
         let (first, second) = ([0, 1, 4, 5], [2, 3, 6, 7]);
-        vec![
-            weave(&low01, &low23, first),
-            weave(&low01, &low23, second),
-            weave(&high01, &high23, first),
-            weave(&high01, &high23, second),
+        [
+            mixed(&ab, &cd, first),
+            mixed(&ab, &cd, second),
+            mixed(&ab_high, &cd_high, first),
+            mixed(&ab_high, &cd_high, second),
         ]
     }
+}
 
-    /// The place of each lane; scratch memory's for lanes that do not execute.
-    pub(super) fn lane_pointers(&mut self, place: &Value, lanes: Option<&str>) -> Vec<String> {
-        let pattern = self.facts().pattern(place.kind).filter(|_| lanes.is_none());
-        let all = if pattern.is_some() { place.name.clone() } else { self.each_address(place, lanes) };
-        let mut pointers = Vec::new();
-        for lane in 0..LANES {
-            let address = match pattern {
-                Some(pattern) => self.plus(&all, pattern[lane], false),
-                None => self.text.value(format!("extractelement {} {all}, i32 {lane}", integer(64, true))),
-            };
-            pointers.push(self.pointer(&address));
-        }
-        pointers
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(step: i64, offsets: &[i64]) -> Vec<Vec<i64>> {
+        offsets.iter().map(|offset| (0..LANES as i64).map(|lane| lane * step + offset).collect()).collect()
     }
 
-    /// The words of each lane.
-    pub(super) fn load_rows(&mut self, place: &Value, access: Access, lanes: Option<&str>) -> Vec<String> {
-        let ty = format!("<{} x i{}>", access.count, access.bits);
-        let mut rows = Vec::new();
-        for pointer in self.lane_pointers(place, lanes) {
-            rows.push(self.text.value(format!(
-                "load {ty}, ptr {pointer}, align {}{}",
-                access.total(),
-                access.note()
-            )));
-        }
-        rows
-    }
-
-    /// Stores the words of each lane, the last lane's last.
-    pub(super) fn store_rows(&mut self, place: &Value, rows: &[String], access: Access, lanes: Option<&str>) {
-        let ty = format!("<{} x i{}>", access.count, access.bits);
-        for (pointer, row) in self.lane_pointers(place, lanes).iter().zip(rows) {
-            self.text.line(format!("store {ty} {row}, ptr {pointer}, align {}", access.total()));
-        }
+    #[test]
+    fn rows_are_whole_pieces_two_in_a_row_for_each_lane() {
+        let access = Access { bits: 32, count: 1, constant: false };
+        let eight = [0, 4, 8, 12, 16, 20, 24, 28];
+        assert_eq!(Rows::of(&lists(264, &eight), access).map(|rows| rows.pieces), Some(vec![0, 16]));
+        assert!(Rows::of(&lists(264, &eight[..4]), access).is_none());
+        assert!(Rows::of(&lists(264, &eight[..7]), access).is_none());
+        assert!(Rows::of(&lists(16, &eight), access).is_none(), "rows that overlap");
+        assert!(Rows::of(&lists(264, &eight), Access { bits: 64, ..access }).is_none());
     }
 }

@@ -1,0 +1,106 @@
+//! What the kernels of a process cost: a table of the most expensive ones, and all of them as JSON.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wire::figures::KernelCost;
+
+/// Kernels that the text has a line for; JSON has all.
+const MOST_LINES: usize = 20;
+/// Characters of a name that the text has room for.
+const MOST_NAME: usize = 60;
+
+/// The kernels, the one that took longest first.
+pub fn by_time(kernels: &[KernelCost]) -> Vec<&KernelCost> {
+    let mut sorted: Vec<&KernelCost> = kernels.iter().collect();
+    sorted.sort_by_key(|cost| std::cmp::Reverse(cost.time));
+    sorted
+}
+
+/// The table, if there are kernels.
+pub fn write(text: &mut String, kernels: &[KernelCost]) {
+    if kernels.is_empty() {
+        return;
+    }
+    let total: Duration = kernels.iter().map(|cost| cost.time).sum();
+    let launches: u64 = kernels.iter().map(|cost| cost.launches).sum();
+    let _ = writeln!(
+        text,
+        "  kernels: {launches} launches, {:.3} s; of each the time, and of it interpreted, launches, and of them",
+        total.as_secs_f64()
+    );
+    let _ = writeln!(text, "  compiled, instructions stepped, warps stopped, time to compile, code");
+    let _ = writeln!(
+        text,
+        "  {:>9} {:>9} {:>8} {:>8} {:>9} {:>8} {:>8} {:>7}  kernel and block",
+        "ms", "interpr.", "launches", "compiled", "stepped", "stops", "ms", "KiB"
+    );
+    let sorted = by_time(kernels);
+    for cost in sorted.iter().take(MOST_LINES) {
+        let _ = writeln!(text, "  {}", line(cost));
+    }
+    if let Some(more) = sorted.get(MOST_LINES..).filter(|more| !more.is_empty()) {
+        let time: Duration = more.iter().map(|cost| cost.time).sum();
+        let _ = writeln!(text, "  {:>9.1} in {} more", milliseconds(time), more.len());
+    }
+}
+
+fn line(cost: &KernelCost) -> String {
+    let [x, y, z] = cost.block;
+    let name: String = cost.kernel.chars().take(MOST_NAME).collect();
+    format!(
+        "{:>9.1} {:>9.1} {:>8} {:>8} {:>9} {:>8} {:>8.0} {:>7}  {name} {x}x{y}x{z}",
+        milliseconds(cost.time),
+        milliseconds(cost.interpreted),
+        cost.launches,
+        cost.compiled,
+        cost.stepped,
+        cost.stops,
+        milliseconds(cost.compile_time),
+        cost.code_bytes.div_ceil(1 << 10),
+    )
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// One kernel, for programs.
+pub fn value(cost: &KernelCost) -> Value {
+    json!({
+        "kernel": cost.kernel,
+        "block": cost.block,
+        "launches": cost.launches,
+        "compiled": cost.compiled,
+        "seconds": cost.time.as_secs_f64(),
+        "interpreted_seconds": cost.interpreted.as_secs_f64(),
+        "stepped": cost.stepped,
+        "stops": cost.stops,
+        "compile_seconds": cost.compile_time.as_secs_f64(),
+        "code_bytes": cost.code_bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_expensive_kernels_come_first_and_the_rest_is_summed() {
+        let cost = |number: u64| KernelCost {
+            kernel: format!("kernel{number}"),
+            block: [32, 4, 1],
+            launches: 1,
+            time: Duration::from_millis(number),
+            ..KernelCost::default()
+        };
+        let kernels: Vec<KernelCost> = (1..=22).map(cost).collect();
+        let mut text = String::new();
+        write(&mut text, &kernels);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("22 launches, 0.253 s"), "{text}");
+        assert!(lines[3].contains("22.0") && lines[3].ends_with("kernel22 32x4x1"), "{text}");
+        assert_eq!((lines.len(), lines[23].trim()), (24, "3.0 in 2 more"), "{text}");
+    }
+}
