@@ -145,6 +145,8 @@ pub struct Spread {
     pub width: Width,
     /// Index of its word.
     pub word: u32,
+    /// Whether the interpreter has it from the start ([`Plan::kept`](crate::Plan::kept)): code's word may not be written yet.
+    pub kept: bool,
     /// What each lane has more than the word; `None`: nothing.
     pub pattern: Option<Arc<[i64; LANES]>>,
 }
@@ -433,6 +435,9 @@ pub fn without_flushing<T>(run: impl FnOnce() -> T) -> T {
 
 /// Makes a register whole.
 fn write_out(spread: &Spread, place: &Place) {
+    if spread.kept {
+        return;
+    }
     // SAFETY: the code's tables name words and registers that this warp has.
     unsafe {
         let word = place.words.add(spread.word as usize).read();
@@ -494,12 +499,9 @@ impl Barriers {
         if number != 0 || places.next().is_some() || barrier.threads.is_some() {
             return None;
         }
-        let mut waiting = barrier.waiting.iter().enumerate().filter(|(_, waiting)| waiting.warp == warp);
-        let (place, _) = waiting.next()?;
-        // Lanes that have come in parts stay there.
-        if waiting.next().is_some() {
-            return None;
-        }
+        // Lanes that have parted come one after the other, and stay as they are.
+        let mut mine = (0..barrier.waiting.len()).filter(|place| barrier.waiting[*place].warp == warp);
+        let (place, None) = (mine.next()?, mine.next()) else { return None };
         if !matches!(barrier.waiting[place].kind, BarrierKind::Sync) {
             return None;
         }

@@ -97,7 +97,8 @@ impl Lowering<'_> {
             if is_product(self.body.mnemonic(instruction)) {
                 let all = roles.reads.iter().chain(&roles.writes).copied();
                 resident.extend(all.filter(|register| {
-                    self.bits(*register) == 32 && kinds[*register as usize] == Kind::Varying
+                    let place = *register as usize;
+                    self.bits(*register) == 32 && kinds[place] == Kind::Varying && !self.plan.kept[place]
                 }));
             }
         }
