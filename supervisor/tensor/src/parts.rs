@@ -6,7 +6,7 @@ use std::arch::x86_64::__m256i;
 
 use crate::format::*;
 use crate::terms::{And, Fused, Pairs, Xor};
-use crate::tile::{Cut, Registers, Sums, Term, multiply, pack_left, pack_right};
+use crate::tile::{Cut, Factors, Registers, Sums, Term, multiply, pack_left, pack_right};
 use crate::{Accumulator, Element, Lanes, Logic, Product, Shape};
 
 /// Packs registers of a factor: `pack(base, places, count, packed)`.
@@ -34,7 +34,7 @@ pub struct Packing {
     pub left: Pack,
     /// Of the right one.
     pub right: Pack,
-    pack: [unsafe fn(&[*mut Lanes], *mut __m256i); 2],
+    pack: [unsafe fn(Fragment, *mut __m256i); 2],
 }
 
 impl Packing {
@@ -53,7 +53,7 @@ pub struct Summing {
     pub floats: bool,
     /// The function.
     pub sum: Sum,
-    multiply: unsafe fn(Sums, (*const __m256i, *const __m256i), &[*mut Lanes], &[*mut Lanes]),
+    multiply: unsafe fn(Sums, Factors, Fragment, Fragment),
 }
 
 /// A product in parts.

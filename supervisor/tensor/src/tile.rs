@@ -16,6 +16,9 @@ use std::arch::x86_64::*;
 use crate::fragment::{columns_apart, eight};
 use crate::{Accumulator, Lanes};
 
+/// The left and the right factor, packed.
+pub(crate) type Factors = (*const __m256i, *const __m256i);
+
 /// The registers of a block, or of a tile.
 pub(crate) trait Registers: Copy {
     /// Where one is.
@@ -161,7 +164,7 @@ pub(crate) unsafe fn pack_right<C: Cut>(cut: C, b: impl Registers, count: usize,
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn multiply<T: Term>(
     sums: Sums,
-    (left, right): (*const __m256i, *const __m256i),
+    (left, right): Factors,
     c: impl Registers,
     d: impl Registers,
 ) {
