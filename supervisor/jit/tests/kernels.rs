@@ -190,6 +190,18 @@ fn only_places_of_lanes_that_execute_are_tested() {
     assert_eq!(stops, 0);
 }
 
+/// Processors do not have the conversion, and LLVM would call a function for it that is not here.
+#[test]
+fn doubles_become_halves() {
+    let memory = both(
+        ".reg .f64 %d<3>; cvt.rn.f64.u32 %d1, %r3; mul.f64 %d2, %d1, 0d3FF0010000000000; cvt.rn.f16.f64 %rs1, %d2; cvt.u32.u16 %r5, %rs1;
+         st.global.u32 [%rd2], %r5;",
+        1,
+        32,
+    );
+    assert_eq!((memory[0], memory[1]), (0, 0x3c00));
+}
+
 /// Its kind can't be told from the values that it is made of: it is one of them.
 #[test]
 fn a_register_that_only_a_loop_writes_differs_between_lanes() {
