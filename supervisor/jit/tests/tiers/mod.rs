@@ -49,7 +49,7 @@ fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
     let image = Image::load(module, &mut |_, _| None).expect("no variables");
     let kernel = image.kernel("k").expect("decodes");
     if whole {
-        let made = jit::lower(&image, "k", [block, 1, 1]).expect("lowers");
+        let made = jit::lower(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("lowers");
         assert_eq!(made.refused, [], "{body}");
     }
     let (code, _) = jit::compile(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("compiles");
