@@ -19,15 +19,18 @@ mod ahead;
 mod arithmetic;
 mod control;
 mod convert;
+mod copy;
 mod dot;
 mod emit;
 mod fetch;
 mod float;
 mod groups;
+mod matrix;
 mod memory;
 mod moves;
 mod pieces;
 mod places;
+mod quads;
 mod rows;
 mod step;
 mod stop;
@@ -162,6 +165,8 @@ pub(crate) struct Lowering<'a> {
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
     segment: Segment,
+    matrix: matrix::Matrix,
+    quads: quads::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
 }
@@ -221,8 +226,11 @@ impl<'a> Lowering<'a> {
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
+            matrix: matrix::Matrix::default(),
+            quads: quads::Known::default(),
             ends: None,
         };
+        lowering.find_resident();
         for block in &graph.blocks {
             if let End::Barrier { next } = block.end
                 && !lowering.regions.contains(&next)
@@ -284,6 +292,8 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
+        self.matrix.begin_block();
+        self.quads.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
@@ -400,6 +410,8 @@ impl<'a> Lowering<'a> {
                 let all = self.mask.clone().unwrap_or("-1".into());
                 self.assign(&operands[0], Kind::Uniform, all, 32)
             }
+            Mma | Wmma | Ldmatrix | Stmatrix | Movmatrix => self.matrix(mnemonic, operands),
+            Cp => self.copy(mnemonic, operands),
             Bar | Barrier => self.meet(&operands[operands.len().max(1) - 1..]),
             _ if mnemonic.ty() == Some(Type::Pred) => self.logic(mnemonic, operands),
             _ if mnemonic.ty().is_some_and(Type::is_float) => self.float_arithmetic(mnemonic, operands),
