@@ -1,6 +1,6 @@
 //! Which tier runs a kernel: the interpreter at once, compiled code when it is there and worth its making.
 //!
-//! A kernel is compiled for each shape of its blocks apart, on one thread in the background, once the interpreter has spent
+//! A kernel is compiled for each shape of its blocks apart, on one thread in the background, the costliest first, once the interpreter has spent
 //! [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that there is code run in that.
 //! What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter` was in the
 //! supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch. `VGPU_RUN_ISA=avx2` leaves out what
@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -170,26 +170,50 @@ struct Order {
 }
 
 impl Order {
-    /// Waits until it is clear whether there is anything to do.
+    /// Whether there is, or may yet be, something to do.
     fn stands(&self) -> bool {
-        let runs = || self.tiered.first.load(Ordering::Relaxed) == first::RUNS;
-        let Some(after) = self.after else { return true };
-        // In steps: the next order does not wait for this one's launch, if that was a short one.
-        while runs() && Instant::now() < after {
-            std::thread::sleep(WORTH / 10);
+        self.after.is_none() || self.tiered.first.load(Ordering::Relaxed) == first::RUNS
+    }
+
+    /// What the interpreter has spent on the kernel; nothing if it is not clear yet whether the code is worth its making.
+    fn weight(&self, now: Instant) -> Option<Duration> {
+        match self.after {
+            Some(after) => now.checked_duration_since(after).map(|more| WORTH + more),
+            None => Some(Duration::from_nanos(self.tiered.spent.load(Ordering::Relaxed))),
         }
-        runs()
+    }
+}
+
+/// Compiles what is ordered, what has cost most first.
+fn compile_all(orders: Receiver<Order>) {
+    let mut waiting: Vec<Order> = Vec::new();
+    loop {
+        if waiting.is_empty() {
+            // Nobody orders any more: the process ends.
+            let Ok(order) = orders.recv() else { return };
+            waiting.push(order);
+        }
+        waiting.extend(orders.try_iter());
+        waiting.retain(Order::stands);
+        let now = Instant::now();
+        let weighed =
+            waiting.iter().enumerate().filter_map(|(place, order)| Some((order.weight(now)?, place)));
+        match weighed.max() {
+            Some((_, place)) => {
+                let tiered = waiting.swap_remove(place).tiered;
+                tiered.code.get_or_init(|| tiered.compile());
+            }
+            // In steps: launches may end before it is clear.
+            None if !waiting.is_empty() => std::thread::sleep(WORTH / 10),
+            None => {}
+        }
     }
 }
 
 /// Takes kernels to compile.
 static COMPILER: LazyLock<Sender<Order>> = LazyLock::new(|| {
-    let (sender, orders) = channel::<Order>();
-    let work = move || {
-        for order in orders.into_iter().filter(Order::stands) {
-            order.tiered.code.get_or_init(|| order.tiered.compile());
-        }
-    };
+    let (sender, orders) = channel();
+    let work = move || compile_all(orders);
     if let Err(error) = std::thread::Builder::new().name("vgpu-compiler".into()).spawn(work) {
         note::tell(NoteKind::Slower, 0, &format!("there is no thread to compile on: {error}"));
     }
