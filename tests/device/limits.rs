@@ -51,6 +51,21 @@ fn launches_whose_block_and_parameters_were_set_call_by_call_compute() {
     run("staged", &[]).assert_exit(0).assert_stdout("ok\n");
 }
 
+/// Interpreted and compiled.
+#[test]
+fn pointer_to_local_memory_is_to_ones_own() {
+    run("lent", &[]).assert_exit(0).assert_stdout("ok\n");
+    let _alone = alone();
+    launch("device")
+        .arguments(["lent"])
+        .options(["--gpu", "gtx1080"])
+        .variable("VGPU_RUN_TIER", "compiled")
+        .real_payload()
+        .run()
+        .assert_exit(0)
+        .assert_stdout("ok\n");
+}
+
 #[test]
 fn heap_of_kernels_has_the_size_that_was_set_before_its_first_use() {
     run("heap", &[]).assert_exit(0).assert_stdout("ok\n");

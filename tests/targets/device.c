@@ -73,6 +73,20 @@ static const char text[] =
     ".reg .b64 %rd<3>; .reg .b32 %r<2>;\n"
     "ld.param.u64 %rd0, [place]; mov.u32 %r0, %tid.x; mul.wide.u32 %rd1, %r0, 4; add.u64 %rd2, %rd0, %rd1;\n"
     "mul.lo.u32 %r1, %r0, 3; st.global.u32 [%rd2], %r1; ret;\n}\n"
+    // Each thread writes through pointers to local memory of the one whose number differs in the bits of `other`, and of thread 7;
+    // counted are those that find it in their own.
+    ".visible .entry lend(.param .u64 place, .param .u32 other) {\n"
+    ".local .align 8 .b8 mine[24]; .shared .align 8 .b64 pointers[64];\n"
+    ".reg .b64 %rd<6>; .reg .b32 %r<8>; .reg .pred %p;\n"
+    "ld.param.u64 %rd0, [place]; ld.param.u32 %r0, [other]; mov.u32 %r1, %tid.x; mad.lo.u32 %r2, %r1, 5, 1;\n"
+    "mov.u64 %rd1, mine; cvta.local.u64 %rd1, %rd1; mov.u64 %rd2, pointers;\n"
+    "mul.wide.u32 %rd3, %r1, 8; add.u64 %rd3, %rd3, %rd2; st.shared.u64 [%rd3], %rd1; bar.sync 0;\n"
+    "xor.b32 %r3, %r1, %r0; mul.wide.u32 %rd3, %r3, 8; add.u64 %rd3, %rd3, %rd2; ld.shared.u64 %rd4, [%rd3];\n"
+    "ld.shared.u64 %rd5, [pointers+56]; st.u32 [%rd5+8], %r1; st.u32 [%rd4+16], %r2; bar.sync 0;\n"
+    "ld.local.u32 %r4, [mine+16]; ld.u32 %r5, [%rd4+16]; ld.local.u32 %r6, [mine+8]; ld.u32 %r7, [%rd5+8];\n"
+    "setp.eq.u32 %p, %r4, %r2; setp.eq.and.u32 %p, %r5, %r2, %p;\n"
+    "setp.eq.and.u32 %p, %r6, %r1, %p; setp.eq.and.u32 %p, %r7, %r1, %p; selp.u32 %r6, 1, 0, %p;\n"
+    "red.global.add.u32 [%rd0], %r6; ret;\n}\n"
     ".visible .entry wild(.param .u64 place) {\n"
     ".reg .b64 %rd<2>; .reg .b32 %r<2>;\n"
     "ld.param.u64 %rd0, [place]; mov.u32 %r0, 1; st.global.u32 [%rd0], %r0; ret;\n}\n";
@@ -379,6 +393,24 @@ static void staged(void) {
     say("ok");
 }
 
+// A pointer to local memory means the same place in each thread's own, whoever's it was.
+static void lent(void) {
+    enum { THREADS = 64, BLOCKS = 3 };
+    const unsigned others[] = {0, 1, 33, 31};
+    address place;
+    begin();
+    OK(allocate(&place, 4));
+    for (int at = 0; at < 4; at++) {
+        unsigned count, other = others[at];
+        void *parameters[] = {&place, &other};
+        OK(fill(place, 0, 1));
+        OK(launch(kernel("lend"), BLOCKS, 1, 1, THREADS, 1, 1, 0, 0, parameters, 0));
+        OK(to_host(&count, place, 4));
+        HOLDS(count == BLOCKS * THREADS);
+    }
+    say("ok");
+}
+
 // All blocks run at a time, or the kernel never ends. More than the card holds at a time are refused.
 static void cooperating(void) {
     address place;
@@ -622,6 +654,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(part, "narrow-elsewhere")) narrow_elsewhere();
     else if (!strcmp(part, "overcommitted")) overcommitted();
     else if (!strcmp(part, "computed")) computed();
+    else if (!strcmp(part, "lent")) lent();
     else if (!strcmp(part, "staged")) staged();
     else if (!strcmp(part, "cooperating")) cooperating();
     else if (!strcmp(part, "shared")) shared();

@@ -516,9 +516,7 @@ fn arrive(w: &mut Warp, barriers: &mut Barriers, block: u32, what: &crate::code:
     if matches!(what.kind, BarrierKind::Arrive) {
         return Some(block + 1);
     }
-    let depth = w.frames[w.frame as usize].depth;
-    let fragment =
-        Fragment { turn: w.turn, depth, frame: w.frame, block: block + 1, mask: w.mask, members: 0 };
+    let fragment = Fragment { mask: w.mask, ..w.fragment(w.frame, block + 1) };
     barrier.waiting.push(Waiting { warp: w.index as usize, fragment, kind: what.kind });
     None
 }

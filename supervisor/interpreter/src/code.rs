@@ -91,6 +91,8 @@ pub(crate) enum Callee {
 pub(crate) struct Function {
     pub name: Box<str>,
     pub blocks: Vec<Block>,
+    /// Each block's place in the order in which those run where lanes wait; empty: as they are numbered.
+    pub ranks: Arc<[u32]>,
     /// Of a kernel: what runs once in each warp, before its first block, for all lanes.
     pub once: Vec<Operation>,
     /// First contents of the register file.

@@ -144,6 +144,8 @@ pub struct Spread {
     pub width: Width,
     /// Index of its word.
     pub word: u32,
+    /// Whether the interpreter has it from the start ([`Plan::kept`](crate::Plan::kept)): code's word may not be written yet.
+    pub kept: bool,
     /// What each lane has more than the word; `None`: nothing.
     pub pattern: Option<Arc<[i64; LANES]>>,
 }
@@ -427,6 +429,9 @@ pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, la
 
 /// Makes a register whole.
 fn write_out(spread: &Spread, place: &Place) {
+    if spread.kept {
+        return;
+    }
     // SAFETY: the code's tables name words and registers that this warp has.
     unsafe {
         let word = place.words.add(spread.word as usize).read();
@@ -488,7 +493,9 @@ impl Barriers {
         if number != 0 || places.next().is_some() || barrier.threads.is_some() {
             return None;
         }
-        let place = barrier.waiting.iter().position(|waiting| waiting.warp == warp)?;
+        // Lanes that have parted come one after the other, and stay as they are.
+        let mut mine = (0..barrier.waiting.len()).filter(|place| barrier.waiting[*place].warp == warp);
+        let (place, None) = (mine.next()?, mine.next()) else { return None };
         if !matches!(barrier.waiting[place].kind, BarrierKind::Sync) {
             return None;
         }

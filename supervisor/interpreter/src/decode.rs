@@ -20,6 +20,7 @@ mod matrix_memory;
 mod memory;
 mod moves;
 mod operands;
+mod ranks;
 mod rounding;
 mod stack;
 mod texture;
@@ -145,6 +146,7 @@ fn unusable(body: &Arc<Body>) -> Function {
     Function {
         name: "".into(),
         blocks: Vec::new(),
+        ranks: Arc::default(),
         once: Vec::new(),
         registers: Vec::new(),
         local_bytes: 0,
@@ -168,7 +170,13 @@ pub(crate) fn plan(image: &Image, name: &str, kernel: &Kernel) -> Result<Plan, U
         Slot::Wide(register) => register.0,
         Slot::Predicate(predicate) => predicate.0,
     };
+    let mut kept = vec![false; body.register_count as usize];
+    let once = invariant::instructions(&body, &variables);
+    for (instruction, _) in body.instructions.iter().zip(once).filter(|(_, once)| *once) {
+        body.roles(instruction).writes.iter().for_each(|register| kept[*register as usize] = true);
+    }
     Ok(Plan {
+        kept,
         variables,
         shared: program.shared_variables(),
         registers: (0..body.register_count).map(offset).collect(),
@@ -208,6 +216,7 @@ fn function(
     let calls = calls.collect();
     let function = Function {
         name: declared.name.clone(),
+        ranks: ranks::ranks(&blocks),
         blocks,
         once: decoder.once,
         registers: decoder.layout.words,

@@ -48,6 +48,9 @@ pub struct Plan {
     pub registers: Vec<u32>,
     /// Registers that hold the same number from the start, and it.
     pub constants: HashMap<ptx::RegisterId, u64>,
+    /// Registers whose only write the interpreter does before all else, once for each warp: nobody else may write them where it
+    /// has them.
+    pub kept: Vec<bool>,
     /// Whether the processor flushes subnormal numbers while the kernel runs.
     pub flushes: bool,
     /// Bytes of local memory of a thread.

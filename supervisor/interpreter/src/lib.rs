@@ -16,7 +16,7 @@
 //!
 //! A warp is 32 lanes in lock step; a register is 32 values side by side. A kernel and the functions it can reach are decoded
 //! into basic blocks of closures, each of which does one instruction for all active lanes. Lanes that part wait at the block
-//! that they branched to, and the lowest block of the innermost call runs next (thread frontiers), unless it has run for long.
+//! that they branched to, and the first block of the innermost call runs next (thread frontiers), unless it has run for long.
 //! At a barrier a warp stops and the next one runs.
 //!
 //! ```text

@@ -91,11 +91,12 @@ pub(crate) enum Pattern {
     Any,
 }
 
-/// Finds how addresses lie, and checks them; `None`: a fault was recorded.
+/// Finds how addresses lie, and checks them; `None`: a fault was recorded. Those in local memory become the lane's own
+/// ([`own_local`]).
 #[inline(always)]
 pub(crate) fn check(
     w: &mut Warp,
-    at: &[u64; LANES],
+    at: &mut [u64; LANES],
     size: u64,
     region: Region,
     origin: Origin,
@@ -188,8 +189,9 @@ fn vectors(at: &[u64; LANES]) -> [__m256i; LANES / 4] {
 }
 
 /// Checks lane by lane.
-fn check_each(w: &mut Warp, at: &[u64; LANES], size: u64, region: Region, origin: Origin) -> bool {
+fn check_each(w: &mut Warp, at: &mut [u64; LANES], size: u64, region: Region, origin: Origin) -> bool {
     for lane in w.active() {
+        at[lane] = own_local(w, lane, at[lane]);
         if let Some(kind) = w.memory().fault(at[lane], (size, size), region) {
             w.fail(kind, at[lane], lane, origin);
             return false;
@@ -270,6 +272,17 @@ pub(crate) fn thread_positions(index: u32, [x, y, _]: [u32; 3]) -> [[u32; LANES]
         std::array::from_fn(|lane| linear(lane) / x % y),
         std::array::from_fn(|lane| linear(lane) / x / y),
     ]
+}
+
+/// On a card the local memory of every thread has the same addresses, each thread's its own: a pointer to it that one thread gets
+/// from another one means the same place in its own. GCC's OpenMP regions keep a warp's stack pointer in shared memory so.
+fn own_local(w: &Warp, lane: usize, address: u64) -> u64 {
+    let Memory { local, stack_bytes, .. } = *w.memory();
+    if stack_bytes == 0 || !local.holds(address, 1) {
+        return address;
+    }
+    let thread = u64::from(w.index) * LANES as u64 + lane as u64;
+    local.start + thread * stack_bytes + (address - local.start) % stack_bytes
 }
 
 /// Address of a place in the running frame's local memory, for one lane.

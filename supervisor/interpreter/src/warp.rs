@@ -1,11 +1,11 @@
 //! The state of a warp: the calls its lanes are in, who executes now, and who waits where.
 //!
 //! Lanes that execute together are a *fragment*: a call, a block of its function, a mask. Lanes that part become two
-//! fragments; fragments that get to the same place become one. The innermost call's lowest block runs first (thread
-//! frontiers: in compiled code, that is where lanes meet again), unless it has run for long: then the others get a turn,
-//! so that lanes may wait for each other in loops.
+//! fragments; fragments that get to the same place become one. The innermost call's first block runs first (thread
+//! frontiers: in compiled code, that is where lanes meet again; `decode::ranks` says which comes first), unless it has run for long:
+//! then the others get a turn, so that lanes may wait for each other in loops.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::code::{Kernel, Origin};
 use crate::launch::FaultKind;
@@ -35,6 +35,15 @@ pub(crate) struct Frame {
     /// Places of the results in the caller's frame.
     pub results: Vec<u64>,
     registers: Registers,
+    /// Its function's.
+    ranks: Arc<[u32]>,
+}
+
+impl Frame {
+    /// A block's place in the order in which blocks run.
+    fn rank(&self, block: u32) -> u32 {
+        self.ranks.get(block as usize).copied().unwrap_or(block)
+    }
 }
 
 /// A register file, aligned for vectors.
@@ -88,6 +97,8 @@ pub(crate) struct Fragment {
     pub depth: u32,
     pub frame: u32,
     pub block: u32,
+    /// The block's, see [`Frame::rank`].
+    pub rank: u32,
     pub mask: u32,
     /// Lanes that must be here before the block begins; none as a rule.
     pub members: u32,
@@ -96,7 +107,7 @@ pub(crate) struct Fragment {
 impl Fragment {
     /// Least runs first.
     fn order(&self) -> (u32, u32, u32, u32) {
-        (self.turn, u32::MAX - self.depth, self.block, self.frame)
+        (self.turn, u32::MAX - self.depth, self.rank, self.frame)
     }
 }
 
@@ -162,6 +173,7 @@ impl<'a> Warp<'a> {
             stack: 0,
             results: Vec::new(),
             registers: kernel.spare.take().unwrap_or_else(|| Registers::new(&kernel.functions[0].registers)),
+            ranks: kernel.functions[0].ranks.clone(),
         });
         warp
     }
@@ -449,10 +461,16 @@ impl<'a> Warp<'a> {
             known.mask |= mask;
             return;
         }
-        let depth = self.frames[frame as usize].depth;
-        let fresh = Fragment { turn: self.turn, depth, frame, block, mask, members };
+        let fresh = Fragment { mask, members, ..self.fragment(frame, block) };
         let place = self.pending.partition_point(|known| known.order() > fresh.order());
         self.pending.insert(place, fresh);
+    }
+
+    /// A fragment without lanes, at a block of a frame.
+    pub fn fragment(&self, frame: u32, block: u32) -> Fragment {
+        let of = &self.frames[frame as usize];
+        let (turn, depth, rank) = (self.turn, of.depth, of.rank(block));
+        Fragment { turn, depth, frame, block, rank, mask: 0, members: 0 }
     }
 
     /// Sends the running lanes to a block, behind all others.
@@ -476,8 +494,7 @@ impl<'a> Warp<'a> {
     #[inline(always)]
     pub fn must_give_way(&self, block: u32) -> bool {
         let Some(next) = self.pending.last() else { return false };
-        let depth = self.frames[self.frame as usize].depth;
-        next.order() <= (self.turn, u32::MAX - depth, block, self.frame)
+        next.order() <= self.fragment(self.frame, block).order()
     }
 
     /// A frame for a call by the running lanes, and its number.
@@ -491,6 +508,7 @@ impl<'a> Warp<'a> {
             stack: frame.stack,
             results: frame.results,
             registers: Registers::new(&kernel.functions[function as usize].registers),
+            ranks: kernel.functions[function as usize].ranks.clone(),
         };
         match self.free.pop() {
             Some(number) => {

@@ -149,10 +149,14 @@ impl Graph {
         }
     }
 
-    /// For each block the blocks at which lanes can wait while it runs, if the branches for which `parts` says so part lanes.
-    pub fn frontiers(&self, parts: impl Fn(usize) -> bool) -> Vec<Set> {
+    /// For each block the blocks at which lanes can wait while it runs, if the branches for which `parts` says so part lanes, and
+    /// lanes wait for others at the beginning of the blocks for which `splits` says so.
+    pub fn frontiers(&self, parts: impl Fn(usize) -> bool, splits: impl Fn(usize) -> bool) -> Vec<Set> {
         let count = self.blocks.len();
         let mut frontiers = vec![Set::new(count); count];
+        for block in (0..count).filter(|block| splits(*block)) {
+            frontiers[block].insert(block);
+        }
         let mut reached = Set::new(count);
         reached.insert(0);
         loop {

@@ -15,6 +15,7 @@
 //! Vocabulary: a *region* lies between two barriers; a *world* says whether lanes may have parted; a register's *kind* is
 //! uniform, a pattern, or varying; a *stop* is where code hands a warp to the interpreter.
 
+mod forced;
 mod graph;
 mod kind;
 mod linear;
@@ -28,6 +29,8 @@ use std::time::{Duration, Instant};
 use code_memory::Code;
 use interpreter::compiled::{Compiled, Enter, Helped};
 use interpreter::{Image, Unsupported};
+
+pub use forced::Forced;
 
 use graph::{End, Graph, Set};
 use kind::{Facts, Kind, Patterns};
@@ -83,6 +86,11 @@ const MOST_INSTRUCTIONS: usize = 12_000;
 
 /// A kernel's IR for blocks of a shape.
 pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> {
+    lower_forced(image, name, block, Forced::default())
+}
+
+/// [`lower`] in a way that a test forces.
+pub fn lower_forced(image: &Image, name: &str, block: [u32; 3], forced: Forced) -> Result<Made, Error> {
     let refused = |why: String| Error::Refused(name.into(), why);
     let plan = image.plan(name)?;
     let body = plan.body.clone();
@@ -99,10 +107,11 @@ pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> 
     first.solve(&graph, &nowhere);
     // Where lanes can wait depends on which branches part them, and that on what varies where lanes wait.
     let frontiers_of = |facts: &Facts| {
-        graph.frontiers(|block| match graph.blocks[block].end {
+        let parts = |block: usize| match graph.blocks[block].end {
             End::Branch { predicate, .. } => facts.kinds[predicate as usize] == Kind::Varying,
             _ => false,
-        })
+        };
+        graph.frontiers(parts, |block| forced.split(block).is_some())
     };
     let mut frontiers = frontiers_of(&first);
     let second = loop {
@@ -117,7 +126,7 @@ pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> 
     };
     let first = Knowledge { facts: first, frontiers: nowhere };
     let second = Knowledge { facts: second, frontiers };
-    let output = Lowering::new(&body, &plan, &graph, block, first, second).run().map_err(refused)?;
+    let output = Lowering::new(&body, &plan, &graph, block, first, second, forced).run().map_err(refused)?;
     Ok(Made { ir: output.ir.clone(), refused: output.refused.clone(), output, name: name.into() })
 }
 
@@ -156,8 +165,19 @@ pub fn compile(
     block: [u32; 3],
     target: &llvm::Target,
 ) -> Result<(Compiled, Cost), Error> {
+    compile_forced(image, name, block, target, Forced::default())
+}
+
+/// [`compile`] in a way that a test forces.
+pub fn compile_forced(
+    image: &Image,
+    name: &str,
+    block: [u32; 3],
+    target: &llvm::Target,
+    forced: Forced,
+) -> Result<(Compiled, Cost), Error> {
     let begun = Instant::now();
-    let made = lower(image, name, block)?;
+    let made = lower_forced(image, name, block, forced)?;
     let lowering = begun.elapsed();
     let object =
         llvm::compile(&made.ir, target).map_err(|error| Error::Llvm(name.into(), error.to_string()))?;

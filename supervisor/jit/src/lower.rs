@@ -36,6 +36,7 @@ use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
 use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
 
+use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
 use crate::kind::{Facts, Kind};
 use crate::text::{Text, integer};
@@ -114,6 +115,7 @@ pub(crate) struct Lowering<'a> {
     block_shape: [u32; 3],
     first: Knowledge<'a>,
     second: Knowledge<'a>,
+    forced: Forced,
     /// Registers whose bytes are all below 128.
     small: HashSet<RegisterId>,
     text: Text,
@@ -172,6 +174,7 @@ impl<'a> Lowering<'a> {
         block_shape: [u32; 3],
         first: Knowledge<'a>,
         second: Knowledge<'a>,
+        forced: Forced,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
             small: small_bytes(body, graph),
@@ -181,6 +184,7 @@ impl<'a> Lowering<'a> {
             block_shape,
             first,
             second,
+            forced,
             text: Text::default(),
             done: String::new(),
             stops: Vec::new(),
@@ -273,12 +277,16 @@ impl<'a> Lowering<'a> {
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
             return self.arrive(block);
         }
+        if world == World::First && self.forced.leaves_first(block) {
+            return self.leave_first(block, queue);
+        }
         if world == World::Second {
             self.enter_second(block, queue);
         }
         for index in range {
             self.at = index;
             self.split_segment(index);
+            self.doubt(index);
             if let Err(reason) = self.instruction(index) {
                 self.refused.push((index as u32, reason));
                 if self.is_stepped(index) {
@@ -401,7 +409,9 @@ impl<'a> Lowering<'a> {
                 _ => Width::Narrow,
             };
             let word = self.word(register);
-            list.push(Spread { offset: self.plan.registers[register as usize], width, word, pattern });
+            let offset = self.plan.registers[register as usize];
+            let kept = self.plan.kept[register as usize];
+            list.push(Spread { offset, width, word, kept, pattern });
         }
         list
     }

@@ -44,11 +44,11 @@ fn suffix(ty: &str) -> String {
     }
 }
 
-/// A constant of so many bits.
+/// A constant of so many bits; of more than 64, one that is not negative.
 pub(crate) fn constant(bits: u32, wide: bool, value: u64) -> String {
     let value = if bits < 64 { value & ((1 << bits) - 1) } else { value };
     // Printed with a sign, as LLVM does: an unsigned number with the highest bit set would be out of range.
-    let shift = 64 - bits;
+    let shift = 64u32.saturating_sub(bits);
     let signed = ((value << shift) as i64) >> shift;
     if wide { format!("splat (i{bits} {signed})") } else { signed.to_string() }
 }

@@ -173,6 +173,23 @@ fn halves_of_a_word_wrap_alone() {
     assert_eq!((memory[0], memory[20]), (0, 0));
 }
 
+/// Lanes of a warp may come to barriers of their own: the block's barrier counts all of them.
+#[test]
+fn lanes_that_have_parted_meet_at_two_barriers() {
+    let memory = both(
+        ".shared .align 4 .b8 tile[256];
+         mul.wide.s32 %rd5, %r3, 4; mov.u64 %rd6, tile; add.s64 %rd4, %rd6, %rd5; st.shared.u32 [%rd4], %r3;
+         and.b32 %r5, %r3, 1; setp.eq.u32 %p1, %r5, 0; @%p1 bra EVEN;
+         bar.sync 0; mov.u32 %r6, 100; bra BOTH;
+         EVEN: bar.sync 0; mov.u32 %r6, 200;
+         BOTH: xor.b32 %r7, %r3, 63; mul.wide.u32 %rd7, %r7, 4; add.s64 %rd8, %rd6, %rd7;
+         ld.shared.u32 %r8, [%rd8]; add.u32 %r9, %r8, %r6; st.global.u32 [%rd2], %r9;",
+        2,
+        64,
+    );
+    assert_eq!([0, 1, 62, 63].map(|thread| memory[thread]), [263, 162, 201, 100]);
+}
+
 /// A row of words for each lane is transposed.
 #[test]
 fn lanes_read_rows_of_their_own() {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use interpreter::compiled::Compiled;
 use interpreter::{Environment, Image, Kernel, Launch, Pool};
-use llvm::Target;
+use llvm::{Level, Target};
 
 use crate::{Executor, Failure, Parameter, Shape};
 
@@ -18,6 +18,27 @@ pub enum Tier {
     Interpreter,
     /// Code that is made before the first launch; kernels that have none run in the interpreter.
     Compiled,
+    /// The same for the least processor that the engine runs on.
+    Avx2,
+    /// The same in a way that a test forces.
+    Forced(jit::Forced),
+}
+
+impl Tier {
+    /// For which processor code is made, and in which way; `None`: there is none.
+    fn code(self) -> Option<(Target, jit::Forced)> {
+        let plain = jit::Forced::default();
+        match self {
+            Tier::Interpreter => None,
+            Tier::Compiled => Some((Target::host(), plain)),
+            Tier::Avx2 => Some((Target::avx2(), plain)),
+            // In a third of the time: the code is worse, and not another one.
+            Tier::Forced(forced) => {
+                let quick = Target::host().with_level(Level::None);
+                Some((quick.with_passes("function(sroa,early-cse,simplifycfg)"), forced))
+            }
+        }
+    }
 }
 
 /// Code of a kernel for a shape of its blocks, or why there is none.
@@ -65,7 +86,6 @@ impl fmt::Display for Tally {
 pub struct Loaded {
     image: Image,
     tier: Tier,
-    target: Target,
     code: Mutex<HashMap<(String, [u32; 3]), Code>>,
     _variables: Vec<Vec<u128>>,
 }
@@ -88,13 +108,12 @@ impl Loaded {
             Some(start.next_multiple_of(align.max(1)))
         };
         let image = Image::load(Arc::new(module), &mut allocate).map_err(|error| error.to_string())?;
-        let target = Target::host();
-        Ok(Self { image, tier, target, code: Mutex::default(), _variables: variables })
+        Ok(Self { image, tier, code: Mutex::default(), _variables: variables })
     }
 
     /// With code for no more than AVX2.
     pub fn of_avx2(self) -> Self {
-        Self { target: Target::avx2(), ..self }
+        Self { tier: Tier::Avx2, ..self }
     }
 
     /// Names of the module's kernels.
@@ -106,7 +125,8 @@ impl Loaded {
     pub fn code(&self, name: &str, block: [u32; 3]) -> Code {
         let mut known = self.code.lock().expect("no compiler panics");
         let make = || {
-            let made = jit::compile(&self.image, name, block, &self.target);
+            let (target, forced) = self.tier.code().ok_or("this tier has no code")?;
+            let made = jit::compile_forced(&self.image, name, block, &target, forced);
             made.map(|(code, _)| Arc::new(code)).map_err(|error| error.to_string())
         };
         known.entry((name.to_owned(), block)).or_insert_with(make).clone()
@@ -142,7 +162,7 @@ impl Loaded {
         };
         let code = match self.tier {
             Tier::Interpreter => None,
-            Tier::Compiled => self.code(name, shape.block).ok(),
+            _ => self.code(name, shape.block).ok(),
         };
         let outcome = match code {
             Some(code) => pool.run_compiled(&code, &launch, &environment),
@@ -203,7 +223,7 @@ impl Executor for Interpreter {
     ) -> Result<(), Failure> {
         let loaded = Loaded::on(self.tier, text).map_err(Failure::Refused)?;
         loaded.kernel(kernel).map_err(Failure::Refused)?;
-        if self.tier == Tier::Compiled {
+        if self.tier != Tier::Interpreter {
             self.tally.add(&loaded.code(kernel, shape.block));
         }
         loaded.run(&self.pool, kernel, shape, parameters).map(|_| ()).map_err(Failure::Faulted)

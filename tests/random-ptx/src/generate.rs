@@ -21,10 +21,13 @@ const BLOCKS: &[[u32; 3]] = &[
     [96, 1, 1],
     [8, 8, 1],
     [100, 1, 1],
+    [32, 4, 1],
+    [4, 8, 2],
+    [2, 16, 1],
 ];
 
 /// Shapes of grids.
-const GRIDS: &[[u32; 3]] = &[[1, 1, 1], [2, 1, 1], [3, 1, 1], [2, 2, 1], [1, 2, 3]];
+const GRIDS: &[[u32; 3]] = &[[1, 1, 1], [2, 1, 1], [3, 1, 1], [2, 2, 1], [1, 2, 3], [8, 1, 1], [5, 2, 1]];
 
 /// The program of a seed.
 pub fn generate(seed: u64) -> Program {
@@ -32,14 +35,17 @@ pub fn generate(seed: u64) -> Program {
     let (grid, block) = (random.choose(GRIDS), random.choose(BLOCKS));
     let threads = block.iter().product();
     let manner = Manner { flushes: random.choose(&[0, 0, 1, 4]), threads, guards: random.choose(&[0, 1, 3]) };
-    let statements = 4 + random.below(50);
+    let most = if random.one_in(4) { 40 } else { 16 };
+    let statements = 3 + random.below(most);
     let mut generator = Generator { random, manner, left: statements as i32 };
     let around = Around { depth: 0, warp: true, block: true, leaves: false, branches: true };
     let mut body = Vec::new();
     while generator.left > 0 {
         body.push(generator.node(around));
     }
-    Program { seed, grid, block, body }
+    let mut program = Program { seed, grid, block, body, registers: Vec::new() };
+    program.registers = program.named();
+    program
 }
 
 struct Generator {

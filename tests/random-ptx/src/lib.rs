@@ -20,6 +20,7 @@
 
 pub mod generate;
 pub mod golden;
+mod idioms;
 pub mod program;
 pub mod random;
 pub mod run;

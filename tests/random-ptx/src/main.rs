@@ -6,14 +6,20 @@
 //! random-ptx compare OUT FROM COUNT [PROCESSES]     OUT: the GPU's checksums; OUT.differences: programs that differ, made small
 //! random-ptx optimized OUT FROM COUNT [PROCESSES]   the same with the driver's compiler at its best
 //! random-ptx compiled OUT FROM COUNT [PROCESSES]    without a GPU: the interpreter, and compiled code
+//! random-ptx all OUT FROM SECONDS [PROCESSES]           as many as there is time for, on the GPU if there is one, interpreted, and compiled in
+//!                                                   every way; OUT: how many, by executor; OUT.differences: seeds
+//! random-ptx way WAY SEED                           one program interpreted, and as `all` names it; made small if they differ
 //! random-ptx interpreter OUT FROM COUNT [PROCESSES] the same without a GPU: the interpreter with one thread and with three
 //! ```
+
+mod soak;
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use executors::interpreter::Tier;
 use executors::{Driver, Executor, Interpreter};
@@ -40,12 +46,13 @@ fn main() -> ExitCode {
                 }
             }
         }),
-        [what @ ("compare" | "optimized" | "compiled" | "interpreter"), out, from, count] => share(what, out.as_ref(), from, count, "1"),
-        [what @ ("compare" | "optimized" | "compiled" | "interpreter"), out, from, count, processes] => {
+        [what @ ("all" | "compare" | "optimized" | "compiled" | "interpreter"), out, from, count] => share(what, out.as_ref(), from, count, "1"),
+        [what @ ("all" | "compare" | "optimized" | "compiled" | "interpreter"), out, from, count, processes] => {
             share(what, out.as_ref(), from, count, processes)
         }
+        ["way", way, seed] => number(seed).and_then(|seed| soak::way(way, seed)),
         ["part", what, out, from, count, part, of] => part_of(what, out.as_ref(), from, count, part, of),
-        _ => Err("usage: random-ptx show SEED | run FROM COUNT | compare|optimized|compiled OUT FROM COUNT [PROCESSES] | interpreter OUT FROM COUNT [PROCESSES]".into()),
+        _ => Err("usage: random-ptx show SEED | run FROM COUNT | compare|optimized|compiled OUT FROM COUNT [PROCESSES] | interpreter OUT FROM COUNT [PROCESSES] | all OUT FROM SECONDS [PROCESSES]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,6 +99,11 @@ fn share(what: &str, out: &Path, from: &str, count: &str, processes: &str) -> Re
     for mut child in children.map_err(|error| error.to_string())? {
         ended_well &= child.wait().map_err(|error| error.to_string())?.success();
     }
+    if what == "all" {
+        let counts = soak::together(out, parts)?;
+        print!("{counts}");
+        return if ended_well { Ok(()) } else { Err("a process ended early".into()) };
+    }
     let (mut lines, mut differences) = (Vec::new(), String::new());
     for part in 0..parts {
         let place = beside(out, &part.to_string());
@@ -114,6 +126,10 @@ fn share(what: &str, out: &Path, from: &str, count: &str, processes: &str) -> Re
 }
 
 fn part_of(what: &str, out: &Path, from: &str, count: &str, part: &str, of: &str) -> Result<(), String> {
+    if what == "all" {
+        let seeds = (number(from)?..).skip(number(part)? as usize).step_by(number(of)? as usize);
+        return soak::run(out, seeds, Duration::from_secs(number(count)?));
+    }
     let seeds = range(from, count)?.skip(number(part)? as usize).step_by(number(of)? as usize);
     let interpreter = Interpreter::new(1);
     if what == "compiled" {
@@ -163,7 +179,7 @@ fn compare(
 }
 
 /// The smallest program that still differs, as text.
-fn smaller(program: &Program, first: &dyn Executor, second: &dyn Executor) -> String {
+pub fn smaller(program: &Program, first: &dyn Executor, second: &dyn Executor) -> String {
     let mut fails = |candidate: &Program| {
         let expected = candidate.run(first);
         expected.is_ok() && expected != candidate.run(second)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 /// Registers of each class that statements work on; more than this many are for the frame around them.
 pub const REGISTERS: &[(&str, &str, usize)] = &[
-    ("r", "b32", 10),
     ("w", "b64", 6),
+    ("r", "b32", 10),
     ("h", "b16", 4),
     ("f", "f32", 6),
     ("d", "f64", 4),
@@ -26,6 +26,9 @@ pub struct Program {
     pub block: [u32; 3],
     /// What threads do, in order.
     pub body: Vec<Node>,
+    /// Registers that have a value from the start, and whose value is looked at in the end, by class and number: those that the
+    /// program named before anything was taken out of it.
+    pub registers: Vec<(&'static str, usize)>,
 }
 
 /// A statement.

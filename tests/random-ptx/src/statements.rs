@@ -8,6 +8,7 @@
 //! | `{int32}`, `{compare}`, `{rounding}`, `{ftz}` … | a word, see [`WORDS`] |
 //! | `{own}`, `{own4}` …, `{at}` | an offset in a thread's memory for an access of so many bytes; a number up to 4095 |
 
+use crate::idioms;
 use crate::program::REGISTERS;
 use crate::random::Random;
 use crate::text::{plain_double, plain_half, plain_pair, plain_single};
@@ -65,6 +66,12 @@ const INTEGER: &[&str] = &[
     "prmt.b32 {r}, {r}, {r}, {r#};",
     "prmt.b32.{permutation} {r}, {r}, {r}, {r#};",
     "lop3.b32 {r}, {r}, {r#}, {r}, {byte};",
+    "prmt.b32 {r}, {r}, {r}, {selector};",
+    "shf.{side}.{bound}.b32 {r}, {r}, {r}, {five};",
+    "bfi.b32 {r}, {r}, {r}, 7, 19;",
+    "and.b32 %t0, {r}, 0x0f0f0f0f; dp4a.s32.s32 {r}, %t0, {r}, {r};",
+    "and.b32 %t0, {r}, 0x7f7f7f7f; dp4a.s32.s32 {r}, {r}, %t0, {r};",
+    "add.cc.u64 {w}, {w}, {w}; addc.u64 {w}, {w}, 0;",
     "szext.{bound}.{int32} {r}, {r}, {r#};",
     "bmsk.{bound}.b32 {r}, {r}, {r#};",
     "fns.b32 {r}, {r}, {five}, {five};",
@@ -261,6 +268,13 @@ const MEMORY: &[&str] = &[
     "st.global.b32 [%apart+{apart}], {r};",
     "[f] st.global.f32 [%apart+{apart}], %ft;",
     "ld.global.b32 {r}, [%apart+{apart}];",
+    "st.global.v4.b32 [%out16+ROW{bit}], {{r}, {r}, {r}, {r}};",
+    "st.global.v2.b64 [%out16+ROW{bit}], {{w}, {w}};",
+    "ld.global.v4.b32 {{r1}, {r2}, {r3}, {r4}}, [%out16+ROW{bit}];",
+    "ld.global.v2.b32 {{r1}, {r2}}, [%out16+ROW{bit}];",
+    "st.local.v2.b32 [stack+{own8}], {{r}, {r}};",
+    "ld.local.v4.b32 {{r1}, {r2}, {r3}, {r4}}, [stack+{own16}];",
+    "ld.local.s16 {r}, [stack+{own2}];",
     "st.local.b32 [%stack+{own4}], {r};",
     "ld.local.b32 {r}, [%stack+{own4}];",
     "and.b32 %t0, {r}, 0x3c; cvt.u64.u32 %u0, %t0; add.u64 %u0, %stack, %u0; st.local.b32 [%u0], {r};",
@@ -368,7 +382,8 @@ pub struct Manner {
 /// A statement.
 pub fn statement(random: &mut Random, place: Place, manner: Manner) -> String {
     let template = loop {
-        let family = match random.below(32) {
+        let family = match random.below(40) {
+            32..=39 => return idioms::idiom(random, place, manner),
             0..=9 => INTEGER,
             10..=13 => PREDICATE,
             14..=19 => FLOAT,
@@ -383,13 +398,18 @@ pub fn statement(random: &mut Random, place: Place, manner: Manner) -> String {
         };
         break random.choose(family);
     };
-    let text = Filler { random, manner, chosen: Vec::new() }.fill(template);
+    let text = fill(random, manner, template);
     if may_be_guarded(&text) && random.below(8) < manner.guards {
         let predicate = random.below(6);
         let not = random.choose(&["", "!"]);
         return format!("@{not}%p{predicate} {text}");
     }
     text
+}
+
+/// A template's text.
+pub fn fill(random: &mut Random, manner: Manner, template: &str) -> String {
+    Filler { random, manner, chosen: Vec::new() }.fill(template)
 }
 
 /// Whether a guard may stand before a statement: it is one instruction, and not one that lanes do together.
@@ -460,6 +480,7 @@ impl Filler<'_> {
             // No large constant: NVIDIA's compiler reads its low 16 bits where 16 bits are shifted.
             "count" if random.one_in(3) => random.below(40).to_string(),
             "count" => return self.operand("r"),
+            "selector" => format!("{:#x}", random.word() & 0x7777),
             "byte" => format!("{:#x}", random.below(256)),
             "five" => {
                 let value = random.below(32).to_string();
@@ -472,6 +493,7 @@ impl Filler<'_> {
             "at" => random.below(4096).to_string(),
             "at4" => (random.below(1000) * 4).to_string(),
             "at8" => (random.below(500) * 8).to_string(),
+            "bit" => random.below(2).to_string(),
             "own1" => random.below(64).to_string(),
             "own2" => (random.below(32) * 2).to_string(),
             "own4" => (random.below(16) * 4).to_string(),

@@ -1,5 +1,6 @@
 //! From the tree to PTX.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::program::{Count, Exit, Node, Program, REGISTERS, counts_lanes};
@@ -20,16 +21,14 @@ pub const DEPTH: usize = 6;
 impl Program {
     /// The module; its kernel is `random`.
     pub fn text(&self) -> String {
-        self.text_that_writes(None)
+        self.head() + &self.statements() + &self.epilogue()
     }
 
-    /// The same, with one register's bits as each thread's result.
-    pub fn text_that_writes(&self, register: Option<&str>) -> String {
-        let apart = self.all_threads() * 4;
-        let mut writer = Writer { text: String::new(), labels: 0, depth: 0, loops: Vec::new(), apart };
-        writer.text += &self.head();
+    /// What stands between the first values and the results.
+    fn statements(&self) -> String {
+        let (apart, rows) = (self.all_threads() * 4, self.rows() as u32);
+        let mut writer = Writer { text: String::new(), labels: 0, depth: 0, loops: Vec::new(), apart, rows };
         writer.nodes(&self.body);
-        writer.text += &epilogue(register);
         writer.text
     }
 
@@ -54,7 +53,7 @@ impl Program {
         out += ".local .align 16 .b8 stack[64];\n";
         out += POSITION;
         let _ = writeln!(out, "{}", own_memory(threads));
-        out += &first_values(self.seed);
+        out += &first_values(self);
         out
     }
 }
@@ -82,7 +81,7 @@ $done: st.param.b32 [res], %y; ret;
 ";
 
 /// What the frame and single statements use between their instructions.
-const FRAME_REGISTERS: &str = ".reg .b32 %t<6>, %me, %gid, %lane, %mine, %fuel; .reg .b64 %u<4>, %data, %out, %own, %apart, %sums, %stack, %sum;
+const FRAME_REGISTERS: &str = ".reg .b32 %t<6>, %me, %gid, %lane, %mine, %fuel; .reg .b64 %u<4>, %data, %out, %out2, %out4, %out16, %own, %apart, %sums, %stack, %sum;
 .reg .pred %pt, %pu; .reg .f32 %ft; .reg .f64 %dt; .reg .b16 %ht, %hu;
 ";
 
@@ -98,7 +97,8 @@ ld.param.u64 %data, [data]; ld.param.u64 %out, [out]; ld.param.u64 %own, [own]; 
 /// Addresses, shared words at zero, and the warp's mask.
 fn own_memory(threads: u32) -> String {
     let mut out = format!("mad.lo.u32 %gid, %t3, {threads}, %me;\n");
-    out += "mul.wide.u32 %u0, %gid, 8; add.u64 %out, %out, %u0; mul.wide.u32 %u0, %gid, 64; add.u64 %own, %own, %u0;
+    out += "mul.wide.u32 %u0, %gid, 16; add.u64 %out16, %out, %u0; mul.wide.u32 %u0, %gid, 4; add.u64 %out4, %out, %u0; mul.wide.u32 %u0, %gid, 2; add.u64 %out2, %out, %u0;
+mul.wide.u32 %u0, %gid, 8; add.u64 %out, %out, %u0; mul.wide.u32 %u0, %gid, 64; add.u64 %own, %own, %u0;
 mul.wide.u32 %u0, %gid, 4; add.u64 %apart, %apart, %u0; mov.u64 %stack, stack;
 mov.u32 %mine, tile; mad.lo.u32 %mine, %me, 8, %mine; st.shared.v2.b32 [%mine], {%me, %gid};
 st.local.v4.b32 [%stack], {%me, %gid, %lane, %me}; st.local.v4.b32 [%stack+16], {%me, %gid, %lane, %me};
@@ -118,77 +118,95 @@ st.local.v4.b32 [%stack+32], {%me, %gid, %lane, %me}; st.local.v4.b32 [%stack+48
     out
 }
 
-/// Every register has a value: some the same in all threads, some by the thread's number, some from the data.
-fn first_values(seed: u64) -> String {
-    let mut random = Random(seed ^ 0x5eed);
-    let mut out = String::new();
-    for (name, _, count) in REGISTERS {
-        for index in 0..*count {
-            let (at, constant) = (random.below(DATA_BYTES / 8 - 1100) * 8, random.word());
-            let register = format!("%{name}{index}");
-            let by_thread = "mul.wide.u32 %u0, %me, 8; add.u64 %u0, %data, %u0;";
-            let line = match (*name, random.below(4)) {
-                ("r" | "x", 0) => format!("mov.b32 {register}, {:#x};", constant as u32),
-                ("r" | "x", 1) => format!("mov.b32 {register}, %gid;"),
-                ("r" | "x", _) => format!("{by_thread} ld.global.b32 {register}, [%u0+{at}];"),
-                ("w", 0) => format!("mov.b64 {register}, {constant:#x};"),
-                ("w", 1) => format!("cvt.u64.u32 {register}, %me;"),
-                ("w", _) => format!("{by_thread} ld.global.b64 {register}, [%u0+{at}];"),
-                ("h" | "e", _) => format!("{by_thread} ld.global.b16 {register}, [%u0+{at}];"),
-                ("f", 0) => format!("cvt.rn.f32.u32 {register}, %me;"),
-                ("f", _) => format!("{by_thread} ld.global.f32 {register}, [%u0+{at}];"),
-                ("d", 0) => format!("cvt.rn.f64.u32 {register}, %gid;"),
-                ("d", _) => format!("{by_thread} ld.global.f64 {register}, [%u0+{at}];"),
-                _ => format!("{by_thread} ld.global.b32 %t0, [%u0+{at}]; setp.lt.s32 {register}, %t0, 0;"),
-            };
-            let _ = writeln!(out, "{line}");
-        }
+/// Every register that is named has a value: some the same in all threads, some by the thread's number, some from the data.
+fn first_values(program: &Program) -> String {
+    let mut random = Random(program.seed ^ 0x5eed);
+    let mut out = String::from(
+        "mul.wide.u32 %u0, %me, 8; add.u64 %u0, %data, %u0; mul.wide.u32 %u1, %me, 4; add.u64 %u1, %data, %u1; \
+         mul.wide.u32 %u2, %me, 2; add.u64 %u2, %data, %u2;\n",
+    );
+    for (class, index) in &program.registers {
+        let (at, constant) = (random.below(DATA_BYTES / 8 - 300) * 8, random.word());
+        let register = format!("%{class}{index}");
+        let few = constant as u32;
+        let line = match (*class, random.below(4)) {
+            ("r" | "x", 0) => format!("mov.b32 {register}, {few:#x};"),
+            ("r" | "x", 1) => format!("mov.b32 {register}, %gid;"),
+            ("r" | "x", 2) => format!("mad.lo.u32 {register}, %gid, {few:#x}, {:#x};", constant >> 32),
+            ("r" | "x", _) => format!("ld.global.b32 {register}, [%u1+{at}];"),
+            ("w", 0) => format!("mov.b64 {register}, {constant:#x};"),
+            ("w", 1) => format!("cvt.u64.u32 {register}, %me;"),
+            ("w", 2) => format!("mul.wide.u32 {register}, %gid, {few:#x};"),
+            ("w", _) => format!("ld.global.b64 {register}, [%u0+{at}];"),
+            ("h" | "e", _) => format!("ld.global.b16 {register}, [%u2+{at}];"),
+            ("f", 0) => format!("cvt.rn.f32.u32 {register}, %me;"),
+            ("f", _) => format!("ld.global.f32 {register}, [%u1+{at}];"),
+            ("d", 0) => format!("cvt.rn.f64.u32 {register}, %gid;"),
+            ("d", _) => format!("ld.global.f64 {register}, [%u0+{at}];"),
+            (_, 0) => format!("and.b32 %t0, %gid, {}; setp.ne.u32 {register}, %t0, 0;", 1 << (few % 7)),
+            _ => format!("ld.global.b32 %t0, [%u1+{at}]; setp.lt.s32 {register}, %t0, 0;"),
+        };
+        let _ = writeln!(out, "{line}");
     }
     out
 }
 
-/// Every register by its name.
-pub fn registers() -> impl Iterator<Item = (&'static str, String)> {
-    REGISTERS
-        .iter()
-        .flat_map(|(class, _, count)| (0..*count).map(move |index| (*class, format!("%{class}{index}"))))
-}
-
-/// A register's bits in `%u0`.
-fn bits_of(class: &str, register: &str) -> String {
+/// Bytes of a class's registers; predicates are stored as words.
+pub fn class_bytes(class: &str) -> usize {
     match class {
-        "r" => format!("cvt.u64.u32 %u0, {register};"),
-        "w" => format!("mov.b64 %u0, {register};"),
-        "h" => format!("cvt.u64.u16 %u0, {register};"),
-        "f" => format!("{} mov.b32 %t0, %ft; cvt.u64.u32 %u0, %t0;", plain_single(register)),
-        "d" => format!("{} mov.b64 %u0, %dt;", plain_double(register)),
-        "e" => format!("{} cvt.u64.u16 %u0, %ht;", plain_half(register)),
-        "x" => format!("{} cvt.u64.u32 %u0, %t0;", plain_pair(register)),
-        _ => format!("selp.b64 %u0, 1, 0, {register};"),
+        "w" | "d" => 8,
+        "h" | "e" => 2,
+        _ => 4,
     }
 }
 
-/// Checks all registers and the shared words, and writes the sum; or writes one register alone.
-fn epilogue(only: Option<&str>) -> String {
-    let mut out = String::from("mov.b64 %sum, 0;\n");
-    let fold = "xor.b64 %sum, %sum, %u0; mul.lo.u64 %sum, %sum, 0x9e3779b97f4a7c15; shr.u64 %u1, %sum, 29; xor.b64 %sum, %sum, %u1;";
-    for (class, register) in registers() {
-        let bits = bits_of(class, &register);
-        if only.is_none() {
-            let _ = writeln!(out, "{bits} {fold}");
-        } else if only == Some(&register) {
-            let _ = writeln!(out, "{bits} mov.b64 %sum, %u0;");
-        }
+impl Program {
+    /// The registers that its statements name.
+    pub fn named(&self) -> Vec<(&'static str, usize)> {
+        let text = self.statements();
+        let words: HashSet<&str> = text.split(|it: char| !(it.is_alphanumeric() || it == '%')).collect();
+        let named = |class: &str, index: usize| words.contains(format!("%{class}{index}").as_str());
+        REGISTERS
+            .iter()
+            .flat_map(|(class, _, count)| (0..*count).map(move |index| (*class, index)))
+            // The first one is what a thread writes that ends early.
+            .filter(|(class, index)| (*class, *index) == ("w", 0) || named(class, *index))
+            .collect()
     }
-    if only.is_none() {
+
+    /// Bytes of the results: a row of eight bytes per thread for each register, one for the shared words, and two of sixteen bytes
+    /// that statements write.
+    pub fn result_bytes(&self) -> usize {
+        self.rows() + 2 * 16 * self.all_threads() as usize
+    }
+
+    /// Where the rows of sixteen bytes begin.
+    fn rows(&self) -> usize {
+        ((self.registers.len() + 1) * 8 * self.all_threads() as usize).next_multiple_of(16)
+    }
+
+    /// Stores all registers, each in a row of its own, and the shared words.
+    fn epilogue(&self) -> String {
+        let row = 8 * self.all_threads() as usize;
+        let mut out = String::new();
+        for (place, (class, index)) in self.registers.iter().enumerate() {
+            let (at, register) = (place * row, format!("%{class}{index}"));
+            let _ = match (class_bytes(class), *class) {
+                (_, "p") => writeln!(out, "selp.b32 %t0, 1, 0, {register}; st.global.b32 [%out4+{at}], %t0;"),
+                (8, _) => writeln!(out, "st.global.b64 [%out+{at}], {register};"),
+                (4, _) => writeln!(out, "st.global.b32 [%out4+{at}], {register};"),
+                _ => writeln!(out, "st.global.b16 [%out2+{at}], {register};"),
+            };
+        }
+        let at = self.registers.len() * row;
         let _ = writeln!(
             out,
-            "bar.sync 0; and.b32 %t0, %me, {}; mov.u32 %t1, counts; mad.lo.u32 %t1, %t0, 4, %t1; ld.shared.b32 %t0, [%t1]; cvt.u64.u32 %u0, %t0; {fold}",
+            "bar.sync 0; and.b32 %t0, %me, {}; mov.u32 %t1, counts; mad.lo.u32 %t1, %t0, 4, %t1; ld.shared.b32 %t0, [%t1]; \
+             st.global.b32 [%out4+{at}], %t0;",
             SUM_WORDS - 1
         );
+        out + "ret;\n}\n"
     }
-    out += "st.global.b64 [%out], %sum;\nret;\n}\n";
-    out
 }
 
 /// In `%ft`, with one NaN for all.
@@ -224,6 +242,8 @@ struct Writer {
     loops: Vec<(usize, usize)>,
     /// Bytes between the words of a thread that lie apart.
     apart: u32,
+    /// Where the rows of sixteen bytes begin.
+    rows: u32,
 }
 
 impl Writer {
@@ -249,6 +269,9 @@ impl Writer {
                 let text = text.replace("%mask", &format!("%m{}", self.depth));
                 let text = (0..APART_WORDS).fold(text, |text, index| {
                     text.replace(&format!("APART{index}"), &(index * self.apart).to_string())
+                });
+                let text = (0..2).fold(text, |text, index| {
+                    text.replace(&format!("ROW{index}"), &(self.rows + index * 4 * self.apart).to_string())
                 });
                 self.line(&text);
             }

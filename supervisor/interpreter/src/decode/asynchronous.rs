@@ -228,10 +228,10 @@ impl Decoder<'_> {
 /// Copies without parts.
 #[inline(always)]
 fn copy_whole(w: &mut Warp, to: Addresses, from: Addresses, size: u64, origin: Origin) {
-    let (to_at, from_at) = (to.of(w), from.of(w));
+    let (mut to_at, mut from_at) = (to.of(w), from.of(w));
     let (to_region, from_region) = (to.region(w.memory()), from.region(w.memory()));
-    if check(w, &to_at, size, to_region, origin).is_none()
-        || check(w, &from_at, size, from_region, origin).is_none()
+    if check(w, &mut to_at, size, to_region, origin).is_none()
+        || check(w, &mut from_at, size, from_region, origin).is_none()
     {
         return;
     }
@@ -249,9 +249,9 @@ fn copy_whole(w: &mut Warp, to: Addresses, from: Addresses, size: u64, origin: O
 
 /// Copies parts, and fills up with zeros. A source of which nothing is taken is not looked at.
 fn copy_parts(w: &mut Warp, (to, from): (Addresses, Addresses), (size, taken): (u64, Taken), origin: Origin) {
-    let (to_at, from_at) = (to.of(w), from.of(w));
+    let (mut to_at, from_at) = (to.of(w), from.of(w));
     let (to_region, from_region) = (to.region(w.memory()), from.region(w.memory()));
-    if check(w, &to_at, size, to_region, origin).is_none() {
+    if check(w, &mut to_at, size, to_region, origin).is_none() {
         return;
     }
     for lane in w.active() {

@@ -202,9 +202,9 @@ impl RowFormat {
 /// The addresses of so many rows, checked; other lanes' addresses do not count.
 fn rows_of(w: &mut Warp, addresses: Addresses, rows: usize, origin: Origin) -> Option<[u64; LANES]> {
     let given = addresses.of(w);
-    let at: [u64; LANES] = std::array::from_fn(|lane| given[lane % rows]);
+    let mut at: [u64; LANES] = std::array::from_fn(|lane| given[lane % rows]);
     let region = addresses.region(w.memory());
-    check(w, &at, ROW, region, origin)?;
+    check(w, &mut at, ROW, region, origin)?;
     // A warp with fewer lanes: rows whose lanes are not there were not checked.
     if w.mask != u32::MAX {
         for row in 0..rows {

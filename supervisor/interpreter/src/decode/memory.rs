@@ -234,9 +234,9 @@ impl Decoder<'_> {
         macro_rules! run {
             ($memory:ty) => {
                 self.push(move |w| {
-                    let at = addresses.of(w);
+                    let mut at = addresses.of(w);
                     let region = addresses.region(w.memory());
-                    let Some(pattern) = check(w, &at, total, region, origin) else { return };
+                    let Some(pattern) = check(w, &mut at, total, region, origin) else { return };
                     for (index, slot) in slots.iter().enumerate() {
                         let access = (pattern, index as u64 * size, false);
                         // SAFETY: all elements of the active lanes' vectors were checked.
@@ -302,9 +302,9 @@ impl Decoder<'_> {
         macro_rules! run {
             ($memory:ty) => {
                 self.push(move |w| {
-                    let at = addresses.of(w);
+                    let mut at = addresses.of(w);
                     let region = addresses.region(w.memory());
-                    let Some(pattern) = check(w, &at, total, region, origin) else { return };
+                    let Some(pattern) = check(w, &mut at, total, region, origin) else { return };
                     for (index, source) in sources.iter().enumerate() {
                         let access = (pattern, index as u64 * size, single);
                         // SAFETY: all elements of the active lanes' vectors were checked.
@@ -399,9 +399,9 @@ impl Decoder<'_> {
         let second = sources.get(1).copied();
         let origin = self.origin();
         self.push(move |w| {
-            let at = addresses.of(w);
+            let mut at = addresses.of(w);
             let region = addresses.region(w.memory());
-            if check(w, &at, ty.size().into(), region, origin).is_none() {
+            if check(w, &mut at, ty.size().into(), region, origin).is_none() {
                 return;
             }
             let shared = w.memory().shared;
@@ -445,9 +445,9 @@ impl Decoder<'_> {
         let size = u64::from(ty.size());
         let origin = self.origin();
         self.push(move |w| {
-            let at = addresses.of(w);
+            let mut at = addresses.of(w);
             let region = addresses.region(w.memory());
-            if check(w, &at, size * sources.len() as u64, region, origin).is_none() {
+            if check(w, &mut at, size * sources.len() as u64, region, origin).is_none() {
                 return;
             }
             // An element's target may be another's source, so all are read before the first is written.
@@ -478,9 +478,9 @@ fn load_one<T: Lane, D: Lane>(
     origin: crate::code::Origin,
     convert: impl Fn(T) -> D,
 ) {
-    let at = addresses.of(w);
+    let mut at = addresses.of(w);
     let region = addresses.region(w.memory());
-    if let Some(pattern) = check(w, &at, size_of::<T>() as u64, region, origin) {
+    if let Some(pattern) = check(w, &mut at, size_of::<T>() as u64, region, origin) {
         // SAFETY: all active lanes' bytes were checked.
         unsafe { load::<T, D>(w, d, &at, (pattern, 0, true), convert) };
     }

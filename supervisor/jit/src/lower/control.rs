@@ -228,6 +228,28 @@ impl Lowering<'_> {
         self.text.line(format!("br label %{label}"));
     }
 
+    /// From the first world to the second with all lanes, because a test forces it.
+    pub(super) fn leave_first(&mut self, block: usize, queue: &mut Queue) {
+        self.text.line(format!("store i32 {PATIENCE}, ptr %patience"));
+        self.set_pending(block, "-1");
+        let live = self.graph.live_in[block].clone();
+        self.convert_variables(&live);
+        queue.want(World::Second, block);
+        let label = self.label(World::Second, block);
+        self.text.line(format!("br label %{label}"));
+    }
+
+    /// Lets some of the lanes that have come to a block wait there for the others, if a test forces it.
+    fn split(&mut self, block: usize, mask: String) -> String {
+        let Some(ahead) = self.forced.split(block) else { return mask };
+        let ahead = self.text.value(format!("and i32 {mask}, {ahead}"));
+        let none = self.text.value(format!("icmp eq i32 {ahead}, 0"));
+        let ahead = self.text.value(format!("select i1 {none}, i32 {mask}, i32 {ahead}"));
+        let rest = self.text.value(format!("xor i32 {mask}, {ahead}"));
+        self.set_pending(block, &rest);
+        ahead
+    }
+
     /// Gives registers that the second world keeps as vectors their variables there.
     fn convert_variables(&mut self, live: &Set) {
         for register in live.iter().map(|register| register as RegisterId) {
@@ -247,9 +269,13 @@ impl Lowering<'_> {
     /// The beginning of a block in the second world: who runs it, and whether that is all lanes.
     pub(super) fn enter_second(&mut self, block: usize, queue: &mut Queue) {
         let mask = self.take_pending(block);
+        let mask = self.split(block, mask);
         self.mask = Some(mask.clone());
         if self.is_loop_head(block) {
             self.spend_patience();
+        }
+        if self.forced.leaves_first(block) {
+            return;
         }
         let live = self.graph.live_in[block].clone();
         let others = self.kept_otherwise(&live);
@@ -516,6 +542,7 @@ impl Lowering<'_> {
         self.text.line("%patience = alloca i32");
         self.text.line("%rounds = alloca i32");
         self.text.line("%index = alloca i32");
+        self.begin_doubts();
         self.text.line("store i32 %index0, ptr %index");
         self.text.line("%buffer = alloca [256 x i8], align 32");
         for register in self.all_registers() {

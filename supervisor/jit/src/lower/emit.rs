@@ -330,15 +330,20 @@ impl Lowering<'_> {
             VariablePlace::Local(place) => {
                 let step = self.plan.stack_bytes;
                 let kind = self.facts().patterns.kind(&std::array::from_fn(|lane| lane as i64 * step as i64));
-                let warp = self.text.value("load i32, ptr %warp");
-                let warp = self.text.value(format!("zext i32 {warp} to i64"));
-                let far = self.text.value(format!("mul i64 {warp}, {}", step * LANES as u64));
-                let start = self.text.value(format!("add i64 %local, {far}"));
+                let start = self.local_of_warp();
                 let more = place.wrapping_add_signed(offset) as i64;
                 Ok(Value { kind, name: self.text.value(format!("add i64 {start}, {more}")) })
             }
             VariablePlace::Register => Err("the address of a register".into()),
         }
+    }
+
+    /// Where local memory of the warp's first lane begins.
+    pub(super) fn local_of_warp(&mut self) -> String {
+        let warp = self.text.value("load i32, ptr %warp");
+        let warp = self.text.value(format!("zext i32 {warp} to i64"));
+        let far = self.text.value(format!("mul i64 {warp}, {}", self.plan.stack_bytes * LANES as u64));
+        self.text.value(format!("add i64 %local, {far}"))
     }
 
     /// The address of a variable of the module; of shared ones the offset.

@@ -25,8 +25,11 @@ pub(crate) enum Room {
     Local,
     /// The launch's parameters.
     Parameters,
-    /// Any of these.
+    /// Any of these, where an address in local memory is one that all lanes have in common, or anyhow: to each lane it means its
+    /// own memory, which is for the interpreter to find.
     Generic,
+    /// Any of these, where lanes' addresses lie as their own memories do.
+    Stacked,
     /// Known to be there.
     Sure,
 }
@@ -183,10 +186,17 @@ impl Lowering<'_> {
             return Err("lanes that are aligned in different ways".into());
         }
         let even = (!aligned && access.total() > 1).then_some((pattern[0], access.total()));
-        let name = match (address.room, lanes) {
+        let step = self.plan.stack_bytes as i64;
+        let own = (0..).zip(pattern).all(|(lane, more)| more - pattern[0] == lane * step);
+        let room = match address.room {
+            Room::Generic if own && step > 0 => Room::Stacked,
+            room => room,
+        };
+        let any = matches!(room, Room::Generic | Room::Stacked);
+        let name = match (room, lanes) {
             (Room::Sure, _) => base,
             // A range for all lanes would have to lie in one of the rooms: only of a single room its ends say all.
-            (room, Some(lanes)) if room != Room::Generic && least != most && rises(&pattern) => {
+            (room, Some(lanes)) if !any && least != most && rises(&pattern) => {
                 self.reachable_by(room, &base, &pattern, access, even.is_some(), lanes)
             }
             (room, lanes) => self.reachable(room, &base, least..=most, access, even, lanes),
@@ -270,7 +280,7 @@ impl Lowering<'_> {
     /// Whether lanes from `least` to `most` behind a base lie in a room.
     fn inside(&mut self, room: Room, base: &str, least: i64, most: i64, access: Access) -> String {
         let mut tests = Vec::new();
-        if matches!(room, Room::Window | Room::Generic) {
+        if matches!(room, Room::Window | Room::Generic | Room::Stacked) {
             let offset = self.text.value(format!("sub i64 {base}, %window"));
             let first = self.plus(&offset, least, false);
             let last = self.plus(&offset, most, false);
@@ -286,16 +296,20 @@ impl Lowering<'_> {
             let high = lowering.text.value(format!("icmp sle i64 {end}, {bytes}"));
             tests.push(lowering.text.value(format!("and i1 {low}, {high}")));
         };
-        if room == Room::Generic {
+        if matches!(room, Room::Generic | Room::Stacked) {
             between(self, "%shared", "%shared_bytes".into());
         }
         if room == Room::Parameters {
             let bytes = self.plan.parameter_bytes.to_string();
             between(self, "%parameters", bytes);
         }
-        if matches!(room, Room::Local | Room::Generic) && self.plan.stack_bytes > 0 {
+        if room == Room::Local {
             let bytes = self.local_bytes().to_string();
             between(self, "%local", bytes);
+        }
+        if room == Room::Stacked {
+            let start = self.local_of_warp();
+            between(self, &start, (LANES as u64 * self.plan.stack_bytes).to_string());
         }
         let mut all = tests.remove(0);
         for test in tests {
@@ -317,7 +331,7 @@ impl Lowering<'_> {
         let (start, bytes) = match address.room {
             Room::Sure => (None, String::new()),
             Room::Shared => (Some("0"), "%shared_bytes".into()),
-            Room::Window | Room::Generic => (Some("%window"), String::new()),
+            Room::Window | Room::Generic | Room::Stacked => (Some("%window"), String::new()),
             Room::Local => (Some("%local"), self.local_bytes().to_string()),
             Room::Parameters => (Some("%parameters"), self.plan.parameter_bytes.to_string()),
         };

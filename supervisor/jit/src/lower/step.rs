@@ -67,7 +67,9 @@ impl Lowering<'_> {
         let partly = self.world == World::Second || instruction.guard.is_some();
         let old = writes.iter().filter(|_| partly);
         let guard = instruction.guard.map(|(register, _)| register);
-        for register in reads.iter().chain(old).copied().chain(guard) {
+        // What the interpreter has from the start it keeps: it does not do the write again.
+        let given = reads.iter().chain(old).copied().chain(guard);
+        for register in given.filter(|register| !self.plan.kept[*register as usize]) {
             let value = self.register(register);
             self.store_lanes(register, &value);
         }

@@ -6,6 +6,7 @@ use interpreter::compiled::{Frame, Outcome, Stop};
 use ptx::{Instruction, Op, RegisterId};
 
 use super::{Lowering, Segment, World};
+use crate::text::constant;
 
 impl Lowering<'_> {
     /// Begins a segment before an instruction.
@@ -50,6 +51,31 @@ impl Lowering<'_> {
         self.text.begin(&next);
     }
 
+    /// Gives up now and then before an instruction, if a test forces it.
+    pub(super) fn doubt(&mut self, index: usize) {
+        let Some(seldom) = self.forced.doubts(index) else { return };
+        let dice = self.text.value("load i64, ptr %dice");
+        let dice = self.text.value(format!("mul i64 {dice}, 6364136223846793005"));
+        let dice = self.text.value(format!("add i64 {dice}, 1442695040888963407"));
+        self.text.line(format!("store i64 {dice}, ptr %dice"));
+        let high = self.text.value(format!("lshr i64 {dice}, {}", 64 - seldom));
+        let goes_on = self.text.value(format!("icmp ne i64 {high}, 0"));
+        self.assume(&goes_on);
+    }
+
+    /// Where what [`Lowering::doubt`] throws is kept: another one for each block and for each time that code is entered.
+    pub(super) fn begin_doubts(&mut self) {
+        let Some(seed) = self.forced.stops else { return };
+        self.text.line("%dice = alloca i64");
+        let mut sum = constant(64, false, seed);
+        for place in ["%index0", "%index1", "%index2", "%region", "%first"] {
+            let number = self.text.value(format!("zext i32 {place} to i64"));
+            let mixed = self.text.value(format!("add i64 {sum}, {number}"));
+            sum = self.text.value(format!("mul i64 {mixed}, 6364136223846793005"));
+        }
+        self.text.line(format!("store i64 {sum}, ptr %dice"));
+    }
+
     /// Ends a segment in the middle of a block.
     fn close_segment(&mut self) {
         if self.segment.label.is_some() {
@@ -78,7 +104,8 @@ impl Lowering<'_> {
             live.add_all(&self.graph.live_in[block]);
         }
         for register in live.iter().map(|register| register as RegisterId) {
-            if self.bits(register) != 0 {
+            // What the interpreter has from the start may not be written here yet: it would never get it back.
+            if self.bits(register) != 0 && !self.plan.kept[register as usize] {
                 self.store_out(register);
             }
         }

@@ -1,0 +1,43 @@
+//! Ways of compiling that tests force, to come by what kernels seldom do. Results of programs without races stay the same.
+
+/// What a test forces. By default nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Forced {
+    /// Warps begin every region in the second world, and stay there.
+    pub masked: bool,
+    /// At random blocks some lanes go on while the others wait for them: from this seed.
+    pub splits: Option<u64>,
+    /// Code gives up at random instructions now and then, as if an assumption had failed: from this seed.
+    pub stops: Option<u64>,
+}
+
+/// Of so many blocks, and of so many instructions, one is taken.
+const BLOCKS: u64 = 3;
+const INSTRUCTIONS: u64 = 3;
+
+impl Forced {
+    /// The lanes that go on first where lanes come to a block, if not all do.
+    pub(crate) fn split(&self, block: usize) -> Option<u32> {
+        let hash = mix(self.splits? ^ mix(block as u64));
+        hash.is_multiple_of(BLOCKS).then_some((hash >> 32) as u32)
+    }
+
+    /// Whether a warp leaves the first world where it comes to a block.
+    pub(crate) fn leaves_first(&self, block: usize) -> bool {
+        self.masked || self.split(block).is_some()
+    }
+
+    /// How seldom code gives up before an instruction: once in two to the power of this; `None`: never.
+    pub(crate) fn doubts(&self, instruction: usize) -> Option<u32> {
+        let hash = mix(self.stops? ^ mix(instruction as u64));
+        hash.is_multiple_of(INSTRUCTIONS).then_some([2, 5, 8][(hash >> 32) as usize % 3])
+    }
+}
+
+/// A hash of 64 bits (splitmix64's).
+fn mix(mut bits: u64) -> u64 {
+    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
+}
