@@ -178,8 +178,11 @@ impl Lowering<'_> {
     /// As `interpreter::functions::exp2` does it.
     fn power_of_two(&mut self, x: &str, wide: bool) -> String {
         use interpreter::functions::exp2::{LEAST, MOST, POLYNOMIAL, SHIFTER};
-        let (ty, word, bit) = (float(32, wide), integer(32, wide), integer(1, wide));
-        let [least, most, shifter] = [LEAST, MOST, SHIFTER].map(|number| single(number, wide));
+        let (single, ty) = (float(32, wide), float(64, wide));
+        let (word, bit) = (integer(64, wide), integer(1, wide));
+        let number = |number| double(number, wide);
+        let [least, most, shifter] = [LEAST, MOST, SHIFTER].map(number);
+        let x = self.text.value(format!("fpext {single} {x} to {ty}"));
         let less = self.text.value(format!("fcmp olt {ty} {x}, {least}"));
         let x = self.text.value(format!("select {bit} {less}, {ty} {least}, {ty} {x}"));
         let more = self.text.value(format!("fcmp ogt {ty} {x}, {most}"));
@@ -188,22 +191,16 @@ impl Lowering<'_> {
         let whole = self.text.value(format!("fsub {ty} {shifted}, {shifter}"));
         let rest = self.text.value(format!("fsub {ty} {x}, {whole}"));
         let [lower @ .., highest] = POLYNOMIAL;
-        let mut power = single(highest, wide);
+        let mut power = number(highest);
         for factor in lower.into_iter().rev().chain([1.0]) {
-            power = self.text.intrinsic("fma", &ty, &[power, rest.clone(), single(factor, wide)]);
+            power = self.text.intrinsic("fma", &ty, &[power, rest.clone(), number(factor)]);
         }
         let bits = self.text.value(format!("bitcast {ty} {shifted} to {word}"));
-        let none = constant(32, wide, SHIFTER.to_bits().into());
-        let whole = self.text.value(format!("sub {word} {bits}, {none}"));
-        let half = self.text.value(format!("ashr {word} {whole}, {}", constant(32, wide, 1)));
-        let others = self.text.value(format!("sub {word} {whole}, {half}"));
-        for exponent in [half, others] {
-            let biased = self.text.value(format!("add {word} {exponent}, {}", constant(32, wide, 127)));
-            let bits = self.text.value(format!("shl {word} {biased}, {}", constant(32, wide, 23)));
-            let scale = self.text.value(format!("bitcast {word} {bits} to {ty}"));
-            power = self.text.value(format!("fmul {ty} {power}, {scale}"));
-        }
-        power
+        let biased = self.text.value(format!("add {word} {bits}, {}", constant(64, wide, 1023)));
+        let bits = self.text.value(format!("shl {word} {biased}, {}", constant(64, wide, 52)));
+        let scale = self.text.value(format!("bitcast {word} {bits} to {ty}"));
+        let power = self.text.value(format!("fmul {ty} {power}, {scale}"));
+        self.text.value(format!("fptrunc {ty} {power} to {single}"))
     }
 
     /// A function that has no instruction: called for all lanes through memory (see `runtime`).
@@ -221,8 +218,8 @@ impl Lowering<'_> {
     }
 }
 
-/// A constant as LLVM writes it: the bits of the `f64` that is as large.
-fn single(number: f32, wide: bool) -> String {
-    let bits = format!("{:#018X}", f64::from(number).to_bits()).replace("0X", "0x");
-    if wide { format!("splat (float {bits})") } else { bits }
+/// A constant as LLVM writes it: its bits.
+fn double(number: f64, wide: bool) -> String {
+    let bits = format!("0x{:016X}", number.to_bits());
+    if wide { format!("splat (double {bits})") } else { bits }
 }
