@@ -58,7 +58,7 @@ pub fn made(
     block: [u32; 3],
     target: &Target,
 ) -> Result<(Made, Vec<u8>), jit::Error> {
-    let made = jit::lower(image, kernel, block)?;
+    let made = jit::lower(image, kernel, block, target)?;
     let object = object(&made.ir, target, &label(kernel, block));
     let object = object.map_err(|error| jit::Error::Llvm(kernel.into(), error.to_string()))?;
     Ok((made, object))

@@ -161,10 +161,15 @@ impl<'a> Facts<'a> {
 
     /// Finds the kinds of all registers, given where lanes can wait while each block runs.
     pub fn solve(&mut self, graph: &Graph, frontiers: &[Set]) {
-        while self.pass(graph, frontiers) {}
-        // What nobody writes has any value.
-        for kind in self.kinds.iter_mut().filter(|kind| **kind == Kind::Unset) {
-            *kind = Kind::Uniform;
+        loop {
+            while self.pass(graph, frontiers) {}
+            // What nobody writes has any value. So has at first what is only written where it is read as well; what becomes of it
+            // there is found in the next passes.
+            let mut unset = self.kinds.iter_mut().filter(|kind| **kind == Kind::Unset).peekable();
+            if unset.peek().is_none() {
+                return;
+            }
+            unset.for_each(|kind| *kind = Kind::Uniform);
         }
     }
 

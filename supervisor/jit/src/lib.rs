@@ -34,7 +34,7 @@ pub use forced::Forced;
 
 use graph::{End, Graph, Set};
 use kind::{Facts, Kind, Patterns};
-use lower::{Knowledge, Lowering};
+use lower::{Knowledge, Lowering, Manner};
 
 /// Why a kernel has no code.
 #[derive(Debug, thiserror::Error)]
@@ -84,13 +84,19 @@ pub struct Cost {
 /// Larger kernels stay with the interpreter.
 const MOST_INSTRUCTIONS: usize = 12_000;
 
-/// A kernel's IR for blocks of a shape.
-pub fn lower(image: &Image, name: &str, block: [u32; 3]) -> Result<Made, Error> {
-    lower_forced(image, name, block, Forced::default())
+/// A kernel's IR for blocks of a shape, with instructions that the target has.
+pub fn lower(image: &Image, name: &str, block: [u32; 3], target: &llvm::Target) -> Result<Made, Error> {
+    lower_forced(image, name, block, target, Forced::default())
 }
 
 /// [`lower`] in a way that a test forces.
-pub fn lower_forced(image: &Image, name: &str, block: [u32; 3], forced: Forced) -> Result<Made, Error> {
+pub fn lower_forced(
+    image: &Image,
+    name: &str,
+    block: [u32; 3],
+    target: &llvm::Target,
+    forced: Forced,
+) -> Result<Made, Error> {
     let refused = |why: String| Error::Refused(name.into(), why);
     let plan = image.plan(name)?;
     let body = plan.body.clone();
@@ -126,7 +132,8 @@ pub fn lower_forced(image: &Image, name: &str, block: [u32; 3], forced: Forced) 
     };
     let first = Knowledge { facts: first, frontiers: nowhere };
     let second = Knowledge { facts: second, frontiers };
-    let output = Lowering::new(&body, &plan, &graph, block, first, second, forced).run().map_err(refused)?;
+    let manner = Manner { has_dots: target.has("avx512vnni"), forced };
+    let output = Lowering::new(&body, &plan, &graph, block, first, second, manner).run().map_err(refused)?;
     Ok(Made { ir: output.ir.clone(), refused: output.refused.clone(), output, name: name.into() })
 }
 
@@ -177,7 +184,7 @@ pub fn compile_forced(
     forced: Forced,
 ) -> Result<(Compiled, Cost), Error> {
     let begun = Instant::now();
-    let made = lower_forced(image, name, block, forced)?;
+    let made = lower_forced(image, name, block, target, forced)?;
     let lowering = begun.elapsed();
     let object =
         llvm::compile(&made.ir, target).map_err(|error| Error::Llvm(name.into(), error.to_string()))?;

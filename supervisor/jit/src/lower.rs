@@ -15,6 +15,7 @@
 //! instruction, or, for assumptions, at the beginning of the *segment* in which they were made: loads, or stores, in
 //! a row, which may be done twice.
 
+mod ahead;
 mod arithmetic;
 mod control;
 mod convert;
@@ -107,6 +108,15 @@ pub(crate) struct Output {
     pub refused: Vec<(u32, Refused)>,
 }
 
+/// How code is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// Whether the processor has an instruction for `dp4a`.
+    pub has_dots: bool,
+    /// What a test forces.
+    pub forced: Forced,
+}
+
 /// A kernel on its way to IR.
 pub(crate) struct Lowering<'a> {
     body: &'a Body,
@@ -115,7 +125,7 @@ pub(crate) struct Lowering<'a> {
     block_shape: [u32; 3],
     first: Knowledge<'a>,
     second: Knowledge<'a>,
-    forced: Forced,
+    manner: Manner,
     /// Registers whose bytes are all below 128.
     small: HashSet<RegisterId>,
     text: Text,
@@ -126,6 +136,8 @@ pub(crate) struct Lowering<'a> {
     symbols: Vec<String>,
     refused: Vec<(u32, Refused)>,
     groups: fetch::Groups,
+    /// Memory to ask for ahead of its use, at the block's end: places behind bases.
+    ahead: Vec<(String, i64)>,
     /// Values of loads that were done with others of their group.
     fetched: HashMap<usize, Vec<String>>,
     /// Real bases of groups that have been tested, and of which not all has been loaded yet.
@@ -174,7 +186,7 @@ impl<'a> Lowering<'a> {
         block_shape: [u32; 3],
         first: Knowledge<'a>,
         second: Knowledge<'a>,
-        forced: Forced,
+        manner: Manner,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
             small: small_bytes(body, graph),
@@ -184,7 +196,7 @@ impl<'a> Lowering<'a> {
             block_shape,
             first,
             second,
-            forced,
+            manner,
             text: Text::default(),
             done: String::new(),
             stops: Vec::new(),
@@ -192,6 +204,7 @@ impl<'a> Lowering<'a> {
             symbols: Vec::new(),
             refused: Vec::new(),
             groups: fetch::Groups::new(body, graph),
+            ahead: Vec::new(),
             fetched: HashMap::new(),
             tested: HashMap::new(),
             regions: vec![0],
@@ -268,6 +281,7 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
+        self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
         let range = self.graph.blocks[block].instructions.clone();
@@ -277,7 +291,7 @@ impl<'a> Lowering<'a> {
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
             return self.arrive(block);
         }
-        if world == World::First && self.forced.leaves_first(block) {
+        if world == World::First && self.manner.forced.leaves_first(block) {
             return self.leave_first(block, queue);
         }
         if world == World::Second {
@@ -298,6 +312,7 @@ impl<'a> Lowering<'a> {
                 return;
             }
         }
+        self.fetch_ahead();
         self.at = self.graph.blocks[block].end_at;
         self.end(queue);
         self.finish_segment();

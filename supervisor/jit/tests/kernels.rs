@@ -261,3 +261,29 @@ fn only_places_of_lanes_that_execute_are_tested() {
     assert!((0..128).all(|thread| memory[thread] == thread as u32 / 64 * 64 + 9));
     assert_eq!(stops, 0);
 }
+
+/// Processors do not have the conversion, and LLVM would call a function for it that is not here.
+#[test]
+fn doubles_become_halves() {
+    let memory = both(
+        ".reg .f64 %d<3>; cvt.rn.f64.u32 %d1, %r3; mul.f64 %d2, %d1, 0d3FF0010000000000; cvt.rn.f16.f64 %rs1, %d2; cvt.u32.u16 %r5, %rs1;
+         st.global.u32 [%rd2], %r5;",
+        1,
+        32,
+    );
+    assert_eq!((memory[0], memory[1]), (0, 0x3c00));
+}
+
+/// Its kind can't be told from the values that it is made of: it is one of them.
+#[test]
+fn a_register_that_only_a_loop_writes_differs_between_lanes() {
+    let memory = both(
+        "mov.u32 %r5, 0; mul.lo.u32 %r8, %r4, 3;
+         TURN: setp.eq.s32 %p1, %r5, 0; selp.b32 %r9, %r8, %r9, %p1; xor.b32 %r10, %r9, 5;
+         add.s32 %r8, %r8, 1; add.s32 %r5, %r5, 1; setp.lt.s32 %p2, %r5, 3; @%p2 bra TURN;
+         st.global.u32 [%rd2], %r10;",
+        2,
+        64,
+    );
+    assert!((0..128).all(|thread| memory[thread] == (3 * thread as u32) ^ 5));
+}

@@ -8,15 +8,26 @@ use executors::interpreter::{Tally, Tier};
 use instruction_vectors::known::lacking;
 use instruction_vectors::replay::{Report, replay, replay_some};
 use instruction_vectors::{Golden, cases};
+use jit::Forced;
 
 /// Compiling takes longer than running, so this takes every tenth case; all of them where `EVERY_CASE` is set.
 #[test]
 fn compiled_code_gives_what_an_h100_gave() {
+    compiled(Tier::Compiled, 10);
+}
+
+/// So does code in which lanes have parted: it writes registers of some lanes only.
+#[test]
+fn masked_code_gives_what_an_h100_gave() {
+    compiled(Tier::Forced(Forced { masked: true, splits: Some(1), stops: None }), 50);
+}
+
+fn compiled(tier: Tier, sample: usize) {
     let golden = Golden::read(include_bytes!("../golden/h100.zst")).expect("the golden results are readable");
-    let every = if std::env::var_os("EVERY_CASE").is_some() { 1 } else { 10 };
+    let every = if std::env::var_os("EVERY_CASE").is_some() { 1 } else { sample };
     let tally = Arc::<Tally>::default();
     let executor = || {
-        let mut executor = Interpreter::on(Tier::Compiled, 1);
+        let mut executor = Interpreter::on(tier, 1);
         executor.tally = tally.clone();
         executor
     };

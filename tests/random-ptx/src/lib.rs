@@ -6,9 +6,10 @@
 //!                          └──────────── shrink: fewer statements that still fail ◀──────────────── no
 //! ```
 //!
-//! A program works on registers that all have a value from the start, so that any statement can be taken out and what is left is a
-//! program too. Its result is a checksum of every thread's registers, and of the memory that it wrote. It is the same at any order
-//! of warps, blocks and lanes:
+//! What compilers make of a thread's place, of loops and of pointers, they make in registers that have one meaning each; pieces of
+//! kernels written like that are statements too (`idioms`). Otherwise a program works on registers that all have a value from the
+//! start, so that any statement can be taken out and what is left is a program too. Its result is a checksum of every thread's
+//! registers, which it stores in rows, and of the memory that it wrote. It is the same at any order of warps, blocks and lanes:
 //!
 //! - barriers stand where the whole block comes by;
 //! - instructions of a warp name exactly the lanes that come by, which a ballot before each branch has counted (`%mask`);

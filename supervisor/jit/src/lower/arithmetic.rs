@@ -11,6 +11,9 @@ const SUM_OF_BYTES: &str = "llvm.x86.avx2.pmadd.ub.sw";
 /// Products of neighbouring halves, summed to words.
 const SUM_OF_HALVES: &str = "llvm.x86.avx2.pmadd.wd";
 
+/// Products of four bytes each, the first factor's without a sign, added to words.
+const DOTS: &str = "llvm.x86.avx512.vpdpbusd.512";
+
 /// An integer type in one shape.
 #[derive(Clone, Copy)]
 struct Shape {
@@ -422,11 +425,14 @@ impl Lowering<'_> {
             self.source(&operands[3], 32, wide)?,
         ];
         let ty = integer(32, wide);
+        let small = [1, 2].into_iter().find(|place| match &operands[*place] {
+            Operand::Register(register) => self.small.contains(register),
+            _ => false,
+        });
+        if wide && self.manner.has_dots && signed != [false, false] {
+            return Ok(self.dot_by_instruction(&sources, signed, small));
+        }
         if wide && signed == [true, true] {
-            let small = [1, 2].into_iter().find(|place| match &operands[*place] {
-                Operand::Register(register) => self.small.contains(register),
-                _ => false,
-            });
             let sum = match small {
                 Some(place) => self.dot_of_small(&sources[place - 1], &sources[2 - place]),
                 None => self.dot_of_signed(&sources[0], &sources[1]),
@@ -471,6 +477,46 @@ impl Lowering<'_> {
             [small, other].map(|name| self.text.value(format!("bitcast {words} {name} to {bytes}")));
         let pairs = self.by_registers(SUM_OF_BYTES, [&factors[0], &factors[1]], 8, 16);
         self.by_registers(SUM_OF_HALVES, [&pairs, "splat (i16 1)"], 16, 32)
+    }
+
+    /// By the processor's own instruction, one of whose factors has no sign: 128 is added to a factor that has one, and what
+    /// that is too much taken away again.
+    fn dot_by_instruction(
+        &mut self,
+        sources: &[String; 3],
+        signed: [bool; 2],
+        small: Option<usize>,
+    ) -> String {
+        let ty = integer(32, true);
+        let plain = small.map(|place| place - 1).or_else(|| signed.iter().position(|signed| !signed));
+        let [x, y, sum] = sources;
+        match plain {
+            Some(0) => self.sum_of_products(sum, x, y),
+            Some(_) => self.sum_of_products(sum, y, x),
+            None => {
+                let half = constant(32, true, 0x8080_8080);
+                let raised = self.text.value(format!("xor {ty} {x}, {half}"));
+                let much = self.sum_of_products(sum, &raised, y);
+                let more = self.sum_of_products("zeroinitializer", &half, y);
+                self.text.value(format!("sub {ty} {much}, {more}"))
+            }
+        }
+    }
+
+    /// `vpdpbusd` on registers of 512 bits: bytes without a sign, and with one.
+    fn sum_of_products(&mut self, sum: &str, plain: &str, signed: &str) -> String {
+        const LENGTH: usize = 16;
+        let (whole, part) = (integer(32, true), format!("<{LENGTH} x i32>"));
+        let parts = (0..LANES / LENGTH).map(|register| {
+            let cut = [sum, plain, signed].map(|source| {
+                let places = (register * LENGTH..(register + 1) * LENGTH).map(Some);
+                self.text.shuffle(&whole, source, "poison", places)
+            });
+            let arguments = cut.each_ref().map(|name| (part.as_str(), name.as_str()));
+            self.text.call(DOTS, &part, &arguments)
+        });
+        let parts = parts.collect();
+        self.text.joined(parts, LENGTH, 32)
     }
 
     /// Odd and even bytes as 16-bit numbers.

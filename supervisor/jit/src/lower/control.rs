@@ -241,7 +241,7 @@ impl Lowering<'_> {
 
     /// Lets some of the lanes that have come to a block wait there for the others, if a test forces it.
     fn split(&mut self, block: usize, mask: String) -> String {
-        let Some(ahead) = self.forced.split(block) else { return mask };
+        let Some(ahead) = self.manner.forced.split(block) else { return mask };
         let ahead = self.text.value(format!("and i32 {mask}, {ahead}"));
         let none = self.text.value(format!("icmp eq i32 {ahead}, 0"));
         let ahead = self.text.value(format!("select i1 {none}, i32 {mask}, i32 {ahead}"));
@@ -274,7 +274,7 @@ impl Lowering<'_> {
         if self.is_loop_head(block) {
             self.spend_patience();
         }
-        if self.forced.leaves_first(block) {
+        if self.manner.forced.leaves_first(block) {
             return;
         }
         let live = self.graph.live_in[block].clone();

@@ -162,6 +162,9 @@ impl Lowering<'_> {
         from: Type,
     ) -> Lowered<()> {
         use Modifier::*;
+        if (to, from) == (Type::F16, Type::F64) {
+            return Err("a conversion that processors do not have".into());
+        }
         let narrows = to.size() < from.size();
         if narrows && mnemonic.modifiers.first_of(&[Rz, Rm, Rp]).is_some() {
             return Err("a conversion with this rounding".into());

@@ -5,13 +5,13 @@
 //! register's size (*chunks*), and each load takes its lanes out of the chunks. Two halves of a word that are put together
 //! afterwards are loaded as the word.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId};
 
-use super::Lowering;
 use super::memory::{Access, Room, room};
 use super::rows::part_of_rows;
+use super::{Lowering, ahead};
 use crate::graph::Graph;
 use crate::kind::{Kind, LANES, Pattern};
 use crate::linear::Classes;
@@ -38,6 +38,8 @@ pub(crate) struct Member {
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     base: RegisterId,
+    /// Whether it lies elsewhere for each block.
+    by_block: bool,
     room: Room,
     constant: bool,
     /// What each load must be aligned to, in bytes.
@@ -76,9 +78,11 @@ impl Groups {
     pub fn new(body: &Body, graph: &Graph) -> Groups {
         let mut groups = Groups::default();
         let classes = Classes::new(body, graph);
+        let by_block = ahead::by_block(body, graph);
         for block in &graph.blocks {
             groups.add_block(body, graph, &classes, block.instructions.clone());
         }
+        groups.list.iter_mut().for_each(|group| group.by_block = by_block.contains(&group.base));
         groups
     }
 
@@ -113,7 +117,8 @@ impl Groups {
             for load in members.iter().flat_map(|member| &member.loads) {
                 self.of.insert(*load, number);
             }
-            self.list.push(Group { base: first.base, room: first.room, constant, align, members });
+            let Candidate { base, room, .. } = *first;
+            self.list.push(Group { base, by_block: false, room, constant, align, members });
         }
     }
 }
@@ -238,7 +243,13 @@ impl Lowering<'_> {
         let access = Access { bits: group.members[0].bits, count: 1, constant: group.constant };
         let real = match self.tested.get(&number) {
             Some(real) => real.clone(),
-            None => self.checked_group(&group, least, most, start, access)?,
+            None => {
+                let real = self.checked_group(&group, least, most, start, access)?;
+                if group.by_block && group.room == Room::Window {
+                    self.want_ahead(&real, &all().collect::<Vec<i64>>());
+                }
+                real
+            }
         };
         let mut members = group.members;
         if let Some(part) = part_of_rows(&places, access, at, &members, pattern[0]) {
@@ -302,7 +313,7 @@ impl Lowering<'_> {
             return values;
         }
         let pieces = pieces(lists, access.size());
-        let (chunks, at) = self.load_chunks(base, &pieces, access, align);
+        let (chunks, at) = self.load_chunks(base, &pieces, lists, access, align);
         lists.iter().map(|places| self.take(places, &chunks, &at, access.bits)).collect()
     }
 
@@ -311,6 +322,7 @@ impl Lowering<'_> {
         &mut self,
         base: &str,
         pieces: &[(i64, i64)],
+        lists: &[Vec<i64>],
         access: Access,
         align: i64,
     ) -> (Vec<String>, HashMap<i64, (usize, usize)>) {
@@ -319,6 +331,7 @@ impl Lowering<'_> {
         let mut by_size: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         pieces.iter().for_each(|(start, length)| by_size.entry(*length).or_default().push(*start));
         for (length, starts) in by_size {
+            let (length, starts) = paired(length, starts, lists, size);
             for part in starts.chunks((CHUNK / length) as usize) {
                 for (index, start) in part.iter().enumerate() {
                     for element in 0..length / size {
@@ -427,6 +440,35 @@ impl Lowering<'_> {
     }
 }
 
+/// Pieces in such an order that a register's lanes come from its chunks without crossing from one half to the other. Where a
+/// register takes its lanes from several chunks, the halves of a chunk are pieces for the register's lower and upper lanes.
+fn paired(length: i64, starts: Vec<i64>, lists: &[Vec<i64>], size: i64) -> (i64, Vec<i64>) {
+    let half = CHUNK / 2;
+    if length < half {
+        return (length, starts);
+    }
+    let all = starts.iter().flat_map(|start| (0..length / half).map(move |part| start + part * half));
+    let mut left: BTreeSet<i64> = all.collect();
+    let mut order = Vec::new();
+    for lanes in lists.iter().flat_map(|places| places.chunks((CHUNK / size) as usize)) {
+        let (lower, upper) = lanes.split_at(lanes.len() / 2);
+        let pieces_of = |places: &[i64]| -> BTreeSet<i64> {
+            places.iter().filter_map(|place| left.range(..=place).next_back().copied()).collect()
+        };
+        let (lower, upper) = (pieces_of(lower), pieces_of(upper));
+        if lower.len() < 2 || lower.len() != upper.len() || !lower.is_disjoint(&upper) {
+            continue;
+        }
+        order.extend(lower.iter().zip(&upper).flat_map(|(lower, upper)| [*lower, *upper]));
+        left.retain(|piece| !lower.contains(piece) && !upper.contains(piece));
+    }
+    if order.is_empty() {
+        return (length, starts);
+    }
+    order.extend(left);
+    (half, order)
+}
+
 /// Where lanes find each element of some loads.
 fn places_of(members: &[Member], pattern: &Pattern) -> Vec<Vec<i64>> {
     let mut places = Vec::new();
@@ -447,18 +489,20 @@ fn pieces(lists: &[Vec<i64>], size: i64) -> Vec<(i64, i64)> {
     let (least, most) = (places[0], places[places.len() - 1]);
     let even = places.iter().all(|place| (place - least) % size == 0);
     let span = most - least + size;
+    let count = places.len() as i64;
     let mut runs: Vec<(i64, i64)> = Vec::new();
-    if even && span <= 2 * places.len() as i64 * size {
-        // What lies between is read too: it is within the warp's own span.
-        runs.push((least, span));
-    } else {
-        for place in places {
-            match runs.last_mut() {
-                Some((start, length)) if *start + *length == place => *length += size,
-                // Places that overlap in parts have pieces of their own.
-                _ => runs.push((place, size)),
-            }
+    for place in places {
+        match runs.last_mut() {
+            Some((start, length)) if *start + *length == place => *length += size,
+            // Places that overlap in parts have pieces of their own.
+            _ => runs.push((place, size)),
         }
+    }
+    let is_regular =
+        runs.iter().all(|(_, length)| *length == runs[0].1 && [CHUNK / 2, CHUNK].contains(length));
+    if even && !is_regular && span <= 2 * count * size {
+        // What lies between is read too: it is within the warp's own span.
+        runs = vec![(least, span)];
     }
     let mut pieces = Vec::new();
     for (mut start, mut length) in runs {

@@ -53,7 +53,7 @@ impl Lowering<'_> {
 
     /// Gives up now and then before an instruction, if a test forces it.
     pub(super) fn doubt(&mut self, index: usize) {
-        let Some(seldom) = self.forced.doubts(index) else { return };
+        let Some(seldom) = self.manner.forced.doubts(index) else { return };
         let dice = self.text.value("load i64, ptr %dice");
         let dice = self.text.value(format!("mul i64 {dice}, 6364136223846793005"));
         let dice = self.text.value(format!("add i64 {dice}, 1442695040888963407"));
@@ -65,7 +65,7 @@ impl Lowering<'_> {
 
     /// Where what [`Lowering::doubt`] throws is kept: another one for each block and for each time that code is entered.
     pub(super) fn begin_doubts(&mut self) {
-        let Some(seed) = self.forced.stops else { return };
+        let Some(seed) = self.manner.forced.stops else { return };
         self.text.line("%dice = alloca i64");
         let mut sum = constant(64, false, seed);
         for place in ["%index0", "%index1", "%index2", "%region", "%first"] {

@@ -1,0 +1,63 @@
+//! Memory that is fetched before it is needed.
+//!
+//! Warps of a block share out what the block reads: each takes a part of a row, and comes back for another one behind what the
+//! other warps read. Run one after the other they go over the row in jumps, which the processor does not foresee. But blocks
+//! that follow each other read memory that does, as a rule: so what a block reads is asked for some way ahead as well. Only
+//! wide reads are worth that, and only those whose place depends on the block.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use ptx::{Body, Operand, RegisterId, Special};
+
+use super::Lowering;
+use crate::graph::Graph;
+
+/// Bytes of a line of the cache.
+const LINE: i64 = 64;
+/// How far ahead, in bytes: some hundred nanoseconds of work.
+const DISTANCE: i64 = 8192;
+/// Reads of less are not fetched ahead; those of more reach ahead themselves.
+const WORTH: Range<i64> = 4 * LINE..DISTANCE;
+
+/// Registers whose values depend on which block it is.
+pub(super) fn by_block(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
+    let is_index = |operand: &Operand| {
+        matches!(operand, Operand::Special(Special::CtaidX | Special::CtaidY | Special::CtaidZ))
+    };
+    let mut found = HashSet::new();
+    loop {
+        let before = found.len();
+        for (instruction, roles) in body.instructions.iter().zip(&graph.roles) {
+            if instruction.operands.iter().any(is_index) || roles.reads.iter().any(|it| found.contains(it)) {
+                found.extend(roles.writes.iter().copied());
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// Has it asked for what lies ahead of some places behind a base.
+    pub(super) fn want_ahead(&mut self, base: &str, places: &[i64]) {
+        let (Some(least), Some(most)) = (places.iter().min(), places.iter().max()) else { return };
+        if !WORTH.contains(&(most - least)) {
+            return;
+        }
+        let lines: BTreeSet<i64> = places.iter().map(|place| place.div_euclid(LINE)).collect();
+        self.ahead.extend(lines.into_iter().map(|line| (base.to_string(), line * LINE + DISTANCE)));
+    }
+
+    /// Asks for all that was wanted, at the block's end: among loads it would hinder LLVM in ordering them.
+    pub(super) fn fetch_ahead(&mut self) {
+        for (base, place) in std::mem::take(&mut self.ahead) {
+            let place = self.plus(&base, place, false);
+            let pointer = self.pointer(&place);
+            // To be read, into all caches, which hold data.
+            let how = [("ptr", pointer.as_str()), ("i32", "0"), ("i32", "3"), ("i32", "1")];
+            self.text.perform("llvm.prefetch.p0", &how);
+        }
+    }
+}
