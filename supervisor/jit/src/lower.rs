@@ -19,12 +19,18 @@ mod ahead;
 mod arithmetic;
 mod control;
 mod convert;
+mod copy;
+mod dot;
 mod emit;
 mod fetch;
 mod float;
+mod groups;
+mod matrix;
 mod memory;
 mod moves;
+mod pieces;
 mod places;
+mod quads;
 mod rows;
 mod step;
 mod stop;
@@ -135,7 +141,7 @@ pub(crate) struct Lowering<'a> {
     instructions: Vec<u32>,
     symbols: Vec<String>,
     refused: Vec<(u32, Refused)>,
-    groups: fetch::Groups,
+    groups: groups::Groups,
     /// Memory to ask for ahead of its use, at the block's end: places behind bases.
     ahead: Vec<(String, i64)>,
     /// Values of loads that were done with others of their group.
@@ -159,6 +165,8 @@ pub(crate) struct Lowering<'a> {
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
     segment: Segment,
+    matrix: matrix::Matrix,
+    quads: quads::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
 }
@@ -203,7 +211,7 @@ impl<'a> Lowering<'a> {
             instructions: Vec::new(),
             symbols: Vec::new(),
             refused: Vec::new(),
-            groups: fetch::Groups::new(body, graph),
+            groups: groups::Groups::new(body, graph),
             ahead: Vec::new(),
             fetched: HashMap::new(),
             tested: HashMap::new(),
@@ -218,8 +226,11 @@ impl<'a> Lowering<'a> {
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
+            matrix: matrix::Matrix::default(),
+            quads: quads::Known::default(),
             ends: None,
         };
+        lowering.find_resident();
         for block in &graph.blocks {
             if let End::Barrier { next } = block.end
                 && !lowering.regions.contains(&next)
@@ -281,6 +292,8 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
+        self.matrix.begin_block();
+        self.quads.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
@@ -397,6 +410,8 @@ impl<'a> Lowering<'a> {
                 let all = self.mask.clone().unwrap_or("-1".into());
                 self.assign(&operands[0], Kind::Uniform, all, 32)
             }
+            Mma | Wmma | Ldmatrix | Stmatrix | Movmatrix => self.matrix(mnemonic, operands),
+            Cp => self.copy(mnemonic, operands),
             Bar | Barrier => self.meet(&operands[operands.len().max(1) - 1..]),
             _ if mnemonic.ty() == Some(Type::Pred) => self.logic(mnemonic, operands),
             _ if mnemonic.ty().is_some_and(Type::is_float) => self.float_arithmetic(mnemonic, operands),
