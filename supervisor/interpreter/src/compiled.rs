@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::block::{Barriers, run_warp};
 use crate::code::{BarrierKind, Kernel};
+use crate::control_word::Control;
 use crate::memory::Memory;
 use crate::registers::{FULL, LANES};
 use crate::warp::{Fragment, Warp};
@@ -425,6 +426,11 @@ pub unsafe extern "C" fn step(frame: *mut Frame, warp: u32, instruction: u32, la
         unsafe { (&*(*frame).kernel, &mut *(*frame).interpreted.cast::<Warp>().add(warp as usize)) };
     warp.step(kernel, kernel.block_of(instruction), lanes);
     u32::from(warp.fault.is_some())
+}
+
+/// Runs a function that computes floats, and that is not inlined, with subnormal numbers as they are in a kernel that flushes them.
+pub fn without_flushing<T>(run: impl FnOnce() -> T) -> T {
+    Control::exact().during(run)
 }
 
 /// Makes a register whole.

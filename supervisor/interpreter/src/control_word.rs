@@ -43,6 +43,11 @@ impl Control {
         Control { clear, set: rounding_bits(mnemonic).unwrap_or(0) }
     }
 
+    /// Subnormal numbers count.
+    pub fn exact() -> Control {
+        Control { clear: FLUSH_TO_ZERO | SUBNORMALS_ARE_ZERO, set: 0 }
+    }
+
     /// Runs a function that computes floats, and that is not inlined.
     #[inline(always)]
     pub fn during<T>(self, run: impl FnOnce() -> T) -> T {

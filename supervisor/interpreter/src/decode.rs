@@ -36,6 +36,7 @@ use crate::image::{Image, Plan, Unsupported};
 use crate::registers::{Condition, FULL, Slot};
 use crate::warp::SpareFiles;
 use layout::Program;
+pub use matrix::product;
 use operands::{Decoded, Decoder};
 pub use warp_wide::partners as shuffle_partners;
 

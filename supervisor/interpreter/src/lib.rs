@@ -49,7 +49,7 @@ mod texture;
 mod warp;
 
 pub use code::{Attributes, Kernel};
-pub use decode::shuffle_partners;
+pub use decode::{product, shuffle_partners};
 pub use heap::Heap;
 pub use image::{Image, LoadError, Plan, Unsupported, VariablePlace};
 pub use launch::{Environment, Fault, FaultKind, Launch};

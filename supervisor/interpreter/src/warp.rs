@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::code::{Kernel, Origin};
+use crate::code::{Kernel, Origin, Terminator};
 use crate::launch::FaultKind;
 use crate::memory::{Memory, thread_positions};
 use crate::registers::{Condition, FULL, LANES, Lane, Predicate, Reg, Slot, Word};
@@ -209,7 +209,10 @@ impl<'a> Warp<'a> {
     /// Does the operations of a block of the kernel's own function for some lanes.
     pub fn step(&mut self, kernel: &Kernel, block: u32, lanes: u32) {
         self.prepare(kernel);
-        let operations = &kernel.functions[0].blocks[block as usize].operations;
+        let blocks = &kernel.functions[0].blocks[block as usize..];
+        // Where lanes would meet they are together, and the instruction is behind that.
+        let meets = matches!(blocks[0].end, Terminator::Meet { .. });
+        let operations = &blocks[usize::from(meets)].operations;
         (self.frame, self.live) = (0, FULL);
         self.base = Registers::start(self.frames[0].registers.0.as_mut_ptr());
         (self.mask, self.blend) = (lanes, lanes != FULL);

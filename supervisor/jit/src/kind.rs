@@ -80,6 +80,25 @@ impl Fact {
     }
 }
 
+/// What is left of a number when multiples of a power of two are taken from it.
+struct Rest {
+    /// Bits of the power.
+    bits: u32,
+    /// Whether the number's base is such a multiple.
+    whole: bool,
+}
+
+impl Rest {
+    /// More of what is known of the difference.
+    fn of(self, fact: Fact) -> Fact {
+        let zeros = if self.whole && fact.kind != Kind::Varying { 64 } else { fact.zeros };
+        Fact { zeros, ..fact.below(self.bits) }
+    }
+}
+
+/// How far back [`Facts::rest`] looks.
+const FAR_BACK: usize = 64;
+
 /// The pattern table; equal patterns have one number.
 #[derive(Default)]
 pub(crate) struct Patterns(RefCell<Vec<Arc<Pattern>>>);
@@ -182,7 +201,10 @@ impl<'a> Facts<'a> {
                 if roles.reads.iter().any(|register| self.kinds[*register as usize] == Kind::Unset) {
                     continue;
                 }
-                let fact = self.result(instruction);
+                let mut fact = self.result(instruction);
+                if let Some(rest) = self.rest(graph, block.instructions.start, index) {
+                    fact = rest.of(fact);
+                }
                 for register in roles.writes.iter().copied() {
                     let waits = |block: usize| graph.live_in[block].has(register as usize);
                     let needed = frontiers[number].iter().any(waits);
@@ -191,6 +213,50 @@ impl<'a> Facts<'a> {
             }
         }
         changed
+    }
+
+    /// Whether an instruction takes the multiples of a power of two from a number, as compilers do for `%`: `x - ((x + 0) & -32)`,
+    /// where the 0 is what the sign of `x` would make of it.
+    fn rest(&self, graph: &Graph, first: usize, index: usize) -> Option<Rest> {
+        let Instruction { operands, guard: None, .. } = &self.body.instructions[index] else { return None };
+        let mnemonic = self.body.mnemonic(&self.body.instructions[index]);
+        let narrow = mnemonic.ty().is_some_and(|ty| ty.size() == 4 && !ty.is_float());
+        let (Op::Sub, true, [_, Operand::Register(number), Operand::Register(multiple)]) =
+            (mnemonic.op, narrow, &operands[..])
+        else {
+            return None;
+        };
+        // The instruction before another of the block that writes a register, if the number stays what it is meanwhile.
+        let writer = |register: RegisterId, before: usize| {
+            let near = first.max(index.saturating_sub(FAR_BACK))..before;
+            let place = near.rev().find(|place| {
+                let writes = &graph.roles[*place].writes;
+                writes.contains(&register) || writes.contains(number)
+            })?;
+            let kept = register == *number || !graph.roles[place].writes.contains(number);
+            let found = &self.body.instructions[place];
+            (kept && found.guard.is_none()).then_some((place, self.body.mnemonic(found).op, &found.operands))
+        };
+        let (place, Op::And, masked) = writer(*multiple, index)? else { return None };
+        let [_, Operand::Register(sum), mask] = &masked[..] else { return None };
+        if sum != number {
+            let (_, Op::Add, terms) = writer(*sum, place)? else { return None };
+            let same = |place: usize| terms[place] == Operand::Register(*number);
+            let zero = |place: usize| {
+                let fact = self.operand(&terms[place]);
+                fact.kind == Kind::Uniform && fact.zeros >= 64
+            };
+            if terms.len() != 3 || !(same(1) && zero(2) || same(2) && zero(1)) {
+                return None;
+            }
+        }
+        let mask = self.operand(mask).constant? as u32;
+        let number = self.register(*number);
+        let bits = mask.trailing_zeros();
+        // The number has no bits that the mask lacks but for the lowest.
+        let room = u64::from(!mask) >> bits << bits;
+        (bits < 32 && room & ((1u64 << number.bits.min(32)) - 1) == 0)
+            .then_some(Rest { bits, whole: number.zeros >= bits })
     }
 
     /// A register gets one value more.
@@ -467,7 +533,8 @@ impl<'a> Facts<'a> {
             ),
             _ => return None,
         };
-        let stays_zero = value.zeros >= 64 && matches!(mnemonic.op, Op::Shr | Op::And);
+        let none_of_base = mnemonic.op == Op::And && constant & !low == 0;
+        let stays_zero = value.zeros >= 64 && matches!(mnemonic.op, Op::Shr | Op::And) || none_of_base;
         let zeros = if stays_zero { 64 } else { zeros };
         Some(Fact { kind: self.patterns.kind(&result), zeros, bits: ANY, constant: None })
     }

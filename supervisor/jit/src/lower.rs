@@ -19,12 +19,15 @@ mod ahead;
 mod arithmetic;
 mod control;
 mod convert;
+mod copy;
 mod emit;
 mod fetch;
 mod float;
+mod matrix;
 mod memory;
 mod moves;
 mod places;
+mod quads;
 mod rows;
 mod step;
 mod stop;
@@ -159,6 +162,8 @@ pub(crate) struct Lowering<'a> {
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
     segment: Segment,
+    matrix: matrix::Matrix,
+    quads: quads::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
 }
@@ -218,8 +223,11 @@ impl<'a> Lowering<'a> {
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
+            matrix: matrix::Matrix::default(),
+            quads: quads::Known::default(),
             ends: None,
         };
+        lowering.find_resident();
         for block in &graph.blocks {
             if let End::Barrier { next } = block.end
                 && !lowering.regions.contains(&next)
@@ -281,6 +289,8 @@ impl<'a> Lowering<'a> {
         (self.world, self.block) = (world, block);
         self.written.clear();
         self.fetched.clear();
+        self.matrix.begin_block();
+        self.quads.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
@@ -397,6 +407,8 @@ impl<'a> Lowering<'a> {
                 let all = self.mask.clone().unwrap_or("-1".into());
                 self.assign(&operands[0], Kind::Uniform, all, 32)
             }
+            Mma | Wmma | Ldmatrix | Stmatrix | Movmatrix => self.matrix(mnemonic, operands),
+            Cp => self.copy(mnemonic, operands),
             Bar | Barrier => self.meet(&operands[operands.len().max(1) - 1..]),
             _ if mnemonic.ty() == Some(Type::Pred) => self.logic(mnemonic, operands),
             _ if mnemonic.ty().is_some_and(Type::is_float) => self.float_arithmetic(mnemonic, operands),

@@ -1,102 +1,116 @@
-//! Formats of factors that become `f32`: what each word of a register holds.
+//! Formats of factors: what each word of a register holds, and the steps that it is cut into. A step of a float is its value as
+//! `f32`; of bytes and nibbles two of them as 16 bits; of single bits the word itself.
 
 use std::arch::x86_64::*;
 
-use crate::Element;
-
-/// A format of which a word holds `ELEMENTS` values, the first in its low bits.
-pub(crate) trait Format: Copy {
-    /// Values in a word.
-    const ELEMENTS: usize;
-
-    /// The `place`-th value of each of eight words.
-    ///
-    /// # Safety
-    /// The processor must have AVX2 and F16C.
-    unsafe fn part(self, words: __m256i, place: usize) -> __m256;
-}
+use crate::tile::{Cut, from_half};
 
 /// `f16`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Half;
 
-impl Format for Half {
-    const ELEMENTS: usize = 2;
+impl Cut for Half {
+    const STEPS: usize = 2;
 
     #[inline]
     #[target_feature(enable = "avx2,f16c")]
-    unsafe fn part(self, words: __m256i, place: usize) -> __m256 {
+    unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
         from_half(if place == 0 { words } else { _mm256_srli_epi32::<16>(words) })
     }
-}
-
-/// `bf16`.
-#[derive(Clone, Copy)]
-pub(crate) struct Brain;
-
-impl Format for Brain {
-    const ELEMENTS: usize = 2;
 
     #[inline]
     #[target_feature(enable = "avx2,f16c")]
-    unsafe fn part(self, words: __m256i, place: usize) -> __m256 {
-        let high = if place == 0 { _mm256_slli_epi32::<16>(words) } else { words };
-        _mm256_castsi256_ps(_mm256_and_si256(high, _mm256_set1_epi32(!0xffff)))
-    }
-}
-
-/// `tf32`: `f32` whose last 13 bits are not looked at.
-#[derive(Clone, Copy)]
-pub(crate) struct Tensor;
-
-impl Format for Tensor {
-    const ELEMENTS: usize = 1;
-
-    #[inline]
-    #[target_feature(enable = "avx2,f16c")]
-    unsafe fn part(self, words: __m256i, _: usize) -> __m256 {
-        _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(!0x1fff)))
-    }
-}
-
-/// A format of eight bits or fewer, each value in a byte.
-#[derive(Clone, Copy)]
-pub(crate) struct Narrow(pub Element);
-
-impl Format for Narrow {
-    const ELEMENTS: usize = 4;
-
-    #[inline]
-    #[target_feature(enable = "avx2,f16c")]
-    unsafe fn part(self, words: __m256i, place: usize) -> __m256 {
-        let shift = _mm_cvtsi32_si128(8 * place as i32);
-        let byte = _mm256_and_si256(_mm256_srl_epi32(words, shift), _mm256_set1_epi32(0xff));
-        match self.0 {
-            // The upper half of an `f16`.
-            Element::E5m2 => from_half(_mm256_slli_epi32::<8>(byte)),
-            Element::E4m3 => {
-                let nan = _mm256_cmpeq_epi32(bits(byte, 0x7f), _mm256_set1_epi32(0x7f));
-                let value = scaled(byte, 0x80, 0x7f, 7, 7);
-                _mm256_blendv_ps(value, _mm256_set1_ps(f32::NAN), _mm256_castsi256_ps(nan))
-            }
-            Element::E3m2 => scaled(byte, 0x20, 0x1f, 8, 3),
-            Element::E2m3 => scaled(byte, 0x20, 0x1f, 7, 1),
-            // Four bits in the middle of the byte.
-            _ => scaled(_mm256_srli_epi32::<2>(byte), 0x8, 0x7, 9, 1),
+    unsafe fn put(self, words: __m256i, to: *mut __m256i, stride: usize) {
+        let order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+        let apart = _mm256_shuffle_epi8(words, _mm256_broadcastsi128_si256(order));
+        let apart = _mm256_permute4x64_epi64::<0b11_01_10_00>(apart);
+        let halves = [_mm256_castsi256_si128(apart), _mm256_extracti128_si256::<1>(apart)];
+        for (place, half) in halves.into_iter().enumerate() {
+            // SAFETY: the caller's promises.
+            unsafe { to.add(place * stride).write(_mm256_castps_si256(_mm256_cvtph_ps(half))) };
         }
     }
 }
 
-/// Four bits each.
-#[derive(Clone, Copy)]
-pub(crate) struct Nibbles;
+/// `bf16`.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Brain;
 
-impl Format for Nibbles {
-    const ELEMENTS: usize = 8;
+impl Cut for Brain {
+    const STEPS: usize = 2;
 
     #[inline]
     #[target_feature(enable = "avx2,f16c")]
-    unsafe fn part(self, words: __m256i, place: usize) -> __m256 {
+    unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
+        let high = if place == 0 { _mm256_slli_epi32::<16>(words) } else { words };
+        _mm256_and_si256(high, _mm256_set1_epi32(!0xffff))
+    }
+}
+
+/// `tf32`: `f32` whose last 13 bits are not looked at.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tensor;
+
+impl Cut for Tensor {
+    const STEPS: usize = 1;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn part(self, words: __m256i, _: usize) -> __m256i {
+        _mm256_and_si256(words, _mm256_set1_epi32(!0x1fff))
+    }
+}
+
+/// Floats of eight bits or fewer, each in a byte.
+macro_rules! narrow {
+    ($($(#[$doc:meta])* $name:ident |$byte:ident| $value:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default)]
+        pub(crate) struct $name;
+
+        impl Cut for $name {
+            const STEPS: usize = 4;
+
+            #[inline]
+            #[target_feature(enable = "avx2,f16c")]
+            unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
+                let shift = _mm_cvtsi32_si128(8 * place as i32);
+                let $byte = _mm256_and_si256(_mm256_srl_epi32(words, shift), _mm256_set1_epi32(0xff));
+                $value
+            }
+        }
+    )*};
+}
+
+narrow! {
+    /// `e5m2`: the upper half of an `f16`.
+    E5m2 |byte| from_half(_mm256_slli_epi32::<8>(byte));
+    /// `e4m3`.
+    E4m3 |byte| {
+        let nan = _mm256_cmpeq_epi32(bits(byte, 0x7f), _mm256_set1_epi32(0x7f));
+        _mm256_blendv_epi8(scaled(byte, 0x80, 0x7f, 7, 7), _mm256_set1_epi32(NAN), nan)
+    };
+    /// `e3m2`.
+    E3m2 |byte| scaled(byte, 0x20, 0x1f, 8, 3);
+    /// `e2m3`.
+    E2m3 |byte| scaled(byte, 0x20, 0x1f, 7, 1);
+    /// `e2m1`: four bits in the middle of the byte.
+    E2m1 |byte| scaled(_mm256_srli_epi32::<2>(byte), 0x8, 0x7, 9, 1);
+}
+
+/// As `f32` has it.
+const NAN: i32 = f32::NAN.to_bits() as i32;
+
+/// Four bits each.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Nibbles;
+
+impl Cut for Nibbles {
+    const STEPS: usize = 8;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
         let shift = _mm_cvtsi32_si128(4 * place as i32);
         scaled(bits(_mm256_srl_epi32(words, shift), 0xf), 0x8, 0x7, 9, 1)
     }
@@ -112,19 +126,63 @@ fn bits(words: __m256i, mask: i32) -> __m256i {
 /// exponents' biases differ. Subnormal values are right as well.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-fn scaled(value: __m256i, sign: i32, magnitude: i32, shift: i32, bias: i32) -> __m256 {
+fn scaled(value: __m256i, sign: i32, magnitude: i32, shift: i32, bias: i32) -> __m256i {
     let negative = _mm256_cmpeq_epi32(bits(value, sign), _mm256_set1_epi32(sign));
     let size = _mm256_sll_epi32(bits(value, magnitude), _mm_cvtsi32_si128(shift));
     let half = _mm256_or_si256(size, bits(negative, 0x8000));
     let scale = f32::from_bits(((127 + 15 - bias) as u32) << 23);
-    _mm256_mul_ps(from_half(half), _mm256_set1_ps(scale))
+    _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(from_half(half)), _mm256_set1_ps(scale)))
 }
 
-/// From the low half of each word.
+/// Bytes; `SIGNED`: with a sign.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bytes<const SIGNED: bool>;
+
+/// Four bits each.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct HalfBytes<const SIGNED: bool>;
+
+/// Single bits.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bits;
+
+impl<const SIGNED: bool> Cut for Bytes<SIGNED> {
+    const STEPS: usize = 2;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
+        pair::<SIGNED>(words, 8, place)
+    }
+}
+
+impl<const SIGNED: bool> Cut for HalfBytes<SIGNED> {
+    const STEPS: usize = 4;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
+        pair::<SIGNED>(words, 4, place)
+    }
+}
+
+impl Cut for Bits {
+    const STEPS: usize = 1;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn part(self, words: __m256i, _: usize) -> __m256i {
+        words
+    }
+}
+
+/// The `place`-th number of so many bits of each half word, as 16 bits. It does not matter which two numbers of a word make a
+/// pair, as long as they are the same in both factors.
 #[inline]
-#[target_feature(enable = "avx2,f16c")]
-fn from_half(words: __m256i) -> __m256 {
-    let low = bits(words, 0xffff);
-    let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(low, low));
-    _mm256_cvtph_ps(_mm256_castsi256_si128(packed))
+#[target_feature(enable = "avx2")]
+fn pair<const SIGNED: bool>(words: __m256i, bits: usize, place: usize) -> __m256i {
+    let up = _mm_cvtsi32_si128((16 - bits * (place + 1)) as i32);
+    let down = _mm_cvtsi32_si128((16 - bits) as i32);
+    let top = _mm256_sll_epi16(words, up);
+    if SIGNED { _mm256_sra_epi16(top, down) } else { _mm256_srl_epi16(top, down) }
 }

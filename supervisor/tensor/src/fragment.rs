@@ -41,59 +41,20 @@ fn set_four(lanes: &mut Lanes, group: usize, words: __m128i) {
     unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), words) };
 }
 
-/// A group, and the one four behind it.
+/// For each of the four places in a group: the words of the even groups, then of the odd ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn pair(lanes: &Lanes, group: usize) -> __m256i {
-    _mm256_set_m128i(four(lanes, group + 4), four(lanes, group))
-}
-
-/// For each of the four places in a group: the words of all eight groups.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn by_place(lanes: &Lanes) -> [__m256i; 4] {
-    let (row0, row1) = (pair(lanes, 0), pair(lanes, 1));
-    let (row2, row3) = (pair(lanes, 2), pair(lanes, 3));
-    let (low01, low23) = (_mm256_unpacklo_epi32(row0, row1), _mm256_unpacklo_epi32(row2, row3));
-    let (high01, high23) = (_mm256_unpackhi_epi32(row0, row1), _mm256_unpackhi_epi32(row2, row3));
+pub(crate) fn columns_apart(lanes: &Lanes) -> [__m256i; 4] {
+    let (row0, row2) = (eight(lanes, 0), eight(lanes, 8));
+    let (row4, row6) = (eight(lanes, 16), eight(lanes, 24));
+    let (low02, low46) = (_mm256_unpacklo_epi32(row0, row2), _mm256_unpacklo_epi32(row4, row6));
+    let (high02, high46) = (_mm256_unpackhi_epi32(row0, row2), _mm256_unpackhi_epi32(row4, row6));
     [
-        _mm256_unpacklo_epi64(low01, low23),
-        _mm256_unpackhi_epi64(low01, low23),
-        _mm256_unpacklo_epi64(high01, high23),
-        _mm256_unpackhi_epi64(high01, high23),
+        _mm256_unpacklo_epi64(low02, low46),
+        _mm256_unpackhi_epi64(low02, low46),
+        _mm256_unpacklo_epi64(high02, high46),
+        _mm256_unpackhi_epi64(high02, high46),
     ]
-}
-
-/// A row of an accumulator of 32 bits, from the registers of its even and its odd columns.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn row32(even: &Lanes, odd: &Lanes, row: usize) -> __m256i {
-    let (even, odd) = (four(even, row), four(odd, row));
-    _mm256_set_m128i(_mm_unpackhi_epi32(even, odd), _mm_unpacklo_epi32(even, odd))
-}
-
-/// Writes such a row.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn set_row32(even: &mut Lanes, odd: &mut Lanes, row: usize, values: __m256i) {
-    let values = _mm256_castsi256_ps(values);
-    let (low, high) = (_mm256_castps256_ps128(values), _mm256_extractf128_ps::<1>(values));
-    set_four(even, row, _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(low, high)));
-    set_four(odd, row, _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(low, high)));
-}
-
-/// A row of an accumulator of `f16`.
-#[inline]
-#[target_feature(enable = "avx2,f16c")]
-pub(crate) fn row16(lanes: &Lanes, row: usize) -> __m256 {
-    _mm256_cvtph_ps(four(lanes, row))
-}
-
-/// Writes such a row, rounded to nearest.
-#[inline]
-#[target_feature(enable = "avx2,f16c")]
-pub(crate) fn set_row16(lanes: &mut Lanes, row: usize, values: __m256) {
-    set_four(lanes, row, _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values));
 }
 
 /// An 8 × 8 matrix of 16-bit elements, a row to a group, with rows and columns exchanged.

@@ -7,8 +7,10 @@
 //! ```text
 //!   Product { shape, a, b, c, d } ──Multiplier::new──▶ Multiplier ──run(a, b, c, d)──▶ registers of D
 //!                                                          │
-//!        fragment: registers ⇄ rows      format: words ▶ f32     float, integer, double, quad: the micro-kernels
+//!        format: words ▶ steps      tile, terms: packed steps ▶ sums      double, quad: products with layouts of their own
 //! ```
+//!
+//! Compiled code takes a product in [`parts`]: it packs a factor once for all products that it is part of.
 //!
 //! # Numbers
 //!
@@ -21,18 +23,19 @@
 #![allow(clippy::needless_range_loop, reason = "loops over lanes index several arrays at once")]
 
 mod double;
-mod float;
 mod format;
 mod fragment;
-mod integer;
+pub mod parts;
 mod quad;
 mod sparse;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod tile;
 
-use format::{Brain, Half, Narrow, Nibbles, Tensor};
 pub use fragment::transposed;
-use integer::{Bits, Numbers};
+use parts::Parts;
+pub use tile::Sums;
 
 /// A register: a word of each lane.
 pub type Lanes = [u32; 32];
@@ -170,21 +173,28 @@ impl Product {
     }
 }
 
-type Kernel = unsafe fn(&Product, Fragment, Fragment, Fragment, &mut [Lanes]);
+/// How a product of 32-bit registers is computed.
+#[derive(Clone, Copy)]
+enum Way {
+    Quad,
+    Parts(Parts),
+}
 
 /// Computes one kind of product.
 #[derive(Clone, Copy)]
 pub struct Multiplier {
     product: Product,
     registers: [usize; 4],
-    kernel: Kernel,
+    way: Way,
 }
 
 impl Multiplier {
     /// For a product of 32-bit registers; `None`: there is no such product, or this processor lacks AVX2, FMA or F16C.
     pub fn new(product: Product) -> Option<Multiplier> {
-        let kernel = kernel(&product).filter(|_| is_able())?;
-        Some(Multiplier { product, registers: product.registers(), kernel })
+        let way = if product.is_quad() { Way::Quad } else { Way::Parts(Parts::of(&product)?) };
+        let registers = product.registers();
+        let fits = registers.iter().all(|count| *count <= MOST);
+        (fits && is_able()).then_some(Multiplier { product, registers, way })
     }
 
     /// What it computes.
@@ -211,9 +221,30 @@ impl Multiplier {
     #[inline(never)]
     pub fn run(&self, a: Fragment, b: Fragment, c: Fragment, d: &mut [Lanes]) {
         let [in_a, in_b, in_c, in_d] = self.registers;
-        // SAFETY: `new` has seen that the processor has what the kernels need; slicing checks the numbers of registers.
-        unsafe { (self.kernel)(&self.product, &a[..in_a], &b[..in_b], &c[..in_c], &mut d[..in_d]) }
+        let (a, b, c, d) = (&a[..in_a], &b[..in_b], &c[..in_c], &mut d[..in_d]);
+        // SAFETY: `new` has seen that the processor has what is needed; slicing has checked the numbers of registers.
+        unsafe {
+            match &self.way {
+                Way::Quad => quad::multiply(&self.product, a, b, c, d),
+                Way::Parts(parts) => {
+                    let [a, b, c] = [a, b, c].map(addresses);
+                    let mut results = [std::ptr::null_mut(); MOST];
+                    d.iter_mut().zip(&mut results).for_each(|(d, place)| *place = d);
+                    parts.run(&a, &b, &c, &results);
+                }
+            }
+        }
     }
+}
+
+/// Most registers of a fragment.
+const MOST: usize = 8;
+
+/// Registers that are only read.
+fn addresses(fragment: Fragment) -> [*mut Lanes; MOST] {
+    let mut addresses = [std::ptr::null_mut(); MOST];
+    fragment.iter().zip(&mut addresses).for_each(|(lanes, place)| *place = (&raw const **lanes).cast_mut());
+    addresses
 }
 
 /// Computes one kind of product of `f64`, in registers of 64 bits.
@@ -242,60 +273,4 @@ impl DoubleMultiplier {
 
 fn is_able() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
-}
-
-/// The micro-kernel for a product.
-fn kernel(product: &Product) -> Option<Kernel> {
-    if product.is_quad() {
-        return Some(quad::multiply);
-    }
-    let Shape { m, n, k } = product.shape;
-    if !(m == 8 || m.is_multiple_of(16)) || m == 0 || n == 0 || !n.is_multiple_of(8) {
-        return None;
-    }
-    macro_rules! float {
-        ($k:literal, $formats:expr) => {
-            // SAFETY: the caller's promise is that of the kernel.
-            Some(|product, a, b, c, d| unsafe {
-                let formats: fn(&Product) -> _ = $formats;
-                float::multiply::<_, _, $k>(product, formats(product), (a, b, c), d)
-            })
-        };
-    }
-    macro_rules! integer {
-        ($steps:literal, $kind:expr) => {
-            // SAFETY: the caller's promise is that of the kernel.
-            Some(|product, a, b, c, d| unsafe {
-                let kind: fn(&Product) -> _ = $kind;
-                integer::multiply::<_, $steps>(product, kind(product), (a, b, c), d)
-            })
-        };
-    }
-    use Element::*;
-    match (product.a, product.b, k) {
-        (F16, F16, 8) => float!(8, |_| (Half, Half)),
-        (F16, F16, 16) => float!(16, |_| (Half, Half)),
-        (F16, F16, 32) => float!(32, |_| (Half, Half)),
-        (Bf16, Bf16, 8) => float!(8, |_| (Brain, Brain)),
-        (Bf16, Bf16, 16) => float!(16, |_| (Brain, Brain)),
-        (Bf16, Bf16, 32) => float!(32, |_| (Brain, Brain)),
-        (Tf32, Tf32, 4) => float!(4, |_| (Tensor, Tensor)),
-        (Tf32, Tf32, 8) => float!(8, |_| (Tensor, Tensor)),
-        (Tf32, Tf32, 16) => float!(16, |_| (Tensor, Tensor)),
-        (E4m3 | E5m2 | E3m2 | E2m3 | E2m1, E4m3 | E5m2 | E3m2 | E2m3 | E2m1, _) => match k {
-            16 => float!(16, |product| (Narrow(product.a), Narrow(product.b))),
-            32 => float!(32, |product| (Narrow(product.a), Narrow(product.b))),
-            64 => float!(64, |product| (Narrow(product.a), Narrow(product.b))),
-            _ => None,
-        },
-        (PackedE2m1, PackedE2m1, 64) => float!(64, |_| (Nibbles, Nibbles)),
-        (PackedE2m1, PackedE2m1, 128) => float!(128, |_| (Nibbles, Nibbles)),
-        (S8 | U8, S8 | U8, 16) => integer!(8, Numbers::of),
-        (S8 | U8, S8 | U8, 32) | (S4 | U4, S4 | U4, 32) => integer!(16, Numbers::of),
-        (S8 | U8, S8 | U8, 64) | (S4 | U4, S4 | U4, 64) => integer!(32, Numbers::of),
-        (S4 | U4, S4 | U4, 128) => integer!(64, Numbers::of),
-        (B1, B1, 128) => integer!(4, |product| Bits(product.logic)),
-        (B1, B1, 256) => integer!(8, |product| Bits(product.logic)),
-        _ => None,
-    }
 }

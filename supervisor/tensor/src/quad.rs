@@ -4,8 +4,9 @@
 
 use std::arch::x86_64::*;
 
-use crate::format::{Format, Half};
+use crate::format::Half;
 use crate::fragment::eight;
+use crate::tile::Cut;
 use crate::{Accumulator, Fragment, Lanes, Product};
 
 /// `D = A × B + C` in each of the four pairs of groups.
@@ -72,7 +73,9 @@ unsafe fn halves(fragment: Fragment) -> [[f32; 32]; 8] {
                 let target: &mut [f32; 8] =
                     values[2 * register + place][first..].first_chunk_mut().expect("a register has 32 lanes");
                 // SAFETY: the caller's promise; writes the eight values, of which no alignment is asked for.
-                unsafe { _mm256_storeu_ps(target.as_mut_ptr(), Half.part(eight(lanes, first), place)) };
+                unsafe {
+                    _mm256_storeu_si256(target.as_mut_ptr().cast(), Half.part(eight(lanes, first), place))
+                };
             }
         }
     }

@@ -141,8 +141,8 @@ fn put<W: Word>(w: &mut Warp, d: &Registers<W>, results: &[[W; LANES]]) {
     }
 }
 
-/// What an instruction computes.
-fn product(mnemonic: &Mnemonic) -> Decoded<Product> {
+/// What `mma` or `wmma.mma` computes.
+pub fn product(mnemonic: &Mnemonic) -> Result<Product, String> {
     let of_bytes = mnemonic.has(Modifier::KindF8f6f4);
     let unknown = || format!("products of `{}` are not implemented", mnemonic.text);
     if mnemonic.has(Modifier::BlockScale) {

@@ -510,6 +510,7 @@ impl Lowering<'_> {
     /// The whole module: tables, the function, declarations.
     pub(super) fn function(&mut self) -> String {
         let mut text = self.position_tables();
+        text += &self.matrix.tables();
         text +=
             "define i32 @kernel(ptr noalias noundef %frame, i32 %region, i32 %first) nounwind {\nentry:\n";
         let fields = [
@@ -545,11 +546,13 @@ impl Lowering<'_> {
         self.begin_doubts();
         self.text.line("store i32 %index0, ptr %index");
         self.text.line("%buffer = alloca [256 x i8], align 32");
+        self.packed_places();
         for register in self.all_registers() {
             for (world, facts) in [(World::First, &self.first.facts), (World::Second, &self.second.facts)] {
                 let kind = facts.kinds[register as usize];
                 let (variable, ty) = (self.variable(world, register), self.type_of(register, kind));
-                if world == World::First || variable.starts_with("%s") {
+                let needed = world == World::First && !self.is_resident(register);
+                if needed || variable.starts_with("%s") {
                     self.text.line(format!("{variable} = alloca {ty}"));
                 }
             }

@@ -14,6 +14,9 @@ impl Lowering<'_> {
             return value.clone();
         }
         let kind = self.kind(register);
+        if self.is_resident(register) {
+            return Value { kind, name: self.load_lanes(register) };
+        }
         let (ty, variable) = (self.type_of(register, kind), self.variable(self.world, register));
         Value { kind, name: self.text.value(format!("load {ty}, ptr {variable}")) }
     }
@@ -158,7 +161,7 @@ impl Lowering<'_> {
         debug_assert!(wide || to == value.kind, "{to:?} from {:?}", value.kind);
         let name = self.shaped(&value, have, wide);
         let name = self.blended(register, name);
-        self.written.insert(register, Value { kind: to, name });
+        self.write(register, Value { kind: to, name });
         Ok(())
     }
 
@@ -172,8 +175,15 @@ impl Lowering<'_> {
         let to = self.kind(register);
         let name = if to == Kind::Varying { self.word_of(&value) } else { value.name };
         let name = self.blended(register, name);
-        self.written.insert(register, Value { kind: to, name });
+        self.write(register, Value { kind: to, name });
         Ok(())
+    }
+
+    /// A register has another value from now on.
+    pub(super) fn write(&mut self, register: RegisterId, value: Value) {
+        self.matrix.forget(register);
+        self.quads.retain(|registers, _| !registers.contains(&register));
+        self.written.insert(register, value);
     }
 
     /// What a register has after a write: for lanes that do not execute what it had, if that matters to anyone.
@@ -364,6 +374,10 @@ impl Lowering<'_> {
             self.written.iter().map(|(register, value)| (*register, value.clone())).collect();
         written.sort_by_key(|(register, _)| *register);
         for (register, value) in written.into_iter().filter(|(register, _)| live.has(*register as usize)) {
+            if self.is_resident(register) {
+                self.file(register);
+                continue;
+            }
             let ty = self.type_of(register, value.kind);
             let variable = self.variable(self.world, register);
             self.text.line(format!("store {ty} {}, ptr {variable}", value.name));

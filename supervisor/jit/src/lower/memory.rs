@@ -35,12 +35,14 @@ pub(crate) enum Room {
 }
 
 /// The address of an access.
-struct Address {
+pub(super) struct Address {
     room: Room,
     /// 64 bits; for [`Room::Shared`] an offset.
-    value: Value,
+    pub value: Value,
     /// Bytes that are known to be a multiple of the base.
     zeros: u32,
+    /// A vector of 32 bits that was widened to the value.
+    pub narrow: Option<String>,
 }
 
 /// An access of each lane.
@@ -59,7 +61,7 @@ impl Access {
         i64::from(self.bits / 8)
     }
 
-    fn total(self) -> i64 {
+    pub fn total(self) -> i64 {
         self.size() * self.count as i64
     }
 
@@ -111,13 +113,13 @@ impl Lowering<'_> {
         Ok((Access { bits: 8 * ty.size(), count, constant }, ty))
     }
 
-    fn address(&mut self, operand: &Operand, room: Room, access: Access) -> Lowered<Address> {
+    pub(super) fn address(&mut self, operand: &Operand, room: Room, access: Access) -> Lowered<Address> {
         let Operand::Address { base, offset, extra } = operand else { return Err("no address".into()) };
         if !extra.is_empty() {
             return Err("an address of this form".into());
         }
         let shared = room == Room::Shared;
-        let sure = |value| Ok(Address { room: Room::Sure, value, zeros: 0 });
+        let sure = |value| Ok(Address { room: Room::Sure, value, zeros: 0, narrow: None });
         match base {
             AddressBase::Register(register) => {
                 let bits = self.bits(*register);
@@ -126,7 +128,7 @@ impl Lowering<'_> {
                 let wide = value.kind == Kind::Varying;
                 if bits == 64 && !shared {
                     let name = self.plus(&value.name, *offset, wide);
-                    return Ok(Address { room, value: Value { name, ..value }, zeros });
+                    return Ok(Address { room, value: Value { name, ..value }, zeros, narrow: None });
                 }
                 if !shared {
                     return Err("an address in a register of 32 bits".into());
@@ -134,8 +136,9 @@ impl Lowering<'_> {
                 // Offsets wrap as the registers do, before they are widened.
                 let (ty, more) = (integer(bits, wide), constant(bits, wide, *offset as u64));
                 let name = self.text.value(format!("add {ty} {}, {more}", value.name));
+                let narrow = (wide && bits == 32).then(|| name.clone());
                 let value = self.in_width(Value { name, ..value }, bits, 64);
-                Ok(Address { room, value, zeros })
+                Ok(Address { room, value, zeros, narrow })
             }
             AddressBase::Variable(index) => {
                 let place = self.plan.variables[*index as usize];
@@ -149,6 +152,7 @@ impl Lowering<'_> {
                         room: Room::Shared,
                         value,
                         zeros: place.trailing_zeros().min(offset.trailing_zeros()),
+                        narrow: None,
                     }),
                     _ => Err("an access beyond its variable".into()),
                 }
@@ -157,7 +161,7 @@ impl Lowering<'_> {
                 let in_shared = self.plan.shared.contains_key(name);
                 let name = self.symbol_address(name, *offset)?;
                 let room = if in_shared { Room::Shared } else { Room::Window };
-                Ok(Address { room, value: Value { kind: Kind::Uniform, name }, zeros: 0 })
+                Ok(Address { room, value: Value { kind: Kind::Uniform, name }, zeros: 0, narrow: None })
             }
             AddressBase::Absolute(_) => Err("an absolute address".into()),
         }
@@ -172,7 +176,12 @@ impl Lowering<'_> {
     }
 
     /// Tests that an access with the lowest and highest of some offsets stays where it may go, and answers its real address.
-    fn checked(&mut self, address: &Address, access: Access, lanes: Option<&str>) -> Lowered<Value> {
+    pub(super) fn checked(
+        &mut self,
+        address: &Address,
+        access: Access,
+        lanes: Option<&str>,
+    ) -> Lowered<Value> {
         if address.value.kind == Kind::Varying {
             return self.checked_vector(address, access, lanes);
         }
@@ -335,7 +344,9 @@ impl Lowering<'_> {
             Room::Local => (Some("%local"), self.local_bytes().to_string()),
             Room::Parameters => (Some("%parameters"), self.plan.parameter_bytes.to_string()),
         };
-        if let Some(start) = start {
+        if let (Room::Shared, Some(narrow)) = (address.room, &address.narrow) {
+            self.assume_inside_shared(narrow, access, chosen.as_deref());
+        } else if let Some(start) = start {
             let far = self.splat(start, 64);
             let mut offset = self.text.value(format!("sub {ty} {name}, {far}"));
             if let Some(chosen) = &chosen {
@@ -354,6 +365,28 @@ impl Lowering<'_> {
             name = self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {name}, {ty} {scratch}"));
         }
         Ok(Value { kind: Kind::Varying, name })
+    }
+
+    /// [`Lowering::assume_inside`] of offsets of 32 bits into shared memory.
+    fn assume_inside_shared(&mut self, offset: &str, access: Access, chosen: Option<&str>) {
+        let ty = integer(32, true);
+        let offset = match chosen {
+            Some(chosen) => self
+                .text
+                .value(format!("select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer")),
+            None => offset.to_string(),
+        };
+        if access.total() > 1 {
+            let all = self.text.call(&format!("llvm.vector.reduce.or.v{LANES}i32"), "i32", &[(&ty, &offset)]);
+            let rest = self.text.value(format!("and i32 {all}, {}", access.total() - 1));
+            let aligned = self.text.value(format!("icmp eq i32 {rest}, 0"));
+            self.assume(&aligned);
+        }
+        let most = self.text.call(&format!("llvm.vector.reduce.umax.v{LANES}i32"), "i32", &[(&ty, &offset)]);
+        let most = self.text.value(format!("zext i32 {most} to i64"));
+        let end = self.text.value(format!("add i64 {most}, {}", access.total()));
+        let inside = self.text.value(format!("icmp ule i64 {end}, %shared_bytes"));
+        self.assume(&inside);
     }
 
     fn assume_inside(&mut self, room: Room, offset: &str, bytes: &str, access: Access) {
@@ -394,6 +427,17 @@ impl Lowering<'_> {
         let address = self.address(&operands[1], room(mnemonic)?, access)?;
         let lanes = self.lanes();
         let place = self.checked(&address, access, lanes.as_deref())?;
+        if place.kind == Kind::Varying && access.is_row() && ty.size() == 4 {
+            let rows = self.load_rows(&place, access, lanes.as_deref());
+            let columns = self.columns_of_rows(&rows);
+            for (target, name) in targets.iter().zip(columns) {
+                self.assign_loaded(target, Kind::Varying, name, ty)?;
+            }
+            if lanes.is_none() {
+                self.remember_rows(&targets, rows);
+            }
+            return Ok(());
+        }
         let values = match place.kind {
             Kind::Uniform => self.load_one(&place.name, access, lanes.as_deref()),
             Kind::Pattern(number) if lanes.is_none() => {
@@ -495,7 +539,7 @@ impl Lowering<'_> {
     }
 
     /// The address of each lane; scratch memory's for those that do not execute.
-    fn each_address(&mut self, place: &Value, lanes: Option<&str>) -> String {
+    pub(super) fn each_address(&mut self, place: &Value, lanes: Option<&str>) -> String {
         if place.kind == Kind::Varying {
             return place.name.clone();
         }
@@ -512,6 +556,13 @@ impl Lowering<'_> {
         let address = self.address(&operands[0], room(mnemonic)?, access)?;
         let lanes = self.lanes();
         let place = self.checked(&address, access, lanes.as_deref())?;
+        if place.kind != Kind::Uniform
+            && access.is_row()
+            && let Some(rows) = self.remembered_rows(&sources)
+        {
+            self.store_rows(&place, &rows, access, lanes.as_deref());
+            return Ok(());
+        }
         let mut values = Vec::new();
         for source in &sources {
             let have = match source {
@@ -565,6 +616,15 @@ impl Lowering<'_> {
             let ty = format!("<{length} x i{}>", access.bits);
             return self.text.line(format!("store {ty} {mixed}, ptr {pointer}, align {}", access.size()));
         }
+        if access.is_row() {
+            let rows = self.rows_of_columns(&vectors);
+            for (more, row) in pattern.iter().zip(rows) {
+                let place = self.plus(base, *more, false);
+                let pointer = self.pointer(&place);
+                self.text.line(format!("store <4 x i32> {row}, ptr {pointer}, align {}", access.total()));
+            }
+            return;
+        }
         for (lane, more) in pattern.iter().enumerate() {
             for (index, vector) in vectors.iter().enumerate() {
                 let place = self.plus(base, more + index as i64 * access.size(), false);
@@ -613,6 +673,10 @@ impl Lowering<'_> {
                 ];
                 return self.text.perform(&name, &arguments);
             }
+        }
+        if access.is_row() {
+            let rows = self.rows_of_columns(&vectors);
+            return self.store_rows(place, &rows, access, lanes);
         }
         let addresses = self.each_address(place, lanes);
         for (index, vector) in vectors.iter().enumerate() {

@@ -49,6 +49,9 @@ impl Lowering<'_> {
 
     /// Stores a register where the interpreter, or the next region, finds it.
     pub(super) fn store_out(&mut self, register: RegisterId) {
+        if self.is_resident(register) && !self.written.contains_key(&register) {
+            return;
+        }
         let value = self.register(register);
         if value.kind == Kind::Varying {
             return self.store_lanes(register, &value);
@@ -64,6 +67,9 @@ impl Lowering<'_> {
 
     /// Loads a register that a region finds in memory.
     pub(super) fn load_in(&mut self, register: RegisterId) {
+        if self.is_resident(register) {
+            return;
+        }
         let kind = self.first.facts.kinds[register as usize];
         let ty = self.type_of(register, kind);
         let name = if kind == Kind::Varying {

@@ -37,7 +37,11 @@ impl Lowering<'_> {
         // Lanes that poll must come to the interpreter for good: it gives others their turn.
         let polls = mnemonic.op == Op::Ld || mnemonic.op == Op::Atom && self.is_in_loop();
         let roles = &self.graph.roles[index];
-        !waits
+        let matrices =
+            matches!(mnemonic.op, Op::Mma | Op::Wmma | Op::Ldmatrix | Op::Stmatrix | Op::Movmatrix);
+        // All lanes are there.
+        let met = matrices && self.mask.is_none() && instruction.guard.is_none();
+        (!waits || met)
             && !odd
             && !polls
             && roles.reads.iter().chain(&roles.writes).all(|register| self.bits(*register) != 0)
@@ -103,7 +107,7 @@ impl Lowering<'_> {
             }
             (_, bits) => self.load_base(register, kind, lanes, bits),
         };
-        self.written.insert(register, Value { kind, name });
+        self.write(register, Value { kind, name });
     }
 
     /// What all lanes share of a register, from a lane that has executed.

@@ -166,6 +166,9 @@ impl Lowering<'_> {
             Ld | Ldu => (!self.is_constant_load(instruction), false),
             St | Red => (false, true),
             Atom => (true, true),
+            Ldmatrix => (true, false),
+            Stmatrix => (false, true),
+            Cp => (true, true),
             _ => (false, false),
         }
     }
