@@ -20,12 +20,15 @@ mod arithmetic;
 mod control;
 mod convert;
 mod copy;
+mod dot;
 mod emit;
 mod fetch;
 mod float;
+mod groups;
 mod matrix;
 mod memory;
 mod moves;
+mod pieces;
 mod places;
 mod quads;
 mod rows;
@@ -138,7 +141,7 @@ pub(crate) struct Lowering<'a> {
     instructions: Vec<u32>,
     symbols: Vec<String>,
     refused: Vec<(u32, Refused)>,
-    groups: fetch::Groups,
+    groups: groups::Groups,
     /// Memory to ask for ahead of its use, at the block's end: places behind bases.
     ahead: Vec<(String, i64)>,
     /// Values of loads that were done with others of their group.
@@ -208,7 +211,7 @@ impl<'a> Lowering<'a> {
             instructions: Vec::new(),
             symbols: Vec::new(),
             refused: Vec::new(),
-            groups: fetch::Groups::new(body, graph),
+            groups: groups::Groups::new(body, graph),
             ahead: Vec::new(),
             fetched: HashMap::new(),
             tested: HashMap::new(),

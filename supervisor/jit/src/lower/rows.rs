@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Lowering;
-use super::fetch::Member;
+use super::groups::Member;
 use super::memory::Access;
 use crate::kind::LANES;
 

@@ -1,0 +1,217 @@
+//! Loads of lanes that lie in a pattern.
+//!
+//! All places that any lane reads are loaded once, in *pieces* as large as lie side by side, packed into vectors of a register's
+//! size (*chunks*), out of which the lanes are taken.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::Lowering;
+use super::memory::Access;
+use crate::kind::LANES;
+
+/// Bytes of a chunk.
+const CHUNK: i64 = 32;
+
+impl Lowering<'_> {
+    /// Loads what lies at some lists of places, one list of all lanes for each result.
+    pub(super) fn fetch(
+        &mut self,
+        base: &str,
+        lists: &[Vec<i64>],
+        access: Access,
+        align: i64,
+    ) -> Vec<String> {
+        if let Some(values) = self.fetch_rows(base, lists, access, align) {
+            return values;
+        }
+        let pieces = pieces(lists, access.size());
+        let (chunks, at) = self.load_chunks(base, &pieces, lists, access, align);
+        lists.iter().map(|places| self.take(places, &chunks, &at, access.bits)).collect()
+    }
+
+    /// Loads pieces and packs them into chunks; tells where each element is.
+    fn load_chunks(
+        &mut self,
+        base: &str,
+        pieces: &[(i64, i64)],
+        lists: &[Vec<i64>],
+        access: Access,
+        align: i64,
+    ) -> (Vec<String>, HashMap<i64, (usize, usize)>) {
+        let (size, bits) = (access.size(), access.bits);
+        let (mut chunks, mut at) = (Vec::new(), HashMap::new());
+        let mut by_size: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        pieces.iter().for_each(|(start, length)| by_size.entry(*length).or_default().push(*start));
+        for (length, starts) in by_size {
+            let (length, starts) = paired(length, starts, lists, size);
+            for part in starts.chunks((CHUNK / length) as usize) {
+                for (index, start) in part.iter().enumerate() {
+                    for element in 0..length / size {
+                        let place = index as i64 * (length / size) + element;
+                        at.insert(start + element * size, (chunks.len(), place as usize));
+                    }
+                }
+                let chunk = self.load_chunk(base, part, length, access, align);
+                let lanes = CHUNK / size;
+                let (from, ty) = (CHUNK / length, format!("<{lanes} x i{bits}>"));
+                chunks.push(if length >= CHUNK / 2 {
+                    chunk
+                } else {
+                    let whole = format!("<{from} x i{}>", 8 * length);
+                    self.text.value(format!("bitcast {whole} {chunk} to {ty}"))
+                });
+            }
+        }
+        (chunks, at)
+    }
+
+    fn load_chunk(&mut self, base: &str, starts: &[i64], length: i64, access: Access, align: i64) -> String {
+        let note = access.note();
+        if length == CHUNK {
+            let place = self.plus(base, starts[0], false);
+            let pointer = self.pointer(&place);
+            let ty = format!("<{} x i{}>", CHUNK / access.size(), access.bits);
+            return self.text.value(format!("load {ty}, ptr {pointer}, align {align}{note}"));
+        }
+        if length == CHUNK / 2 {
+            return self.load_halves(base, starts, access, align);
+        }
+        let (count, bits) = (CHUNK / length, 8 * length);
+        let ty = format!("<{count} x i{bits}>");
+        let mut chunk = String::from("poison");
+        for (index, start) in starts.iter().enumerate() {
+            let place = self.plus(base, *start, false);
+            let pointer = self.pointer(&place);
+            let piece = self.text.value(format!("load i{bits}, ptr {pointer}, align {align}{note}"));
+            chunk = self.text.value(format!("insertelement {ty} {chunk}, i{bits} {piece}, i32 {index}"));
+        }
+        chunk
+    }
+
+    /// A chunk of two halves, each a vector: LLVM would take an integer of their size apart.
+    fn load_halves(&mut self, base: &str, starts: &[i64], access: Access, align: i64) -> String {
+        let lanes = CHUNK / 2 / access.size();
+        let ty = format!("<{lanes} x i{}>", access.bits);
+        let mut halves = Vec::new();
+        for start in starts {
+            let place = self.plus(base, *start, false);
+            let pointer = self.pointer(&place);
+            halves.push(self.text.value(format!("load {ty}, ptr {pointer}, align {align}{}", access.note())));
+        }
+        let second = halves.get(1).map_or("poison", String::as_str);
+        self.text.shuffle(&ty, &halves[0], second, (0..2 * lanes as usize).map(Some))
+    }
+
+    /// A vector of all lanes from chunks.
+    fn take(
+        &mut self,
+        places: &[i64],
+        chunks: &[String],
+        at: &HashMap<i64, (usize, usize)>,
+        bits: u32,
+    ) -> String {
+        let width = (8 * CHUNK / i64::from(bits)) as usize;
+        let ty = format!("<{width} x i{bits}>");
+        let mut parts: Vec<String> = Vec::new();
+        for lanes in places.chunks(width) {
+            let wanted: Vec<(usize, usize)> = lanes.iter().map(|place| at[place]).collect();
+            parts.push(self.take_chunk(&wanted, chunks, &ty, width));
+        }
+        if width > LANES {
+            return self.text.shuffle(&ty, &parts[0], "poison", (0..LANES).map(Some));
+        }
+        self.text.joined(parts, width, bits)
+    }
+
+    /// One register's lanes: from the first chunk, then more from each other.
+    fn take_chunk(&mut self, wanted: &[(usize, usize)], chunks: &[String], ty: &str, width: usize) -> String {
+        let mut sources: Vec<usize> = wanted.iter().map(|(chunk, _)| *chunk).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        let identity = wanted.iter().enumerate().all(|(lane, (_, place))| lane == *place);
+        if sources.len() == 1 && identity && wanted.len() == width {
+            return chunks[sources[0]].clone();
+        }
+        let second = sources.get(1).copied();
+        let places = (0..width).map(|lane| match wanted.get(lane) {
+            Some((chunk, place)) if *chunk == sources[0] => Some(*place),
+            Some((chunk, place)) if Some(*chunk) == second => Some(width + place),
+            _ => None,
+        });
+        let other = second.map_or("poison", |second| &chunks[second]);
+        let mut result = self.text.shuffle(ty, &chunks[sources[0]], other, places);
+        for (done, source) in sources.iter().enumerate().skip(2) {
+            let places = (0..width).map(|lane| match wanted.get(lane) {
+                Some((chunk, place)) if chunk == source => Some(width + place),
+                Some((chunk, _)) if sources[..done].contains(chunk) => Some(lane),
+                _ => None,
+            });
+            result = self.text.shuffle(ty, &result, &chunks[*source], places);
+        }
+        result
+    }
+}
+
+/// Pieces in such an order that a register's lanes come from its chunks without crossing from one half to the other. Where a
+/// register takes its lanes from several chunks, the halves of a chunk are pieces for the register's lower and upper lanes.
+fn paired(length: i64, starts: Vec<i64>, lists: &[Vec<i64>], size: i64) -> (i64, Vec<i64>) {
+    let half = CHUNK / 2;
+    if length < half {
+        return (length, starts);
+    }
+    let all = starts.iter().flat_map(|start| (0..length / half).map(move |part| start + part * half));
+    let mut left: BTreeSet<i64> = all.collect();
+    let mut order = Vec::new();
+    for lanes in lists.iter().flat_map(|places| places.chunks((CHUNK / size) as usize)) {
+        let (lower, upper) = lanes.split_at(lanes.len() / 2);
+        let pieces_of = |places: &[i64]| -> BTreeSet<i64> {
+            places.iter().filter_map(|place| left.range(..=place).next_back().copied()).collect()
+        };
+        let (lower, upper) = (pieces_of(lower), pieces_of(upper));
+        if lower.len() < 2 || lower.len() != upper.len() || !lower.is_disjoint(&upper) {
+            continue;
+        }
+        order.extend(lower.iter().zip(&upper).flat_map(|(lower, upper)| [*lower, *upper]));
+        left.retain(|piece| !lower.contains(piece) && !upper.contains(piece));
+    }
+    if order.is_empty() {
+        return (length, starts);
+    }
+    order.extend(left);
+    (half, order)
+}
+
+/// What to load so that all places are there: starts and lengths in bytes, powers of two up to a chunk.
+fn pieces(lists: &[Vec<i64>], size: i64) -> Vec<(i64, i64)> {
+    let mut places: Vec<i64> = lists.iter().flatten().copied().collect();
+    places.sort_unstable();
+    places.dedup();
+    let (least, most) = (places[0], places[places.len() - 1]);
+    let even = places.iter().all(|place| (place - least) % size == 0);
+    let span = most - least + size;
+    let count = places.len() as i64;
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for place in places {
+        match runs.last_mut() {
+            Some((start, length)) if *start + *length == place => *length += size,
+            // Places that overlap in parts have pieces of their own.
+            _ => runs.push((place, size)),
+        }
+    }
+    let is_regular =
+        runs.iter().all(|(_, length)| *length == runs[0].1 && [CHUNK / 2, CHUNK].contains(length));
+    if even && !is_regular && span <= 2 * count * size {
+        // What lies between is read too: it is within the warp's own span.
+        runs = vec![(least, span)];
+    }
+    let mut pieces = Vec::new();
+    for (mut start, mut length) in runs {
+        while length > 0 {
+            let piece = CHUNK.min(1 << length.ilog2());
+            pieces.push((start, piece));
+            start += piece;
+            length -= piece;
+        }
+    }
+    pieces
+}
