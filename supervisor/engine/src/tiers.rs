@@ -1,15 +1,14 @@
 //! Which tier runs a kernel: the interpreter at once, compiled code when it is there and worth its making.
 //!
-//! A kernel is compiled for each shape of its blocks apart, on one thread in the background, the costliest first, once the interpreter has spent
+//! A kernel is compiled for each shape of its blocks apart, on threads in the background, those first that save most, once the interpreter has spent
 //! [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that there is code run in that.
 //! What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter` was in the
 //! supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch. `VGPU_RUN_ISA=avx2` leaves out what
 //! this processor has beyond that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use interpreter::compiled::Compiled;
@@ -63,6 +62,8 @@ pub struct Tiered {
     spent: AtomicU64,
     /// What has become of the first launch.
     first: AtomicU8,
+    /// Whether a thread compiles it, or has done so.
+    is_begun: AtomicBool,
     /// Once it has been asked for: the code, or nothing.
     code: OnceLock<Option<Compiled>>,
 }
@@ -79,7 +80,17 @@ impl Tiered {
         if let Some(figures) = figures {
             figures.set_kernel(name, block);
         }
-        Tiered { kernel, image, name: name.into(), block, figures, spent, first, code }
+        Tiered {
+            kernel,
+            image,
+            name: name.into(),
+            block,
+            figures,
+            spent,
+            first,
+            is_begun: AtomicBool::new(false),
+            code,
+        }
     }
 
     /// The code, if it is there.
@@ -106,7 +117,7 @@ impl Tiered {
         let is_first = || self.first.load(Ordering::Relaxed) == first::NOT_YET;
         if *POLICY == Policy::Auto && is_first() {
             self.first.store(first::RUNS, Ordering::Relaxed);
-            let _ = COMPILER.send(Order { tiered: self.clone(), after: Some(now + WORTH) });
+            COMPILER.order(Order { tiered: self.clone(), after: Some(now + WORTH) });
         }
     }
 
@@ -119,8 +130,7 @@ impl Tiered {
         let before = self.spent.fetch_add(time, Ordering::Relaxed);
         // One launch alone comes from below to above.
         if before < worth && before + time >= worth {
-            // Without the compiler, of which is told where it is started, everything stays with the interpreter.
-            let _ = COMPILER.send(Order { tiered: self.clone(), after: None });
+            COMPILER.order(Order { tiered: self.clone(), after: None });
         }
     }
 
@@ -170,52 +180,80 @@ struct Order {
 }
 
 impl Order {
-    /// Whether there is, or may yet be, something to do.
+    /// Whether there may be something to do, now or later.
     fn stands(&self) -> bool {
-        self.after.is_none() || self.tiered.first.load(Ordering::Relaxed) == first::RUNS
+        let runs = || self.tiered.first.load(Ordering::Relaxed) == first::RUNS;
+        !self.tiered.is_begun.load(Ordering::Relaxed) && (self.after.is_none() || runs())
     }
 
-    /// What the interpreter has spent on the kernel; nothing if it is not clear yet whether the code is worth its making.
-    fn weight(&self, now: Instant) -> Option<Duration> {
-        match self.after {
-            Some(after) => now.checked_duration_since(after).map(|more| WORTH + more),
-            None => Some(Duration::from_nanos(self.tiered.spent.load(Ordering::Relaxed))),
-        }
+    /// What compiling it first saves: nanoseconds that the interpreter has spent, for each instruction to compile. `None`: it is
+    /// not yet clear whether it is worth it.
+    fn worth(&self, now: Instant) -> Option<u64> {
+        let runs_for = match self.after {
+            Some(after) if now < after => return None,
+            Some(after) => WORTH + now.duration_since(after),
+            None => Duration::ZERO,
+        };
+        let spent = self.tiered.spent.load(Ordering::Relaxed) + runs_for.as_nanos() as u64;
+        Some(spent / self.tiered.kernel.instructions().max(1) as u64)
     }
 }
 
-/// Compiles what is ordered, what has cost most first.
-fn compile_all(orders: Receiver<Order>) {
-    let mut waiting: Vec<Order> = Vec::new();
-    loop {
-        if waiting.is_empty() {
-            // Nobody orders any more: the process ends.
-            let Ok(order) = orders.recv() else { return };
-            waiting.push(order);
-        }
-        waiting.extend(orders.try_iter());
-        waiting.retain(Order::stands);
-        let now = Instant::now();
-        let weighed =
-            waiting.iter().enumerate().filter_map(|(place, order)| Some((order.weight(now)?, place)));
-        match weighed.max() {
-            Some((_, place)) => {
-                let tiered = waiting.swap_remove(place).tiered;
-                tiered.code.get_or_init(|| tiered.compile());
+/// Kernels that wait to be compiled.
+#[derive(Default)]
+struct Compiler {
+    orders: Mutex<Vec<Order>>,
+    changed: Condvar,
+}
+
+impl Compiler {
+    fn order(&self, order: Order) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next kernel to compile.
+    fn next(&self) -> Arc<Tiered> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            orders.retain(Order::stands);
+            let now = Instant::now();
+            let due = orders.iter().enumerate().filter_map(|(place, order)| Some((order.worth(now)?, place)));
+            if let Some((_, place)) = due.max() {
+                let tiered = orders.swap_remove(place).tiered;
+                tiered.is_begun.store(true, Ordering::Relaxed);
+                return tiered;
             }
-            // In steps: launches may end before it is clear.
-            None if !waiting.is_empty() => std::thread::sleep(WORTH / 10),
-            None => {}
+            // In steps: whether a first launch is a long one shows while it runs.
+            let limit = if orders.is_empty() { Duration::MAX } else { WORTH / 10 };
+            let waited = self.changed.wait_timeout(orders, limit);
+            orders = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn serve(&self) -> ! {
+        loop {
+            let tiered = self.next();
+            tiered.code.get_or_init(|| tiered.compile());
         }
     }
 }
 
-/// Takes kernels to compile.
-static COMPILER: LazyLock<Sender<Order>> = LazyLock::new(|| {
-    let (sender, orders) = channel();
-    let work = move || compile_all(orders);
-    if let Err(error) = std::thread::Builder::new().name("vgpu-compiler".into()).spawn(work) {
-        note::tell(NoteKind::Slower, 0, &format!("there is no thread to compile on: {error}"));
+/// Threads that compile at most. As long as there is something to compile, the interpreter is the slower way to use a core.
+const MOST_COMPILERS: usize = 4;
+
+static COMPILER: LazyLock<&'static Compiler> = LazyLock::new(|| {
+    let compiler: &Compiler = Box::leak(Box::default());
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    for number in 0..cores.min(MOST_COMPILERS) {
+        let thread = std::thread::Builder::new().name("vgpu-compiler".into());
+        if let Err(error) = thread.spawn(|| compiler.serve()) {
+            // With one there is a compiler all the same.
+            if number == 0 {
+                note::tell(NoteKind::Slower, 0, &format!("there is no thread to compile on: {error}"));
+            }
+            break;
+        }
     }
-    sender
+    compiler
 });

@@ -156,6 +156,11 @@ pub struct Attributes {
 }
 
 impl Kernel {
+    /// How many instructions its own body has.
+    pub fn instructions(&self) -> usize {
+        self.functions[0].body.instructions.len()
+    }
+
     /// Whether it calls `malloc` or `free`.
     pub fn uses_heap(&self) -> bool {
         self.uses_heap

@@ -38,6 +38,7 @@ mod code;
 pub mod compiled;
 mod control_word;
 mod decode;
+pub mod functions;
 mod heap;
 mod image;
 mod launch;

@@ -63,6 +63,9 @@ pub struct Pool {
     runs: Mutex<u64>,
 }
 
+/// Compiled code keeps what has no register in its frame: of the largest kernels megabytes. Only what is touched is used.
+const STACK: usize = 16 << 20;
+
 impl Pool {
     /// A pool of that many threads, the caller's included.
     pub fn new(threads: usize) -> Pool {
@@ -71,7 +74,7 @@ impl Pool {
         for _ in 1..threads {
             let shared = shared.clone();
             let body = move || help(&shared);
-            if std::thread::Builder::new().name("vgpu-worker".into()).spawn(body).is_ok() {
+            if std::thread::Builder::new().name("vgpu-worker".into()).stack_size(STACK).spawn(body).is_ok() {
                 helpers += 1;
             }
         }

@@ -9,7 +9,6 @@ pub(crate) fn function(name: &str) -> Option<*const ()> {
         "vgpu_sin" => sin as *const (),
         "vgpu_cos" => cos as *const (),
         "vgpu_lg2" => lg2 as *const (),
-        "vgpu_ex2" => ex2 as *const (),
         "vgpu_tanh" => tanh as *const (),
         "vgpu_step" => interpreter::compiled::step as *const (),
         _ => return matrix_function(name),
@@ -60,6 +59,5 @@ functions! {
     sin sin;
     cos cos;
     lg2 log2;
-    ex2 exp2;
     tanh tanh;
 }

@@ -6,6 +6,7 @@
 use ptx::{Mnemonic, Modifier, Op, Operand};
 
 use super::operands::{Decoded, Decoder};
+use crate::functions::exp2;
 use crate::registers::{Flushed, Lane};
 
 /// A single-precision number that flushes subnormal values, or does not.
@@ -111,7 +112,7 @@ impl Decoder<'_> {
             Sin => self.unary(operands, |x: T| T::put(x.get().sin())),
             Cos => self.unary(operands, |x: T| T::put(x.get().cos())),
             Lg2 => self.unary(operands, |x: T| T::put(x.get().log2())),
-            Ex2 => self.unary(operands, |x: T| T::put(x.get().exp2())),
+            Ex2 => self.unary(operands, |x: T| T::put(exp2(x.get()))),
             Tanh => self.unary(operands, |x: T| T::put(x.get().tanh())),
             Copysign => self.binary(operands, |x: f32, y: f32| y.copysign(x)),
             _ => Err("not implemented".into()),

@@ -83,7 +83,8 @@ impl Lowering<'_> {
                 self.text.value(format!("fdiv {ty} {one}, {root}"))
             }
             Min | Max if sources.len() == 2 => self.float_extreme(mnemonic.op, sources, bits, wide),
-            Sin | Cos | Lg2 | Ex2 | Tanh if bits == 32 => self.function_of(mnemonic.op, &sources[0], wide),
+            Ex2 if bits == 32 => self.power_of_two(&sources[0], wide),
+            Sin | Cos | Lg2 | Tanh if bits == 32 => self.function_of(mnemonic.op, &sources[0], wide),
             _ => return Err("not in code".into()),
         })
     }
@@ -174,13 +175,40 @@ impl Lowering<'_> {
         self.text.value(format!("select {} {zero}, {ty} {sign}, {ty} {name}", integer(1, wide)))
     }
 
+    /// As `interpreter::functions::exp2` does it.
+    fn power_of_two(&mut self, x: &str, wide: bool) -> String {
+        use interpreter::functions::exp2::{LEAST, MOST, POLYNOMIAL, SHIFTER};
+        let (single, ty) = (float(32, wide), float(64, wide));
+        let (word, bit) = (integer(64, wide), integer(1, wide));
+        let number = |number| double(number, wide);
+        let [least, most, shifter] = [LEAST, MOST, SHIFTER].map(number);
+        let x = self.text.value(format!("fpext {single} {x} to {ty}"));
+        let less = self.text.value(format!("fcmp olt {ty} {x}, {least}"));
+        let x = self.text.value(format!("select {bit} {less}, {ty} {least}, {ty} {x}"));
+        let more = self.text.value(format!("fcmp ogt {ty} {x}, {most}"));
+        let x = self.text.value(format!("select {bit} {more}, {ty} {most}, {ty} {x}"));
+        let shifted = self.text.value(format!("fadd {ty} {x}, {shifter}"));
+        let whole = self.text.value(format!("fsub {ty} {shifted}, {shifter}"));
+        let rest = self.text.value(format!("fsub {ty} {x}, {whole}"));
+        let [lower @ .., highest] = POLYNOMIAL;
+        let mut power = number(highest);
+        for factor in lower.into_iter().rev().chain([1.0]) {
+            power = self.text.intrinsic("fma", &ty, &[power, rest.clone(), number(factor)]);
+        }
+        let bits = self.text.value(format!("bitcast {ty} {shifted} to {word}"));
+        let biased = self.text.value(format!("add {word} {bits}, {}", constant(64, wide, 1023)));
+        let bits = self.text.value(format!("shl {word} {biased}, {}", constant(64, wide, 52)));
+        let scale = self.text.value(format!("bitcast {word} {bits} to {ty}"));
+        let power = self.text.value(format!("fmul {ty} {power}, {scale}"));
+        self.text.value(format!("fptrunc {ty} {power} to {single}"))
+    }
+
     /// A function that has no instruction: called for all lanes through memory (see `runtime`).
     fn function_of(&mut self, op: Op, source: &str, wide: bool) -> String {
         let name = match op {
             Op::Sin => "vgpu_sin",
             Op::Cos => "vgpu_cos",
             Op::Lg2 => "vgpu_lg2",
-            Op::Ex2 => "vgpu_ex2",
             _ => "vgpu_tanh",
         };
         let (ty, count) = (float(32, wide), if wide { "32" } else { "1" });
@@ -188,4 +216,10 @@ impl Lowering<'_> {
         self.text.perform(name, &[("ptr", "%buffer"), ("i32", count)]);
         self.text.value(format!("load {ty}, ptr %buffer, align 32"))
     }
+}
+
+/// A constant as LLVM writes it: its bits.
+fn double(number: f64, wide: bool) -> String {
+    let bits = format!("0x{:016X}", number.to_bits());
+    if wide { format!("splat (double {bits})") } else { bits }
 }
