@@ -1,10 +1,10 @@
 //! Which tier runs a kernel: the interpreter at once, compiled code when it is there and worth its making.
 //!
-//! A kernel is compiled for each shape of its blocks apart, on threads in the background, those first that save most, once the interpreter has spent
-//! [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that there is code run in that.
-//! What can't be compiled stays with the interpreter, and so does everything where `VGPU_RUN_TIER=interpreter` was in the
-//! supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch. `VGPU_RUN_ISA=avx2` leaves out what
-//! this processor has beyond that.
+//! A kernel is compiled for each shape of its blocks apart, on threads in the background, those first that save most, once the
+//! interpreter has spent [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that
+//! there is code run in that. What can't be compiled stays with the interpreter, and so does everything where
+//! `VGPU_RUN_TIER=interpreter` was in the supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch.
+//! `VGPU_RUN_ISA=avx2` leaves out what this processor has beyond that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};

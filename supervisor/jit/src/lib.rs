@@ -90,7 +90,7 @@ pub fn lower(image: &Image, name: &str, block: [u32; 3], target: &llvm::Target) 
 }
 
 /// [`lower`] in a way that a test forces.
-pub fn lower_forced(
+fn lower_forced(
     image: &Image,
     name: &str,
     block: [u32; 3],

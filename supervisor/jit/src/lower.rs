@@ -28,9 +28,11 @@ mod groups;
 mod matrix;
 mod memory;
 mod moves;
+mod parted;
 mod pieces;
 mod places;
 mod quads;
+mod reach;
 mod rows;
 mod step;
 mod stop;
@@ -153,6 +155,8 @@ pub(crate) struct Lowering<'a> {
     /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
     turns: HashMap<usize, u32>,
     region: usize,
+    /// Registers that the running region may write.
+    changed: Set,
     /// Words of uniform registers and patterns.
     words: HashMap<RegisterId, u32>,
     world: World,
@@ -218,6 +222,7 @@ impl<'a> Lowering<'a> {
             regions: vec![0],
             turns: HashMap::new(),
             region: 0,
+            changed: Set::default(),
             words: HashMap::new(),
             world: World::First,
             block: 0,
@@ -278,6 +283,7 @@ impl<'a> Lowering<'a> {
 
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
+        self.changed = control::written_in_region(self.body, self.graph, entry);
         self.region_head(entry);
         let mut queue = Queue::default();
         queue.want(World::First, entry);

@@ -134,35 +134,21 @@ fn scaled(value: __m256i, sign: i32, magnitude: i32, shift: i32, bias: i32) -> _
     _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(from_half(half)), _mm256_set1_ps(scale)))
 }
 
-/// Bytes; `SIGNED`: with a sign.
+/// Integers of so many bits; `SIGNED`: with a sign.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Bytes<const SIGNED: bool>;
-
-/// Four bits each.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct HalfBytes<const SIGNED: bool>;
+pub(crate) struct Integers<const BITS: usize, const SIGNED: bool>;
 
 /// Single bits.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Bits;
 
-impl<const SIGNED: bool> Cut for Bytes<SIGNED> {
-    const STEPS: usize = 2;
+impl<const BITS: usize, const SIGNED: bool> Cut for Integers<BITS, SIGNED> {
+    const STEPS: usize = 16 / BITS;
 
     #[inline]
     #[target_feature(enable = "avx2,f16c")]
     unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
-        pair::<SIGNED>(words, 8, place)
-    }
-}
-
-impl<const SIGNED: bool> Cut for HalfBytes<SIGNED> {
-    const STEPS: usize = 4;
-
-    #[inline]
-    #[target_feature(enable = "avx2,f16c")]
-    unsafe fn part(self, words: __m256i, place: usize) -> __m256i {
-        pair::<SIGNED>(words, 4, place)
+        pair::<SIGNED>(words, BITS, place)
     }
 }
 

@@ -193,10 +193,10 @@ packings! {
     E2m3 "e2m3" E2m3;
     E2m1 "e2m1" E2m1;
     PackedE2m1 "e2m1x2" Nibbles;
-    S8 "s8" Bytes<true>;
-    U8 "u8" Bytes<false>;
-    S4 "s4" HalfBytes<true>;
-    U4 "u4" HalfBytes<false>;
+    S8 "s8" Integers<8, true>;
+    U8 "u8" Integers<8, false>;
+    S4 "s4" Integers<4, true>;
+    U4 "u4" Integers<4, false>;
     B1 "b1" Bits;
 }
 

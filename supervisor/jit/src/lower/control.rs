@@ -5,15 +5,9 @@ use std::mem::offset_of;
 use interpreter::compiled::{ENDED, Frame, Place};
 use ptx::{Body, RegisterId};
 
-use super::{Ends, Lowering, Queue, Value, World};
+use super::{Ends, Lowering, Queue, World};
 use crate::graph::{End, Graph, Set};
-use crate::kind::{Kind, LANES};
-use crate::text::{constant, integer};
-
-/// Turns of loops that lanes which have parted get.
-const PATIENCE: u32 = 1 << 20;
-/// Registers that are compared where lanes come together, to go on in the first world.
-const MOST_COMPARED: usize = 8;
+use crate::kind::Kind;
 
 impl Lowering<'_> {
     /// The head of a region's loop over warps, up to its first block.
@@ -59,24 +53,8 @@ impl Lowering<'_> {
         self.text.line(format!("br label %{label}"));
     }
 
-    /// Warps that are at other regions are passed over, and remembered.
-    fn take_turn(&mut self) {
-        let region = self.region;
-        let next = self.text.value(format!("load i32, ptr %next{region}"));
-        let here = self.text.value(format!("icmp eq i32 {next}, {region}"));
-        self.text.line(format!("br i1 {here}, label %r{region}b, label %r{region}o"));
-        self.text.begin(&format!("r{region}o"));
-        let ended = self.text.value(format!("icmp eq i32 {next}, {}", ENDED as i32));
-        let place = self.text.value(format!("select i1 {ended}, i32 0, i32 {next}"));
-        let place = self.text.value(format!("zext i32 {place} to i64"));
-        let bit = self.text.value(format!("shl i64 1, {place}"));
-        let bit = self.text.value(format!("select i1 {ended}, i64 0, i64 {bit}"));
-        self.see(&bit);
-        self.text.line(format!("br label %r{region}n"));
-    }
-
     /// Remembers that a warp has come to a region.
-    fn see(&mut self, bit: &str) {
+    pub(super) fn see(&mut self, bit: &str) {
         let seen = self.text.value("load i64, ptr %seen");
         let all = self.text.value(format!("or i64 {seen}, {bit}"));
         self.text.line(format!("store i64 {all}, ptr %seen"));
@@ -184,296 +162,13 @@ impl Lowering<'_> {
         self.end_round();
     }
 
-    /// Whether a block's branch to itself is one of the rounds in which warps take turns.
-    fn is_round(&self, target: Option<usize>) -> bool {
-        target == Some(self.block) && self.turns.contains_key(&self.block)
-    }
-
-    /// Where a branch leads: not straight to the loop's head if others may have their turn.
-    fn round(&self, label: String, target: Option<usize>) -> String {
-        if self.is_round(target) { format!("{label}t") } else { label }
-    }
-
-    /// Behind a round: another one, or the next warp's turn.
-    fn end_round(&mut self) {
-        if !self.is_round(Some(self.block)) {
-            return;
-        }
-        let head = self.label(World::First, self.block);
-        self.text.begin(&format!("{head}t"));
-        let rounds = self.text.value("load i32, ptr %rounds");
-        let left = self.text.value(format!("sub i32 {rounds}, 1"));
-        self.text.line(format!("store i32 {left}, ptr %rounds"));
-        let last = self.text.value(format!("icmp eq i32 {left}, 0"));
-        let over = self.text.label();
-        self.text.line(format!("br i1 {last}, label %{over}, label %{head}"));
-        self.text.begin(&over);
-        self.arrive(self.block);
-    }
-
-    /// From the first world to the second: lanes go two ways.
-    fn part(&mut self, word: &str, taken: Option<usize>, next: usize, queue: &mut Queue) {
-        let rest = self.text.value(format!("xor i32 {word}, -1"));
-        self.text.line(format!("store i32 {PATIENCE}, ptr %patience"));
-        self.set_pending(next, &rest);
-        if let Some(taken) = taken {
-            self.set_pending(taken, word);
-        }
-        let mut live = self.graph.live_in[next].clone();
-        taken.iter().for_each(|taken| live.add_all(&self.graph.live_in[*taken]));
-        self.convert_variables(&live);
-        let lower = taken.map_or(next, |taken| taken.min(next));
-        queue.want(World::Second, lower);
-        let label = self.label(World::Second, lower);
-        self.text.line(format!("br label %{label}"));
-    }
-
-    /// From the first world to the second with all lanes, because a test forces it.
-    pub(super) fn leave_first(&mut self, block: usize, queue: &mut Queue) {
-        self.text.line(format!("store i32 {PATIENCE}, ptr %patience"));
-        self.set_pending(block, "-1");
-        let live = self.graph.live_in[block].clone();
-        self.convert_variables(&live);
-        queue.want(World::Second, block);
-        let label = self.label(World::Second, block);
-        self.text.line(format!("br label %{label}"));
-    }
-
-    /// Lets some of the lanes that have come to a block wait there for the others, if a test forces it.
-    fn split(&mut self, block: usize, mask: String) -> String {
-        let Some(ahead) = self.manner.forced.split(block) else { return mask };
-        let ahead = self.text.value(format!("and i32 {mask}, {ahead}"));
-        let none = self.text.value(format!("icmp eq i32 {ahead}, 0"));
-        let ahead = self.text.value(format!("select i1 {none}, i32 {mask}, i32 {ahead}"));
-        let rest = self.text.value(format!("xor i32 {mask}, {ahead}"));
-        self.set_pending(block, &rest);
-        ahead
-    }
-
-    /// Gives registers that the second world keeps as vectors their variables there.
-    fn convert_variables(&mut self, live: &Set) {
-        for register in live.iter().map(|register| register as RegisterId) {
-            let (from, to) = (self.variable(World::First, register), self.variable(World::Second, register));
-            if from == to || self.bits(register) == 0 {
-                continue;
-            }
-            let kind = self.first.facts.kinds[register as usize];
-            let (bits, ty) = (self.bits(register), self.type_of(register, kind));
-            let value = Value { kind, name: self.text.value(format!("load {ty}, ptr {from}")) };
-            let name = if bits == 1 { self.word_of(&value) } else { self.shaped(&value, bits, true) };
-            let ty = self.type_of(register, Kind::Varying);
-            self.text.line(format!("store {ty} {name}, ptr {to}"));
-        }
-    }
-
-    /// The beginning of a block in the second world: who runs it, and whether that is all lanes.
-    pub(super) fn enter_second(&mut self, block: usize, queue: &mut Queue) {
-        let mask = self.take_pending(block);
-        let mask = self.split(block, mask);
-        self.mask = Some(mask.clone());
-        if self.is_loop_head(block) {
-            self.spend_patience();
-        }
-        if self.manner.forced.leaves_first(block) {
-            return;
-        }
-        let live = self.graph.live_in[block].clone();
-        let others = self.kept_otherwise(&live);
-        // Where nobody can wait elsewhere lanes are mostly all here, and it is worth a look whether registers are as before.
-        let together = self.here().frontiers[block].iter().next().is_none();
-        if !others.is_empty() && (!together || others.len() > MOST_COMPARED) {
-            return;
-        }
-        queue.want(World::First, block);
-        let (all, rest) = (self.text.value(format!("icmp eq i32 {mask}, -1")), self.text.label());
-        let label = self.label(World::First, block);
-        if others.is_empty() {
-            self.text.line(format!("br i1 {all}, label %{label}, label %{rest}"));
-        } else {
-            let (test, back) = (self.text.label(), self.text.label());
-            self.text.line(format!("br i1 {all}, label %{test}, label %{rest}"));
-            self.text.begin(&test);
-            let (alike, values) = self.as_in_first(&others);
-            self.text.line(format!("br i1 {alike}, label %{back}, label %{rest}"));
-            self.text.begin(&back);
-            for (register, value) in values {
-                let (ty, variable) =
-                    (self.type_of(register, value.kind), self.variable(World::First, register));
-                self.text.line(format!("store {ty} {}, ptr {variable}", value.name));
-            }
-            self.text.line(format!("br label %{label}"));
-        }
-        self.text.begin(&rest);
-    }
-
-    /// Registers of a set that the two worlds keep in different ways.
-    fn kept_otherwise(&self, live: &Set) -> Vec<RegisterId> {
-        let registers = live.iter().map(|register| register as RegisterId);
-        registers
-            .filter(|register| {
-                let place = *register as usize;
-                self.bits(*register) != 0 && self.first.facts.kinds[place] != self.second.facts.kinds[place]
-            })
-            .collect()
-    }
-
-    /// In the second world: whether lanes of some registers are as the first world keeps them, and what it would keep.
-    fn as_in_first(&mut self, registers: &[RegisterId]) -> (String, Vec<(RegisterId, Value)>) {
-        let mut alike = String::from("true");
-        let mut values = Vec::new();
-        for register in registers.iter().copied() {
-            let kind = self.first.facts.kinds[register as usize];
-            let value = self.register(register);
-            if value.kind != Kind::Varying {
-                // The first world knows nothing of it.
-                return ("false".into(), Vec::new());
-            }
-            let bits = self.bits(register);
-            let (same, name) = if bits == 1 {
-                let none = self.text.value(format!("icmp eq i32 {}, 0", value.name));
-                let all = self.text.value(format!("icmp eq i32 {}, -1", value.name));
-                (self.text.value(format!("or i1 {none}, {all}")), all)
-            } else {
-                self.base_of(&value.name, kind, bits)
-            };
-            alike = self.text.value(format!("and i1 {alike}, {same}"));
-            values.push((register, Value { kind, name }));
-        }
-        (alike, values)
-    }
-
-    /// Whether a vector is a base and what `kind` says of its lanes, and the base.
-    fn base_of(&mut self, vector: &str, kind: Kind, bits: u32) -> (String, String) {
-        let ty = integer(bits, true);
-        let pattern = self.facts().pattern(kind).unwrap_or([0; LANES]);
-        let first = self.text.value(format!("extractelement {ty} {vector}, i32 0"));
-        let base =
-            self.text.value(format!("sub i{bits} {first}, {}", constant(bits, false, pattern[0] as u64)));
-        let expected = self.shaped(&Value { kind, name: base.clone() }, bits, true);
-        let differ = self.text.value(format!("icmp ne {ty} {vector}, {expected}"));
-        let word = self.text.value(format!("bitcast <{LANES} x i1> {differ} to i32"));
-        (self.text.value(format!("icmp eq i32 {word}, 0")), base)
-    }
-
-    /// A barrier in the second world: if all lanes are here, and registers are as the first world keeps them, as there.
-    fn meet_again(&mut self, next: usize) {
-        let mask = self.mask.clone().unwrap_or("-1".into());
-        let live = self.graph.live_in[next].clone();
-        let all = self.text.value(format!("icmp eq i32 {mask}, -1"));
-        let others = self.kept_otherwise(&live);
-        let (alike, values) = self.as_in_first(&others);
-        let fine = self.text.value(format!("and i1 {all}, {alike}"));
-        let (together, stop) = (self.text.label(), self.text.label());
-        self.text.line(format!("br i1 {fine}, label %{together}, label %{stop}"));
-        self.text.begin(&stop);
-        self.write_stop(self.at);
-        self.text.begin(&together);
-        self.written.extend(values);
-        self.world = World::First;
-        self.arrive(next);
-        self.world = World::Second;
-    }
-
-    /// Whether lanes come to a block from behind it.
-    fn is_loop_head(&self, block: usize) -> bool {
-        self.graph.blocks[block..].iter().any(|behind| behind.successors().any(|next| next == block))
-    }
-
-    /// Lanes may wait for others in a loop, and only the interpreter gives each its turn.
-    fn spend_patience(&mut self) {
-        let left = self.text.value("load i32, ptr %patience");
-        let less = self.text.value(format!("sub i32 {left}, 1"));
-        self.text.line(format!("store i32 {less}, ptr %patience"));
-        let some = self.text.value(format!("icmp ne i32 {left}, 0"));
-        self.assume(&some);
-    }
-
-    fn end_second(&mut self, queue: &mut Queue) {
-        let mask = self.mask.clone().unwrap_or("-1".into());
-        match self.graph.blocks[self.block].end {
-            End::Jump(next) => {
-                self.write_back();
-                self.add_pending(next, &mask);
-            }
-            End::Exit => {}
-            End::Stop => return self.write_stop(self.at),
-            End::Barrier { next } => return self.meet_again(next),
-            End::Branch { predicate, negated, taken, next } => {
-                let condition = self.condition(predicate, negated);
-                self.write_back();
-                let word = self.word_of(&condition);
-                let there = self.text.value(format!("and i32 {mask}, {word}"));
-                let here = self.text.value(format!("xor i32 {mask}, {there}"));
-                taken.iter().for_each(|taken| self.add_pending(*taken, &there));
-                self.add_pending(next, &here);
-            }
-        }
-        self.dispatch(queue);
-    }
-
-    /// Goes to the lowest block where lanes wait; if there is none, the warp has ended.
-    fn dispatch(&mut self, queue: &mut Queue) {
-        let block = self.block;
-        let mut candidates: Vec<usize> = self.here().frontiers[block].iter().collect();
-        candidates.extend(self.graph.blocks[block].successors());
-        candidates.sort_unstable();
-        candidates.dedup();
-        for candidate in candidates {
-            queue.want(World::Second, candidate);
-            let place = self.pending(candidate);
-            let mask = self.text.value(format!("load i32, ptr {place}"));
-            let some = self.text.value(format!("icmp ne i32 {mask}, 0"));
-            let (label, next) = (self.label(World::Second, candidate), self.text.label());
-            self.text.line(format!("br i1 {some}, label %{label}, label %{next}"));
-            self.text.begin(&next);
-        }
-        self.warp_ended();
-    }
-
-    fn pending(&mut self, block: usize) -> String {
-        self.text.value(format!("getelementptr i32, ptr %pending, i32 {block}"))
-    }
-
-    fn set_pending(&mut self, block: usize, mask: &str) {
-        let place = self.pending(block);
-        self.text.line(format!("store i32 {mask}, ptr {place}"));
-    }
-
-    fn add_pending(&mut self, block: usize, mask: &str) {
-        let place = self.pending(block);
-        let old = self.text.value(format!("load i32, ptr {place}"));
-        let all = self.text.value(format!("or i32 {old}, {mask}"));
-        self.text.line(format!("store i32 {all}, ptr {place}"));
-    }
-
-    /// The lanes that wait for a block; then nobody does.
-    pub(super) fn take_pending(&mut self, block: usize) -> String {
-        let place = self.pending(block);
-        let mask = self.text.value(format!("load i32, ptr {place}"));
-        self.text.line(format!("store i32 0, ptr {place}"));
-        mask
-    }
-
-    /// Lanes that wait elsewhere while the running block runs.
-    pub(super) fn waiting_elsewhere(&mut self) -> String {
-        let blocks: Vec<usize> = self.here().frontiers[self.block].iter().collect();
-        let mut all = String::from("0");
-        for block in blocks {
-            let place = self.pending(block);
-            let mask = self.text.value(format!("load i32, ptr {place}"));
-            all = self.text.value(format!("or i32 {all}, {mask}"));
-        }
-        all
-    }
-
     /// All lanes of the warp are at a barrier, or at the head of a loop in which warps take turns.
     pub(super) fn arrive(&mut self, next: usize) {
         let region = self.regions.iter().position(|entry| *entry == next).unwrap_or(0);
         let live = self.graph.live_in[next].clone();
-        let changed = written_in_region(self.body, self.graph, self.regions[self.region]);
         for register in live.iter().map(|register| register as RegisterId) {
             // What the region has only read is where it was.
-            if self.bits(register) != 0 && (self.region == 0 || changed.has(register as usize)) {
+            if self.bits(register) != 0 && (self.region == 0 || self.changed.has(register as usize)) {
                 self.store_out(register);
             }
         }
@@ -482,7 +177,7 @@ impl Lowering<'_> {
         self.text.line(format!("br label %r{}n", self.region));
     }
 
-    fn warp_ended(&mut self) {
+    pub(super) fn warp_ended(&mut self) {
         self.text.line(format!("store i32 {}, ptr %next{}", ENDED as i32, self.region));
         self.text.line(format!("br label %r{}n", self.region));
     }
@@ -602,7 +297,7 @@ fn reachable_regions(graph: &Graph, regions: &[usize], entry: usize) -> Vec<usiz
 }
 
 /// Registers that a region may write.
-fn written_in_region(body: &Body, graph: &Graph, entry: usize) -> Set {
+pub(super) fn written_in_region(body: &Body, graph: &Graph, entry: usize) -> Set {
     let mut written = Set::new(body.register_count as usize);
     for block in region_blocks(graph, entry).iter() {
         for index in graph.blocks[block].instructions.clone() {

@@ -181,9 +181,14 @@ impl Lowering<'_> {
 
     /// A register has another value from now on.
     pub(super) fn write(&mut self, register: RegisterId, value: Value) {
+        self.forget(register);
+        self.written.insert(register, value);
+    }
+
+    /// What was made of a register's old value is not its any more.
+    pub(super) fn forget(&mut self, register: RegisterId) {
         self.matrix.forget(register);
         self.quads.retain(|registers, _| !registers.contains(&register));
-        self.written.insert(register, value);
     }
 
     /// What a register has after a write: for lanes that do not execute what it had, if that matters to anyone.

@@ -199,9 +199,8 @@ impl Lowering<'_> {
             }
         }
         for register in d {
-            self.quads.retain(|registers, _| !registers.contains(&register));
             self.written.remove(&register);
-            self.matrix.forget(register);
+            self.forget(register);
         }
         // It may not be done twice.
         self.next_segment(self.at + 1);

@@ -2,10 +2,8 @@
 //!
 //! An address that all lanes share is one access; one with a pattern becomes as few as the pattern allows: a vector if lanes
 //! lie side by side, a window of which lanes take their parts, or one access per different place. Anything else is a gather.
-//! That lanes only touch what they may is tested once for all of them; where the test fails the interpreter finds out.
+//! That lanes only touch what they may is tested first (`reach`).
 //! Lanes that do not execute go to the frame's scratch memory.
-
-use std::ops::RangeInclusive;
 
 use interpreter::VariablePlace;
 use ptx::{AddressBase, Instruction, Mnemonic, Modifier, Op, Operand, Type};
@@ -36,11 +34,11 @@ pub(crate) enum Room {
 
 /// The address of an access.
 pub(super) struct Address {
-    room: Room,
+    pub room: Room,
     /// 64 bits; for [`Room::Shared`] an offset.
     pub value: Value,
     /// Bytes that are known to be a multiple of the base.
-    zeros: u32,
+    pub zeros: u32,
     /// A vector of 32 bits that was widened to the value.
     pub narrow: Option<String>,
 }
@@ -173,246 +171,6 @@ impl Lowering<'_> {
             return name.to_string();
         }
         self.text.value(format!("add {} {name}, {}", integer(64, wide), constant(64, wide, more as u64)))
-    }
-
-    /// Tests that an access with the lowest and highest of some offsets stays where it may go, and answers its real address.
-    pub(super) fn checked(
-        &mut self,
-        address: &Address,
-        access: Access,
-        lanes: Option<&str>,
-    ) -> Lowered<Value> {
-        if address.value.kind == Kind::Varying {
-            return self.checked_vector(address, access, lanes);
-        }
-        let pattern = self.facts().pattern(address.value.kind).unwrap_or([0; LANES]);
-        let least = *pattern.iter().min().unwrap_or(&0);
-        let most = *pattern.iter().max().unwrap_or(&0);
-        let base = address.value.name.clone();
-        let aligned = address.zeros >= access.total().trailing_zeros()
-            && pattern.iter().all(|more| more % access.total() == 0);
-        if pattern.iter().any(|more| (more - pattern[0]) % access.total() != 0) {
-            return Err("lanes that are aligned in different ways".into());
-        }
-        let even = (!aligned && access.total() > 1).then_some((pattern[0], access.total()));
-        let step = self.plan.stack_bytes as i64;
-        let own = (0..).zip(pattern).all(|(lane, more)| more - pattern[0] == lane * step);
-        let room = match address.room {
-            Room::Generic if own && step > 0 => Room::Stacked,
-            room => room,
-        };
-        let any = matches!(room, Room::Generic | Room::Stacked);
-        let name = match (room, lanes) {
-            (Room::Sure, _) => base,
-            // A range for all lanes would have to lie in one of the rooms: only of a single room its ends say all.
-            (room, Some(lanes)) if !any && least != most && rises(&pattern) => {
-                self.reachable_by(room, &base, &pattern, access, even.is_some(), lanes)
-            }
-            (room, lanes) => self.reachable(room, &base, least..=most, access, even, lanes),
-        };
-        Ok(Value { kind: address.value.kind, name })
-    }
-
-    /// [`Lowering::reachable`] for the lanes that execute, of which the others may be beyond the end: at the first and the last
-    /// one of a pattern that rises.
-    fn reachable_by(
-        &mut self,
-        room: Room,
-        base: &str,
-        pattern: &Pattern,
-        access: Access,
-        even: bool,
-        lanes: &str,
-    ) -> String {
-        let flag = ("i1", "false");
-        let first = self.text.call("llvm.cttz.i32", "i32", &[("i32", lanes), flag]);
-        let above = self.text.call("llvm.ctlz.i32", "i32", &[("i32", lanes), flag]);
-        let last = self.text.value(format!("sub i32 31, {above}"));
-        let (ty, table) = (integer(64, true), constants(64, pattern.iter().copied()));
-        let mut even = even.then_some((0, access.total()));
-        for lane in [first, last] {
-            // Without lanes any of them will do: nothing is assumed then.
-            let lane = self.text.value(format!("and i32 {lane}, {}", LANES - 1));
-            let more = self.text.value(format!("extractelement {ty} {table}, i32 {lane}"));
-            let place = self.text.value(format!("add i64 {base}, {more}"));
-            self.reachable(room, &place, 0..=0, access, even.take(), Some(lanes));
-        }
-        let shared = room == Room::Shared;
-        if shared { self.text.value(format!("add i64 {base}, %shared")) } else { base.to_string() }
-    }
-
-    /// Assumes that accesses from the first to the last of a range behind a base stay in a room, and that the address `even.0`
-    /// behind the base is a multiple of `even.1`. Answers the base's real address.
-    pub(super) fn reachable(
-        &mut self,
-        room: Room,
-        base: &str,
-        range: RangeInclusive<i64>,
-        access: Access,
-        even: Option<(i64, i64)>,
-        lanes: Option<&str>,
-    ) -> String {
-        let (least, most) = range.into_inner();
-        let shared = room == Room::Shared;
-        if shared {
-            let end = self.plus(base, most + access.total(), false);
-            let inside = self.text.value(format!("icmp sle i64 {end}, %shared_bytes"));
-            self.assume_for(&inside, lanes);
-            let start = self.plus(base, least.min(0), false);
-            let inside = self.text.value(format!("icmp sge i64 {start}, 0"));
-            self.assume_for(&inside, lanes);
-        } else {
-            let inside = self.inside(room, base, least, most, access);
-            self.assume_for(&inside, lanes);
-        }
-        if let Some((place, multiple)) = even {
-            let start = self.plus(base, place, false);
-            let rest = self.text.value(format!("and i64 {start}, {}", multiple - 1));
-            let even = self.text.value(format!("icmp eq i64 {rest}, 0"));
-            self.assume_for(&even, lanes);
-        }
-        if shared { self.text.value(format!("add i64 {base}, %shared")) } else { base.to_string() }
-    }
-
-    /// [`Lowering::assume`], or that no lane executes.
-    fn assume_for(&mut self, test: &str, lanes: Option<&str>) {
-        match lanes {
-            Some(lanes) if self.guard.is_some() => {
-                let none = self.text.value(format!("icmp eq i32 {lanes}, 0"));
-                let test = self.text.value(format!("or i1 {none}, {test}"));
-                self.assume(&test);
-            }
-            _ => self.assume(test),
-        }
-    }
-
-    /// Whether lanes from `least` to `most` behind a base lie in a room.
-    fn inside(&mut self, room: Room, base: &str, least: i64, most: i64, access: Access) -> String {
-        let mut tests = Vec::new();
-        if matches!(room, Room::Window | Room::Generic | Room::Stacked) {
-            let offset = self.text.value(format!("sub i64 {base}, %window"));
-            let first = self.plus(&offset, least, false);
-            let last = self.plus(&offset, most, false);
-            let both = if least == most { first } else { self.text.value(format!("or i64 {first}, {last}")) };
-            let wrong = self.text.value(format!("and i64 {both}, %outside"));
-            tests.push(self.text.value(format!("icmp eq i64 {wrong}, 0")));
-        }
-        let mut between = |lowering: &mut Self, start: &str, bytes: String| {
-            let offset = lowering.text.value(format!("sub i64 {base}, {start}"));
-            let first = lowering.plus(&offset, least, false);
-            let end = lowering.plus(&offset, most + access.total(), false);
-            let low = lowering.text.value(format!("icmp sge i64 {first}, 0"));
-            let high = lowering.text.value(format!("icmp sle i64 {end}, {bytes}"));
-            tests.push(lowering.text.value(format!("and i1 {low}, {high}")));
-        };
-        if matches!(room, Room::Generic | Room::Stacked) {
-            between(self, "%shared", "%shared_bytes".into());
-        }
-        if room == Room::Parameters {
-            let bytes = self.plan.parameter_bytes.to_string();
-            between(self, "%parameters", bytes);
-        }
-        if room == Room::Local {
-            let bytes = self.local_bytes().to_string();
-            between(self, "%local", bytes);
-        }
-        if room == Room::Stacked {
-            let start = self.local_of_warp();
-            between(self, &start, (LANES as u64 * self.plan.stack_bytes).to_string());
-        }
-        let mut all = tests.remove(0);
-        for test in tests {
-            all = self.text.value(format!("or i1 {all}, {test}"));
-        }
-        all
-    }
-
-    fn local_bytes(&self) -> u64 {
-        let warps = self.block_shape.iter().product::<u32>().div_ceil(LANES as u32);
-        u64::from(warps) * LANES as u64 * self.plan.stack_bytes
-    }
-
-    /// [`Lowering::checked`] where each lane has an address of its own. Lanes that do not execute get the scratch memory's.
-    fn checked_vector(&mut self, address: &Address, access: Access, lanes: Option<&str>) -> Lowered<Value> {
-        let ty = integer(64, true);
-        let mut name = address.value.name.clone();
-        let chosen = lanes.map(|lanes| self.vector_of(lanes));
-        let (start, bytes) = match address.room {
-            Room::Sure => (None, String::new()),
-            Room::Shared => (Some("0"), "%shared_bytes".into()),
-            Room::Window | Room::Generic | Room::Stacked => (Some("%window"), String::new()),
-            Room::Local => (Some("%local"), self.local_bytes().to_string()),
-            Room::Parameters => (Some("%parameters"), self.plan.parameter_bytes.to_string()),
-        };
-        if let (Room::Shared, Some(narrow)) = (address.room, &address.narrow) {
-            self.assume_inside_shared(narrow, access, chosen.as_deref());
-        } else if let Some(start) = start {
-            let far = self.splat(start, 64);
-            let mut offset = self.text.value(format!("sub {ty} {name}, {far}"));
-            if let Some(chosen) = &chosen {
-                offset = self
-                    .text
-                    .value(format!("select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer"));
-            }
-            self.assume_inside(address.room, &offset, &bytes, access);
-        }
-        if address.room == Room::Shared {
-            let far = self.splat("%shared", 64);
-            name = self.text.value(format!("add {ty} {name}, {far}"));
-        }
-        if let Some(chosen) = &chosen {
-            let scratch = self.splat("%scratch_address", 64);
-            name = self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {name}, {ty} {scratch}"));
-        }
-        Ok(Value { kind: Kind::Varying, name })
-    }
-
-    /// [`Lowering::assume_inside`] of offsets of 32 bits into shared memory.
-    fn assume_inside_shared(&mut self, offset: &str, access: Access, chosen: Option<&str>) {
-        let ty = integer(32, true);
-        let offset = match chosen {
-            Some(chosen) => self
-                .text
-                .value(format!("select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer")),
-            None => offset.to_string(),
-        };
-        if access.total() > 1 {
-            let all = self.text.call(&format!("llvm.vector.reduce.or.v{LANES}i32"), "i32", &[(&ty, &offset)]);
-            let rest = self.text.value(format!("and i32 {all}, {}", access.total() - 1));
-            let aligned = self.text.value(format!("icmp eq i32 {rest}, 0"));
-            self.assume(&aligned);
-        }
-        let most = self.text.call(&format!("llvm.vector.reduce.umax.v{LANES}i32"), "i32", &[(&ty, &offset)]);
-        let most = self.text.value(format!("zext i32 {most} to i64"));
-        let end = self.text.value(format!("add i64 {most}, {}", access.total()));
-        let inside = self.text.value(format!("icmp ule i64 {end}, %shared_bytes"));
-        self.assume(&inside);
-    }
-
-    fn assume_inside(&mut self, room: Room, offset: &str, bytes: &str, access: Access) {
-        let ty = integer(64, true);
-        let reduce = |lowering: &mut Self, how: &str| {
-            lowering.text.call(&format!("llvm.vector.reduce.{how}.v{LANES}i64"), "i64", &[(&ty, offset)])
-        };
-        let all = reduce(self, "or");
-        if matches!(room, Room::Window | Room::Generic) {
-            let wrong = self.text.value(format!("or i64 %outside, {}", access.total() - 1));
-            let wrong = self.text.value(format!("and i64 {all}, {wrong}"));
-            let right = self.text.value(format!("icmp eq i64 {wrong}, 0"));
-            return self.assume(&right);
-        }
-        if access.total() > 1 {
-            let rest = self.text.value(format!("and i64 {all}, {}", access.total() - 1));
-            let aligned = self.text.value(format!("icmp eq i64 {rest}, 0"));
-            self.assume(&aligned);
-        }
-        let most = reduce(self, "umax");
-        let end = self.text.value(format!("add i64 {most}, {}", access.total()));
-        let inside = self.text.value(format!("icmp ule i64 {end}, {bytes}"));
-        // An offset near the end of all addresses would wrap.
-        let small = self.text.value(format!("icmp ult i64 {most}, {}", 1u64 << 40));
-        let both = self.text.value(format!("and i1 {inside}, {small}"));
-        self.assume(&both);
     }
 
     pub(super) fn load(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
@@ -694,11 +452,6 @@ impl Lowering<'_> {
             self.text.perform(&name, &arguments);
         }
     }
-}
-
-/// Whether no lane lies before the one before it.
-fn rises(pattern: &Pattern) -> bool {
-    pattern.windows(2).all(|pair| pair[0] <= pair[1])
 }
 
 /// Whether each lane lies one access behind the one before.

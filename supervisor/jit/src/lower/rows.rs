@@ -5,9 +5,6 @@
 //!   lane 1: a b c d ──▶ b-vector: …
 //!   …
 //! ```
-//!
-//! Four rows of four are one 128-bit part of a vector each, and the parts are transposed side by side: eight shuffles of whole
-//! vectors for four results.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -84,58 +81,23 @@ impl Lowering<'_> {
         align: i64,
     ) -> Option<Vec<String>> {
         let rows = Rows::of(lists, access)?;
-        let columns: Vec<[String; WORDS as usize]> = rows
-            .pieces
-            .iter()
-            .map(|piece| self.transposed(base, &rows.lanes, *piece, access, align))
-            .collect();
+        let mut columns = Vec::new();
+        for piece in &rows.pieces {
+            let mut words = Vec::new();
+            for lane in &rows.lanes {
+                let place = self.plus(base, lane + piece, false);
+                let pointer = self.pointer(&place);
+                let load = format!("load <{WORDS} x i32>, ptr {pointer}, align {align}{}", access.note());
+                words.push(self.text.value(load));
+            }
+            columns.push(self.columns_of_rows(&words));
+        }
         let of = |places: &Vec<i64>| {
             let behind = rows.pieces.partition_point(|piece| *piece <= places[0]);
             let word = (places[0] - rows.pieces[behind - 1]) / 4;
             columns[behind - 1][word as usize].clone()
         };
         Some(lists.iter().map(of).collect())
-    }
-
-    /// Four words of each lane's row, a vector for each.
-    fn transposed(
-        &mut self,
-        base: &str,
-        lanes: &[i64],
-        piece: i64,
-        access: Access,
-        align: i64,
-    ) -> [String; WORDS as usize] {
-        let ty = format!("<{WORDS} x i32>");
-        // The vector of this number has, in its 128-bit parts, every fourth lane's words.
-        let vectors: [String; WORDS as usize] = std::array::from_fn(|number| {
-            let parts = lanes.iter().skip(number).step_by(WORDS as usize).map(|lane| {
-                let place = self.plus(base, lane + piece, false);
-                let pointer = self.pointer(&place);
-                self.text.value(format!("load {ty}, ptr {pointer}, align {align}{}", access.note()))
-            });
-            let parts = parts.collect();
-            self.text.joined(parts, WORDS as usize, 32)
-        });
-        let mut mixed = |first: &str, second: &str, order: [usize; 4]| {
-            // In each part, of the two vectors' parts side by side.
-            let places = (0..LANES).map(|lane| {
-                let (part, from) = (lane / 4 * 4, order[lane % 4]);
-                Some(if from < 4 { part + from } else { LANES + part + from - 4 })
-            });
-            self.text.shuffle(&format!("<{LANES} x i32>"), first, second, places)
-        };
-        let [a, b, c, d] = &vectors;
-        let (low, high) = ([0, 4, 1, 5], [2, 6, 3, 7]);
-        let (ab, cd) = (mixed(a, b, low), mixed(c, d, low));
-        let (ab_high, cd_high) = (mixed(a, b, high), mixed(c, d, high));
-        let (first, second) = ([0, 1, 4, 5], [2, 3, 6, 7]);
-        [
-            mixed(&ab, &cd, first),
-            mixed(&ab, &cd, second),
-            mixed(&ab_high, &cd_high, first),
-            mixed(&ab_high, &cd_high, second),
-        ]
     }
 }
 

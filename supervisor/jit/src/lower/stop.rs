@@ -26,8 +26,7 @@ impl Lowering<'_> {
         let (loads, stores) = self.effects(instruction);
         let segment = &self.segment;
         if loads && segment.stores || stores && segment.loads {
-            self.close_segment();
-            self.begin_segment(index);
+            self.next_segment(index);
         }
         self.segment.loads |= loads;
         self.segment.stores |= stores;

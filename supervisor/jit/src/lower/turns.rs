@@ -8,9 +8,11 @@
 
 use std::collections::HashMap;
 
+use interpreter::compiled::ENDED;
 use ptx::{Body, Op, RegisterId};
 
 use super::memory::{Room, room};
+use super::{Lowering, World};
 use crate::graph::{End, Graph};
 use crate::kind::{Facts, Kind, LANES};
 
@@ -55,4 +57,49 @@ fn reads_device_memory(body: &Body, facts: &Facts, index: usize) -> bool {
     mnemonic.op == Op::Ld
         && matches!(room(mnemonic), Ok(Room::Window | Room::Generic))
         && facts.operand(&instruction.operands[1]).kind != Kind::Uniform
+}
+
+impl Lowering<'_> {
+    /// Warps that are at other regions are passed over, and remembered.
+    pub(super) fn take_turn(&mut self) {
+        let region = self.region;
+        let next = self.text.value(format!("load i32, ptr %next{region}"));
+        let here = self.text.value(format!("icmp eq i32 {next}, {region}"));
+        self.text.line(format!("br i1 {here}, label %r{region}b, label %r{region}o"));
+        self.text.begin(&format!("r{region}o"));
+        let ended = self.text.value(format!("icmp eq i32 {next}, {}", ENDED as i32));
+        let place = self.text.value(format!("select i1 {ended}, i32 0, i32 {next}"));
+        let place = self.text.value(format!("zext i32 {place} to i64"));
+        let bit = self.text.value(format!("shl i64 1, {place}"));
+        let bit = self.text.value(format!("select i1 {ended}, i64 0, i64 {bit}"));
+        self.see(&bit);
+        self.text.line(format!("br label %r{region}n"));
+    }
+
+    /// Whether a block's branch to itself is one of the rounds in which warps take turns.
+    fn is_round(&self, target: Option<usize>) -> bool {
+        target == Some(self.block) && self.turns.contains_key(&self.block)
+    }
+
+    /// Where a branch leads: not straight to the loop's head if others may have their turn.
+    pub(super) fn round(&self, label: String, target: Option<usize>) -> String {
+        if self.is_round(target) { format!("{label}t") } else { label }
+    }
+
+    /// Behind a round: another one, or the next warp's turn.
+    pub(super) fn end_round(&mut self) {
+        if !self.is_round(Some(self.block)) {
+            return;
+        }
+        let head = self.label(World::First, self.block);
+        self.text.begin(&format!("{head}t"));
+        let rounds = self.text.value("load i32, ptr %rounds");
+        let left = self.text.value(format!("sub i32 {rounds}, 1"));
+        self.text.line(format!("store i32 {left}, ptr %rounds"));
+        let last = self.text.value(format!("icmp eq i32 {left}, 0"));
+        let over = self.text.label();
+        self.text.line(format!("br i1 {last}, label %{over}, label %{head}"));
+        self.text.begin(&over);
+        self.arrive(self.block);
+    }
 }
