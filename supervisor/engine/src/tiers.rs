@@ -3,7 +3,7 @@
 //! A kernel is compiled for each shape of its blocks apart, on threads in the background, those first that save most, once the
 //! interpreter has spent [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that
 //! there is code run in that. What can't be compiled stays with the interpreter, and so does everything where
-//! `VGPU_RUN_TIER=interpreter` was in the supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch.
+//! `VGPU_RUN_TIER=interpreter` was in the supervisor's environment or a check was asked for; `VGPU_RUN_TIER=compiled` compiles before the first launch.
 //! `VGPU_RUN_ISA=avx2` leaves out what this processor has beyond that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use wire::control::NoteKind;
 use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
 use wire::figures::KernelFigures;
 
-use crate::{cache, note};
+use crate::{cache, check, note};
 
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
@@ -39,6 +39,8 @@ enum Policy {
 }
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| match std::env::var(TIER_VARIABLE).as_deref() {
+    // Compiled code tells nobody what it touches.
+    _ if check::is_requested() => Policy::Interpret,
     Ok("interpreter") => Policy::Interpret,
     Ok("compiled") => Policy::Compile,
     _ => Policy::Auto,
