@@ -101,10 +101,14 @@ impl<'a> BlockCheck<'a> {
         let (checks, deed) = (self.checker.checks, instruction.deed);
         if !self.shared.holds(offset, touch.size) {
             if checks.memory {
+                // Far from it the address says more.
+                let at = match (offset as i64).unsigned_abs() < 1 << 31 {
+                    true => format!("byte {} of shared memory", offset as i64),
+                    false => format!("{:#x}, which is to be shared memory", touch.address),
+                };
                 let text = format!(
-                    "memory: {} at byte {} of shared memory: outside of it\n  shared memory: {}",
+                    "memory: {} at {at}: outside of it\n  shared memory: {}",
                     deed_text(deed, touch.size),
-                    offset as i64,
                     self.shared.text()
                 );
                 self.tell(Error::Outside, touch, || text);
@@ -273,9 +277,15 @@ impl WatchBlock for BlockCheck<'_> {
         }
     }
 
-    fn leaves(&mut self, warp: u32, barrier: usize) {
+    fn leaves(&mut self, warp: u32, barrier: usize, waited_for_all: bool) {
         if let Some(races) = &mut self.races {
-            races.leaves(warp, barrier);
+            races.leaves(warp, barrier, waited_for_all);
+        }
+    }
+
+    fn ends(&mut self, warp: u32) {
+        if let Some(races) = &mut self.races {
+            races.ends(warp);
         }
     }
 

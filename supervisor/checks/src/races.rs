@@ -59,6 +59,8 @@ pub struct Races {
     known: Box<[Known; WARPS]>,
     /// What a barrier's arrivals knew.
     barriers: [Known; BARRIERS],
+    /// What those knew that have ended: a barrier that does not wait for them counts them as having arrived.
+    ended: Known,
     /// What threads knew that did an atomic, by its address.
     places: HashMap<u64, Known>,
     /// The same for all those for which there was no room.
@@ -79,6 +81,7 @@ impl Races {
             before: 0,
             known: Box::new([[0; WARPS]; WARPS]),
             barriers: [[0; WARPS]; BARRIERS],
+            ended: [0; WARPS],
             places: HashMap::new(),
             elsewhere: None,
             lanes: independent.then(|| vec![[[0; LANES]; LANES]; warps]),
@@ -99,6 +102,7 @@ impl Races {
             known.fill(self.before);
         }
         self.barriers = [[0; WARPS]; BARRIERS];
+        self.ended = [0; WARPS];
         self.places.clear();
         self.elsewhere = None;
         for lanes in self.lanes.iter_mut().flatten() {
@@ -118,12 +122,21 @@ impl Races {
         joined[warp as usize] = self.step;
     }
 
-    pub fn leaves(&mut self, warp: u32, barrier: usize) {
-        let joined = self.barriers[barrier];
-        join(&mut self.known[warp as usize], &joined);
+    /// `waited_for_all`: for all threads of the block that have not ended, rather than for a number of them.
+    pub fn leaves(&mut self, warp: u32, barrier: usize, waited_for_all: bool) {
+        let known = &mut self.known[warp as usize];
+        join(known, &self.barriers[barrier]);
+        if waited_for_all {
+            join(known, &self.ended);
+        }
         if let Some(lanes) = self.lanes.as_mut().and_then(|lanes| lanes.get_mut(warp as usize)) {
             *lanes = [[self.step; LANES]; LANES];
         }
+    }
+
+    pub fn ends(&mut self, warp: u32) {
+        join(&mut self.ended, &self.known[warp as usize]);
+        self.ended[warp as usize] = self.step;
     }
 
     pub fn completed(&mut self, barrier: usize) {

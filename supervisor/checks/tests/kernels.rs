@@ -249,6 +249,15 @@ fn named_barriers_order_those_that_take_part() {
 }
 
 #[test]
+fn threads_that_have_ended_count_as_arrived() {
+    // The combination at the end of ggml's flash attention: the second warp leaves its part and ends.
+    let body = "setp.lt.u32 %p1, %r1, 32; mov.u32 %r3, words; add.u32 %r4, %r3, %r2; @%p1 bra FIRST;
+        st.shared.u32 [%r4], %r1; ret;
+        FIRST: bar.sync 0; ld.shared.u32 %r6, [%r4+128];";
+    Case { variables: WORDS, ..case(body) }.is_clean();
+}
+
+#[test]
 fn threads_that_write_the_same_do_not_race() {
     let body = "mov.u32 %r3, words; mov.u32 %r4, 1; st.shared.u32 [%r3], %r4; ld.shared.u32 %r5, [%r3];";
     Case { variables: WORDS, ..case(body) }.finds(32, &["race"]);

@@ -312,7 +312,7 @@ impl<'a> Room<'a> {
             }
             let done = std::mem::take(&mut self.barriers.all[number]);
             if let Some(watch) = &mut self.memory.watch {
-                tell_completed(watch.get_mut().as_mut(), number, &done.waiting);
+                tell_completed(watch.get_mut().as_mut(), number, &done);
             }
             for waiting in done.waiting {
                 let warp = &mut self.warps[waiting.warp];
@@ -377,8 +377,9 @@ fn layout(kernel: &Kernel, memory: &Memory) -> Layout {
 }
 
 /// Tells of a barrier, and of those that waited at it.
-fn tell_completed(watch: &mut dyn WatchBlock, number: usize, waiting: &[Waiting]) {
-    waiting.iter().for_each(|waiting| watch.leaves(waiting.warp as u32, number));
+fn tell_completed(watch: &mut dyn WatchBlock, number: usize, done: &Arrivals) {
+    let for_all = done.threads.is_none();
+    done.waiting.iter().for_each(|waiting| watch.leaves(waiting.warp as u32, number, for_all));
     watch.completed(number);
 }
 
@@ -458,6 +459,9 @@ fn end_block_rarely(
     match end {
         Terminator::Exit(condition) => {
             let ending = condition.map_or(w.mask, |condition| w.mask & w.holds(condition));
+            if let Some(mut watch) = watch_of(w) {
+                watch.ends(w.index);
+            }
             w.end(ending);
             let rest = w.mask & !ending;
             w.set_mask(rest);

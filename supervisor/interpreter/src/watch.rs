@@ -9,6 +9,7 @@
 //!                                     start                        a block begins
 //!                                     step, touch, touch, …        an instruction of a warp, its active lanes
 //!                                     arrives, leaves, meets       barriers of the block, and of a warp
+//!                                     ends                         threads
 //!                                     taken, given                 device `malloc` and `free`
 //! ```
 //!
@@ -43,10 +44,12 @@ pub trait WatchBlock {
     fn touch(&mut self, touch: &Touch) -> bool;
     /// Lanes of a warp come to a barrier of the block.
     fn arrives(&mut self, warp: u32, barrier: usize);
-    /// Lanes of a warp go on behind a barrier that is complete.
-    fn leaves(&mut self, warp: u32, barrier: usize);
+    /// Lanes of a warp go on behind a barrier that is complete: it has waited for all threads that have not ended, or for a number.
+    fn leaves(&mut self, warp: u32, barrier: usize, waited_for_all: bool);
     /// A barrier is complete, and all have left it.
     fn completed(&mut self, barrier: usize);
+    /// Lanes of a warp end; whoever waits at a barrier waits for them no longer.
+    fn ends(&mut self, warp: u32);
     /// Lanes of a warp do an instruction together that waits for all of them.
     fn meets(&mut self, warp: u32, lanes: u32);
     /// Device `malloc` has given memory.

@@ -1,6 +1,6 @@
 //! Operations that tell of accesses, in kernels that are watched ([`crate::watch`]); in others there are none.
 
-use ptx::{Mnemonic, Modifier};
+use ptx::{Mnemonic, Modifier, Op};
 
 use super::memory::Addresses;
 use super::operands::Decoder;
@@ -28,7 +28,7 @@ impl Decoder<'_> {
         let instruction = Instruction { origin: self.origin(), deed, is_strong: is_strong(mnemonic) };
         Access {
             instruction,
-            only_shared: addresses.are_shared(),
+            only_shared: addresses.are_shared() || is_barrier_object(mnemonic),
             size,
             align,
             frame_bytes: self.frame_bytes,
@@ -95,6 +95,11 @@ impl Decoder<'_> {
         offset.checked_add(watched.size).is_some_and(|end| end <= self.frame_bytes)
             && offset.is_multiple_of(watched.align)
     }
+}
+
+/// Whether an instruction works on a barrier object, which lies in shared memory also where its address is a generic one.
+fn is_barrier_object(mnemonic: &Mnemonic) -> bool {
+    mnemonic.op == Op::Mbarrier
 }
 
 /// Whether threads may do this at once, by the memory model: what makes an access "strong".
