@@ -37,6 +37,11 @@ mod work;
 mod zygote;
 
 fn main() {
+    // The supervisor has looked already: this is for whoever starts an engine by hand.
+    if let Err(unknown) = tiers::check() {
+        eprintln!("vgpu-engine: error: {unknown}");
+        std::process::exit(2);
+    }
     match warm::arguments() {
         Some(arguments) => std::process::exit(warm::run(arguments)),
         None => zygote::serve(),

@@ -7,6 +7,7 @@ use crate::compiled::{Compiled, Native, Ran};
 use crate::control_word::FlushAll;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
 use crate::memory::{Memory, RESERVED_SHARED, Region, local_address};
+use crate::order::Shuffle;
 use crate::registers::{Condition, FULL, LANES, Reg};
 use crate::warp::{CallFrame, Fragment, Warp, WarpFault, lanes_of};
 use crate::watch::{Layout, WatchBlock, watch_of};
@@ -125,6 +126,8 @@ pub(crate) struct Room<'a> {
     barriers: Barriers,
     /// Its part for compiled code, and whether that is running the block.
     native: Option<(Native, bool)>,
+    /// Where warps take their turns in a random order: what decides that, and the order.
+    order: Option<(Shuffle, Vec<u32>)>,
     /// What [`Memory`] points to.
     _shared: Vec<Line>,
     _local: Vec<Line>,
@@ -150,6 +153,7 @@ impl<'a> Room<'a> {
         environment: &Environment<'a>,
         workspace: Region,
         compiled: Option<&Compiled>,
+        order: Option<Shuffle>,
     ) -> Room<'a> {
         let threads: u32 = launch.block.iter().product();
         let warps = threads.div_ceil(LANES as u32);
@@ -195,6 +199,10 @@ impl<'a> Room<'a> {
             native: compiled.map(|compiled| (Native::new(compiled, &memory, &mut all), false)),
             memory: Box::new(memory),
             warps: all,
+            order: order.map(|mut shuffle| {
+                let list = shuffle.permutation(warps as usize);
+                (shuffle, list)
+            }),
             barriers: Barriers { all: Default::default(), live: vec![0; warps as usize] },
             _shared: shared,
             _local: local,
@@ -280,7 +288,11 @@ impl<'a> Room<'a> {
         loop {
             let mut ran = false;
             let mut yielded = false;
-            for number in 0..self.warps.len() {
+            if let Some((shuffle, list)) = &mut self.order {
+                shuffle.shuffle(list);
+            }
+            for turn in 0..self.warps.len() {
+                let number = self.order.as_ref().map_or(turn, |(_, list)| list[turn] as usize);
                 if self.warps[number].pending.is_empty() {
                     continue;
                 }

@@ -43,6 +43,7 @@ mod heap;
 mod image;
 mod launch;
 mod memory;
+mod order;
 mod pool;
 mod print;
 mod registers;

@@ -17,6 +17,7 @@ use crate::code::Kernel;
 use crate::compiled::Compiled;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
 use crate::memory::Region;
+use crate::order::Shuffle;
 
 /// What a faulting thread was running, for a signal handler.
 #[derive(Clone, Copy)]
@@ -61,6 +62,8 @@ pub struct Pool {
     shared: Arc<Shared>,
     helpers: usize,
     runs: Mutex<u64>,
+    /// Where a test wants blocks and warps in a random order: from this seed.
+    order: Option<u64>,
 }
 
 /// Compiled code keeps what has no register in its frame: of the largest kernels megabytes. Only what is touched is used.
@@ -78,7 +81,14 @@ impl Pool {
                 helpers += 1;
             }
         }
-        Pool { shared, helpers, runs: Mutex::new(0) }
+        Pool { shared, helpers, runs: Mutex::new(0), order: None }
+    }
+
+    /// One whose blocks begin, and whose interpreted warps run between barriers, in a random order. Results of programs without
+    /// races stay the same.
+    pub fn in_random_order(mut self, seed: u64) -> Pool {
+        self.order = Some(seed);
+        self
     }
 
     /// Runs a kernel; returns when all blocks are done.
@@ -118,6 +128,8 @@ impl Pool {
         let mut runs = self.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *runs += 1;
         block::check(kernel, launch)?;
+        let blocks = launch.grid.iter().map(|size| *size as usize).product();
+        let (chunk, order) = self.chunks(kernel, launch, blocks);
         let workspace = [const { AtomicU64::new(0) }; WORKSPACE_WORDS];
         let grid = Grid {
             tier,
@@ -128,8 +140,10 @@ impl Pool {
                 start: workspace.as_ptr().expose_provenance() as u64,
                 bytes: size_of_val(&workspace) as u64,
             },
-            blocks: launch.grid.iter().map(|size| *size as usize).product(),
-            chunk: self.chunk(launch),
+            blocks,
+            chunk,
+            order,
+            seed: self.order,
             next: AtomicUsize::new(0),
             fault: Mutex::new(None),
         };
@@ -148,13 +162,16 @@ impl Pool {
     }
 
     /// Compiled code runs so many blocks per call that all workers have enough to do. Blocks that wait for each other are begun
-    /// one by one.
-    fn chunk(&self, launch: &Launch) -> usize {
-        if launch.cooperative {
-            return 1;
-        }
-        let blocks: usize = launch.grid.iter().map(|size| *size as usize).product();
-        (blocks / (16 * (self.helpers + 1))).clamp(1, MOST_TAKEN)
+    /// one by one. Where the order is random, how many is so too, and then the chunks' order.
+    fn chunks(&self, kernel: &Kernel, launch: &Launch, blocks: usize) -> (usize, Option<Vec<u32>>) {
+        let usual = match launch.cooperative {
+            true => 1,
+            false => (blocks / (16 * (self.helpers + 1))).clamp(1, MOST_TAKEN),
+        };
+        let Some(seed) = self.order else { return (usual, None) };
+        let mut shuffle = Shuffle::of(seed, kernel);
+        let chunk = if launch.cooperative { 1 } else { shuffle.up_to(4) };
+        (chunk, Some(shuffle.permutation(blocks.div_ceil(chunk))))
     }
 
     fn share(&self, work: &(dyn Fn() + Sync), number: u64) {
@@ -239,6 +256,9 @@ struct Grid<'a> {
     blocks: usize,
     /// Blocks that a worker with compiled code takes at once.
     chunk: usize,
+    /// The order of chunks, for the interpreter as well, if it is random; and what decides that of warps.
+    order: Option<Vec<u32>>,
+    seed: Option<u64>,
     /// The next block that nobody has begun.
     next: AtomicUsize,
     fault: Mutex<Option<Fault>>,
@@ -272,7 +292,10 @@ impl<'a> Grid<'a> {
             }
             if one_more && let Some((index, count)) = self.take(&mut claimed, tier) {
                 let Tier { kernel, compiled } = tier;
-                let fresh = || Room::new(kernel, self.launch, self.environment, self.workspace, compiled);
+                let fresh = || {
+                    let order = self.seed.map(|seed| Shuffle::of(seed, kernel));
+                    Room::new(kernel, self.launch, self.environment, self.workspace, compiled, order)
+                };
                 let mut room = spare.pop().unwrap_or_else(fresh);
                 room.start(index, count);
                 begun.push((room, tier));
@@ -307,18 +330,26 @@ impl<'a> Grid<'a> {
     /// Blocks in a row that nobody has begun: the first, and how many. `claimed` is what this worker has taken and not begun.
     fn take(&self, claimed: &mut Range<usize>, tier: Tier) -> Option<([u32; 3], u32)> {
         if claimed.start >= claimed.end {
-            let chunk = if tier.compiled.is_some() { self.chunk } else { 1 };
-            let first = self.next.fetch_add(chunk, Ordering::Relaxed);
-            *claimed = first..(first + chunk).min(self.blocks);
-            if first >= self.blocks {
-                *claimed = 0..0;
-                return None;
-            }
+            *claimed = self.claim(tier)?;
         }
         let index = position(claimed.start, self.launch.grid);
-        let count = claimed.len().min((self.launch.grid[0] - index[0]) as usize);
+        let count = match tier.compiled {
+            Some(_) => claimed.len().min((self.launch.grid[0] - index[0]) as usize),
+            None => 1,
+        };
         claimed.start += count;
         Some((index, count as u32))
+    }
+
+    /// Takes blocks from those that nobody has taken.
+    fn claim(&self, tier: Tier) -> Option<Range<usize>> {
+        let chunk = if tier.compiled.is_some() || self.order.is_some() { self.chunk } else { 1 };
+        let first = self.next.fetch_add(chunk, Ordering::Relaxed);
+        if first >= self.blocks {
+            return None;
+        }
+        let first = self.order.as_ref().map_or(first, |order| order[first / chunk] as usize * chunk);
+        Some(first..(first + chunk).min(self.blocks))
     }
 
     /// Whether the launch ends before its time.

@@ -15,7 +15,8 @@ use notification::{InFlight, Listener};
 use overlay::Overlay;
 use syscall_filter::Coverage;
 use tracee::PidFd;
-use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE, ISA_VARIABLE, TIER_VARIABLE};
+use wire::choice::{ISA, TIER};
+use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
 use crate::card::Card;
 use crate::cli::{self, Session};
@@ -130,11 +131,17 @@ fn open_engine(
     Ok(broker::Program { file: program.file, name: program.name, environment })
 }
 
+/// Looks at what the environment asks of the engine, before anything is started.
+pub fn check_choices() -> Result<(), Failure> {
+    TIER.made().map_err(Failure::new)?;
+    ISA.made().map(drop).map_err(Failure::new)
+}
+
 /// What the engine is told by its environment: where its cache may be, which tier and which instructions were asked for.
 pub fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
     let cache = cache.map(|path| (CACHE_VARIABLE, path.as_os_str().to_owned()));
     let asked = |name| std::env::var_os(name).map(|value| (name, value));
-    [cache, asked(TIER_VARIABLE), asked(ISA_VARIABLE)]
+    [cache, asked(TIER.variable), asked(ISA.variable)]
         .into_iter()
         .flatten()
         .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())

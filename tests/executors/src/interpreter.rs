@@ -210,7 +210,18 @@ impl Interpreter {
 
     /// A tier with that many threads.
     pub fn on(tier: Tier, threads: usize) -> Self {
-        Self { pool: Pool::new(threads), tier, tally: Arc::default() }
+        let pool = Pool::new(threads);
+        let pool = match tier {
+            Tier::Forced(jit::Forced { order: Some(seed), .. }) => pool.in_random_order(seed),
+            _ => pool,
+        };
+        Self { pool, tier, tally: Arc::default() }
+    }
+
+    /// The interpreter, with that many threads, of which blocks and warps come in a random order.
+    pub fn in_random_order(threads: usize, seed: u64) -> Self {
+        let pool = Pool::new(threads).in_random_order(seed);
+        Self { pool, tier: Tier::Interpreter, tally: Arc::default() }
     }
 }
 
