@@ -271,6 +271,27 @@ impl WatchBlock for BlockCheck<'_> {
         true
     }
 
+    fn touch_row(&mut self, address: u64, bytes: u64) -> bool {
+        let checks = self.checker.checks;
+        let Some(instruction) = self.instruction.filter(|it| !it.is_strong && it.deed != Deed::Atomic) else {
+            return false;
+        };
+        if !checks.memory && !checks.init {
+            return true;
+        }
+        let Some(piece) = self.find(address).filter(|piece| piece.holds(address, bytes)) else {
+            return false;
+        };
+        match instruction.deed {
+            _ if !checks.init => true,
+            Deed::Read => piece.unwritten(address, bytes).is_none(),
+            _ => {
+                piece.write(address, bytes);
+                true
+            }
+        }
+    }
+
     fn arrives(&mut self, warp: u32, barrier: usize) {
         if let Some(races) = &mut self.races {
             races.arrives(warp, barrier);
