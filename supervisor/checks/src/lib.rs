@@ -23,7 +23,8 @@
 //!   from there on they need `bar.warp.sync` or another instruction that waits for them. Volatile accesses, and those that say
 //!   how they are ordered, do not race with each other.
 //! - **init**: a read of device or shared memory that nothing wrote: no copy, no fill, no kernel. A copy passes on what its source
-//!   was. Memory that others can write unseen (host, managed, imported, virtual memory) counts as written; so does what cuBLAS
+//!   was. Of shared memory a kernel's first such read is told, and all count: tiles that are filled in part are read whole by
+//!   many kernels, which throw away what comes of the rest. Memory that others can write unseen (host, managed, imported, virtual memory) counts as written; so does what cuBLAS
 //!   was given.
 //!
 //! - **leak**: device memory that the program has not freed when it ends: that of `cuMemAlloc`, and what arrays and textures take.

@@ -12,6 +12,8 @@ use interpreter::watch::{Deed, Instruction, Layout, Touch};
 const LANES: usize = 32;
 const WARPS: usize = 32;
 const BARRIERS: usize = 16;
+/// Bytes of a word, which most accesses touch as a whole.
+const WORD: usize = 4;
 /// Addresses through which threads may have learned of each other that are told apart.
 const MOST_MEETING_PLACES: usize = 1 << 14;
 
@@ -52,7 +54,10 @@ pub struct Race {
 
 /// One block after the other.
 pub struct Races {
-    cells: Vec<Cell>,
+    /// For each word, unless its bytes were touched one by one; then for each byte.
+    words: Vec<Cell>,
+    bytes: Vec<Cell>,
+    is_split: Vec<bool>,
     step: u32,
     /// Steps up to this one are of earlier blocks.
     before: u32,
@@ -76,7 +81,9 @@ impl Races {
     pub fn new(layout: &Layout, independent: bool) -> Races {
         let warps = layout.block.iter().product::<u32>().div_ceil(LANES as u32) as usize;
         Races {
-            cells: vec![Cell::default(); layout.shared as usize],
+            words: vec![Cell::default(); layout.shared.div_ceil(WORD as u64) as usize],
+            bytes: vec![Cell::default(); layout.shared as usize],
+            is_split: vec![false; layout.shared.div_ceil(WORD as u64) as usize],
             step: 0,
             before: 0,
             known: Box::new([[0; WARPS]; WARPS]),
@@ -94,10 +101,13 @@ impl Races {
     pub fn start(&mut self) {
         // Steps begin anew, with cells that know of none, long before they would run out.
         if self.step > u32::MAX / 2 {
-            self.cells.fill(Cell::default());
+            self.words.fill(Cell::default());
+            self.bytes.fill(Cell::default());
             self.step = 0;
         }
         self.before = self.step;
+        // What words have from now on is of earlier blocks, whether or not their bytes were told apart.
+        self.is_split.fill(false);
         for known in self.known.iter_mut() {
             known.fill(self.before);
         }
@@ -190,20 +200,42 @@ impl Races {
             is_same: false,
         };
         self.values[touch.thread as usize % LANES] = touch.value;
-        let mut race = None;
-        for place in offset..offset.saturating_add(touch.size).min(self.cells.len() as u64) {
-            let cell = self.cells[place as usize];
+        let end = offset.saturating_add(touch.size).min(self.bytes.len() as u64) as usize;
+        let (mut place, mut race) = (offset as usize, None);
+        while place < end {
+            let word = place / WORD;
+            let is_whole = place % WORD == 0 && end - place >= WORD && !self.is_split[word];
+            let cell = if is_whole { self.words[word] } else { self.byte(place) };
             // What is there by chance, before the block's first write, does not make that one vain.
             let is_same = deed == Deed::Write && touch.is_same && cell.write.step > self.before;
             let mine = Stamp { is_same, ..mine };
             if race.is_none() {
-                race = self.race(&mine, deed, &cell, place);
+                race = self.race(&mine, deed, &cell, place as u64);
             }
-            self.cells[place as usize] = cell.after(mine, deed);
+            let after = cell.after(mine, deed);
+            if is_whole {
+                self.words[word] = after;
+                place += WORD;
+            } else {
+                self.bytes[place] = after;
+                place += 1;
+            }
         }
         race
     }
 
+    /// A byte's cell; from now on the bytes of its word are looked at one by one.
+    fn byte(&mut self, place: usize) -> Cell {
+        let word = place / WORD;
+        if !self.is_split[word] {
+            self.is_split[word] = true;
+            let end = ((word + 1) * WORD).min(self.bytes.len());
+            self.bytes[word * WORD..end].fill(self.words[word]);
+        }
+        self.bytes[place]
+    }
+
+    #[inline]
     fn race(&self, mine: &Stamp, deed: Deed, cell: &Cell, offset: u64) -> Option<Race> {
         let earlier = |stamp: &Stamp, wrote| Race {
             thread: stamp.thread.into(),
@@ -225,6 +257,7 @@ impl Races {
     }
 
     /// Whether nothing orders a deed before another one.
+    #[inline]
     fn is_unordered(&self, earlier: &Stamp, mine: &Stamp, deed: Deed) -> bool {
         let is_one = earlier.step <= self.before || earlier.thread == mine.thread;
         if is_one || earlier.is_strong && mine.is_strong {
@@ -246,6 +279,7 @@ impl Races {
 
 impl Cell {
     /// What is kept once a deed is done.
+    #[inline]
     fn after(mut self, mine: Stamp, deed: Deed) -> Cell {
         if deed == Deed::Read {
             let [first, _] = self.reads;
