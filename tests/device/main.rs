@@ -10,6 +10,7 @@ mod deaths;
 mod graphs;
 mod limits;
 mod shared_events;
+mod streams;
 mod virtual_memory;
 mod ways;
 
