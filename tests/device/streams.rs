@@ -11,7 +11,9 @@ fn run(part: &[&str], how: impl FnOnce(Launch) -> Launch) -> Run {
 
 fn check(part: &[&str]) {
     let _alone = alone();
-    let right = |run: Run| drop(run.assert_exit(0).assert_stdout("right\n"));
+    let right = |run: Run| {
+        run.assert_exit(0).assert_stdout("right\n");
+    };
     right(run(part, |launch| launch.variable("VGPU_RUN_TIER", "interpreter")));
     right(run(part, |launch| launch.variable("VGPU_RUN_TIER", "compiled")));
     right(run(part, |launch| launch.through(["taskset", "-c", &any_core()])));

@@ -18,11 +18,14 @@ pub const ZYGOTE_SOCKET: i32 = 0;
 /// Environment variable of the zygote: our directory in the cache directory of the supervisor's user.
 pub const CACHE_VARIABLE: &str = "VGPU_RUN_CACHE";
 
-/// Environment variable of vgpu-run and, by its leave, of the zygote: `interpreter` or `compiled` where one tier is to run all.
+/// Environment variable of vgpu-run and, by its leave, of the zygote: which tier runs kernels ([`TIER`](crate::choice::TIER)).
 pub const TIER_VARIABLE: &str = "VGPU_RUN_TIER";
 
-/// Environment variable of vgpu-run and, by its leave, of the zygote: `avx2` where compiled code is to use no more than that.
+/// Environment variable of vgpu-run and, by its leave, of the zygote: for which processor code is made ([`ISA`](crate::choice::ISA)).
 pub const ISA_VARIABLE: &str = "VGPU_RUN_ISA";
+
+/// Environment variable of the zygote: which checks are made, as names with commas between them.
+pub const CHECK_VARIABLE: &str = "VGPU_RUN_CHECK";
 
 /// First bytes of each packet.
 #[repr(C)]

@@ -14,12 +14,14 @@
 //! - **Commands** ([`command`], carried by the ring in [`shared`]): copies, launches, events. They never enter the supervisor.
 //! - **Linear algebra** ([`blas`]): what our cuBLAS asks for, two commands.
 //! - **Figures** ([`figures`]): what each kernel cost, for the report.
+//! - **Choices** ([`choice`]): what environment variables ask of the engine.
 //! - **Facts** ([`device`]): the announced card, as plain data.
 //!
 //! Everything here is plain old data with explicit padding, so that no uninitialised byte crosses a process boundary and
 //! any byte string of the right length may be read back. This crate depends on nothing of ours.
 
 pub mod blas;
+pub mod choice;
 pub mod command;
 pub mod control;
 pub mod device;

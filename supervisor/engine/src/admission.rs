@@ -8,12 +8,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytemuck::Zeroable;
+use checks::Checker;
 use wire::command::{self, Command};
 use wire::control::NoteKind;
 use wire::futex;
 use wire::shared::REPLY_SLOTS;
 
 use crate::area::SharedArea;
+use crate::check;
 use crate::code::{Answer, Modules};
 use crate::fault::{self, result};
 use crate::grants::Grants;
@@ -36,11 +38,13 @@ pub struct Admission {
     grants: Arc<Grants>,
     modules: Modules,
     ring: Ring,
+    checker: Option<Arc<Checker>>,
 }
 
 impl Admission {
-    pub fn new(area: SharedArea, grants: Arc<Grants>) -> Admission {
-        Admission { area, grants, modules: Modules::new(area), ring: Ring::new(area) }
+    pub fn new(area: SharedArea, grants: Arc<Grants>, checker: Option<Arc<Checker>>) -> Admission {
+        let (modules, ring) = (Modules::new(area, checker.clone()), Ring::new(area));
+        Admission { area, grants, modules, ring, checker }
     }
 
     /// Where the ring has been read to.
@@ -51,8 +55,13 @@ impl Admission {
     /// Reads the next record, if there is one. `Err`: the ring can't be followed any further.
     pub fn next(&mut self) -> Result<Option<Admitted>, String> {
         let Some(record) = self.ring.next()? else { return Ok(None) };
-        let work = Others { area: self.area, grants: &self.grants, modules: &mut self.modules };
-        Ok(Some(work.admit(&record)))
+        let others = Others {
+            area: self.area,
+            grants: &self.grants,
+            modules: &mut self.modules,
+            checker: self.checker.as_deref(),
+        };
+        Ok(Some(others.admit(&record)))
     }
 }
 
@@ -61,11 +70,13 @@ struct Others<'a> {
     area: SharedArea,
     grants: &'a Grants,
     modules: &'a mut Modules,
+    checker: Option<&'a Checker>,
 }
 
 impl Others<'_> {
     fn admit(mut self, record: &Record) -> Admitted {
         self.await_grants(record.header.map_sequence);
+        self.tell_checker(record);
         let (stream, sequence) = (record.header.stream, record.header.sequence);
         if record.header.number == command::CreateStream::NUMBER {
             let order: command::CreateStream = work::fixed(record).unwrap_or_else(|_| Zeroable::zeroed());
@@ -88,6 +99,24 @@ impl Others<'_> {
             Err(refusal) => fault::fail(self.area, refusal.result, &refusal.text),
         }
         Work::Nothing
+    }
+
+    /// What the client says of its memory. As stream work such a command does nothing more, but for a free in stream order.
+    fn tell_checker(&self, record: &Record) {
+        let Some(checker) = self.checker else { return };
+        match record.header.number {
+            command::Allocated::NUMBER => {
+                work::fixed(record).map(|order| check::allocated(checker, &order)).unwrap_or_default()
+            }
+            command::Written::NUMBER => {
+                work::fixed(record).map(|order| check::written(checker, &order)).unwrap_or_default()
+            }
+            command::Freed::NUMBER => {
+                let order = work::fixed::<command::Freed>(record).ok().filter(|order| order.in_order == 0);
+                order.map(|order| checker.freed(order.address)).unwrap_or_default();
+            }
+            _ => {}
+        }
     }
 
     /// The broker's grant and the client's command come by different ways; wait for the slower one.
@@ -175,7 +204,7 @@ impl Others<'_> {
     }
 
     fn load_module(&mut self, order: &command::LoadModule) -> Result<Answer, Refusal> {
-        let memory = Memory { area: self.area, grants: self.grants };
+        let memory = Memory { area: self.area, grants: self.grants, checker: None };
         let place = match order.in_area {
             1 => self.area.bytes(order.image, order.length),
             _ => Some(memory.at(order.image, order.length, "a module's image")?),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bytemuck::{Pod, bytes_of};
+use checks::Checker;
 use interpreter::{Heap, Image, Kernel, Unsupported};
 use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
 use wire::shared::FIGURES_SLOTS;
@@ -48,12 +49,13 @@ pub struct Modules {
     figures: Cell<usize>,
     /// Where device `malloc` takes memory from, by context.
     heaps: HashMap<u64, Arc<Heap>>,
+    checker: Option<Arc<Checker>>,
 }
 
 impl Modules {
     /// No modules; what their kernels cost is told in `area`.
-    pub fn new(area: SharedArea) -> Modules {
-        Modules { area: Some(area), ..Modules::default() }
+    pub fn new(area: SharedArea, checker: Option<Arc<Checker>>) -> Modules {
+        Modules { area: Some(area), checker, ..Modules::default() }
     }
 
     /// Loads an image: finds the PTX for the announced capability and reads its declarations.
@@ -65,7 +67,7 @@ impl Modules {
         let loaded = Loaded::new(Arc::new(module), heap);
         let answer = loaded.describe();
         if loaded.globals.0 == 0 {
-            loaded.bind(0)?;
+            loaded.bind(0, self.checker.as_deref())?;
         }
         self.loaded.insert(order.module, loaded);
         Ok(answer)
@@ -78,7 +80,7 @@ impl Modules {
             let text = format!("a module's variables at {:#x} are outside of device memory", order.address);
             return Err(Refusal::new(result::ILLEGAL_ADDRESS, text));
         }
-        loaded.bind(order.address)
+        loaded.bind(order.address, self.checker.as_deref())
     }
 
     /// Gives a context's heap memory, or forgets it.
@@ -90,6 +92,9 @@ impl Modules {
         if !grants.contain(order.address, order.length) {
             let text = format!("a heap at {:#x} is outside of device memory", order.address);
             return Err(Refusal::new(result::ILLEGAL_ADDRESS, text));
+        }
+        if let Some(checker) = &self.checker {
+            checker.heap(order.address);
         }
         self.heaps.entry(order.context).or_default().assign(order.address, order.length);
         Ok(())
@@ -213,7 +218,7 @@ impl Loaded {
         }
     }
 
-    fn bind(&self, address: u64) -> Result<(), Refusal> {
+    fn bind(&self, address: u64, checker: Option<&Checker>) -> Result<(), Refusal> {
         let mut next = address;
         let end = address + self.globals.0;
         let mut place = |size: u64, align| {
@@ -225,7 +230,16 @@ impl Loaded {
         let image = image.map_err(|error| {
             Refusal::new(result::INVALID_PTX, format!("the module can't be loaded: {error}"))
         })?;
-        let _ = self.image.set(Arc::new(image));
+        let Some(checker) = checker else {
+            let _ = self.image.set(Arc::new(image));
+            return Ok(());
+        };
+        let places = stored(&self.module).filter_map(|variable| {
+            let (start, length) = image.global(&variable.name)?;
+            Some((variable.name.to_string(), start, length))
+        });
+        checker.placed(address, places);
+        let _ = self.image.set(Arc::new(image.watched()));
         Ok(())
     }
 

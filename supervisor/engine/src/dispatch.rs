@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
+use checks::Checker;
 use interpreter::Environment;
+use interpreter::watch::Watch;
 use wire::command;
 use wire::engine::Fork;
 use wire::shared::EngineState;
@@ -12,6 +14,7 @@ use wire::shared::EngineState;
 use crate::admission::{Admission, Admitted};
 use crate::area::SharedArea;
 use crate::blas;
+use crate::check;
 use crate::fault::{self, result};
 use crate::grants::Grants;
 use crate::grids::Grids;
@@ -37,6 +40,8 @@ pub struct Dispatcher {
     /// How many workers there are.
     pub threads: usize,
     grants: Arc<Grants>,
+    /// For `--check`; of all kernels, until the process ends.
+    pub checker: Option<&'static Checker>,
     admission: Mutex<Admission>,
     /// Where the ring has been read to.
     position: AtomicU64,
@@ -69,14 +74,17 @@ impl Dispatcher {
     pub fn new(area: SharedArea, grants: Arc<Grants>, order: &Fork, threads: usize) -> Dispatcher {
         let mut streams = Streams::default();
         streams.schedule.create(LEGACY, false, 0);
+        let checker = check::checker(&grants);
+        let checker_of_all = checker.clone().map(|checker| &**Box::leak(Box::new(checker)));
         let print = move |text: &str| area.print(text.as_bytes());
         // Workers use it until the process ends.
         let environment = Box::leak(Box::new(Environment {
             window: order.window..order.window + order.window_length,
             print: Box::leak(Box::new(print)),
             cancel: fault::failed(),
+            watch: checker_of_all.map(|checker| checker as &dyn Watch),
         }));
-        let admission = Admission::new(area, grants.clone());
+        let admission = Admission::new(area, grants.clone(), checker);
         Dispatcher {
             area,
             grids: Grids::default(),
@@ -84,6 +92,7 @@ impl Dispatcher {
             environment,
             threads,
             grants,
+            checker: checker_of_all,
             position: AtomicU64::new(admission.position()),
             admission: Mutex::new(admission),
             streams: Mutex::new(streams),
@@ -214,13 +223,19 @@ impl Dispatcher {
             Work::Fill(order) => memory.fill(order),
             Work::Blas(order) => blas::run(order, &memory, self.threads),
             Work::Matmul(order) => blas::matmul(order, &memory, self.threads),
+            Work::Freed(order) => {
+                if let Some(checker) = self.checker {
+                    checker.freed(order.address);
+                }
+                Ok(())
+            }
             // Kernels are the workers'; the others were done on the spot.
             _ => Ok(()),
         }
     }
 
     fn memory(&self) -> Memory<'_> {
-        Memory { area: self.area, grants: &self.grants }
+        Memory { area: self.area, grants: &self.grants, checker: self.checker }
     }
 
     /// Lets the calling thread rest; `has_work` tells of work that this thread alone can see.
@@ -304,6 +319,7 @@ fn look(head: &Pending, memory: &Memory) -> Result<Look, Refusal> {
         | Work::Copy(_)
         | Work::CopyRectangle(_)
         | Work::Fill(_)
+        | Work::Freed(_)
         | Work::Blas(_)
         | Work::Matmul(_) => return Ok(Look::Runs),
     };

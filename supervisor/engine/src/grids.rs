@@ -21,7 +21,7 @@ impl Order for Box<Launch> {
         }
     }
 
-    fn kernel(&self) -> &Kernel {
+    fn kernel(&self) -> &Arc<Kernel> {
         &self.kernel.kernel
     }
 

@@ -17,6 +17,7 @@ mod admission;
 mod area;
 mod blas;
 mod cache;
+mod check;
 mod code;
 mod confine;
 mod dispatch;
@@ -39,6 +40,11 @@ mod worker;
 mod zygote;
 
 fn main() {
+    // The supervisor has looked already: this is for whoever starts an engine by hand.
+    if let Err(unknown) = tiers::check() {
+        eprintln!("vgpu-engine: error: {unknown}");
+        std::process::exit(2);
+    }
     match warm::arguments() {
         Some(arguments) => std::process::exit(warm::run(arguments)),
         None => zygote::serve(),

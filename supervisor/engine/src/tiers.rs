@@ -3,8 +3,8 @@
 //! A kernel is compiled for each shape of its blocks apart, on threads in the background, those first that save most, once the
 //! interpreter has spent [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that
 //! there is code run in that. What can't be compiled stays with the interpreter, and so does everything where
-//! `VGPU_RUN_TIER=interpreter` was in the supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch.
-//! `VGPU_RUN_ISA=avx2` leaves out what this processor has beyond that.
+//! `VGPU_RUN_TIER=interpreter` was in the supervisor's environment, or a check was asked for; `VGPU_RUN_TIER=compiled` compiles
+//! before the first launch. `VGPU_RUN_ISA=avx2` leaves out what this processor has beyond that. Both were looked at before anything was started.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use interpreter::compiled::Compiled;
 use interpreter::{Image, Kernel};
 use llvm::Target;
+use wire::choice::{ISA, Isa, TIER, Tier};
 use wire::control::NoteKind;
-use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
 use wire::figures::KernelFigures;
 
-use crate::{cache, note};
+use crate::{cache, check, note};
 
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
@@ -30,25 +30,24 @@ mod first {
     pub const HAS_ENDED: u8 = 2;
 }
 
-/// What the environment asks for.
-#[derive(Clone, Copy, PartialEq)]
-enum Policy {
-    Interpret,
-    Compile,
-    Auto,
-}
-
-static POLICY: LazyLock<Policy> = LazyLock::new(|| match std::env::var(TIER_VARIABLE).as_deref() {
-    Ok("interpreter") => Policy::Interpret,
-    Ok("compiled") => Policy::Compile,
-    _ => Policy::Auto,
+/// What the environment asks for. [`check()`] has seen that it is something. With checks of memory on, everything is interpreted:
+/// compiled code tells nobody what it touches.
+static POLICY: LazyLock<Tier> = LazyLock::new(|| match check::is_requested() {
+    true => Tier::Interpreter,
+    false => TIER.made().unwrap_or(Tier::Auto),
 });
 
 /// For which code is made.
-pub static TARGET: LazyLock<Target> = LazyLock::new(|| match std::env::var(ISA_VARIABLE).as_deref() {
-    Ok("avx2") => Target::avx2(),
+pub static TARGET: LazyLock<Target> = LazyLock::new(|| match ISA.made() {
+    Ok(Isa::Avx2) => Target::avx2(),
     _ => Target::host(),
 });
+
+/// Whether the environment asks for something that there is.
+pub fn check() -> Result<(), String> {
+    TIER.made()?;
+    ISA.made().map(drop)
+}
 
 /// A kernel of a loaded module for one shape of its blocks, and what it has been compiled to.
 pub struct Tiered {
@@ -99,9 +98,9 @@ impl Tiered {
     /// The code, if it is there.
     pub fn code(&self) -> Option<&Compiled> {
         match *POLICY {
-            Policy::Interpret => None,
-            Policy::Auto => self.code.get()?.as_ref(),
-            Policy::Compile => self.code.get_or_init(|| self.compile()).as_ref(),
+            Tier::Interpreter => None,
+            Tier::Auto => self.code.get()?.as_ref(),
+            Tier::Compiled => self.code.get_or_init(|| self.compile()).as_ref(),
         }
     }
 
@@ -124,14 +123,14 @@ impl Tiered {
     /// Tells that the interpreter begins to run the kernel. Of later launches it is enough to know when they have ended.
     pub fn begins(self: &Arc<Tiered>, now: Instant) {
         let is_first = || self.first.load(Ordering::Relaxed) == first::NOT_YET;
-        if *POLICY == Policy::Auto && is_first() {
+        if *POLICY == Tier::Auto && is_first() {
             self.first.store(first::RUNS, Ordering::Relaxed);
             COMPILER.order(Order { tiered: self.clone(), after: Some(now + WORTH) });
         }
     }
 
     fn interpreted(self: &Arc<Tiered>, time: Duration) {
-        if *POLICY != Policy::Auto {
+        if *POLICY != Tier::Auto {
             return;
         }
         let (time, worth) = (time.as_nanos() as u64, WORTH.as_nanos() as u64);

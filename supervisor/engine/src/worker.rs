@@ -239,6 +239,9 @@ impl Worker {
         let kernel = &running.grid.order().kernel;
         kernel.ran(if running.in_code { kernel.code() } else { None }, now - running.begun);
         self.shared.count_kernel(false, now);
+        if let Some(checker) = self.shared.checker {
+            checker.settle();
+        }
         let outcome = running.grid.outcome().or_else(|fault| refusal_of(&fault).map_or(Ok(()), Err));
         self.shared.end(running.stream, outcome);
     }

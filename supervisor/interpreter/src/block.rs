@@ -1,12 +1,17 @@
 //! Running a block: its warps in turn, from barrier to barrier.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
 use crate::compiled::{Compiled, Native, Ran};
 use crate::control_word::FlushAll;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
 use crate::memory::{Memory, RESERVED_SHARED, Region, local_address};
+use crate::order::Shuffle;
 use crate::registers::{Condition, FULL, LANES, Reg};
 use crate::warp::{CallFrame, Fragment, Warp, WarpFault, lanes_of};
+use crate::watch::{Layout, WatchBlock, watch_of};
 
 /// Most bytes of shared memory that a block may have.
 const MAX_SHARED: u64 = 256 << 10;
@@ -122,6 +127,8 @@ pub(crate) struct Room<'a> {
     barriers: Barriers,
     /// Its part for compiled code, and whether that is running the block.
     native: Option<(Native, bool)>,
+    /// Where warps take their turns in a random order: what decides that, and the order.
+    order: Option<(Shuffle, Vec<u32>)>,
     /// What [`Memory`] points to.
     _shared: Vec<Line>,
     _local: Vec<Line>,
@@ -142,11 +149,12 @@ fn lines(bytes: u64) -> (Vec<Line>, Region) {
 impl<'a> Room<'a> {
     /// `workspace`: eight zeroed words that all blocks of a cooperative launch share.
     pub fn new(
-        kernel: &Kernel,
+        kernel: &Arc<Kernel>,
         launch: &Launch,
         environment: &Environment<'a>,
         workspace: Region,
         compiled: Option<&Compiled>,
+        order: Option<Shuffle>,
     ) -> Room<'a> {
         let threads: u32 = launch.block.iter().product();
         let warps = threads.div_ceil(LANES as u32);
@@ -180,12 +188,22 @@ impl<'a> Room<'a> {
             size: launch.block,
             index: [0; 3],
             print: environment.print,
+            watch: None,
         };
+        let watch = environment
+            .watch
+            .filter(|_| kernel.is_watched)
+            .map(|watch| watch.block(kernel, layout(kernel, &memory)));
+        let memory = Memory { watch: watch.map(RefCell::new), ..memory };
         let mut all: Vec<Warp<'a>> = (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect();
         Room {
             native: compiled.map(|compiled| (Native::new(compiled, &memory, &mut all), false)),
             memory: Box::new(memory),
             warps: all,
+            order: order.map(|mut shuffle| {
+                let list = shuffle.permutation(warps as usize);
+                (shuffle, list)
+            }),
             barriers: Barriers { all: Default::default(), live: vec![0; warps as usize] },
             _shared: shared,
             _local: local,
@@ -197,6 +215,9 @@ impl<'a> Room<'a> {
     /// `count`: blocks in a row, in x, that this room runs one after the other; one if there is no compiled code.
     pub fn start(&mut self, index: [u32; 3], count: u32) {
         self.memory.index = index;
+        if let Some(watch) = &mut self.memory.watch {
+            watch.get_mut().start(index);
+        }
         let threads: u32 = self.memory.size.iter().product();
         self.barriers.clear();
         if let Some((native, runs)) = &mut self.native {
@@ -268,7 +289,11 @@ impl<'a> Room<'a> {
         loop {
             let mut ran = false;
             let mut yielded = false;
-            for number in 0..self.warps.len() {
+            if let Some((shuffle, list)) = &mut self.order {
+                shuffle.shuffle(list);
+            }
+            for turn in 0..self.warps.len() {
+                let number = self.order.as_ref().map_or(turn, |(_, list)| list[turn] as usize);
                 if self.warps[number].pending.is_empty() {
                     continue;
                 }
@@ -299,6 +324,9 @@ impl<'a> Room<'a> {
                 continue;
             }
             let done = std::mem::take(&mut self.barriers.all[number]);
+            if let Some(watch) = &mut self.memory.watch {
+                tell_completed(watch.get_mut().as_mut(), number, &done);
+            }
             for waiting in done.waiting {
                 let warp = &mut self.warps[waiting.warp];
                 let Fragment { frame, block, mask, .. } = waiting.fragment;
@@ -347,6 +375,25 @@ impl<'a> Room<'a> {
             address: found.address,
         }
     }
+}
+
+/// How the shared memory of a launch's blocks is laid out.
+fn layout(kernel: &Kernel, memory: &Memory) -> Layout {
+    Layout {
+        grid: memory.grid,
+        block: memory.size,
+        static_shared: kernel.static_shared,
+        dynamic_shared: (kernel.static_shared.next_multiple_of(16), memory.dynamic_shared.into()),
+        reserved_shared: memory.reserved_shared.into(),
+        shared: memory.shared.bytes,
+    }
+}
+
+/// Tells of a barrier, and of those that waited at it.
+fn tell_completed(watch: &mut dyn WatchBlock, number: usize, done: &Arrivals) {
+    let for_all = done.threads.is_none();
+    done.waiting.iter().for_each(|waiting| watch.leaves(waiting.warp as u32, number, for_all));
+    watch.completed(number);
 }
 
 /// Runs a warp until all its lanes wait or have ended, or until it has run for long (`true`).
@@ -425,6 +472,9 @@ fn end_block_rarely(
     match end {
         Terminator::Exit(condition) => {
             let ending = condition.map_or(w.mask, |condition| w.mask & w.holds(condition));
+            if let Some(mut watch) = watch_of(w) {
+                watch.ends(w.index);
+            }
             w.end(ending);
             let rest = w.mask & !ending;
             w.set_mask(rest);
@@ -503,6 +553,9 @@ fn arrive(w: &mut Warp, barriers: &mut Barriers, block: u32, what: &crate::code:
     let barrier = &mut barriers.all[number];
     barrier.lanes.resize(warps, 0);
     barrier.lanes[w.index as usize] |= w.mask;
+    if let Some(mut watch) = watch_of(w) {
+        watch.arrives(w.index, number);
+    }
     barrier.threads = what.threads.map(|threads| w.value(threads, lane));
     let condition = match what.kind {
         BarrierKind::Sync | BarrierKind::Arrive => None,

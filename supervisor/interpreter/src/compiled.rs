@@ -22,6 +22,7 @@ use crate::block::{Barriers, run_warp};
 use crate::code::{BarrierKind, Kernel};
 use crate::control_word::Control;
 use crate::memory::Memory;
+use crate::order::Shuffle;
 use crate::registers::{FULL, LANES};
 use crate::warp::{Fragment, Warp};
 
@@ -101,6 +102,8 @@ pub struct Frame {
     pub fragment: [[u32; 2]; MOST_FRAGMENTS],
     /// How often [`step`] was called.
     pub stepped: u64,
+    /// For code that runs warps in an order of its own ([`Compiled::order`]): by region, the warps.
+    pub order: *const u32,
 }
 
 impl Frame {
@@ -196,6 +199,8 @@ pub struct Compiled {
     pub pending: usize,
     /// How often it had to be helped.
     pub helped: Helped,
+    /// Where a test has forced code to run warps in a random order, another one in each region: what decides it.
+    pub order: Option<u64>,
     /// Keeps the code mapped.
     pub owner: Box<dyn Any + Send + Sync>,
 }
@@ -204,9 +209,39 @@ pub struct Compiled {
 pub(crate) struct Native {
     frame: Box<Frame>,
     places: Vec<Place>,
+    order: Option<Order>,
     _words: Vec<u64>,
     _pending: Vec<u32>,
     _scratch: Box<[u64; 8]>,
+}
+
+/// The order in which code runs warps, if it is random.
+struct Order {
+    shuffle: Shuffle,
+    /// By region, warps.
+    warps: Vec<u32>,
+    /// How many there are.
+    count: usize,
+}
+
+impl Order {
+    fn new(seed: u64, compiled: &Compiled, count: usize) -> Order {
+        let warps = vec![0; count * compiled.regions.len()];
+        Order { shuffle: Shuffle::of(seed, &compiled.kernel), warps, count }
+    }
+
+    /// Chooses anew, for the next row of blocks. What code has a pointer to stays where it is.
+    fn choose(&mut self) {
+        for region in self.warps.chunks_mut(self.count) {
+            region.copy_from_slice(&self.shuffle.permutation(self.count));
+        }
+    }
+
+    /// Which turn a warp has in a region.
+    fn turn(&self, region: usize, warp: usize) -> usize {
+        let mut list = self.warps[region * self.count..][..self.count].iter();
+        list.position(|it| *it as usize == warp).expect("each warp has a turn")
+    }
 }
 
 // SAFETY: the raw pointers mean memory that this struct and its room own, which move between threads together.
@@ -235,6 +270,7 @@ impl Native {
                 reserved: [0; 3],
             })
             .collect();
+        let order = compiled.order.map(|seed| Order::new(seed, compiled, warps.len()));
         let [x, y, z] = memory.grid;
         // The largest power of two of bytes that fits: what lies above is the interpreter's to check.
         let inside = 1u64 << memory.window.bytes.checked_ilog2().unwrap_or(0);
@@ -265,14 +301,23 @@ impl Native {
             fragments: 0,
             fragment: [[0; 2]; MOST_FRAGMENTS],
             stepped: 0,
+            order: order.as_ref().map_or(std::ptr::null(), |order| order.warps.as_ptr()),
         });
-        Native { frame, places, _words: words, _pending: pending, _scratch: scratch }
+        Native { frame, places, order, _words: words, _pending: pending, _scratch: scratch }
     }
 
     /// Makes ready for `count` blocks in a row.
     pub fn start(&mut self, index: [u32; 3], count: u32) {
         self.frame.index = [index[0], index[1], index[2], 0];
         (self.frame.left, self.frame.seen) = (count - 1, 0);
+        if let Some(order) = &mut self.order {
+            order.choose();
+        }
+    }
+
+    /// Which turn a warp has in a region.
+    fn turn(&self, region: u32, warp: usize) -> usize {
+        self.order.as_ref().map_or(warp, |order| order.turn(region as usize, warp))
     }
 
     /// The block that is running.
@@ -328,7 +373,7 @@ impl Native {
             }
             if outcome == Outcome::Parted as u32 {
                 compiled.helped.stops.fetch_add(warps.len() as u64, Ordering::Relaxed);
-                self.hand_over(compiled, warps, usize::MAX, 0);
+                self.hand_over(compiled, warps, None, 0);
                 return Ran::Handed;
             }
             compiled.helped.stops.fetch_add(1, Ordering::Relaxed);
@@ -342,10 +387,10 @@ impl Native {
                 && self.give_back(compiled, &mut warps[number], barriers);
             if !back {
                 compiled.helped.stops.fetch_add(warps.len() as u64 - 1, Ordering::Relaxed);
-                self.hand_over(compiled, warps, number, stopped);
+                self.hand_over(compiled, warps, Some(number), stopped);
                 return Ran::Handed;
             }
-            (region, first) = (stopped, self.frame.warp + 1);
+            (region, first) = (stopped, self.turn(stopped, number) as u32 + 1);
         }
     }
 
@@ -388,13 +433,14 @@ impl Native {
         true
     }
 
-    /// Makes all warps but `except` the interpreter's: those before it have come to their next barrier, those behind it are at
+    /// Makes all warps but `except` the interpreter's: those whose turn was before its have come to their next barrier, those behind it are at
     /// the beginning of `region`, or where it has passed them over.
-    fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: usize, region: u32) {
-        for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| *number != except) {
+    fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: Option<usize>, region: u32) {
+        let last = except.map(|except| self.turn(region, except));
+        for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| Some(*number) != except) {
             let place = &self.places[number];
             warp.prepare(&compiled.kernel);
-            let is_behind = number > except;
+            let is_behind = last.is_some_and(|last| self.turn(region, number) > last);
             // What a warp came to in another block says nothing before it has run in this one.
             let next = if is_behind && region == 0 { 0 } else { place.next };
             if next == ENDED {

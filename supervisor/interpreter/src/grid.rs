@@ -15,8 +15,8 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::block::{self, Progress, Room};
@@ -24,13 +24,14 @@ use crate::code::Kernel;
 use crate::compiled::Compiled;
 use crate::launch::{Environment, Fault, FaultKind, Launch};
 use crate::memory::Region;
+use crate::order::Shuffle;
 
 /// A launch and what runs it, however its owner keeps them.
 pub trait Order: Send + Sync {
     /// The launch.
     fn launch(&self) -> Launch<'_>;
     /// What the interpreter runs.
-    fn kernel(&self) -> &Kernel;
+    fn kernel(&self) -> &Arc<Kernel>;
     /// Code for blocks of the launch's shape, if it is there. Once there it stays, and stays the same.
     fn compiled(&self) -> Option<&Compiled>;
 }
@@ -78,6 +79,8 @@ pub struct Grid<'a, O> {
     blocks: usize,
     /// Blocks that a worker with compiled code takes at once, at most.
     chunk: usize,
+    /// The order of chunks, for the interpreter as well, if it is random; and what decides that of warps.
+    shuffled: Option<(u64, Vec<u32>)>,
     /// The next block that nobody has taken.
     next: AtomicUsize,
     /// Takings that have not come to their end: of a hand what it has begun, row by row, and what it has taken and not begun.
@@ -119,11 +122,20 @@ impl<'a, O: Order> Grid<'a, O> {
             cooperative,
             blocks,
             chunk,
+            shuffled: None,
             next: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             told: AtomicBool::new(false),
             fault: Mutex::new(None),
         })
+    }
+
+    /// The same, but blocks are taken in a random order, and how many at once is so too.
+    pub(crate) fn in_random_order(mut self, seed: u64) -> Grid<'a, O> {
+        let mut shuffle = Shuffle::of(seed, self.order.kernel());
+        self.chunk = if self.cooperative { 1 } else { shuffle.up_to(4) };
+        self.shuffled = Some((seed, shuffle.permutation(self.blocks.div_ceil(self.chunk))));
+        self
     }
 
     /// What it was made of.
@@ -175,8 +187,13 @@ impl<'a, O: Order> Grid<'a, O> {
             return None;
         }
         self.open.fetch_add(1, Ordering::AcqRel);
-        let first = self.next.fetch_add(count, Ordering::AcqRel);
-        Some(first.min(self.blocks)..(first + count).min(self.blocks))
+        let count = if self.shuffled.is_some() { self.chunk } else { count };
+        let next = self.next.fetch_add(count, Ordering::AcqRel).min(self.blocks);
+        let first = match &self.shuffled {
+            Some((_, order)) if next < self.blocks => order[next / self.chunk] as usize * self.chunk,
+            _ => next,
+        };
+        Some(first..(first + count).min(self.blocks))
     }
 
     /// Takings come to their end; whether the launch does, and the caller is the one to know.
@@ -262,8 +279,8 @@ impl<'a> Hand<'a> {
         while place < self.begun.len() {
             let Begun { room, compiled } = &mut self.begun[place];
             let code = if *compiled { grid.order.compiled() } else { None };
-            let kernel = code.map_or(grid.order.kernel(), |code| &*code.kernel);
-            CURRENT.set(Some((kernel, room.index())));
+            let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
+            CURRENT.set(Some((Arc::as_ptr(kernel), room.index())));
             match room.run(kernel, code) {
                 Ok(Progress::Yielded) => place += 1,
                 Ok(Progress::Done) => {
@@ -296,13 +313,17 @@ impl<'a> Hand<'a> {
             }
         }
         let index = position(self.taken.start, grid.size);
-        let count = self.taken.len().min((grid.size[0] - index[0]) as usize);
+        let row = self.taken.len().min((grid.size[0] - index[0]) as usize);
+        let count = if self.compiled { row } else { 1 };
         self.taken.start += count;
         if !self.taken.is_empty() {
             grid.open.fetch_add(1, Ordering::AcqRel);
         }
-        let kernel = code.map_or(grid.order.kernel(), |code| &*code.kernel);
-        let fresh = || Room::new(kernel, &grid.order.launch(), grid.environment, grid.workspace(), code);
+        let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
+        let fresh = || {
+            let order = grid.shuffled.as_ref().map(|(seed, _)| Shuffle::of(*seed, kernel));
+            Room::new(kernel, &grid.order.launch(), grid.environment, grid.workspace(), code, order)
+        };
         let mut room = self.spare.pop().unwrap_or_else(fresh);
         room.start(index, count as u32);
         self.begun.push(Begun { room, compiled: self.compiled });
@@ -324,7 +345,7 @@ impl<'a> Hand<'a> {
     pub fn retire<O: Order>(self, grid: &Grid<'a, O>) {
         debug_assert!(self.begun.is_empty() && self.taken.is_empty());
         let code = if self.compiled { grid.order.compiled() } else { None };
-        let kernel = code.map_or(grid.order.kernel(), |code| &*code.kernel);
+        let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
         self.spare.into_iter().for_each(|room| room.retire(kernel));
     }
 }

@@ -32,6 +32,8 @@ pub struct Pool {
     shared: Arc<Shared>,
     helpers: usize,
     runs: Mutex<u64>,
+    /// Where a test wants blocks and warps in a random order: from this seed.
+    order: Option<u64>,
 }
 
 /// Bytes of a worker's stack. Compiled code keeps what has no register in its frame: of the largest kernels megabytes. Only what is
@@ -50,18 +52,25 @@ impl Pool {
                 helpers += 1;
             }
         }
-        Pool { shared, helpers, runs: Mutex::new(0) }
+        Pool { shared, helpers, runs: Mutex::new(0), order: None }
+    }
+
+    /// One whose blocks begin, and whose interpreted warps run between barriers, in a random order. Results of programs without
+    /// races stay the same.
+    pub fn in_random_order(mut self, seed: u64) -> Pool {
+        self.order = Some(seed);
+        self
     }
 
     /// Runs a kernel; returns when all blocks are done.
-    pub fn run(&self, kernel: &Kernel, launch: &Launch, environment: &Environment) -> Result<(), Fault> {
+    pub fn run(&self, kernel: &Arc<Kernel>, launch: &Launch, environment: &Environment) -> Result<(), Fault> {
         self.run_borrowed(Borrowed { launch, kernel, code: &|| None }, environment)
     }
 
     /// As [`Pool::run`], but blocks that have not begun when `code` first answers some run in that.
     pub fn run_until<'a>(
         &self,
-        kernel: &'a Kernel,
+        kernel: &'a Arc<Kernel>,
         code: &'a (dyn Fn() -> Option<&'a Compiled> + Sync),
         launch: &'a Launch,
         environment: &'a Environment,
@@ -85,7 +94,10 @@ impl Pool {
     fn run_borrowed(&self, order: Borrowed, environment: &Environment) -> Result<(), Fault> {
         let mut runs = self.runs.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *runs += 1;
-        let grid = Grid::new(order, environment, self.helpers + 1)?;
+        let mut grid = Grid::new(order, environment, self.helpers + 1)?;
+        if let Some(seed) = self.order {
+            grid = grid.in_random_order(seed);
+        }
         if grid.blocks() < 2 || self.helpers == 0 {
             work(&grid);
         } else {
@@ -157,7 +169,7 @@ fn work(grid: &Grid<Borrowed>) {
 /// A launch of somebody's who waits for its end.
 struct Borrowed<'a> {
     launch: &'a Launch<'a>,
-    kernel: &'a Kernel,
+    kernel: &'a Arc<Kernel>,
     code: &'a (dyn Fn() -> Option<&'a Compiled> + Sync),
 }
 
@@ -166,7 +178,7 @@ impl Order for Borrowed<'_> {
         *self.launch
     }
 
-    fn kernel(&self) -> &Kernel {
+    fn kernel(&self) -> &Arc<Kernel> {
         self.kernel
     }
 

@@ -9,11 +9,17 @@ pub struct Forced {
     pub splits: Option<u64>,
     /// Code gives up at random instructions now and then, as if an assumption had failed: from this seed.
     pub stops: Option<u64>,
+    /// Between barriers a block's warps run in a random order: from this seed.
+    pub order: Option<u64>,
+    /// Every loop of one block is one in which warps take turns, of a few rounds each: from this seed.
+    pub turns: Option<u64>,
 }
 
 /// Of so many blocks, and of so many instructions, one is taken.
 const BLOCKS: u64 = 3;
 const INSTRUCTIONS: u64 = 3;
+/// Rounds of a turn at most.
+const ROUNDS: u32 = 3;
 
 impl Forced {
     /// The lanes that go on first where lanes come to a block, if not all do.
@@ -25,6 +31,12 @@ impl Forced {
     /// Whether a warp leaves the first world where it comes to a block.
     pub(crate) fn leaves_first(&self, block: usize) -> bool {
         self.masked || self.split(block).is_some()
+    }
+
+    /// How often a warp goes round in one turn of a loop that consists of a block.
+    pub(crate) fn rounds(&self, block: usize) -> Option<u32> {
+        let hash = mix(self.turns? ^ mix(block as u64));
+        Some(1 + (hash >> 32) as u32 % ROUNDS)
     }
 
     /// How seldom code gives up before an instruction: once in two to the power of this; `None`: never.

@@ -68,6 +68,7 @@ pub struct Made {
     pub refused: Vec<(u32, String)>,
     output: lower::Output,
     name: String,
+    order: Option<u64>,
 }
 
 /// What a compilation cost.
@@ -134,7 +135,13 @@ fn lower_forced(
     let second = Knowledge { facts: second, frontiers };
     let manner = Manner { has_dots: target.has("avx512vnni"), forced };
     let output = Lowering::new(&body, &plan, &graph, block, first, second, manner).run().map_err(refused)?;
-    Ok(Made { ir: output.ir.clone(), refused: output.refused.clone(), output, name: name.into() })
+    Ok(Made {
+        ir: output.ir.clone(),
+        refused: output.refused.clone(),
+        output,
+        name: name.into(),
+        order: forced.order,
+    })
 }
 
 impl Made {
@@ -160,6 +167,7 @@ impl Made {
             words: self.output.words,
             pending: self.output.pending,
             helped: Helped::default(),
+            order: self.order,
             owner: Box::new(code),
         })
     }

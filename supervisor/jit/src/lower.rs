@@ -243,7 +243,7 @@ impl<'a> Lowering<'a> {
                 lowering.regions.push(next);
             }
         }
-        let mut turns = turns::turns(body, graph, &lowering.first.facts, block_shape);
+        let mut turns = turns::turns(body, graph, &lowering.first.facts, block_shape, manner.forced);
         turns.retain(|block, _| !lowering.regions.contains(block));
         if lowering.regions.len() + turns.len() <= MOST_REGIONS {
             let mut loops: Vec<usize> = turns.keys().copied().collect();

@@ -2,7 +2,7 @@
 
 mod tiers;
 
-use tiers::{both, both_with_stops};
+use tiers::{both, both_whole, both_with_stops};
 
 #[test]
 fn lanes_that_wait_for_each_other_get_their_turn() {
@@ -214,4 +214,21 @@ fn a_register_that_only_a_loop_writes_differs_between_lanes() {
         64,
     );
     assert!((0..128).all(|thread| memory[thread] == (3 * thread as u32) ^ 5));
+}
+
+/// `x - 0` and `x * 1` flush a subnormal `x`, and so do operands that become such in the middle.
+#[test]
+fn operands_that_change_nothing_flush_all_the_same() {
+    let memory = both_whole(
+        "mov.b32 %f1, %r4; mov.f32 %f5, 0f3F800000; mov.b32 %f6, 0x80000000;
+         sub.ftz.f32 %f2, %f1, 0f00000000; mul.ftz.f32 %f3, %f1, 0fBF800000; mov.u32 %r6, 0;
+         TURN: mul.ftz.f32 %f4, %f1, %f5; add.ftz.f32 %f7, %f1, %f6; add.u32 %r6, %r6, 1; setp.lt.u32 %p1, %r6, 3; @%p1 bra TURN;
+         st.global.f32 [%rd2], %f2; st.global.f32 [%rd2+1024], %f3; st.global.f32 [%rd2+2048], %f4; st.global.f32 [%rd2+3072], %f7;",
+        1,
+        64,
+    );
+    for place in 1..64 {
+        let all = [0, 256, 512, 768].map(|part| memory[place + part]);
+        assert_eq!(all, [0, 0x8000_0000, 0, 0], "of {place}");
+    }
 }

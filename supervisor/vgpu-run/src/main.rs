@@ -60,6 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
+    supervisor::check_choices()?;
     if nested::inside_a_session() {
         return Err(nested::become_command(&session));
     }

@@ -13,6 +13,7 @@ use crate::{cache, cli, supervisor};
 
 /// Becomes the engine's program with what was asked for.
 pub fn warm(order: &cli::Warm) -> Result<Infallible, Failure> {
+    supervisor::check_choices()?;
     let card = device::by_name(&order.gpu).ok_or_else(|| {
         Failure::new(format!("there is no card `{}`", order.gpu)).hint("see `vgpu-run profiles`")
     })?;

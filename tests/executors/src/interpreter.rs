@@ -152,6 +152,7 @@ impl Loaded {
             window: 1 << 46..1 << 47,
             print: &|text| printed.lock().expect("no printer panics").push_str(text),
             cancel: &AtomicBool::new(false),
+            watch: None,
         };
         let launch = Launch {
             grid: shape.grid,
@@ -166,7 +167,7 @@ impl Loaded {
         };
         let outcome = match code {
             Some(code) => pool.run_compiled(&code, &launch, &environment),
-            None => pool.run(&*self.kernel(name)?, &launch, &environment),
+            None => pool.run(&self.kernel(name)?, &launch, &environment),
         };
         outcome.map_err(|fault| fault.to_string())?;
         Ok(printed.into_inner().expect("no printer panics"))
@@ -209,7 +210,18 @@ impl Interpreter {
 
     /// A tier with that many threads.
     pub fn on(tier: Tier, threads: usize) -> Self {
-        Self { pool: Pool::new(threads), tier, tally: Arc::default() }
+        let pool = Pool::new(threads);
+        let pool = match tier {
+            Tier::Forced(jit::Forced { order: Some(seed), .. }) => pool.in_random_order(seed),
+            _ => pool,
+        };
+        Self { pool, tier, tally: Arc::default() }
+    }
+
+    /// The interpreter, with that many threads, of which blocks and warps come in a random order.
+    pub fn in_random_order(threads: usize, seed: u64) -> Self {
+        let pool = Pool::new(threads).in_random_order(seed);
+        Self { pool, tier: Tier::Interpreter, tally: Arc::default() }
     }
 }
 

@@ -19,7 +19,7 @@ fn compiled_code_gives_what_an_h100_gave() {
 /// So does code in which lanes have parted: it writes registers of some lanes only.
 #[test]
 fn masked_code_gives_what_an_h100_gave() {
-    compiled(Tier::Forced(Forced { masked: true, splits: Some(1), stops: None }), 50);
+    compiled(Tier::Forced(Forced { masked: true, splits: Some(1), ..Forced::default() }), 50);
 }
 
 fn compiled(tier: Tier, sample: usize) {

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use filetests::executor::{Loaded, Tally, Tier};
 use filetests::{Fixture, check};
 use interpreter::Pool;
+use jit::Forced;
 use kernels::{SUITE, Source};
 
 /// A file by one compiler, as a fixture.
@@ -63,14 +64,21 @@ fn every_kernel_of_the_suite_does_in_compiled_code_what_the_host_expects() {
     judge(Tier::Compiled, every).require(1_250 / every);
 }
 
-/// Masked throughout, parting and giving up at random places: in CI a few, all of them where `EVERY_KERNEL` is set.
+/// Masked throughout, parting and giving up at random places, warps in random orders and turns: in CI a few, all of them where `EVERY_KERNEL` is set.
 #[test]
 fn every_kernel_of_the_suite_does_however_it_is_compiled_what_the_host_expects() {
     let every = if std::env::var_os("EVERY_KERNEL").is_some() { 1 } else { 45 };
-    let ways = [(false, None, Some(2)), (true, Some(3), Some(4)), (true, None, None), (false, Some(1), None)];
+    let none = Forced::default();
+    let ways = [
+        Forced { stops: Some(2), ..none },
+        Forced { masked: true, splits: Some(3), stops: Some(4), ..none },
+        Forced { masked: true, ..none },
+        Forced { splits: Some(1), ..none },
+        Forced { order: Some(5), turns: Some(6), ..none },
+    ];
     let all = move || {
-        for (masked, splits, stops) in ways {
-            judge(Tier::Forced(jit::Forced { masked, splits, stops }), every).require(1_000 / every);
+        for forced in ways {
+            judge(Tier::Forced(forced), every).require(1_000 / every);
         }
     };
     // This code is made in a hurry: a large kernel's frame has megabytes.
@@ -83,6 +91,10 @@ fn every_kernel_of_the_suite_does_however_it_is_compiled_what_the_host_expects()
 /// Runs one of `every` kernels in a tier.
 fn judge(tier: Tier, every: usize) -> Tally {
     let (pool, tally) = (Pool::new(2), Tally::default());
+    let pool = match tier {
+        Tier::Forced(Forced { order: Some(seed), .. }) => pool.in_random_order(seed),
+        _ => pool,
+    };
     let (mut seen, mut runs, mut wrong) = (0, 0, Vec::new());
     for compiled in FIXTURES.iter() {
         let fixture = parsed(compiled);

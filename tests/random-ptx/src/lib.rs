@@ -28,6 +28,7 @@ pub mod run;
 pub mod shrink;
 mod statements;
 mod text;
+pub mod ways;
 
 pub use generate::generate;
 pub use program::Program;

@@ -5,44 +5,23 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use executors::interpreter::Tier;
 use executors::{Driver, Failure, Interpreter};
 use random_ptx::generate;
+use random_ptx::program::Program;
+use random_ptx::random::mix;
+use random_ptx::ways::{self, Way};
 
 use crate::beside;
 
-/// An executor, by name; for what it runs compiled, its [`Interpreter`].
-struct Candidate {
-    name: &'static str,
-    executor: Interpreter,
-}
-
-fn forced(masked: bool, splits: Option<u64>, stops: Option<u64>) -> Tier {
-    Tier::Forced(jit::Forced { masked, splits, stops })
-}
-
-/// Ways of running; each program takes one of them, every sixth the first, every sixth the second.
-fn candidates() -> Vec<Candidate> {
-    let of = |name, tier, threads| Candidate { name, executor: Interpreter::on(tier, threads) };
-    vec![
-        of("compiled", Tier::Compiled, 1),
-        of("compiled, avx2", Tier::Avx2, 1),
-        of("compiled, soon", forced(false, None, None), 2),
-        of("compiled, masked", forced(true, None, None), 1),
-        of("compiled, splits", forced(false, Some(1), None), 1),
-        of("compiled, stops", forced(false, None, Some(2)), 1),
-        of("compiled, masked, splits", forced(true, Some(3), None), 3),
-        of("compiled, splits, stops", forced(false, Some(4), Some(5)), 1),
-        of("compiled, masked, stops", forced(true, None, Some(6)), 2),
-        of("interpreter, 3 threads", Tier::Interpreter, 3),
-    ]
-}
+/// Every program is run in one of the forced ways; of so many one in one of the plain ways too, which take longer to compile.
+const PLAIN: usize = 3;
 
 /// What has been done.
 struct Soak {
     interpreter: Interpreter,
     driver: Option<Driver>,
-    candidates: Vec<Candidate>,
+    plain: Vec<Way>,
+    forced: Vec<Way>,
     counts: BTreeMap<String, u64>,
     differences: String,
 }
@@ -58,7 +37,8 @@ pub fn run(out: &Path, seeds: impl Iterator<Item = u64>, time: Duration) -> Resu
     let mut soak = Soak {
         interpreter: Interpreter::new(1),
         driver,
-        candidates: candidates(),
+        plain: ways::plain(),
+        forced: ways::forced(),
         counts: BTreeMap::new(),
         differences: String::new(),
     };
@@ -79,28 +59,40 @@ impl Soak {
     /// `now`: where it is written what is run, for whoever finds that the process has ended early.
     fn program(&mut self, seed: u64, now: &Path) -> Result<(), String> {
         let program = generate(seed);
-        let running = |what: &str| {
-            std::fs::write(now, format!("seed {seed}: {what}\n")).map_err(|error| error.to_string())
-        };
-        running("interpreter")?;
+        note(now, seed, "interpreter")?;
         let expected = program.run(&self.interpreter);
         *self.counts.entry("interpreter".into()).or_default() += 1;
         if expected.is_err() {
             self.differ(seed, "interpreter", &expected, &expected);
         }
         if let Some(driver) = &self.driver {
-            running("gpu")?;
+            note(now, seed, "gpu")?;
             let actual = program.run(driver);
             self.count("gpu", seed, &expected, &actual);
         }
-        // Rotates also where seeds go in steps.
-        let turn = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
-        let place = if turn % 6 < 2 { turn % 6 } else { 2 + turn / 6 % (self.candidates.len() - 2) };
-        let Candidate { name, executor } = &self.candidates[place];
-        let name = *name;
-        running(name)?;
-        let actual = program.run(executor);
-        self.count(name, seed, &expected, &actual);
+        // Turns of each seed's own, as processes take seeds in steps.
+        let turn = mix(seed) as usize;
+        if turn.is_multiple_of(PLAIN) {
+            self.compare(false, turn / PLAIN, seed, &program, &expected, now)?;
+        }
+        self.compare(true, turn / PLAIN, seed, &program, &expected, now)
+    }
+
+    /// Runs a program in one of the ways, plain or forced.
+    fn compare(
+        &mut self,
+        is_forced: bool,
+        turn: usize,
+        seed: u64,
+        program: &Program,
+        expected: &Outcome,
+        now: &Path,
+    ) -> Result<(), String> {
+        let ways = if is_forced { &self.forced } else { &self.plain };
+        let Way { name, executor } = &ways[turn % ways.len()];
+        note(now, seed, name)?;
+        let (name, actual) = (*name, program.run(executor));
+        self.count(name, seed, expected, &actual);
         Ok(())
     }
 
@@ -120,7 +112,7 @@ impl Soak {
 
     fn save(&self, out: &Path) -> Result<(), String> {
         let mut text: String = self.counts.iter().map(|(name, count)| format!("{count} {name}\n")).collect();
-        for Candidate { name, executor } in &self.candidates {
+        for Way { name, executor } in self.plain.iter().chain(&self.forced) {
             let tally = executor.tally.to_string();
             let had: u64 = tally.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
             let _ = writeln!(text, "{had} had code: {name}");
@@ -130,13 +122,18 @@ impl Soak {
     }
 }
 
+/// Writes down what is run.
+fn note(now: &Path, seed: u64, what: &str) -> Result<(), String> {
+    std::fs::write(now, format!("seed {seed}: {what}\n")).map_err(|error| error.to_string())
+}
+
 /// One program in one way.
 pub fn way(name: &str, seed: u64) -> Result<(), String> {
     let interpreter = Interpreter::new(1);
     let program = generate(seed);
     let expected = program.run(&interpreter);
-    let same = |candidate: &Candidate| candidate.name == name;
-    if let Some(Candidate { executor, .. }) = candidates().into_iter().find(same) {
+    let mut ways = ways::plain().into_iter().chain(ways::forced());
+    if let Some(Way { executor, .. }) = ways.find(|way| way.name == name) {
         let actual = program.run(&executor);
         println!("{expected:x?} interpreted, {actual:x?} {name}\n{}", executor.tally);
         if actual != expected {

@@ -14,10 +14,11 @@ impl Lowering<'_> {
     pub(super) fn region_head(&mut self, entry: usize) {
         let region = self.region;
         self.text.begin(&format!("r{region}h"));
-        let warp = self.text.value("load i32, ptr %warp");
-        let more = self.text.value(format!("icmp ult i32 {warp}, %count"));
+        let turn = self.text.value(format!("load i32, ptr {}", self.turn_variable()));
+        let more = self.text.value(format!("icmp ult i32 {turn}, %count"));
         self.text.line(format!("br i1 {more}, label %r{region}w, label %r{region}t"));
         self.text.begin(&format!("r{region}w"));
+        let warp = self.warp_of_turn(turn);
         self.text.line(format!(
             "%place{region} = getelementptr [{} x i8], ptr %warps, i32 {warp}",
             size_of::<Place>()
@@ -53,6 +54,24 @@ impl Lowering<'_> {
         self.text.line(format!("br label %{label}"));
     }
 
+    /// The variable that counts warps: their numbers, if they run in that order.
+    fn turn_variable(&self) -> &'static str {
+        if self.manner.forced.order.is_some() { "%turn" } else { "%warp" }
+    }
+
+    /// The warp whose turn it is.
+    fn warp_of_turn(&mut self, turn: String) -> String {
+        if self.manner.forced.order.is_none() {
+            return turn;
+        }
+        let before = self.text.value(format!("mul i32 {}, %count", self.region));
+        let place = self.text.value(format!("add i32 {before}, {turn}"));
+        let place = self.text.value(format!("getelementptr i32, ptr %order, i32 {place}"));
+        let warp = self.text.value(format!("load i32, ptr {place}"));
+        self.text.line(format!("store i32 {warp}, ptr %warp"));
+        warp
+    }
+
     /// Remembers that a warp has come to a region.
     pub(super) fn see(&mut self, bit: &str) {
         let seen = self.text.value("load i64, ptr %seen");
@@ -64,14 +83,15 @@ impl Lowering<'_> {
     pub(super) fn region_tail(&mut self) {
         let region = self.region;
         self.text.begin(&format!("r{region}n"));
-        let warp = self.text.value("load i32, ptr %warp");
-        let next = self.text.value(format!("add i32 {warp}, 1"));
-        self.text.line(format!("store i32 {next}, ptr %warp"));
+        let counter = self.turn_variable();
+        let turn = self.text.value(format!("load i32, ptr {counter}"));
+        let next = self.text.value(format!("add i32 {turn}, 1"));
+        self.text.line(format!("store i32 {next}, ptr {counter}"));
         self.text.line(format!("br label %r{region}h"));
         self.text.begin(&format!("r{region}t"));
         let seen = self.text.value("load i64, ptr %seen");
         self.text.line("store i64 0, ptr %seen");
-        self.text.line("store i32 0, ptr %warp");
+        self.text.line(format!("store i32 0, ptr {counter}"));
         for (next, _) in self.regions.iter().enumerate().filter(|(_, entry)| self.turns.contains_key(entry)) {
             let some = self.text.value(format!("and i64 {seen}, {}", 1u64 << next));
             let some = self.text.value(format!("icmp ne i64 {some}, 0"));
@@ -238,6 +258,11 @@ impl Lowering<'_> {
         self.text.line("%patience = alloca i32");
         self.text.line("%rounds = alloca i32");
         self.text.line("%index = alloca i32");
+        if self.manner.forced.order.is_some() {
+            self.text.line("%turn = alloca i32");
+            let place = self.field(offset_of!(Frame, order));
+            self.text.line(format!("%order = load ptr, ptr {place}, !invariant.load !0"));
+        }
         self.begin_doubts();
         self.text.line("store i32 %index0, ptr %index");
         self.text.line("%buffer = alloca [256 x i8], align 32");
@@ -252,7 +277,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        self.text.line("store i32 %first, ptr %warp");
+        self.text.line(format!("store i32 %first, ptr {}", self.turn_variable()));
         let place = self.field(offset_of!(Frame, seen));
         let seen = self.text.value(format!("load i64, ptr {place}"));
         self.text.line(format!("store i64 {seen}, ptr %seen"));

@@ -1,7 +1,7 @@
 //! Values of operands and registers, in the shape that an instruction needs them.
 
 use interpreter::VariablePlace;
-use ptx::{Operand, RegisterId, Special};
+use ptx::{Constant, Operand, RegisterId, Special};
 
 use super::{Lowered, Lowering, Value};
 use crate::kind::{Kind, LANES, Positions, positions};
@@ -33,7 +33,11 @@ impl Lowering<'_> {
                 let value = self.register(*register);
                 Ok(self.in_width(value, have, bits))
             }
-            Operand::Constant(number) => uniform(constant(bits, false, number.bits(bits_type(bits)))),
+            Operand::Constant(number) => {
+                let name = constant(bits, false, number.bits(bits_type(bits)));
+                let is_integer = matches!(number, Constant::Integer(_));
+                uniform(if is_integer || bits != 32 { name } else { self.unfolded(name) })
+            }
             Operand::Special(special) => {
                 let value = self.special(*special)?;
                 Ok(self.in_width(value, 32, bits))

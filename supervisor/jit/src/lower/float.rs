@@ -6,6 +6,9 @@ use super::{Lowered, Lowering};
 use crate::kind::Kind;
 use crate::text::{constant, float, integer};
 
+/// Numbers with which an operation gives its other operand, but for the sign: zeros of both signs too.
+const NEUTRAL: [f32; 3] = [0.0, 1.0, -1.0];
+
 impl Lowering<'_> {
     pub(super) fn float_arithmetic(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         use Modifier::*;
@@ -42,7 +45,11 @@ impl Lowering<'_> {
         let early = flushes && !matches!(mnemonic.op, Op::Min | Op::Max | Op::Abs | Op::Neg);
         let mut sources = Vec::new();
         for operand in &operands[1..] {
-            let source = self.source(operand, bits, wide)?;
+            let mut value = self.operand(operand, bits)?;
+            if bits == 32 {
+                value.name = self.unfolded(value.name);
+            }
+            let source = self.shaped(&value, bits, wide);
             let source = if early { self.flushed(&source, wide) } else { source };
             sources.push(self.text.value(format!("bitcast {from} {source} to {to}")));
         }
@@ -164,6 +171,21 @@ impl Lowering<'_> {
         let bounded = self.text.value(format!("select {bit} {below}, {ty} {value}, {ty} {one}"));
         let above = self.text.value(format!("fcmp ogt {ty} {value}, {zero}"));
         self.text.value(format!("select {bit} {above}, {ty} {bounded}, {ty} {zero}"))
+    }
+
+    /// A word, of which LLVM does not see that it leaves an operand as it is: where the processor flushes, `x - 0` and `x * 1` are
+    /// not `x`.
+    pub(super) fn unfolded(&mut self, word: String) -> String {
+        let is_neutral = match word.parse::<i64>() {
+            Ok(number) => NEUTRAL.contains(&f32::from_bits(number as u32)),
+            Err(_) => false,
+        };
+        if !self.plan.flushes || !is_neutral {
+            return word;
+        }
+        let number = self.text.value(format!("bitcast i32 {word} to float"));
+        let number = self.text.intrinsic("arithmetic.fence", "float", &[number]);
+        self.text.value(format!("bitcast float {number} to i32"))
     }
 
     /// Of a subnormal `f32`, only the sign.

@@ -22,7 +22,11 @@ impl Lowering<'_> {
                 if bits > 64 {
                     return Err("a move of this type".into());
                 }
-                let value = self.operand(source, bits)?;
+                let mut value = self.operand(source, bits)?;
+                if matches!(target, Operand::Register(register) if self.body.register_type(*register) == Type::F32)
+                {
+                    value.name = self.unfolded(value.name);
+                }
                 self.assign(target, value.kind, value.name, bits)
             }
         }

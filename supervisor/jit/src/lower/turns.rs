@@ -13,6 +13,7 @@ use ptx::{Body, Op, RegisterId};
 
 use super::memory::{Room, room};
 use super::{Lowering, World};
+use crate::forced::Forced;
 use crate::graph::{End, Graph};
 use crate::kind::{Facts, Kind, LANES};
 
@@ -24,21 +25,35 @@ const MOST: usize = 16;
 const SHARE: usize = 10;
 
 /// How often a warp goes round in one turn, by the loop's block.
-pub(super) fn turns(body: &Body, graph: &Graph, facts: &Facts, block_shape: [u32; 3]) -> HashMap<usize, u32> {
+pub(super) fn turns(
+    body: &Body,
+    graph: &Graph,
+    facts: &Facts,
+    block_shape: [u32; 3],
+    forced: Forced,
+) -> HashMap<usize, u32> {
     if block_shape.iter().product::<u32>() as usize <= LANES {
         return HashMap::new();
     }
     let blocks = 0..graph.blocks.len();
-    blocks.filter_map(|block| Some((block, turn(body, graph, facts, block)?))).collect()
+    let turn = |block| match forced.rounds(block) {
+        Some(rounds) => is_loop(graph, block).then_some(rounds),
+        None => turn(body, graph, facts, block),
+    };
+    blocks.filter_map(|block| Some((block, turn(block)?))).collect()
+}
+
+/// Whether a block can follow itself.
+fn is_loop(graph: &Graph, block: usize) -> bool {
+    matches!(graph.blocks[block].end, End::Branch { taken, next, .. } if taken == Some(block) || next == block)
 }
 
 fn turn(body: &Body, graph: &Graph, facts: &Facts, block: usize) -> Option<u32> {
-    let End::Branch { taken, next, .. } = graph.blocks[block].end else { return None };
-    if taken != Some(block) && next != block {
-        return None;
-    }
     let range = graph.blocks[block].instructions.clone();
-    if range.len() > LONGEST || !range.clone().any(|index| reads_device_memory(body, facts, index)) {
+    if !is_loop(graph, block)
+        || range.len() > LONGEST
+        || !range.clone().any(|index| reads_device_memory(body, facts, index))
+    {
         return None;
     }
     let is_written =
