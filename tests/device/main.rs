@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+mod checks;
 mod code_cache;
 mod deaths;
 mod graphs;

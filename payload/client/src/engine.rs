@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytemuck::bytes_of;
@@ -71,6 +71,9 @@ pub struct Engine {
     bounce: Mutex<BounceBuffer>,
     grants: Mutex<BTreeMap<u64, Mapped>>,
     newest_grant: AtomicU32,
+    /// Whether the engine makes checks, and its stream for what it is told of memory, once that is made.
+    checks: bool,
+    checks_stream: OnceLock<Option<u32>>,
     /// How long a wait spins before it sleeps; zero on one core, where spinning steals from the engine.
     spin: Duration,
 }
@@ -107,6 +110,8 @@ impl Engine {
             bounce: Mutex::new(BounceBuffer::new()),
             grants: Mutex::new(BTreeMap::new()),
             newest_grant: AtomicU32::new(0),
+            checks: answer.checks != 0,
+            checks_stream: OnceLock::new(),
             spin,
         })
     }
@@ -211,6 +216,28 @@ impl Engine {
         let bell = &self.view.head().engine_sleeps.0;
         bell.store(0, Ordering::SeqCst);
         futex::wake_all(bell);
+    }
+
+    // ----- checks
+
+    /// Whether the engine makes checks, and is to be told of memory.
+    pub fn checks(&self) -> bool {
+        self.checks
+    }
+
+    /// Tells an engine that makes checks of memory, in a stream that nobody else waits for. An engine that is gone need not know.
+    pub fn tell<C: Command>(&self, command: &C) {
+        if !self.checks {
+            return;
+        }
+        let make = || {
+            let slot = self.take_stream()?;
+            let order = command::CreateStream { non_blocking: 1, ..Default::default() };
+            self.submit(slot, &order).ok().map(|_| slot)
+        };
+        if let Some(slot) = self.checks_stream.get_or_init(make) {
+            let _ = self.submit(*slot, command);
+        }
     }
 
     // ----- slots

@@ -13,6 +13,7 @@
 //! - Errors of kernels come later and stick: every call that waits reports them.
 
 pub mod array;
+mod checks;
 pub mod context;
 pub mod device;
 pub mod event;

@@ -11,6 +11,7 @@ use client::{Bounce, Engine};
 use wire::command;
 use wire::control::{self, MemoryKind};
 
+use crate::checks;
 use crate::context::{self, Context};
 use crate::heap::Heap;
 use crate::operation::Operation;
@@ -156,6 +157,7 @@ pub(crate) fn allocate_in(context: &Arc<Context>, kind: MemoryKind, length: u64,
         };
         tables.by_address.insert(address, allocation);
     });
+    checks::allocated(&context.engine, address, length, kind);
     Ok(address)
 }
 
@@ -217,6 +219,7 @@ pub(crate) fn give_back(address: u64) {
 fn release(context: &Context, address: u64) -> Cuda {
     let allocation =
         with_tables(|tables| tables.by_address.remove(&address)).ok_or(CuResult::INVALID_VALUE)?;
+    checks::freed(&context.engine, address);
     if let Ok(pool) = pool::by_handle(allocation.pool) {
         pool.count(-(allocation.length as i64));
     }
@@ -257,7 +260,12 @@ pub fn free_async(address: u64, stream: &Stream) -> Cuda {
     }
     // The legacy stream's place includes all blocking streams; a command of its own marks it.
     let mark = command::Copy { target: address, source: address, length: 0, in_area: 0, reserved: 0 };
-    let sequence = stream.engine.submit(stream.slot, &mark).map_err(gone)?;
+    let engine = &stream.engine;
+    let sequence = match engine.checks() {
+        true => engine.submit(stream.slot, &command::Freed { address, in_order: 1 }),
+        false => engine.submit(stream.slot, &mark),
+    };
+    let sequence = sequence.map_err(gone)?;
     with_tables(|tables| tables.deferred.push((stream.slot, sequence, address)));
     Ok(())
 }
@@ -342,6 +350,7 @@ pub fn import(exported: Exported) -> Cuda<u64> {
         };
         tables.by_address.insert(address, allocation);
     });
+    checks::shared(&context.engine, address, length, MemoryKind::Device);
     Ok(address)
 }
 
@@ -383,14 +392,25 @@ pub(crate) fn insert_mapping(
 
 /// What may be done there from now on.
 pub(crate) fn set_access(address: u64, access: u32) {
-    with_tables(|tables| {
-        tables.by_address.entry(address).and_modify(|allocation| allocation.access = access);
+    let changed = with_tables(|tables| {
+        let allocation = tables.by_address.get_mut(&address)?;
+        allocation.access = access;
+        Some((allocation.length, allocation.kind))
     });
+    let Some((length, kind)) = changed else { return };
+    let Ok(engine) = get().and_then(|driver| driver.engine()) else { return };
+    checks::freed(&engine, address);
+    if access != 0 {
+        checks::shared(&engine, address, length, kind);
+    }
 }
 
 /// It has no place any more.
 pub(crate) fn remove_mapping(address: u64) {
     with_tables(|tables| tables.by_address.remove(&address));
+    if let Ok(engine) = get().and_then(|driver| driver.engine()) {
+        checks::freed(&engine, address);
+    }
 }
 
 // ----- copies
@@ -413,6 +433,9 @@ pub fn copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     stream.wait()?;
     // SAFETY: device ranges are mapped grants (`check_range`); host ranges are the caller's promise.
     unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+    if seen.0 {
+        checks::written(engine, target, length);
+    }
     Ok(())
 }
 
@@ -438,6 +461,7 @@ fn check_range(engine: &Engine, address: u64, length: u64, wanted: u32) -> Cuda<
         return Ok(true);
     }
     if address == 0 || engine.in_window(address, 1) || find(address).is_some() {
+        checks::refused(engine, address, length);
         return Err(CuResult::INVALID_VALUE);
     }
     Ok(false)
@@ -454,10 +478,13 @@ pub fn submit_copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cu
         }
         (true, false) if !stream.is_idle() && length <= STAGED => stage(stream, target, source, length),
         // From device to pageable memory the call waits, as the interface says; and an idle stream needs no detour.
-        _ => {
+        (target_seen, _) => {
             stream.wait()?;
             // SAFETY: as in `copy`.
             unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+            if target_seen {
+                checks::written(engine, target, length);
+            }
             Ok(())
         }
     }
@@ -471,6 +498,7 @@ fn stage(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
         stream.wait()?;
         // SAFETY: as in `copy`.
         unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+        checks::written(engine, target, length);
         return Ok(());
     };
     // SAFETY: the caller's source, readable by its promise until this call returns.
@@ -533,6 +561,9 @@ pub fn submit_rectangle(stream: &Stream, order: &command::CopyRectangle) -> Cuda
                 )
             };
         }
+    }
+    if target_seen {
+        checks::written_box(engine, order);
     }
     Ok(())
 }

@@ -70,6 +70,9 @@ commands! {
     16 Matmul;
     17 BindGlobals;
     18 SetHeap;
+    24 Allocated;
+    25 Freed;
+    26 Written;
 }
 
 /// Make a stream slot usable.
@@ -328,6 +331,45 @@ pub struct Fill {
     pub value: u32,
     /// Bytes of an element: 1, 2 or 4.
     pub element: u32,
+}
+
+/// For checks ([`control::Connection::checks`](crate::control::Connection)): the client has memory, all of it inside grants. Executed
+/// at once.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Allocated {
+    /// Where.
+    pub address: u64,
+    /// Bytes that were asked for.
+    pub length: u64,
+    /// A [`MemoryKind`](crate::control::MemoryKind) as a number.
+    pub kind: u32,
+    /// 1: others may have written there, or may write there unseen.
+    pub shared: u32,
+}
+
+/// For checks: what begins there is not the client's any more.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Freed {
+    /// As in [`Allocated`].
+    pub address: u64,
+    /// 0: from now on; 1: once the stream gets there.
+    pub in_order: u64,
+}
+
+/// For checks: the client has written device memory by itself. Executed at once.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Written {
+    /// Where.
+    pub address: u64,
+    /// Bytes of a row.
+    pub length: u64,
+    /// Bytes from row to row.
+    pub pitch: u64,
+    /// Rows.
+    pub rows: u64,
 }
 
 /// Write an event slot: sequence and, if wanted, time.

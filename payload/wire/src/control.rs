@@ -243,8 +243,8 @@ pub struct Connect {
 pub struct Connection {
     /// The shared area ([`shared::Area`](crate::shared::Area)); map it whole, read-write, shared.
     pub area: i32,
-    /// Zero.
-    pub reserved: i32,
+    /// 1: the engine checks what kernels do, and is to be told of memory ([`Allocated`](crate::command::Allocated) and its kin).
+    pub checks: u32,
     /// Bytes of the shared area.
     pub area_length: u64,
 }
@@ -510,6 +510,8 @@ pub enum NoteKind {
     Summary = 8,
     /// A kernel is left to the interpreter, or compiled code is not kept; value = 1: by an error of ours, else 0; text = why.
     Slower = 9,
+    /// A check found something; text = what, value = how often so far. Of two with the same text the later one counts.
+    Checked = 16,
 }
 
 /// Give the engine and all memory of this process back (`cuDevicePrimaryCtxReset` of the last context, exit).

@@ -24,6 +24,9 @@ pub const TIER_VARIABLE: &str = "VGPU_RUN_TIER";
 /// Environment variable of vgpu-run and, by its leave, of the zygote: for which processor code is made ([`ISA`](crate::choice::ISA)).
 pub const ISA_VARIABLE: &str = "VGPU_RUN_ISA";
 
+/// Environment variable of the zygote: which checks are made, as names with commas between them.
+pub const CHECK_VARIABLE: &str = "VGPU_RUN_CHECK";
+
 /// First bytes of each packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

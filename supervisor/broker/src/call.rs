@@ -200,7 +200,11 @@ fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) ->
         broker.end_session(process);
         return Err(Status::OutOfMemory);
     };
-    plain(&control::Connection { area, reserved: 0, area_length: wire::shared::AREA_LENGTH as u64 })
+    plain(&control::Connection {
+        area,
+        checks: broker.config.checks.into(),
+        area_length: wire::shared::AREA_LENGTH as u64,
+    })
 }
 
 fn enter_device(broker: &mut Broker, process: u32, order: control::EnterDevice) -> Answer {

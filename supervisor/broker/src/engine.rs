@@ -283,16 +283,29 @@ impl Broker {
         self.events.extend(session.engine.end(process, true));
     }
 
-    pub(crate) fn engine_spoke(&mut self, process: u32) {
-        let Some(session) = self.sessions.get(&process) else { return };
+    /// What an engine has told and nobody has read yet.
+    fn hear_last_words(&mut self, process: u32) {
+        while self.engine_spoke(process) {}
+    }
+
+    /// Reads what an engine has to tell; `false` if that is nothing.
+    pub(crate) fn engine_spoke(&mut self, process: u32) -> bool {
+        let Some(session) = self.sessions.get(&process) else { return false };
         let packet = packet::receive(session.engine.socket.as_fd());
         let Ok(Some(packet)) = packet else {
             // End of file: watch it no longer. Its pidfd tells the rest.
-            return self.watch.remove(&session.engine.socket);
+            self.watch.remove(&session.engine.socket);
+            return false;
         };
         if let Some(note) = packet.message::<EngineNote>() {
             let text = String::from_utf8_lossy(packet.tail::<EngineNote>()).into_owned();
-            let known = [NoteKind::Fault, NoteKind::CodeRefused, NoteKind::Summary, NoteKind::Slower];
+            let known = [
+                NoteKind::Fault,
+                NoteKind::CodeRefused,
+                NoteKind::Summary,
+                NoteKind::Slower,
+                NoteKind::Checked,
+            ];
             if known.iter().any(|kind| *kind as u32 == note.kind) {
                 self.events.push(Event::Note {
                     process,
@@ -303,10 +316,12 @@ impl Broker {
                 });
             }
         }
+        true
     }
 
     /// A client is gone, or has let go of its engine: kill the engine, give all memory back.
     pub(crate) fn end_session(&mut self, process: u32) {
+        self.hear_last_words(process);
         let Some(mut session) = self.sessions.remove(&process) else { return };
         self.events.extend(session.engine.end(process, false));
         session.engine.kill();

@@ -63,6 +63,8 @@ pub struct Config {
     pub announce: Box<dyn FnMut() -> Announcement>,
     /// Opens the engine's program, in a process of its own.
     pub engine: Box<OpenProgram>,
+    /// Whether engines check what kernels do, so that clients tell them of memory.
+    pub checks: bool,
 }
 
 /// Something for the report. `process` is a thread-group id.
@@ -182,7 +184,7 @@ impl Broker {
             match source {
                 watch::Source::Client(process) => self.end_session(process),
                 watch::Source::Engine(process) => self.engine_ended(process),
-                watch::Source::EngineSocket(process) => self.engine_spoke(process),
+                watch::Source::EngineSocket(process) => drop(self.engine_spoke(process)),
                 watch::Source::Zygote => self.zygote_spoke(),
                 watch::Source::Export(export) => {
                     self.physical.export_closed(export, &mut self.ledger, &mut self.reclaimer)

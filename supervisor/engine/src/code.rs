@@ -8,6 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
+use checks::Checker;
+use interpreter::watch::Watch;
 use interpreter::{Environment, FaultKind, Heap, Image, Kernel, Pool, Unsupported};
 use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
 use wire::shared::FIGURES_SLOTS;
@@ -51,12 +53,13 @@ pub struct Modules {
     figures: Cell<usize>,
     /// Where device `malloc` takes memory from, by context.
     heaps: HashMap<u64, Arc<Heap>>,
+    checker: Option<Arc<Checker>>,
 }
 
 impl Modules {
     /// No modules; what their kernels cost is told in `area`.
-    pub fn new(area: SharedArea) -> Modules {
-        Modules { area: Some(area), ..Modules::default() }
+    pub fn new(area: SharedArea, checker: Option<Arc<Checker>>) -> Modules {
+        Modules { area: Some(area), checker, ..Modules::default() }
     }
 
     /// Loads an image: finds the PTX for the announced capability and reads its declarations.
@@ -68,7 +71,7 @@ impl Modules {
         let loaded = Loaded::new(Arc::new(module), heap);
         let answer = loaded.describe();
         if loaded.globals.0 == 0 {
-            loaded.bind(0)?;
+            loaded.bind(0, self.checker.as_deref())?;
         }
         self.loaded.insert(order.module, loaded);
         Ok(answer)
@@ -81,7 +84,7 @@ impl Modules {
             let text = format!("a module's variables at {:#x} are outside of device memory", order.address);
             return Err(Refusal::new(result::ILLEGAL_ADDRESS, text));
         }
-        loaded.bind(order.address)
+        loaded.bind(order.address, self.checker.as_deref())
     }
 
     /// Gives a context's heap memory, or forgets it.
@@ -93,6 +96,9 @@ impl Modules {
         if !grants.contain(order.address, order.length) {
             let text = format!("a heap at {:#x} is outside of device memory", order.address);
             return Err(Refusal::new(result::ILLEGAL_ADDRESS, text));
+        }
+        if let Some(checker) = &self.checker {
+            checker.heap(order.address);
         }
         self.heaps.entry(order.context).or_default().assign(order.address, order.length);
         Ok(())
@@ -216,7 +222,7 @@ impl Loaded {
         }
     }
 
-    fn bind(&self, address: u64) -> Result<(), Refusal> {
+    fn bind(&self, address: u64, checker: Option<&Checker>) -> Result<(), Refusal> {
         let mut next = address;
         let end = address + self.globals.0;
         let mut place = |size: u64, align| {
@@ -228,7 +234,16 @@ impl Loaded {
         let image = image.map_err(|error| {
             Refusal::new(result::INVALID_PTX, format!("the module can't be loaded: {error}"))
         })?;
-        let _ = self.image.set(Arc::new(image));
+        let Some(checker) = checker else {
+            let _ = self.image.set(Arc::new(image));
+            return Ok(());
+        };
+        let places = stored(&self.module).filter_map(|variable| {
+            let (start, length) = image.global(&variable.name)?;
+            Some((variable.name.to_string(), start, length))
+        });
+        checker.placed(address, places);
+        let _ = self.image.set(Arc::new(image.watched()));
         Ok(())
     }
 
@@ -324,11 +339,17 @@ pub struct Runner {
     window: Range<u64>,
     pool: Pool,
     cancel: AtomicBool,
+    checker: Option<Arc<Checker>>,
 }
 
 impl Runner {
-    pub fn new(area: SharedArea, window: Range<u64>, threads: usize) -> Runner {
-        Runner { area, window, pool: Pool::new(threads), cancel: AtomicBool::new(false) }
+    pub fn new(
+        area: SharedArea,
+        window: Range<u64>,
+        threads: usize,
+        checker: Option<Arc<Checker>>,
+    ) -> Runner {
+        Runner { area, window, pool: Pool::new(threads), cancel: AtomicBool::new(false), checker }
     }
 
     /// Runs one kernel to its end.
@@ -345,6 +366,7 @@ impl Runner {
             window: self.window.clone(),
             print: &|text| area.print(text.as_bytes()),
             cancel: &self.cancel,
+            watch: self.checker.as_deref().map(|checker| checker as &dyn Watch),
         };
         let begun = Instant::now();
         let code = launch.kernel.code();
@@ -358,6 +380,9 @@ impl Runner {
         };
         let time = begun.elapsed();
         launch.kernel.ran(code, time);
+        if let Some(checker) = &self.checker {
+            checker.settle();
+        }
         let head = self.area.head();
         head.kernels.fetch_add(1, Ordering::Relaxed);
         head.kernel_nanoseconds.0.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);

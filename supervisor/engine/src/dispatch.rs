@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
+use checks::Checker;
 use wire::command::{self, Command};
 use wire::control::NoteKind;
 use wire::engine::Fork;
@@ -13,6 +14,7 @@ use wire::shared::{EngineState, REPLY_SLOTS};
 
 use crate::area::SharedArea;
 use crate::blas;
+use crate::check;
 use crate::code::{Answer, Modules, Runner};
 use crate::fault::{self, result};
 use crate::grants::Grants;
@@ -33,6 +35,7 @@ pub struct Dispatcher {
     runner: Runner,
     schedule: Schedule,
     threads: usize,
+    checker: Option<Arc<Checker>>,
 }
 
 /// What became of a stream's head.
@@ -46,13 +49,15 @@ impl Dispatcher {
         let window = order.window..order.window + order.window_length;
         let mut schedule = Schedule::default();
         schedule.create(LEGACY, false);
+        let checker = check::checker(&grants);
         Dispatcher {
             area,
             grants,
-            modules: Modules::new(area),
-            runner: Runner::new(area, window, threads),
+            modules: Modules::new(area, checker.clone()),
+            runner: Runner::new(area, window, threads, checker.clone()),
             schedule,
             threads,
+            checker,
         }
     }
 
@@ -94,6 +99,7 @@ impl Dispatcher {
 
     fn admit(&mut self, record: &Record) {
         self.await_grants(record.header.map_sequence);
+        self.tell_checker(record);
         let header = &record.header;
         if self.admit_immediate(record) {
             // Its place in the stream still counts: who waits for the stream waits for this sequence number too.
@@ -108,6 +114,24 @@ impl Dispatcher {
             }
         };
         self.schedule.push(header.stream, header.sequence, work);
+    }
+
+    /// What the client says of its memory. As stream work such a command does nothing more, but for a free in stream order.
+    fn tell_checker(&self, record: &Record) {
+        let Some(checker) = &self.checker else { return };
+        match record.header.number {
+            command::Allocated::NUMBER => {
+                work::fixed(record).map(|order| check::allocated(checker, &order)).unwrap_or_default()
+            }
+            command::Written::NUMBER => {
+                work::fixed(record).map(|order| check::written(checker, &order)).unwrap_or_default()
+            }
+            command::Freed::NUMBER => {
+                let order = work::fixed::<command::Freed>(record).ok().filter(|order| order.in_order == 0);
+                order.map(|order| checker.freed(order.address)).unwrap_or_default();
+            }
+            _ => {}
+        }
     }
 
     fn refuse_unknown(&self, record: &Record) {
@@ -206,7 +230,7 @@ impl Dispatcher {
     }
 
     fn load_module(&mut self, order: &command::LoadModule) -> Result<Answer, Refusal> {
-        let memory = Memory { area: self.area, grants: &self.grants };
+        let memory = Memory { area: self.area, grants: &self.grants, checker: None };
         let place = match order.in_area {
             1 => self.area.bytes(order.image, order.length),
             _ => Some(memory.at(order.image, order.length, "a module's image")?),
@@ -235,7 +259,7 @@ impl Dispatcher {
         let outcome = if failed {
             Ok(Progress::Done)
         } else {
-            let memory = Memory { area: self.area, grants: &self.grants };
+            let memory = Memory { area: self.area, grants: &self.grants, checker: self.checker.as_deref() };
             perform(&head.work, &mut head.started, &memory, &mut self.runner, self.threads)
         };
         match outcome {
@@ -300,6 +324,11 @@ fn perform(
         }
         Work::Blas(order) => blas::run(order, memory, threads)?,
         Work::Matmul(order) => blas::matmul(order, memory, threads)?,
+        Work::Freed(order) => {
+            if let Some(checker) = memory.checker {
+                checker.freed(order.address);
+            }
+        }
         Work::Nothing => {}
     }
     Ok(Progress::Done)

@@ -17,6 +17,7 @@
 mod area;
 mod blas;
 mod cache;
+mod check;
 mod code;
 mod confine;
 mod dispatch;

@@ -3,8 +3,8 @@
 //! A kernel is compiled for each shape of its blocks apart, on threads in the background, those first that save most, once the
 //! interpreter has spent [`WORTH`] on it, be it in the middle of the first launch: blocks that have not begun by the time that
 //! there is code run in that. What can't be compiled stays with the interpreter, and so does everything where
-//! `VGPU_RUN_TIER=interpreter` was in the supervisor's environment; `VGPU_RUN_TIER=compiled` compiles before the first launch.
-//! `VGPU_RUN_ISA=avx2` leaves out what this processor has beyond that. Both were looked at before anything was started.
+//! `VGPU_RUN_TIER=interpreter` was in the supervisor's environment, or a check was asked for; `VGPU_RUN_TIER=compiled` compiles
+//! before the first launch. `VGPU_RUN_ISA=avx2` leaves out what this processor has beyond that. Both were looked at before anything was started.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use wire::choice::{ISA, Isa, TIER, Tier};
 use wire::control::NoteKind;
 use wire::figures::KernelFigures;
 
-use crate::{cache, note};
+use crate::{cache, check, note};
 
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
@@ -30,8 +30,12 @@ mod first {
     pub const HAS_ENDED: u8 = 2;
 }
 
-/// What the environment asks for. [`check`] has seen that it is something.
-static POLICY: LazyLock<Tier> = LazyLock::new(|| TIER.made().unwrap_or(Tier::Auto));
+/// What the environment asks for. [`check()`] has seen that it is something. With checks of memory on, everything is interpreted:
+/// compiled code tells nobody what it touches.
+static POLICY: LazyLock<Tier> = LazyLock::new(|| match check::is_requested() {
+    true => Tier::Interpreter,
+    false => TIER.made().unwrap_or(Tier::Auto),
+});
 
 /// For which code is made.
 pub static TARGET: LazyLock<Target> = LazyLock::new(|| match ISA.made() {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use checks::Checker;
 use wire::command;
 use wire::command::Copy;
 
@@ -14,17 +15,43 @@ use crate::work::Refusal;
 pub struct Memory<'a> {
     pub area: SharedArea,
     pub grants: &'a Grants,
+    /// Is told what is read and written.
+    pub checker: Option<&'a Checker>,
 }
 
 impl Memory<'_> {
     /// A pointer to granted memory.
     pub fn at(&self, address: u64, length: u64, what: &str) -> Result<*mut u8, Refusal> {
+        if let Some(checker) = self.checker {
+            checker.used(what, address, length);
+        }
         if self.grants.contain(address, length) {
             return Ok(address as *mut u8);
         }
         let text =
             format!("{what}: {length} bytes at {address:#x} are not all device memory of this process");
         Err(Refusal::new(result::ILLEGAL_ADDRESS, text))
+    }
+
+    /// The same for an operand of a routine, which may write it.
+    pub fn operand(&self, address: u64, length: u64, what: &str) -> Result<*mut u8, Refusal> {
+        let place = self.at(address, length, what)?;
+        self.wrote(address, length);
+        Ok(place)
+    }
+
+    /// Tells that bytes were written.
+    fn wrote(&self, address: u64, length: u64) {
+        if let Some(checker) = self.checker {
+            checker.written(address, length);
+        }
+    }
+
+    /// Tells that bytes were copied.
+    fn copied(&self, target: u64, source: u64, length: u64) {
+        if let Some(checker) = self.checker {
+            checker.copied(target, source, length);
+        }
     }
 
     fn in_area(&self, offset: u64, length: u64, what: &str) -> Result<*mut u8, Refusal> {
@@ -45,6 +72,11 @@ impl Memory<'_> {
         // SAFETY: both ranges are mapped, by the checks above; `copy` allows overlap. Nobody here holds references into
         // device memory.
         unsafe { std::ptr::copy(source, target, order.length as usize) };
+        match order.in_area {
+            0 => self.copied(order.target, order.source, order.length),
+            1 => self.wrote(order.target, order.length),
+            _ => {}
+        }
         Ok(())
     }
 
@@ -62,6 +94,7 @@ impl Memory<'_> {
                 let target = self.at(place(order.target, 0), width, "target of a box copy")?;
                 // SAFETY: both rows are granted memory.
                 unsafe { std::ptr::copy(source, target, width as usize) };
+                self.copied(place(order.target, 0), place(order.source, 1), width);
             }
         }
         Ok(())
@@ -76,6 +109,7 @@ impl Memory<'_> {
         for row in 0..order.height {
             let address = order.target.wrapping_add(order.pitch.wrapping_mul(row));
             let target = self.at(address, bytes, "target of a fill")?;
+            self.wrote(address, bytes);
             let width = order.width as usize;
             // SAFETY: the row is granted memory. Elements are written unaligned where they have to be.
             unsafe {
@@ -93,6 +127,7 @@ impl Memory<'_> {
     /// Writes a word of 4 or 8 bytes, or raises one of 8.
     pub fn write_value(&self, order: &command::WriteValue) -> Result<(), Refusal> {
         let target = self.at(order.address, u64::from(order.width), "target of a value")?;
+        self.wrote(order.address, order.width.into());
         if order.raise != 0 {
             if order.width != 8 || !order.address.is_multiple_of(8) {
                 let text = format!("a word at {:#x} that can't be raised", order.address);
@@ -156,7 +191,7 @@ mod tests {
         let grants = Grants::default();
         let address = bytes.as_mut_ptr() as u64;
         grants.insert(address, bytes.len() as u64);
-        test(&Memory { area: SharedArea::for_test(), grants: &grants }, address);
+        test(&Memory { area: SharedArea::for_test(), grants: &grants, checker: None }, address);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Work {
     Blas(Box<Blas>),
     /// cuBLASLt's matrix product.
     Matmul(Box<Matmul>),
+    /// For checks: memory is freed.
+    Freed(command::Freed),
     /// Only a place in the stream.
     Nothing,
 }
@@ -107,7 +109,13 @@ impl Work {
             command::WaitValue::NUMBER => Work::WaitValue(fixed(record)?),
             Blas::NUMBER => Work::Blas(Box::new(fixed(record)?)),
             Matmul::NUMBER => Work::Matmul(Box::new(fixed(record)?)),
-            command::DestroyStream::NUMBER => Work::Nothing,
+            command::Freed::NUMBER => match fixed::<command::Freed>(record)? {
+                order if order.in_order != 0 => Work::Freed(order),
+                _ => Work::Nothing,
+            },
+            command::DestroyStream::NUMBER | command::Allocated::NUMBER | command::Written::NUMBER => {
+                Work::Nothing
+            }
             _ => return Ok(None),
         }))
     }

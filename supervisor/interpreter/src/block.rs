@@ -1,5 +1,7 @@
 //! Running a block: its warps in turn, from barrier to barrier.
 
+use std::cell::RefCell;
+
 use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
 use crate::compiled::{Compiled, Native, Ran};
 use crate::control_word::FlushAll;
@@ -8,6 +10,7 @@ use crate::memory::{Memory, RESERVED_SHARED, Region, local_address};
 use crate::order::Shuffle;
 use crate::registers::{Condition, FULL, LANES, Reg};
 use crate::warp::{CallFrame, Fragment, Warp, WarpFault, lanes_of};
+use crate::watch::{Layout, WatchBlock, watch_of};
 
 /// Most bytes of shared memory that a block may have.
 const MAX_SHARED: u64 = 256 << 10;
@@ -145,7 +148,7 @@ fn lines(bytes: u64) -> (Vec<Line>, Region) {
 impl<'a> Room<'a> {
     /// `workspace`: eight zeroed words that all blocks of a cooperative launch share.
     pub fn new(
-        kernel: &Kernel,
+        kernel: &'a Kernel,
         launch: &Launch,
         environment: &Environment<'a>,
         workspace: Region,
@@ -184,7 +187,13 @@ impl<'a> Room<'a> {
             size: launch.block,
             index: [0; 3],
             print: environment.print,
+            watch: None,
         };
+        let watch = environment
+            .watch
+            .filter(|_| kernel.is_watched)
+            .map(|watch| watch.block(kernel, layout(kernel, &memory)));
+        let memory = Memory { watch: watch.map(RefCell::new), ..memory };
         let mut all: Vec<Warp<'a>> = (0..warps).map(|index| Warp::new(kernel, index, launch.block)).collect();
         Room {
             native: compiled.map(|compiled| (Native::new(compiled, &memory, &mut all), false)),
@@ -205,6 +214,9 @@ impl<'a> Room<'a> {
     /// `count`: blocks in a row, in x, that this room runs one after the other; one if there is no compiled code.
     pub fn start(&mut self, index: [u32; 3], count: u32) {
         self.memory.index = index;
+        if let Some(watch) = &mut self.memory.watch {
+            watch.get_mut().start(index);
+        }
         let threads: u32 = self.memory.size.iter().product();
         self.barriers.clear();
         if let Some((native, runs)) = &mut self.native {
@@ -311,6 +323,9 @@ impl<'a> Room<'a> {
                 continue;
             }
             let done = std::mem::take(&mut self.barriers.all[number]);
+            if let Some(watch) = &mut self.memory.watch {
+                tell_completed(watch.get_mut().as_mut(), number, &done);
+            }
             for waiting in done.waiting {
                 let warp = &mut self.warps[waiting.warp];
                 let Fragment { frame, block, mask, .. } = waiting.fragment;
@@ -359,6 +374,25 @@ impl<'a> Room<'a> {
             address: found.address,
         }
     }
+}
+
+/// How the shared memory of a launch's blocks is laid out.
+fn layout(kernel: &Kernel, memory: &Memory) -> Layout {
+    Layout {
+        grid: memory.grid,
+        block: memory.size,
+        static_shared: kernel.static_shared,
+        dynamic_shared: (kernel.static_shared.next_multiple_of(16), memory.dynamic_shared.into()),
+        reserved_shared: memory.reserved_shared.into(),
+        shared: memory.shared.bytes,
+    }
+}
+
+/// Tells of a barrier, and of those that waited at it.
+fn tell_completed(watch: &mut dyn WatchBlock, number: usize, done: &Arrivals) {
+    let for_all = done.threads.is_none();
+    done.waiting.iter().for_each(|waiting| watch.leaves(waiting.warp as u32, number, for_all));
+    watch.completed(number);
 }
 
 /// Runs a warp until all its lanes wait or have ended, or until it has run for long (`true`).
@@ -437,6 +471,9 @@ fn end_block_rarely(
     match end {
         Terminator::Exit(condition) => {
             let ending = condition.map_or(w.mask, |condition| w.mask & w.holds(condition));
+            if let Some(mut watch) = watch_of(w) {
+                watch.ends(w.index);
+            }
             w.end(ending);
             let rest = w.mask & !ending;
             w.set_mask(rest);
@@ -515,6 +552,9 @@ fn arrive(w: &mut Warp, barriers: &mut Barriers, block: u32, what: &crate::code:
     let barrier = &mut barriers.all[number];
     barrier.lanes.resize(warps, 0);
     barrier.lanes[w.index as usize] |= w.mask;
+    if let Some(mut watch) = watch_of(w) {
+        watch.arrives(w.index, number);
+    }
     barrier.threads = what.threads.map(|threads| w.value(threads, lane));
     let condition = match what.kind {
         BarrierKind::Sync | BarrierKind::Arrive => None,

@@ -123,6 +123,8 @@ pub struct Kernel {
     pub(crate) static_shared: u64,
     /// It asks where the system's part of shared memory lies.
     pub(crate) uses_reserved_shared: bool,
+    /// What it touches is told ([`crate::watch`]).
+    pub(crate) is_watched: bool,
     /// It calls `malloc` or `free`.
     pub(crate) uses_heap: bool,
     /// Bytes of local memory of one thread, calls included.
@@ -210,7 +212,7 @@ impl Kernel {
 }
 
 /// Where an instruction stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub function: u32,
     pub instruction: u32,

@@ -26,6 +26,7 @@ mod stack;
 mod texture;
 mod video;
 mod warp_wide;
+mod watch;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use crate::code::{Block, Flush, Function, Kernel, MOST_REGISTERS, Operation, Ter
 use crate::image::{Image, Plan, Unsupported};
 use crate::registers::{Condition, FULL, Slot};
 use crate::warp::SpareFiles;
+use crate::watch::LOCAL_GAP;
 use layout::Program;
 pub use matrix::product;
 use operands::{Decoded, Decoder};
@@ -89,7 +91,8 @@ pub(crate) fn kernel(image: &Image, name: &str, stops: &[u32]) -> Result<Kernel,
     let product = |size: [u32; 3]| size.iter().product::<u32>();
     Ok(Kernel {
         name: name.into(),
-        stack_bytes: program.stack_bytes(&frames),
+        stack_bytes: stack_bytes(image, program.stack_bytes(&frames)),
+        is_watched: image.is_watched,
         functions,
         pointers,
         static_shared: program.static_shared,
@@ -103,6 +106,11 @@ pub(crate) fn kernel(image: &Image, name: &str, stops: &[u32]) -> Result<Kernel,
         spare: SpareFiles::default(),
         module,
     })
+}
+
+/// A thread's local memory; in a watched kernel, with a gap to the next thread's.
+fn stack_bytes(image: &Image, needed: u64) -> u64 {
+    if image.is_watched && needed != 0 { needed.next_multiple_of(16) + LOCAL_GAP } else { needed }
 }
 
 fn require_features(kernel: &str) -> Result<(), Unsupported> {
@@ -208,6 +216,7 @@ fn function(
         decoder.open_stack(local_bytes);
         local_bytes += stack::BYTES;
     }
+    decoder.frame_bytes = local_bytes;
     // SAFETY: `kernel` has checked that the processor has the features.
     let (blocks, numbers) = unsafe { decoder.blocks(declared.entry, stops) }?;
     let calls = blocks.iter().filter_map(|block| match &block.end {
@@ -323,6 +332,9 @@ impl Decoder<'_> {
             return self.terminator(instruction, mnemonic, guard, numbers).map(Some);
         }
         let before = self.operations.len();
+        if gathering(&body, instruction) != Gathering::None {
+            self.watch_meeting();
+        }
         self.plain(instruction, mnemonic)?;
         if let Some(condition) = guard {
             let guarded: Vec<Operation> = self.operations.drain(before..).collect();

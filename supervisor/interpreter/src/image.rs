@@ -21,6 +21,8 @@ pub struct Image {
     pub(crate) bodies: Vec<OnceLock<Parsed>>,
     /// Where device `malloc` takes memory from.
     pub(crate) heap: Arc<Heap>,
+    /// Whether its kernels tell what they touch.
+    pub(crate) is_watched: bool,
 }
 
 /// Where a variable of a function lies.
@@ -145,6 +147,7 @@ impl Image {
             bodies,
             module: module.clone(),
             heap,
+            is_watched: false,
         };
         let stored = |variable: &&Variable| {
             matches!(variable.space, Space::Global | Space::Const) && variable.linkage != Linkage::Extern
@@ -159,6 +162,11 @@ impl Image {
             image.initialise(variable)?;
         }
         Ok(image)
+    }
+
+    /// The same image, with kernels that tell what they touch ([`crate::watch`]); those that have been decoded before do not.
+    pub fn watched(self) -> Image {
+        Image { is_watched: true, ..self }
     }
 
     fn initialise(&self, variable: &Variable) -> Result<(), LoadError> {

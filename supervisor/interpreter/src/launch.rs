@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
+use crate::watch::Watch;
+
 /// One kernel launch.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch<'a> {
@@ -28,6 +30,8 @@ pub struct Environment<'a> {
     pub print: &'a (dyn Fn(&str) + Sync),
     /// Raised by the caller to end the launch early; looked at between blocks and on long loops.
     pub cancel: &'a AtomicBool,
+    /// Told of what kernels of a [watched](crate::Image::watched) image touch.
+    pub watch: Option<&'a dyn Watch>,
 }
 
 /// Why a launch ended early.

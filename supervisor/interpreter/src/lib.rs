@@ -8,7 +8,7 @@
 //! let image = interpreter::Image::load(module, &mut allocate)?;      // globals placed and initialised
 //! let kernel = image.kernel("saxpy")?;                                // decoded now, kept
 //! let pool = interpreter::Pool::new(2);                               // threads, the caller's included
-//! let environment = interpreter::Environment { window: 0..u64::MAX, print: &|text| print!("{text}"), cancel: &AtomicBool::new(false) };
+//! let environment = interpreter::Environment { window: 0..u64::MAX, print: &|text| print!("{text}"), cancel: &AtomicBool::new(false), watch: None };
 //! let launch = interpreter::Launch { grid: [64, 1, 1], block: [256, 1, 1], dynamic_shared: 0, parameters: &[0; 24], cooperative: false };
 //! pool.run(&kernel, &launch, &environment)?;                          // blocks until all blocks are done
 //! # Ok(()) }
@@ -49,6 +49,7 @@ mod print;
 mod registers;
 mod texture;
 mod warp;
+pub mod watch;
 
 pub use code::{Attributes, Kernel};
 pub use decode::{product, shuffle_partners};

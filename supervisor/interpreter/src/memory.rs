@@ -4,11 +4,13 @@
 //! use, and are aligned. Lanes that read or write neighbours in order, or all the same place, are served by one copy.
 
 use std::arch::x86_64::*;
+use std::cell::RefCell;
 
 use crate::code::Origin;
 use crate::launch::FaultKind;
 use crate::registers::{FULL, LANES, Lane, Reg, Word};
 use crate::warp::Warp;
+use crate::watch::WatchBlock;
 
 /// Bytes from an address on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,6 +58,8 @@ pub(crate) struct Memory<'a> {
     pub size: [u32; 3],
     pub index: [u32; 3],
     pub print: &'a (dyn Fn(&str) + Sync),
+    /// Who is told of what is touched, if the kernel is watched.
+    pub watch: Option<RefCell<Box<dyn WatchBlock + 'a>>>,
 }
 
 impl Memory<'_> {

@@ -32,14 +32,14 @@ pub(crate) enum Wanted {
 pub(crate) struct Outside(pub u64);
 
 /// A texture or surface as seen by a block.
-pub(crate) struct Texture<'a> {
+pub(crate) struct Texture<'m, 'a> {
     pub descriptor: Descriptor,
-    memory: &'a Memory<'a>,
+    memory: &'m Memory<'a>,
 }
 
-impl<'a> Texture<'a> {
+impl<'m, 'a> Texture<'m, 'a> {
     /// What a handle means.
-    pub fn open(memory: &'a Memory<'a>, handle: u64) -> Result<Texture<'a>, Outside> {
+    pub fn open(memory: &'m Memory<'a>, handle: u64) -> Result<Texture<'m, 'a>, Outside> {
         if !handle.is_multiple_of(8) || !memory.allows(handle, size_of::<Descriptor>() as u64) {
             return Err(Outside(handle));
         }

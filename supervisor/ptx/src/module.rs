@@ -416,6 +416,27 @@ impl Module {
         self.place_of(offset).0
     }
 
+    /// File and line that a byte offset in a function's body was compiled from, where the text says so (`.loc`, PTX ISA 11.5.4).
+    pub fn source_of(&self, offset: u32) -> Option<(String, u32)> {
+        let inside = |body: &&Range<usize>| body.contains(&(offset as usize));
+        let body = self.functions.iter().filter_map(|function| function.body.as_ref()).find(inside)?;
+        let before = &self.text[body.start..offset as usize];
+        let location = &before[before.rfind(".loc")? + ".loc".len()..];
+        let mut numbers = location.split_ascii_whitespace().map(str::parse::<u32>);
+        let (Some(Ok(file)), Some(Ok(line))) = (numbers.next(), numbers.next()) else { return None };
+        Some((self.file_named(file)?, line))
+    }
+
+    /// The name that `.file` gives to a number.
+    fn file_named(&self, number: u32) -> Option<String> {
+        let mut places = self.text.match_indices(".file");
+        places.find_map(|(at, word)| {
+            let mut cursor = Cursor::new(&self.text, at + word.len());
+            let known = cursor.word().parse() == Ok(number);
+            known.then(|| cursor.quoted().map(str::to_owned)).flatten()
+        })
+    }
+
     /// 1-based line and column of a byte offset.
     pub fn place_of(&self, offset: u32) -> (u32, u32) {
         place_of(&self.text, offset as usize)

@@ -104,7 +104,7 @@ fn of_open(process: &Process, opened: &Opened) -> Option<Finding> {
 fn of_note(process: &Process, told: &Told) -> Option<Finding> {
     let severity = match told.kind {
         NoteKind::Initialised if told.value == 0 => return None,
-        NoteKind::Summary => return None,
+        NoteKind::Summary | NoteKind::Checked => return None,
         NoteKind::ExportTable if told.text.starts_with(PROOF_OF_VALIDITY) => {
             return Some(proof_wanted(process));
         }
@@ -170,7 +170,7 @@ pub fn told_text(told: &Told) -> String {
     match told.kind {
         NoteKind::Initialised if told.value == 0 => format!("{text}: success"),
         NoteKind::Initialised => format!("{text}: {}", result_text(text, told.value)),
-        NoteKind::Summary => text.clone(),
+        NoteKind::Summary | NoteKind::Checked => text.clone(),
         NoteKind::Unsupported => format!("called `{text}`, which we lack"),
         NoteKind::UnknownName => format!("asked for `{text}`, which we do not know"),
         NoteKind::CodeRefused => format!("code refused: {text}"),

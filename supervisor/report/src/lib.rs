@@ -2,6 +2,7 @@
 //!
 //! *Event*: something the supervisor saw (a process, an open, an exit) or the payload told (a *note*).
 //! *Process record*: what one process did that has to do with CUDA; processes without such deeds are only counted.
+//! *Check*: what `--check` found in kernels, listed by itself.
 //! *Finding*: something worth saying: message, causes, hints. An error makes the report appear unasked.
 //!
 //! ```text
@@ -12,6 +13,7 @@
 //!
 //! Nothing here prints: the command line does.
 
+mod checked;
 pub mod doctor;
 pub mod explain;
 mod finding;
@@ -190,6 +192,16 @@ impl Report {
             Form::Json => render::json(&self.session, &related, &findings),
             _ => render::full(&self.session, &related, others, &findings),
         }
+    }
+
+    /// How many things checks found.
+    pub fn checks_found(&self) -> usize {
+        self.processes.values().map(|process| process.checked.len()).sum()
+    }
+
+    /// What checks found, as text that ends with a count.
+    pub fn render_checks(&self) -> String {
+        checked::text(self.processes.values())
     }
 
     /// The record of a process; `None` for one that is gone and never did anything else: its name is gone too.

@@ -52,6 +52,8 @@ pub struct Process {
     pub opened: Vec<Opened>,
     /// What the payload in it told.
     pub told: Vec<Told>,
+    /// What checks found in its kernels, and how often: texts of several lines.
+    pub checked: Vec<(String, u64)>,
     /// What each of its kernels cost.
     pub kernels: Vec<KernelCost>,
     /// Most device memory held at once.
@@ -68,8 +70,19 @@ impl Process {
     pub fn new(pid: i32, program: &Path) -> Self {
         let program = program.to_owned();
         let (opened, told) = (Vec::new(), Vec::new());
-        let kernels = Vec::new();
-        Self { pid, program, executable: None, root: None, opened, told, kernels, memory_peak: 0, exit: None }
+        let (kernels, checked) = (Vec::new(), Vec::new());
+        Self {
+            pid,
+            program,
+            executable: None,
+            root: None,
+            opened,
+            told,
+            checked,
+            kernels,
+            memory_peak: 0,
+            exit: None,
+        }
     }
 
     /// A process whose start was not seen: a fork.
@@ -83,7 +96,10 @@ impl Process {
 
     /// Whether it did anything that has to do with CUDA.
     pub fn is_related(&self) -> bool {
-        !self.told.is_empty() || self.memory_peak > 0 || self.opened.iter().any(Opened::is_related)
+        !self.told.is_empty()
+            || !self.checked.is_empty()
+            || self.memory_peak > 0
+            || self.opened.iter().any(Opened::is_related)
     }
 
     /// Its program, unless that only was looked for along PATH: then it is not there. A static program opens nothing and is.
@@ -123,11 +139,22 @@ impl Process {
 
     /// Adds what the payload told.
     pub fn noted(&mut self, kind: NoteKind, value: i64, text: &str) {
+        if kind == NoteKind::Checked {
+            return self.check_found(text, value.max(0) as u64);
+        }
         let same = |told: &Told| told.kind == kind && told.value == value && told.text == text;
         if let Some(index) = self.told.iter().position(same) {
             self.told[index].times += 1;
         } else if self.told.len() < MOST_TOLD {
             self.told.push(Told { kind, value, text: text.to_owned(), times: 1 });
+        }
+    }
+
+    /// A check found something, so often by now.
+    fn check_found(&mut self, text: &str, times: u64) {
+        match self.checked.iter_mut().find(|(known, _)| known == text) {
+            Some((_, known)) => *known = times,
+            None => self.checked.push((text.to_owned(), times)),
         }
     }
 
@@ -200,6 +227,7 @@ pub fn note_kind(number: u32) -> Option<NoteKind> {
         ExportTable,
         Summary,
         Slower,
+        Checked,
     ]
     .into_iter()
     .find(|kind| *kind as u32 == number)

@@ -154,6 +154,7 @@ fn process_value(Account { process, opened }: &Account) -> Value {
         "told": process.told.iter().map(|told| json!({
             "kind": format!("{:?}", told.kind), "text": told.text, "value": told.value, "times": told.times,
         })).collect::<Vec<_>>(),
+        "checks": crate::checked::values(process),
         "memory_peak": process.memory_peak,
         "kernels": kernels::by_time(&process.kernels).into_iter().map(kernels::value).collect::<Vec<_>>(),
     })

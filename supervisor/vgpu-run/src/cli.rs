@@ -116,6 +116,13 @@ pub struct Session {
     /// As root: let setuid programs change the user (they run under our filter)
     #[arg(long)]
     pub allow_setuid: bool,
+    /// Check what kernels do, in the interpreter: accesses outside of memory, races in shared memory, reads of what nothing
+    /// wrote; findings are listed at the end
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "CHECKS")]
+    pub check: Vec<Check>,
+    /// Exit with this status if a check found something (default: the program's own)
+    #[arg(long, value_name = "STATUS", requires = "check", value_parser = clap::value_parser!(u8).range(1..))]
+    pub check_exit_code: Option<u8>,
     /// What runs the kernels
     #[arg(long, value_enum, default_value_t = Engine::Cpu)]
     pub engine: Engine,
@@ -131,6 +138,27 @@ pub struct Session {
 pub enum Overlay {
     Lean,
     Full,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Accesses outside of allocations, shared and local memory, or misaligned
+    Memory,
+    /// Unordered accesses of threads of a block to shared memory
+    Race,
+    /// Reads of device and shared memory that nothing wrote
+    Init,
+}
+
+impl Check {
+    /// As the engine knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::Memory => "memory",
+            Check::Race => "race",
+            Check::Init => "init",
+        }
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,6 +259,16 @@ mod tests {
         let line = CommandLine::try_parse_from(["vgpu-run", "--gpus", "2", "ls", "--report", "-l"]).unwrap();
         assert_eq!(line.session.command, ["ls", "--report", "-l"]);
         assert_eq!((line.session.gpus, line.session.report), (2, None));
+    }
+
+    #[test]
+    fn checks_are_listed_with_commas() {
+        let parse = |words: &[&str]| CommandLine::try_parse_from([&["vgpu-run"], words].concat());
+        let line = parse(&["--check", "memory,race", "--check-exit-code", "9", "ls"]).unwrap();
+        assert_eq!(line.session.check, [Check::Memory, Check::Race]);
+        assert_eq!(line.session.check_exit_code, Some(9));
+        assert!(parse(&["--check", "luck", "ls"]).is_err());
+        assert!(parse(&["--check-exit-code", "9", "ls"]).is_err(), "without a check");
     }
 
     #[test]

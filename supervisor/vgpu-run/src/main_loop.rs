@@ -324,6 +324,7 @@ impl<'a> MainLoop<'a> {
         self.handle_clients_ended(LINGER);
         if let Phase::Lingering { status, .. } = self.phase {
             self.finish_report();
+            let status = self.status_to_pass(status);
             self.link.tell(&Message::Ended { status, leftovers: false });
         }
         // Engines and the process that makes them are our children too.
@@ -347,10 +348,17 @@ impl<'a> MainLoop<'a> {
         self.phase = Phase::Detached;
         self.finish_report();
         self.events.ignore_keeper();
+        let status = self.status_to_pass(status);
         self.link.tell(&Message::Ended { status, leftovers: true });
         // Whoever reads our standard error to its end must not wait for us.
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
+    }
+
+    /// The program's status, unless checks found something and another one was asked for.
+    fn status_to_pass(&self, status: i32) -> i32 {
+        let other = self.session.check_exit_code.filter(|_| self.services.report.checks_found() > 0);
+        other.map_or(status, |code| i32::from(code) << 8)
     }
 
     fn finish_report(&mut self) {

@@ -11,6 +11,9 @@ use crate::cli::{self, Log, Session};
 
 /// Prints the report if it was asked for, or if something went wrong.
 pub fn print(report: &mut Report, session: &Session) {
+    if !session.check.is_empty() && session.report != Some(cli::Report::Json) {
+        eprint!("{}", report.render_checks());
+    }
     let form = match session.report {
         Some(cli::Report::Human) => Form::Full,
         Some(cli::Report::Json) => Form::Json,

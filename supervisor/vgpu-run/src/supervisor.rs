@@ -16,7 +16,7 @@ use overlay::Overlay;
 use syscall_filter::Coverage;
 use tracee::PidFd;
 use wire::choice::{ISA, TIER};
-use wire::engine::CACHE_VARIABLE;
+use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
 use crate::card::Card;
 use crate::cli::{self, Session};
@@ -105,9 +105,11 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
     });
     let announcing = card.clone();
     let engine = files.clone();
+    let checks = session.check.clone();
     let broker = broker::Broker::new(broker::Config {
         announce: Box::new(move || announcing.announce()),
-        engine: Box::new(move || open_engine(&engine, cache.as_deref())),
+        engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks)),
+        checks: !session.check.is_empty(),
     })
     .doing("prepare the broker")?;
     let overlay_is_full = session.overlay == cli::Overlay::Full;
@@ -118,9 +120,14 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
     Ok(Services { overlay, broker, report, card, exits })
 }
 
-fn open_engine(files: &Files, cache: Option<&Path>) -> Result<broker::Program, String> {
+fn open_engine(
+    files: &Files,
+    cache: Option<&Path>,
+    checks: &[cli::Check],
+) -> Result<broker::Program, String> {
     let program = installation::open_engine(files, cache).map_err(|error| error.to_string())?;
-    let environment = engine_environment(cache);
+    let mut environment = engine_environment(cache);
+    environment.extend(checks_for_engine(checks));
     Ok(broker::Program { file: program.file, name: program.name, environment })
 }
 
@@ -139,6 +146,13 @@ pub fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
         .flatten()
         .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect()
+}
+
+/// Which checks the engine makes, if any.
+fn checks_for_engine(checks: &[cli::Check]) -> Option<CString> {
+    let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
+    let variable = format!("{CHECK_VARIABLE}={}", names.join(","));
+    CString::new(variable).ok().filter(|_| !names.is_empty())
 }
 
 /// Waits for the filter and tells the keeper what it needs should we die.

@@ -157,6 +157,7 @@ impl Loaded {
             window: 1 << 46..1 << 47,
             print: &|text| printed.lock().expect("no printer panics").push_str(text),
             cancel: &AtomicBool::new(false),
+            watch: None,
         };
         let launch = Launch {
             grid: shape.grid,

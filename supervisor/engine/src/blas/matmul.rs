@@ -160,7 +160,7 @@ impl Epilogue {
             // A batch's stride of the mask is in elements, that is in bits.
             let step = order.auxiliary.stride.wrapping_mul(job.member) / 8;
             let address = order.auxiliary.address.wrapping_add_signed(step);
-            made.mask = Some(job.memory.at(address, bytes, "the mask of ReLU")?);
+            made.mask = Some(job.memory.operand(address, bytes, "the mask of ReLU")?);
         } else if has(epilogue::AUXILIARY) {
             made.auxiliary = Some(job.matrix::<f64>(&order.auxiliary, (m, n))?.0);
         }

@@ -149,7 +149,7 @@ impl<T: Number> Operand<T> {
         what: &str,
     ) -> Result<Operand<T>, Refusal> {
         let span = if rows == 0 || columns == 0 { 0 } else { (columns - 1) * leading + rows };
-        let pointer = memory.at(address, span as u64 * element.size(), what)?;
+        let pointer = memory.operand(address, span as u64 * element.size(), what)?;
         if element == T::ELEMENT && (address as usize).is_multiple_of(align_of::<T>()) {
             let view = View { pointer: pointer.cast(), rows, columns, row: 1, column: leading as isize };
             return Ok(Operand { view, widened: None });
@@ -205,7 +205,7 @@ pub fn read_number<T: Number>(
     element: Element,
     what: &str,
 ) -> Result<T, Refusal> {
-    let place = memory.at(address, element.size(), what)?;
+    let place = memory.operand(address, element.size(), what)?;
     let mut value = [T::real(0.0)];
     // SAFETY: one element is granted memory.
     with_element!(element, Kind => unsafe { read_row::<Kind, T>(place, 0, &mut value) });
@@ -220,7 +220,7 @@ pub fn write_number<T: Number>(
     value: T,
     what: &str,
 ) -> Result<(), Refusal> {
-    let place = memory.at(address, element.size(), what)?;
+    let place = memory.operand(address, element.size(), what)?;
     // SAFETY: one element is granted memory.
     with_element!(element, Kind => unsafe { write_row::<Kind, T>(place, 0, &[value]) });
     Ok(())
@@ -245,7 +245,8 @@ impl Task<'_> {
     pub fn address(&self, place: usize) -> Result<u64, Refusal> {
         let Place { address, stride, .. } = self.order.places[place];
         if self.order.pointer_arrays == 1 {
-            let entry = self.memory.at(address + 8 * self.member, 8, "an array of addresses of operands")?;
+            let entry =
+                self.memory.operand(address + 8 * self.member, 8, "an array of addresses of operands")?;
             // SAFETY: eight granted bytes.
             return Ok(unsafe { entry.cast::<u64>().read_unaligned() });
         }
@@ -327,7 +328,8 @@ impl Task<'_> {
         let step = self.order.places[place].step as isize;
         let reach = length.saturating_sub(1) * step.unsigned_abs();
         let span = if length == 0 { 0 } else { reach as u64 + 1 };
-        let base = self.memory.at(self.address(place)?, span * self.element(place)?.size(), NAMES[place])?;
+        let base =
+            self.memory.operand(self.address(place)?, span * self.element(place)?.size(), NAMES[place])?;
         Ok((base, if step < 0 { reach as isize } else { 0 }, step))
     }
 

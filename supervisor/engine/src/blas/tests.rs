@@ -34,7 +34,7 @@ fn order(routine: Routine, element: Element, extent: [i64; 3]) -> Blas {
 }
 
 fn perform(order: &Blas, grants: &Grants) {
-    run(order, &Memory { area: SharedArea::for_test(), grants }, 1).expect("granted");
+    run(order, &Memory { area: SharedArea::for_test(), grants, checker: None }, 1).expect("granted");
 }
 
 #[test]
@@ -129,7 +129,8 @@ fn memory_that_is_not_granted_is_refused() {
     let mut x = [1f32; 4];
     let mut order = order(Routine::Scal, Element::F32, [0, 4, 0]);
     order.places[1] = place(&mut x, 1);
-    let outcome = run(&order, &Memory { area: SharedArea::for_test(), grants: &Grants::default() }, 1);
+    let outcome =
+        run(&order, &Memory { area: SharedArea::for_test(), grants: &Grants::default(), checker: None }, 1);
     assert!(outcome.unwrap_err().text.contains("not all device memory"));
     assert_eq!(x, [1.0; 4]);
 }
@@ -158,7 +159,8 @@ fn epilogue_adds_the_bias_before_relu_and_keeps_the_mask() {
         (layout.address, layout.leading) = (address as u64, 2);
     }
     (order.auxiliary.address, order.auxiliary.leading) = (mask.as_mut_ptr() as u64, 128);
-    matmul(&order, &Memory { area: SharedArea::for_test(), grants: &grants }, 1).expect("granted");
+    matmul(&order, &Memory { area: SharedArea::for_test(), grants: &grants, checker: None }, 1)
+        .expect("granted");
     assert_eq!(d, [2.0, 0.0, 0.0, 6.0, 1.5, 1.5]);
     assert_eq!([mask[0], mask[16], mask[32]], [0b01, 0b10, 0b11]);
 }

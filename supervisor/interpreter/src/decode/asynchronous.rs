@@ -7,11 +7,13 @@ use ptx::{Mnemonic, Modifier, Op, Operand, Space, Type};
 
 use super::memory::{Addresses, space};
 use super::operands::{Decoded, Decoder};
+use super::watch::Watched;
 use crate::code::Origin;
 use crate::launch::FaultKind;
 use crate::memory::check;
 use crate::registers::{Condition, Reg};
 use crate::warp::Warp;
+use crate::watch::{Access, Deed, tell};
 
 /// How many bytes a copy takes of those that its source has; the rest of the target becomes zero.
 #[derive(Clone, Copy)]
@@ -74,12 +76,34 @@ impl Decoder<'_> {
                 Err(_) => Taken::Bytes(self.source::<u32>(given)?),
             }),
         };
+        self.watch_copy(mnemonic, (to, from), (size, taken));
         let origin = self.origin();
         match taken {
             None => self.push(move |w| copy_whole(w, to, from, size, origin)),
             Some(taken) => self.push(move |w| copy_parts(w, (to, from), (size, taken), origin)),
         }
         Ok(())
+    }
+
+    /// Tells of both halves of a copy. A source of which nothing is taken is not touched.
+    fn watch_copy(
+        &mut self,
+        mnemonic: &Mnemonic,
+        (to, from): (Addresses, Addresses),
+        (size, taken): (u64, Option<Taken>),
+    ) {
+        self.watch(mnemonic, Watched { deed: Deed::Write, addresses: to, size, align: size });
+        let read = Watched { deed: Deed::Read, addresses: from, size, align: size };
+        let Some(taken) = taken.filter(|_| self.is_watched()) else { return self.watch(mnemonic, read) };
+        let access = self.access(mnemonic, &read);
+        self.push(move |w| {
+            for lane in w.active() {
+                let access = Access { size: taken.of(w, size, lane), ..access };
+                if access.size != 0 {
+                    tell(w, &access, 1 << lane, &from.of(w), None);
+                }
+            }
+        });
     }
 
     /// `cp.async.bulk`: each lane as many bytes as it says, and a barrier object or a group to hear of it.
@@ -103,6 +127,12 @@ impl Decoder<'_> {
             true => Some(self.addresses(&operands[3], Some(Space::Shared))?),
             false => None,
         };
+        for (addresses, deed) in [(to, Deed::Write), (from, Deed::Read)] {
+            self.watch_sized(mnemonic, Watched { deed, addresses, size: 0, align: 16 }, size);
+        }
+        if let Some(barrier) = barrier {
+            self.watch(mnemonic, barrier_word(barrier, Deed::Atomic));
+        }
         let origin = self.origin();
         self.push(move |w| {
             let (to_region, from_region) = (to.region(w.memory()), from.region(w.memory()));
@@ -134,6 +164,7 @@ impl Decoder<'_> {
     /// higher for each, which comes to the same as if nobody had come.
     fn arrive_behind_copies(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         let at = self.addresses(&operands[0], space(mnemonic))?;
+        self.watch(mnemonic, barrier_word(at, Deed::Atomic));
         let (arrivals, origin) = (u32::from(mnemonic.has(Modifier::NoInc)), self.origin());
         self.push(move |w| {
             for lane in w.active() {
@@ -161,6 +192,8 @@ impl Decoder<'_> {
         let returns = has(Arrive) || has(ArriveDrop);
         let (result, rest) = operands.split_at(usize::from(returns));
         let at = self.addresses(&rest[0], space(mnemonic))?;
+        let deed = if has(Init) { Deed::Write } else { Deed::Atomic };
+        self.watch(mnemonic, barrier_word(at, deed));
         let number = match rest.get(1) {
             Some(operand) => self.source::<u32>(operand)?,
             None => self.constant(1u32),
@@ -198,6 +231,7 @@ impl Decoder<'_> {
     fn wait_for_phase(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Decoded<()> {
         let d = self.target_predicate(&operands[0])?;
         let at = self.addresses(&operands[1], space(mnemonic))?;
+        self.watch(mnemonic, barrier_word(at, Deed::Atomic));
         let by_parity = mnemonic.has(Modifier::Parity);
         let phase = if by_parity {
             let parity = self.source::<u32>(&operands[2])?;
@@ -223,6 +257,11 @@ impl Decoder<'_> {
         });
         Ok(())
     }
+}
+
+/// A barrier object.
+fn barrier_word(addresses: Addresses, deed: Deed) -> Watched {
+    Watched { deed, addresses, size: 8, align: 8 }
 }
 
 /// Copies without parts.

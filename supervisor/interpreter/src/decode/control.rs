@@ -12,6 +12,7 @@ use crate::memory::local_address;
 use crate::print::{format, string_at};
 use crate::registers::Condition;
 use crate::warp::Warp;
+use crate::watch::watch_of;
 
 impl Decoder<'_> {
     /// Whether an instruction may send lanes elsewhere.
@@ -175,7 +176,13 @@ impl Decoder<'_> {
                 let (heap, result) = (self.image.heap.clone(), results[0]);
                 self.push(move |w| {
                     for lane in w.active() {
-                        let address = heap.take(read_local(w, size, lane));
+                        let bytes = read_local(w, size, lane);
+                        let address = heap.take(bytes);
+                        if address != 0
+                            && let Some(mut watch) = watch_of(w)
+                        {
+                            watch.taken(address, bytes);
+                        }
                         // SAFETY: the place of the call's result in this thread's frame.
                         unsafe { (local_address(w, lane, result) as *mut u64).write(address) };
                     }
@@ -186,6 +193,9 @@ impl Decoder<'_> {
                 self.push(move |w| {
                     for lane in w.active() {
                         let address = read_local(w, pointer, lane);
+                        if let Some(mut watch) = watch_of(w) {
+                            watch.given(address);
+                        }
                         if address != 0 && !heap.give(address) {
                             return w.fail(FaultKind::IllegalAddress, address, lane, origin);
                         }

@@ -6,10 +6,12 @@ use tensor::{Accumulator, Element, Lanes};
 use super::matrix::{accumulator, element};
 use super::memory::{Addresses, elements, space};
 use super::operands::{Decoded, Decoder};
+use super::watch::Watched;
 use crate::code::Origin;
 use crate::memory::check;
 use crate::registers::{LANES, Reg, Slot};
 use crate::warp::Warp;
+use crate::watch::{Deed, tell};
 
 /// Bytes of a row that a lane gives the address of.
 const ROW: u64 = 16;
@@ -49,6 +51,7 @@ impl Decoder<'_> {
             return Err("matrices of another number of registers".into());
         }
         let addresses = self.addresses(&operands[1], space(mnemonic))?;
+        self.watch_rows(mnemonic, addresses, rows, Deed::Read);
         let (origin, columns_of_bytes, halves) =
             (self.origin(), shape.m == 16, mnemonic.has(Modifier::Trans));
         self.push(move |w| {
@@ -81,6 +84,7 @@ impl Decoder<'_> {
         if !matches!(sources.len(), 1 | 2 | 4) {
             return Err("matrices of another number of registers".into());
         }
+        self.watch_rows(mnemonic, addresses, 8 * sources.len(), Deed::Write);
         let (origin, transposes) = (self.origin(), mnemonic.has(Modifier::Trans));
         self.push(move |w| {
             let Some(at) = rows_of(w, addresses, 8 * sources.len(), origin) else { return };
@@ -108,6 +112,7 @@ impl Decoder<'_> {
             return Err("a fragment of fewer registers".into());
         }
         let place = self.matrix_place(mnemonic, &operands[1], operands.get(2), &plan)?;
+        self.watch_lines(mnemonic, &place, &plan, Deed::Read);
         self.push(move |w| {
             let Some((start, stride)) = place.of(w, &plan) else { return };
             for (register, target) in targets.iter().enumerate() {
@@ -139,6 +144,7 @@ impl Decoder<'_> {
             return Err("a fragment of another number of registers".into());
         }
         let place = self.matrix_place(mnemonic, &operands[0], operands.get(2), &plan)?;
+        self.watch_lines(mnemonic, &place, &plan, Deed::Write);
         self.push(move |w| {
             let Some((start, stride)) = place.of(w, &plan) else { return };
             for (register, source) in sources.iter().enumerate() {
@@ -150,6 +156,37 @@ impl Decoder<'_> {
             }
         });
         Ok(())
+    }
+
+    /// Tells of rows, each touched by the lane that gives its address.
+    fn watch_rows(&mut self, mnemonic: &Mnemonic, addresses: Addresses, rows: usize, deed: Deed) {
+        if self.is_watched() {
+            let access = self.access(mnemonic, &Watched { deed, addresses, size: ROW, align: ROW });
+            let lanes = if rows < LANES { (1 << rows) - 1 } else { u32::MAX };
+            self.push(move |w| tell(w, &access, w.mask & lanes, &addresses.of(w), None));
+        }
+    }
+
+    /// Tells of a matrix's lines, for the first lane.
+    fn watch_lines(&mut self, mnemonic: &Mnemonic, place: &Place, plan: &Plan, deed: Deed) {
+        if !self.is_watched() {
+            return;
+        }
+        let Place { addresses, stride, .. } = *place;
+        let size = (plan.line_elements() * plan.bits / 8) as u64;
+        let access = self.access(mnemonic, &Watched { deed, addresses, size, align: 1 });
+        let (lines, bits) = (plan.line_count() as u64, plan.bits as u64);
+        self.push(move |w| {
+            if w.mask == 0 {
+                return;
+            }
+            let lane = w.first();
+            let (start, stride) = (addresses.of(w)[lane], u64::from(w.value(stride, lane)));
+            for line in 0..lines {
+                let at = [start.wrapping_add(line * stride * bits / 8); LANES];
+                tell(w, &access, w.mask & 1 << lane, &at, None);
+            }
+        });
     }
 
     fn matrix_place(

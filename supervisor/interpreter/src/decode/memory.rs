@@ -7,9 +7,11 @@ use ptx::{AddressBase, Mnemonic, Modifier, Op, Operand, Space, Type};
 
 use super::layout::Place;
 use super::operands::{Decoded, Decoder};
+use super::watch::Watched;
 use crate::memory::{Memory, Region, check, load, local_addresses, store};
 use crate::registers::{LANES, Lane, Reg, Slot, flush};
 use crate::warp::Warp;
+use crate::watch::Deed;
 
 /// Where an access's addresses come from.
 #[derive(Clone, Copy)]
@@ -49,6 +51,11 @@ impl Addresses {
             Addresses::Local(offset) => local_addresses(w, offset),
             Addresses::Fixed(address) => [address; LANES],
         }
+    }
+
+    /// Whether they are meant for shared memory, and for no other.
+    pub fn are_shared(self) -> bool {
+        matches!(self, Addresses::Shared(..) | Addresses::SharedWide(..) | Addresses::SharedFixed(_))
     }
 
     /// Where the addresses most probably lie.
@@ -187,6 +194,8 @@ impl Decoder<'_> {
         if let Addresses::Parameter(offset) = addresses {
             return self.load_parameter(&targets, offset, ty);
         }
+        let size = u64::from(ty.size()) * targets.len() as u64;
+        self.watch(mnemonic, Watched { deed: Deed::Read, addresses, size, align: size });
         if targets.len() > 1 {
             return self.load_vector(&targets, addresses, ty);
         }
@@ -299,6 +308,8 @@ impl Decoder<'_> {
         let origin = self.origin();
         let size = u64::from(ty.size());
         let (total, single) = (size * sources.len() as u64, sources.len() == 1);
+        let watched = Watched { deed: Deed::Write, addresses, size: total, align: total };
+        self.watch_written(mnemonic, watched, (&sources, size));
         macro_rules! run {
             ($memory:ty) => {
                 self.push(move |w| {
@@ -387,6 +398,8 @@ impl Decoder<'_> {
         }
         // In global memory sums of `f32` flush subnormal numbers (PTX ISA, atom), in shared memory they do not.
         let flushes = operation == Add && ty == Type::F32 && space(mnemonic) != Some(Space::Shared);
+        let size = u64::from(ty.size()) * mnemonic.vector() as u64;
+        self.watch(mnemonic, Watched { deed: Deed::Atomic, addresses, size, align: size });
         if mnemonic.vector() > 1 {
             return self.atomic_vector(ty, operation, flushes, addresses, target, &operands[place + 1]);
         }

@@ -40,6 +40,8 @@ pub(super) struct Decoder<'a> {
     pub once: Vec<Operation>,
     /// The current instruction.
     pub index: u32,
+    /// Bytes of the function's frame.
+    pub frame_bytes: u64,
 }
 
 impl<'a> Decoder<'a> {
@@ -71,6 +73,7 @@ impl<'a> Decoder<'a> {
             operations: Vec::new(),
             once: Vec::new(),
             index: 0,
+            frame_bytes: 0,
             body,
         }
     }

@@ -50,7 +50,8 @@ pub fn launch(text: &str, shape: Shape, memory: &mut [u32]) -> (Result<(), Fault
     let kernel = image.kernel(&name).unwrap_or_else(|refusal| panic!("{refusal}"));
     let printed = Mutex::new(String::new());
     let print = |text: &str| printed.lock().expect("unpoisoned").push_str(text);
-    let environment = Environment { window: start..end, print: &print, cancel: &AtomicBool::new(false) };
+    let environment =
+        Environment { window: start..end, print: &print, cancel: &AtomicBool::new(false), watch: None };
     let order = Launch {
         grid: [shape.grid, 1, 1],
         block: [shape.block, 1, 1],

@@ -56,8 +56,12 @@ fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
     let run = |by: By| {
         let mut memory: Vec<u32> = (0..4096).collect();
         let start = memory.as_mut_ptr().expose_provenance() as u64;
-        let environment =
-            Environment { window: 1 << 46..1 << 47, print: &|_| (), cancel: &AtomicBool::new(false) };
+        let environment = Environment {
+            window: 1 << 46..1 << 47,
+            print: &|_| (),
+            cancel: &AtomicBool::new(false),
+            watch: None,
+        };
         let launch = Launch {
             grid: [grid, 1, 1],
             block: [block, 1, 1],
