@@ -34,7 +34,7 @@ impl Program {
             loops: Vec::new(),
             apart,
             rows,
-            keeps_apart: self.seed % 4 != 0,
+            keeps_apart: !self.seed.is_multiple_of(4),
         };
         writer.nodes(&self.body);
         writer.text
