@@ -49,6 +49,7 @@ use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
 use crate::kind::{Facts, Kind};
 use crate::text::{Text, integer};
+use crate::used::Used;
 
 /// Why an instruction, or a kernel, has no code.
 pub(crate) type Refused = String;
@@ -114,6 +115,7 @@ pub(crate) struct Output {
     pub pending: usize,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
+    pub used: Used,
 }
 
 /// How code is made.
@@ -173,6 +175,7 @@ pub(crate) struct Lowering<'a> {
     quads: quads::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    used: Used,
 }
 
 /// Blocks of code still to be made in a region.
@@ -234,6 +237,7 @@ impl<'a> Lowering<'a> {
             matrix: matrix::Matrix::default(),
             quads: quads::Known::default(),
             ends: None,
+            used: Used::default(),
         };
         lowering.find_resident();
         for block in &graph.blocks {
@@ -250,6 +254,9 @@ impl<'a> Lowering<'a> {
             loops.sort_unstable();
             lowering.regions.extend(loops);
             lowering.turns = turns;
+            if !lowering.turns.is_empty() {
+                lowering.used.note("turns");
+            }
         }
         lowering
     }
@@ -278,6 +285,7 @@ impl<'a> Lowering<'a> {
             words: self.words.len(),
             pending: self.graph.blocks.len(),
             refused: self.refused,
+            used: self.used,
         })
     }
 
@@ -314,6 +322,7 @@ impl<'a> Lowering<'a> {
             return self.leave_first(block, queue);
         }
         if world == World::Second {
+            self.used.note("second world");
             self.enter_second(block, queue);
         }
         for index in range {
@@ -323,6 +332,7 @@ impl<'a> Lowering<'a> {
             if let Err(reason) = self.instruction(index) {
                 self.refused.push((index as u32, reason));
                 if self.is_stepped(index) {
+                    self.used.note("step");
                     self.step(index);
                     continue;
                 }

@@ -232,3 +232,19 @@ fn operands_that_change_nothing_flush_all_the_same() {
         assert_eq!(all, [0, 0x8000_0000, 0, 0], "of {place}");
     }
 }
+
+/// A factor whose high bits are clear is no factor without a sign where the other one is that.
+#[test]
+fn products_of_bytes_of_either_sign_know_a_small_factor() {
+    let memory = both_whole(
+        "and.b32 %r5, %r4, 0x7f7f7f7f; mov.u32 %r6, 0xfffffffe; mov.b32 %r9, 0xff80ff81;
+         dp4a.u32.s32 %r7, %r6, %r5, %r4; dp4a.s32.u32 %r8, %r5, %r6, %r4; dp4a.s32.s32 %r10, %r5, %r9, %r4;
+         st.global.u32 [%rd2], %r7; st.global.u32 [%rd2+1024], %r8; st.global.u32 [%rd2+2048], %r10;",
+        1,
+        64,
+    );
+    for place in 0..64u32 {
+        let expected = [place + 254 * place, place + 254 * place, place.wrapping_sub(127 * place)];
+        assert_eq!([0, 256, 512].map(|part| memory[place as usize + part]), expected, "of {place}");
+    }
+}

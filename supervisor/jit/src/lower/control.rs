@@ -160,6 +160,7 @@ impl Lowering<'_> {
             let parted = self.text.label();
             let word = condition.name;
             if let Some(Ends { any, all }) = self.ends.take() {
+                self.used.note("ends of a pattern");
                 let some = self.text.label();
                 let (yes, no) = if negated { (&here, &there) } else { (&there, &here) };
                 self.text.line(format!("br i1 {any}, label %{some}, label %{no}"));

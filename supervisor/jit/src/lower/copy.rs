@@ -34,6 +34,7 @@ impl Lowering<'_> {
         let to = self.address(&operands[0], Room::Shared, access)?;
         let to = self.checked(&to, access, lanes.as_deref())?;
         let from = self.address(&operands[1], Room::Window, access)?;
+        self.used.note(if taken.is_some() { "copy of what is taken" } else { "copy" });
         let Some(taken) = taken else {
             let from = self.checked(&from, access, lanes.as_deref())?;
             let rows = self.load_rows(&from, access, lanes.as_deref());

@@ -31,6 +31,13 @@ impl Lowering<'_> {
             Operand::Register(register) => self.small.contains(register),
             _ => false,
         });
+        self.used.note(match (small.is_some(), signed) {
+            _ if !wide => "dot of words",
+            (true, [true, true]) => "dot of small bytes",
+            (false, [true, true]) => "dot of signed bytes",
+            (_, [false, false]) => "dot of unsigned bytes",
+            _ => "dot of both",
+        });
         if wide && self.manner.has_dots && signed != [false, false] {
             return Ok(self.dot_by_instruction(&sources, signed, small));
         }
@@ -90,7 +97,9 @@ impl Lowering<'_> {
         small: Option<usize>,
     ) -> String {
         let ty = integer(32, true);
-        let plain = small.map(|place| place - 1).or_else(|| signed.iter().position(|signed| !signed));
+        // One without a sign may have the high bits that the other kind's small factor does not.
+        let unsigned = signed.iter().position(|signed| !signed);
+        let plain = unsigned.or(small.map(|place| place - 1));
         let [x, y, sum] = sources;
         match plain {
             Some(0) => self.sum_of_products(sum, x, y),

@@ -43,7 +43,9 @@ impl Lowering<'_> {
             members.retain(|member| part.contains(&(member.offset + pattern[0])));
             places = places_of(&members, &pattern);
             self.tested.insert(number, real.clone());
+            self.used.note("part of rows");
         }
+        self.note_group(&members);
         let values = self.fetch(&real, &places, access, group.align);
         let mut values = values.into_iter();
         for member in &members {
@@ -64,6 +66,15 @@ impl Lowering<'_> {
             }
         }
         self.fetched.get(&at).cloned()
+    }
+
+    fn note_group(&mut self, members: &[Member]) {
+        if members.len() > 1 {
+            self.used.note("group");
+        }
+        if members.iter().any(|member| member.loads.len() > 1) {
+            self.used.note("halves as a word");
+        }
     }
 
     /// Tests all accesses of a group, and answers its real base.

@@ -133,6 +133,7 @@ impl Lowering<'_> {
             Op::Ldmatrix => self.load_matrices(mnemonic, operands),
             Op::Stmatrix => self.store_matrices(mnemonic, operands),
             Op::Movmatrix => {
+                self.used.note("matrix transposed");
                 let source = self.source(&operands[1], 32, true)?;
                 let name = self.matrix_transposed(&source);
                 self.assign(&operands[0], Kind::Varying, name, 32)
@@ -183,6 +184,7 @@ impl Lowering<'_> {
         for register in &c {
             self.file(*register);
         }
+        self.used.note(if parts.summing.floats { "product of floats" } else { "product of integers" });
         let exact = self.plan.flushes && parts.summing.floats;
         let name = format!("vgpu_{}_{}", if exact { "exact" } else { "sum" }, parts.summing.name);
         let (base, word) = (format!("%file{}", self.region), parts.sums.word().to_string());
@@ -213,6 +215,7 @@ impl Lowering<'_> {
             packed.left == left && packed.packing == packing.name && packed.registers == registers
         };
         if let Some(packed) = self.matrix.packed.iter().find(same) {
+            self.used.note("factor packed before");
             return format!("%packed{}", packed.place);
         }
         for register in registers {
@@ -236,6 +239,11 @@ impl Lowering<'_> {
 
     /// `ldmatrix`: one, two or four matrices, a row of each at the address of a lane.
     fn load_matrices(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        self.used.note(if mnemonic.has(Modifier::Trans) {
+            "matrices loaded transposed"
+        } else {
+            "matrices loaded"
+        });
         let targets = matrices(mnemonic, &operands[0])?;
         let rows = self.rows(mnemonic, &operands[1], 8 * targets.len())?;
         let ty = "<4 x i32>";
@@ -255,6 +263,7 @@ impl Lowering<'_> {
 
     /// `stmatrix`: the other way round.
     fn store_matrices(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
+        self.used.note("matrices stored");
         let sources = matrices(mnemonic, &operands[1])?;
         let rows = self.rows(mnemonic, &operands[0], 8 * sources.len())?;
         for (source, rows) in sources.iter().zip(rows.chunks(8)) {

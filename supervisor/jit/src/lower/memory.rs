@@ -186,6 +186,7 @@ impl Lowering<'_> {
         let lanes = self.lanes();
         let place = self.checked(&address, access, lanes.as_deref())?;
         if place.kind == Kind::Varying && access.is_row() && ty.size() == 4 {
+            self.used.note("a row of each lane");
             let rows = self.load_rows(&place, access, lanes.as_deref());
             let columns = self.columns_of_rows(&rows);
             for (target, name) in targets.iter().zip(columns) {
@@ -266,6 +267,7 @@ impl Lowering<'_> {
         if let (Kind::Pattern(number), Some(lanes)) = (place.kind, lanes) {
             let pattern = *self.facts().patterns.get(number);
             if access.count == 1 && access.bits >= 32 && is_row(&pattern, access.size()) {
+                self.used.note("masked load");
                 let start = self.plus(&place.name, pattern[0], false);
                 let (pointer, chosen) = (self.pointer(&start), self.vector_of(lanes));
                 let (name, mask) =
@@ -276,6 +278,7 @@ impl Lowering<'_> {
                 return vec![self.text.call(&name, &ty, &arguments)];
             }
         }
+        self.used.note("gather");
         let addresses = self.each_address(place, lanes);
         (0..access.count)
             .map(|index| {
@@ -318,6 +321,7 @@ impl Lowering<'_> {
             && access.is_row()
             && let Some(rows) = self.remembered_rows(&sources)
         {
+            self.used.note("rows stored as loaded");
             self.store_rows(&place, &rows, access, lanes.as_deref());
             return Ok(());
         }
@@ -370,11 +374,13 @@ impl Lowering<'_> {
         if is_row(pattern, access.total()) {
             let start = self.plus(base, pattern[0], false);
             let pointer = self.pointer(&start);
+            self.used.note(if vectors.len() > 1 { "interleaved store" } else { "row stored" });
             let (mixed, length) = self.interleaved(vectors, access.bits);
             let ty = format!("<{length} x i{}>", access.bits);
             return self.text.line(format!("store {ty} {mixed}, ptr {pointer}, align {}", access.size()));
         }
         if access.is_row() {
+            self.used.note("rows stored at a pattern");
             let rows = self.rows_of_columns(&vectors);
             for (more, row) in pattern.iter().zip(rows) {
                 let place = self.plus(base, *more, false);
@@ -433,9 +439,11 @@ impl Lowering<'_> {
             }
         }
         if access.is_row() {
+            self.used.note("a row of each lane stored");
             let rows = self.rows_of_columns(&vectors);
             return self.store_rows(place, &rows, access, lanes);
         }
+        self.used.note("scatter");
         let addresses = self.each_address(place, lanes);
         for (index, vector) in vectors.iter().enumerate() {
             let addresses = self.plus(&addresses, index as i64 * access.size(), true);

@@ -86,6 +86,7 @@ impl Lowering<'_> {
         if !others.is_empty() && (!together || others.len() > MOST_COMPARED) {
             return;
         }
+        self.used.note("back to the first world");
         queue.want(World::First, block);
         let (all, rest) = (self.text.value(format!("icmp eq i32 {mask}, -1")), self.text.label());
         let label = self.label(World::First, block);

@@ -43,7 +43,14 @@ impl Lowering<'_> {
         let mut by_size: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         pieces.iter().for_each(|(start, length)| by_size.entry(*length).or_default().push(*start));
         for (length, starts) in by_size {
+            let before = length;
             let (length, starts) = paired(length, starts, lists, size);
+            self.used.note(match length {
+                CHUNK => "whole chunk",
+                _ if before != length => "halves of chunks paired",
+                16 => "half a chunk",
+                _ => "packed pieces",
+            });
             for part in starts.chunks((CHUNK / length) as usize) {
                 for (index, start) in part.iter().enumerate() {
                     for element in 0..length / size {

@@ -31,7 +31,10 @@ impl Lowering<'_> {
         let step = self.plan.stack_bytes as i64;
         let own = (0..).zip(pattern).all(|(lane, more)| more - pattern[0] == lane * step);
         let room = match address.room {
-            Room::Generic if own && step > 0 => Room::Stacked,
+            Room::Generic if own && step > 0 => {
+                self.used.note("stacked");
+                Room::Stacked
+            }
             room => room,
         };
         let any = matches!(room, Room::Generic | Room::Stacked);
@@ -57,6 +60,7 @@ impl Lowering<'_> {
         even: bool,
         lanes: &str,
     ) -> String {
+        self.used.note("reach by lanes");
         let flag = ("i1", "false");
         let first = self.text.call("llvm.cttz.i32", "i32", &[("i32", lanes), flag]);
         let above = self.text.call("llvm.ctlz.i32", "i32", &[("i32", lanes), flag]);

@@ -81,6 +81,7 @@ impl Lowering<'_> {
         align: i64,
     ) -> Option<Vec<String>> {
         let rows = Rows::of(lists, access)?;
+        self.used.note("rows transposed");
         let mut columns = Vec::new();
         for piece in &rows.pieces {
             let mut words = Vec::new();
