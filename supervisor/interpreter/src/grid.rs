@@ -240,61 +240,57 @@ impl<'a> Hand<'a> {
             return self.abandon(grid);
         }
         let has_time = self.waited >= PATIENCE && self.begun.len() < MOST_BEGUN;
-        if self.begun.is_empty() || grid.cooperative || has_time {
-            if let Some(turn) = self.begin(grid) {
-                return turn;
-            }
+        if (self.begun.is_empty() || grid.cooperative || has_time)
+            && let Some(turn) = self.begin(grid)
+        {
+            return turn;
         }
         if self.begun.is_empty() {
             return Turn::Nothing;
         }
         // Other kernels wait for the turn's end, so it takes no more blocks than are done soon.
         let begun = (self.count > 1).then(Instant::now);
-        let outcome = self.run(grid);
+        let mut ended = 0;
+        let outcome = self.run(grid, &mut ended);
         CURRENT.set(None);
         if begun.is_some_and(|begun| begun.elapsed() > SOON) {
             self.count /= 4;
         }
-        match outcome {
-            Ok(0) => {
-                self.waited = self.waited.saturating_add(1);
-                Turn::Yielded
-            }
-            Ok(ended) => {
-                self.waited = 0;
-                if grid.close(ended) { Turn::Last } else { Turn::Ended }
-            }
-            Err((ended, fault)) => {
-                grid.fail(fault);
-                // The one that failed is open still, so this is not the end.
-                grid.close(ended);
-                self.abandon(grid)
-            }
+        if let Err(fault) = outcome {
+            grid.fail(fault);
+            // The one that failed is open still, so this is not the end.
+            grid.close(ended);
+            return self.abandon(grid);
         }
+        if ended == 0 {
+            self.waited = self.waited.saturating_add(1);
+            return Turn::Yielded;
+        }
+        self.waited = 0;
+        if grid.close(ended) { Turn::Last } else { Turn::Ended }
     }
 
-    /// Gives each block its turn; tells how many rows have ended.
-    fn run<O: Order>(&mut self, grid: &Grid<'a, O>) -> Result<usize, (usize, Fault)> {
-        let (mut place, mut ended) = (0, 0);
+    /// Gives each block its turn; counts rows that have ended.
+    fn run<O: Order>(&mut self, grid: &Grid<'a, O>, ended: &mut usize) -> Result<(), Fault> {
+        let mut place = 0;
         while place < self.begun.len() {
             let Begun { room, compiled } = &mut self.begun[place];
             let code = if *compiled { grid.order.compiled() } else { None };
             let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
             CURRENT.set(Some((Arc::as_ptr(kernel), room.index())));
-            match room.run(kernel, code) {
-                Ok(Progress::Yielded) => place += 1,
-                Ok(Progress::Done) => {
-                    ended += 1;
+            match room.run(kernel, code)? {
+                Progress::Yielded => place += 1,
+                Progress::Done => {
+                    *ended += 1;
                     let Begun { room, compiled } = self.begun.swap_remove(place);
                     // Rooms for the interpreter alone are of no use to code.
                     if compiled == self.compiled {
                         self.spare.push(room);
                     }
                 }
-                Err(fault) => return Err((ended, fault)),
             }
         }
-        Ok(ended)
+        Ok(())
     }
 
     /// Begins a row of blocks, if nobody has begun them all. Answers what the turn comes to, if it is over by that.
