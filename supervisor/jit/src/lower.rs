@@ -25,6 +25,7 @@ mod emit;
 mod fetch;
 mod float;
 mod groups;
+mod halves;
 mod matrix;
 mod memory;
 mod moves;
@@ -186,6 +187,7 @@ pub(crate) struct Lowering<'a> {
     segment: Segment,
     matrix: matrix::Matrix,
     quads: quads::Known,
+    halves: halves::Halves,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
     used: Used,
@@ -253,6 +255,7 @@ impl<'a> Lowering<'a> {
             segment: Segment::default(),
             matrix: matrix::Matrix::default(),
             quads: quads::Known::default(),
+            halves: halves::Halves::default(),
             ends: None,
             used: Used::default(),
         };
@@ -327,6 +330,7 @@ impl<'a> Lowering<'a> {
         self.fetched.clear();
         self.matrix.begin_block();
         self.quads.clear();
+        self.halves.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);

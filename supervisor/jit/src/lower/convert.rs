@@ -185,7 +185,9 @@ impl Lowering<'_> {
         let wide = self.is_wide(&operands[1..]);
         let (a, b) = (self.text.float(8 * from.size(), wide), self.text.float(8 * to.size(), wide));
         let number = self.number(mnemonic, &operands[1], from, wide)?;
-        let number = self.integral(mnemonic, number, &a);
+        let whole = self.integral(mnemonic, number.clone(), &a);
+        let plain = whole == number && !mnemonic.has(Sat);
+        let number = whole;
         let number = match to.size().cmp(&from.size()) {
             std::cmp::Ordering::Equal => number,
             std::cmp::Ordering::Less => self.text.value(format!("fptrunc {a} {number} to {b}")),
@@ -197,6 +199,10 @@ impl Lowering<'_> {
         // Between equal formats the processor computes nothing, and so flushes nothing.
         let flushes = mnemonic.has(Ftz) && to == Type::F32 && (!self.plan.flushes || from == Type::F32);
         let name = if flushes { self.flushed(&name, wide) } else { name };
+        if (to, from) == (Type::F32, Type::F16) && wide && plain && !flushes {
+            let half = self.source(&operands[1], 16, true)?;
+            self.halves.note_converted(&name, &half);
+        }
         self.assign(&operands[0], kind_of(wide), name, bits)
     }
 

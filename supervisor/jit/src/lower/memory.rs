@@ -417,7 +417,10 @@ impl Lowering<'_> {
             let start = self.plus(base, pattern[0], false);
             let pointer = self.pointer(&start);
             self.used.note(if vectors.len() > 1 { "interleaved store" } else { "row stored" });
-            let (mixed, length) = self.interleaved(vectors, access.bits);
+            let (mixed, length) = match self.converted_halves(&vectors) {
+                Some(mixed) => mixed,
+                None => self.interleaved(vectors, access.bits),
+            };
             let ty = format!("<{length} x i{}>", access.bits);
             return self.text.line(format!("store {ty} {mixed}, ptr {pointer}, align {}", access.size()));
         }

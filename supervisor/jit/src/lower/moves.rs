@@ -71,6 +71,9 @@ impl Lowering<'_> {
             let shift = constant(whole, wide, u64::from(bits) * index as u64);
             let cut = self.text.value(format!("lshr {from} {name}, {shift}"));
             let cut = self.text.value(format!("trunc {from} {cut} to {to}"));
+            if (whole, bits, wide) == (32, 16, true) {
+                self.halves.note_part(&cut, &name, index);
+            }
             self.assign(part, if wide { Kind::Varying } else { Kind::Uniform }, cut, bits)?;
         }
         Ok(())
