@@ -249,6 +249,26 @@ fn products_of_bytes_of_either_sign_know_a_small_factor() {
     }
 }
 
+/// Lanes that are farther apart than 64 bits can say: in registers of 64 bits, and of 32 by a detour.
+#[test]
+fn lanes_that_are_too_far_apart_are_no_pattern() {
+    let memory = both(
+        "mul.wide.u32 %rd5, %r4, 0x2fab38ad; mov.b64 %rd6, 0xd6c435e4a497e66f; mul.lo.u64 %rd7, %rd5, %rd6;
+         mul.lo.u32 %r5, %r4, 0x7ffffffd; mul.lo.u32 %r6, %r5, 0x7ffffffb; mul.lo.u32 %r7, %r6, 0x7ffffff3; shl.b32 %r7, %r7, 3;
+         mul.wide.u32 %rd8, %r4, 8; add.s64 %rd9, %rd1, %rd8; st.global.b64 [%rd9], %rd7; st.global.u32 [%rd2+1024], %r7;",
+        1,
+        64,
+    );
+    for place in 0..64u64 {
+        let wide = (place * 0x2fab_38ad).wrapping_mul(0xd6c4_35e4_a497_e66f);
+        let found = u64::from(memory[2 * place as usize]) | u64::from(memory[2 * place as usize + 1]) << 32;
+        assert_eq!(found, wide, "of {place}");
+        let narrow = [0x7fff_fffd_u32, 0x7fff_fffb, 0x7fff_fff3, 8];
+        let narrow = narrow.into_iter().fold(place as u32, u32::wrapping_mul);
+        assert_eq!(memory[256 + place as usize], narrow, "of {place}");
+    }
+}
+
 /// Copies of `f16` tiles: both halves of a word, converted, side by side.
 #[test]
 fn halves_are_converted_where_they_lie() {
