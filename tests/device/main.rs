@@ -11,6 +11,7 @@ mod deaths;
 mod graphs;
 mod limits;
 mod shared_events;
+mod streams;
 mod virtual_memory;
 mod ways;
 

@@ -17,8 +17,13 @@ pub fn wait(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
 
 /// Wakes all who sleep on `word`.
 pub fn wake_all(word: &AtomicU32) {
+    wake(word, i32::MAX);
+}
+
+/// Wakes as many of those who sleep on `word`.
+pub fn wake(word: &AtomicU32, count: i32) {
     // SAFETY: FUTEX_WAKE only uses the word's address.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX, 0, 0, 0) };
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count, 0, 0, 0) };
 }
 
 /// `struct futex_waitv` of linux/futex.h.

@@ -26,7 +26,7 @@ enum Error {
 /// See the module's text.
 pub struct BlockCheck<'a> {
     checker: &'a Checker,
-    kernel: &'a Kernel,
+    kernel: Arc<Kernel>,
     layout: Layout,
     index: [u32; 3],
     shared: Shared,
@@ -39,7 +39,7 @@ pub struct BlockCheck<'a> {
 }
 
 impl<'a> BlockCheck<'a> {
-    pub fn new(checker: &'a Checker, kernel: &'a Kernel, layout: Layout) -> BlockCheck<'a> {
+    pub fn new(checker: &'a Checker, kernel: Arc<Kernel>, layout: Layout) -> BlockCheck<'a> {
         let races = checker.checks.race.then(|| Races::new(&layout, kernel.has_independent_threads()));
         BlockCheck {
             checker,
@@ -168,7 +168,7 @@ impl<'a> BlockCheck<'a> {
 
     fn tell_race(&mut self, deed: Deed, touch: &Touch, race: &Race) {
         let other = thread_position(race.thread, self.layout.block);
-        let (kernel, what) = (self.kernel, if race.wrote { "written" } else { "read" });
+        let (kernel, what) = (self.kernel.clone(), if race.wrote { "written" } else { "read" });
         let text = || {
             let with = match race.at_once {
                 true => "another lane of the warp writes something else to at once".to_owned(),

@@ -42,6 +42,7 @@ mod races;
 mod shared;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use allocations::Allocations;
 pub use allocations::Kind;
@@ -174,8 +175,8 @@ impl Checker {
 }
 
 impl Watch for Checker {
-    fn block<'a>(&'a self, kernel: &'a Kernel, layout: Layout) -> Box<dyn WatchBlock + 'a> {
-        Box::new(block::BlockCheck::new(self, kernel, layout))
+    fn block<'a>(&'a self, kernel: &Arc<Kernel>, layout: Layout) -> Box<dyn WatchBlock + 'a> {
+        Box::new(block::BlockCheck::new(self, kernel.clone(), layout))
     }
 }
 

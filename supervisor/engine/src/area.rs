@@ -84,10 +84,9 @@ impl SharedArea {
         area.print_head.store(head + text.len() as u64, Ordering::Release);
     }
 
-    /// Marks a stream's work as done up to `sequence` and wakes who sleeps for it.
+    /// Marks a stream's work as done up to `sequence`. Who sleeps for it is still to be woken.
     pub fn complete(&self, stream: u32, sequence: u64) {
         self.stream(stream).completed.store(sequence, Ordering::Release);
-        self.wake_sleepers();
     }
 
     /// Wakes client threads that sleep until something is completed.

@@ -1,16 +1,12 @@
-//! Code: modules, their kernels, and running them.
+//! Code: modules and their kernels.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
 use checks::Checker;
-use interpreter::watch::Watch;
-use interpreter::{Environment, FaultKind, Heap, Image, Kernel, Pool, Unsupported};
+use interpreter::{Heap, Image, Kernel, Unsupported};
 use wire::command::{self, FunctionAttributes, FunctionRow, ModuleAnswer, ParameterRow, VariableRow};
 use wire::shared::FIGURES_SLOTS;
 
@@ -18,7 +14,7 @@ use crate::area::SharedArea;
 use crate::fault::result;
 use crate::grants::Grants;
 use crate::tiers::Tiered;
-use crate::work::{Launch, Refusal};
+use crate::work::Refusal;
 
 /// What a command with a reply answers.
 pub type Answer = Vec<u8>;
@@ -331,74 +327,6 @@ impl Tables {
 
 fn append<T: Pod>(bytes: &mut Vec<u8>, rows: &[T]) {
     bytes.extend_from_slice(bytemuck::cast_slice(rows));
-}
-
-/// Runs kernels.
-pub struct Runner {
-    area: SharedArea,
-    window: Range<u64>,
-    pool: Pool,
-    cancel: AtomicBool,
-    checker: Option<Arc<Checker>>,
-}
-
-impl Runner {
-    pub fn new(
-        area: SharedArea,
-        window: Range<u64>,
-        threads: usize,
-        checker: Option<Arc<Checker>>,
-    ) -> Runner {
-        Runner { area, window, pool: Pool::new(threads), cancel: AtomicBool::new(false), checker }
-    }
-
-    /// Runs one kernel to its end.
-    pub fn launch(&mut self, launch: &Launch) -> Result<(), Refusal> {
-        let order = interpreter::Launch {
-            grid: launch.order.grid,
-            block: launch.order.block,
-            dynamic_shared: launch.order.dynamic_shared,
-            parameters: &launch.parameters,
-            cooperative: launch.order.cooperative != 0,
-        };
-        let area = self.area;
-        let environment = Environment {
-            window: self.window.clone(),
-            print: &|text| area.print(text.as_bytes()),
-            cancel: &self.cancel,
-            watch: self.checker.as_deref().map(|checker| checker as &dyn Watch),
-        };
-        let begun = Instant::now();
-        let code = launch.kernel.code();
-        let outcome = match code {
-            Some(code) => self.pool.run_compiled(code, &order, &environment),
-            None => {
-                launch.kernel.begins(begun);
-                let code = || launch.kernel.code();
-                self.pool.run_until(&launch.kernel.kernel, &code, &order, &environment)
-            }
-        };
-        let time = begun.elapsed();
-        launch.kernel.ran(code, time);
-        if let Some(checker) = &self.checker {
-            checker.settle();
-        }
-        let head = self.area.head();
-        head.kernels.fetch_add(1, Ordering::Relaxed);
-        head.kernel_nanoseconds.0.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
-        outcome.map_err(|fault| Refusal::new(result_of(&fault.kind), fault.to_string()))
-    }
-}
-
-/// The `CUresult` of a fault.
-fn result_of(kind: &FaultKind) -> u32 {
-    match kind {
-        FaultKind::IllegalAddress => result::ILLEGAL_ADDRESS,
-        FaultKind::MisalignedAddress => result::MISALIGNED_ADDRESS,
-        FaultKind::Assertion(_) => result::ASSERT,
-        FaultKind::InvalidLaunch(_) => result::INVALID_VALUE,
-        _ => result::LAUNCH_FAILED,
-    }
 }
 
 #[cfg(test)]

@@ -1,342 +1,329 @@
-//! The ring thread: admits commands, orders streams, runs work, rests when there is none.
+//! What the workers share: the ring, the streams, kernels under way, and who sleeps.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use bytemuck::Zeroable;
 use checks::Checker;
-use wire::command::{self, Command};
-use wire::control::NoteKind;
+use interpreter::Environment;
+use interpreter::watch::Watch;
+use wire::command;
 use wire::engine::Fork;
-use wire::futex;
-use wire::shared::{EngineState, REPLY_SLOTS};
+use wire::shared::EngineState;
 
+use crate::admission::{Admission, Admitted};
 use crate::area::SharedArea;
 use crate::blas;
 use crate::check;
-use crate::code::{Answer, Modules, Runner};
 use crate::fault::{self, result};
 use crate::grants::Grants;
-use crate::note;
-use crate::ring::{Record, Ring};
-use crate::schedule::{LEGACY, Schedule};
+use crate::grids::Grids;
+use crate::rest::{Quiet, Rest};
+use crate::schedule::{LEGACY, Look, Pending, Schedule, State, Taken};
 use crate::transfer::Memory;
-use crate::work::{self, Refusal, Work};
+use crate::work::{Refusal, Work};
 
-/// How long a sleep may last while a stream waits for a word in memory, which rings no bell.
-const POLL: Duration = Duration::from_micros(100);
+/// Commands that are admitted at a time.
+const BATCH: usize = 8;
+/// Commands in streams beyond which a worker that has something else to do admits no more.
+const ENOUGH: usize = 4096;
+/// Work that runs at the same time at most; the kernels of a card that do are as many.
+const MOST_RUNNING: usize = 128;
 
-/// The ring thread's state.
+/// What the workers share.
 pub struct Dispatcher {
-    area: SharedArea,
+    pub area: SharedArea,
+    pub grids: Grids,
+    pub rest: Rest,
+    /// What kernels meet outside themselves.
+    pub environment: &'static Environment<'static>,
+    /// How many workers there are.
+    pub threads: usize,
     grants: Arc<Grants>,
-    modules: Modules,
-    runner: Runner,
-    schedule: Schedule,
-    threads: usize,
-    checker: Option<Arc<Checker>>,
+    /// For `--check`; of all kernels, until the process ends.
+    pub checker: Option<&'static Checker>,
+    admission: Mutex<Admission>,
+    /// Where the ring has been read to.
+    position: AtomicU64,
+    streams: Mutex<Streams>,
+    /// Something may be able to begin: somebody should look.
+    changed: AtomicBool,
+    /// See [`Streams::waits_outside`].
+    waits_outside: AtomicBool,
 }
 
-/// What became of a stream's head.
-enum Progress {
-    Done,
-    Waits,
+/// The streams, and what is known of their work.
+#[derive(Default)]
+struct Streams {
+    schedule: Schedule,
+    /// Work that threads have taken, and kernels among it.
+    running: usize,
+    kernels: usize,
+    /// Up to when the time in which kernels ran has been told.
+    told: Option<Instant>,
+    /// A head waits for something that the client does, and one among these for a word in memory: found by the newest look.
+    waits_outside: bool,
+    polls: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Dispatcher {
     pub fn new(area: SharedArea, grants: Arc<Grants>, order: &Fork, threads: usize) -> Dispatcher {
-        let window = order.window..order.window + order.window_length;
-        let mut schedule = Schedule::default();
-        schedule.create(LEGACY, false);
+        let mut streams = Streams::default();
+        streams.schedule.create(LEGACY, false, 0);
         let checker = check::checker(&grants);
+        let checker_of_all = checker.clone().map(|checker| &**Box::leak(Box::new(checker)));
+        let print = move |text: &str| area.print(text.as_bytes());
+        // Workers use it until the process ends.
+        let environment = Box::leak(Box::new(Environment {
+            window: order.window..order.window + order.window_length,
+            print: Box::leak(Box::new(print)),
+            cancel: fault::failed(),
+            watch: checker_of_all.map(|checker| checker as &dyn Watch),
+        }));
+        let admission = Admission::new(area, grants.clone(), checker);
         Dispatcher {
             area,
-            grants,
-            modules: Modules::new(area, checker.clone()),
-            runner: Runner::new(area, window, threads, checker.clone()),
-            schedule,
+            grids: Grids::default(),
+            rest: Rest::new(area),
+            environment,
             threads,
-            checker,
+            grants,
+            checker: checker_of_all,
+            position: AtomicU64::new(admission.position()),
+            admission: Mutex::new(admission),
+            streams: Mutex::new(streams),
+            changed: AtomicBool::new(false),
+            waits_outside: AtomicBool::new(false),
         }
     }
 
-    /// Serves the client until the process ends.
-    pub fn run(mut self) -> ! {
-        let mut ring = Ring::new(self.area);
-        loop {
-            let admitted = match ring.next() {
-                Ok(None) => false,
-                Ok(Some(record)) => {
-                    self.admit(&record);
-                    true
-                }
-                Err(text) => self.lose(result::UNKNOWN, &text),
-            };
-            if !self.run_one() && !admitted {
-                self.rest(&ring);
-            }
+    /// Whether the ring holds something that nobody has read.
+    fn has_records(&self) -> bool {
+        self.area.head().head.0.load(Ordering::SeqCst) != self.position.load(Ordering::Relaxed)
+    }
+
+    /// Admits some commands, if there are some and nobody else does so. Whether there were. `is_busy`: the caller has other work.
+    pub fn admit(&self, is_busy: bool) -> bool {
+        if !self.has_records() {
+            return false;
         }
+        let mut admission = match self.admission.try_lock() {
+            Ok(admission) => admission,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if is_busy && lock(&self.streams).schedule.queued() > ENOUGH {
+            return false;
+        }
+        let mut admitted = 0;
+        while admitted < BATCH {
+            match admission.next() {
+                Ok(Some(record)) => self.enter(record),
+                Ok(None) => break,
+                Err(text) => self.lose(result::UNKNOWN, &text),
+            }
+            admitted += 1;
+        }
+        self.position.store(admission.position(), Ordering::Relaxed);
+        admitted > 0
+    }
+
+    fn enter(&self, admitted: Admitted) {
+        let mut streams = lock(&self.streams);
+        let schedule = &mut streams.schedule;
+        match admitted {
+            Admitted::Stream { stream, non_blocking, priority, sequence } => {
+                schedule.create(stream, non_blocking, priority);
+                schedule.push(stream, sequence, Work::Nothing);
+            }
+            Admitted::Work { stream, sequence, work } => schedule.push(stream, sequence, work),
+        }
+        self.changed.store(true, Ordering::SeqCst);
     }
 
     /// The ring is lost, and the context with it: nothing that the client sends can be understood any more.
-    fn lose(&mut self, error: u32, text: &str) -> ! {
-        self.fail(error, text);
+    fn lose(&self, error: u32, text: &str) -> ! {
+        fault::fail(self.area, error, text);
         self.area.set_state(EngineState::Dead);
         self.area.wake_sleepers();
         std::process::exit(1);
     }
 
-    /// Sets the sticky error and tells the report.
-    fn fail(&self, error: u32, text: &str) {
-        fault::report(self.area, error, text);
-        note::tell(NoteKind::Fault, i64::from(error), text);
-    }
-
-    fn failed(&self) -> bool {
-        self.area.head().error.0.load(Ordering::Relaxed) != 0
-    }
-
-    fn admit(&mut self, record: &Record) {
-        self.await_grants(record.header.map_sequence);
-        self.tell_checker(record);
-        let header = &record.header;
-        if self.admit_immediate(record) {
-            // Its place in the stream still counts: who waits for the stream waits for this sequence number too.
-            return self.schedule.push(header.stream, header.sequence, Work::Nothing);
+    /// The next work for the calling thread, if there is some.
+    pub fn next(&self) -> Option<Taken> {
+        if !self.changed.load(Ordering::SeqCst) && !self.waits_outside.load(Ordering::SeqCst) {
+            return None;
         }
-        let work = match Work::decode(record, &self.modules) {
-            Ok(Some(work)) => work,
-            Ok(None) => return self.refuse_unknown(record),
-            Err(refusal) => {
-                self.fail(refusal.result, &refusal.text);
-                return self.area.complete(header.stream, header.sequence);
-            }
-        };
-        self.schedule.push(header.stream, header.sequence, work);
-    }
-
-    /// What the client says of its memory. As stream work such a command does nothing more, but for a free in stream order.
-    fn tell_checker(&self, record: &Record) {
-        let Some(checker) = &self.checker else { return };
-        match record.header.number {
-            command::Allocated::NUMBER => {
-                work::fixed(record).map(|order| check::allocated(checker, &order)).unwrap_or_default()
-            }
-            command::Written::NUMBER => {
-                work::fixed(record).map(|order| check::written(checker, &order)).unwrap_or_default()
-            }
-            command::Freed::NUMBER => {
-                let order = work::fixed::<command::Freed>(record).ok().filter(|order| order.in_order == 0);
-                order.map(|order| checker.freed(order.address)).unwrap_or_default();
-            }
-            _ => {}
+        let mut streams = lock(&self.streams);
+        if streams.running >= MOST_RUNNING {
+            return None;
         }
-    }
-
-    fn refuse_unknown(&self, record: &Record) {
-        self.fail(
-            result::NOT_SUPPORTED,
-            &format!("command {} is not one that this engine knows", record.header.number),
-        );
-        self.area.complete(record.header.stream, record.header.sequence);
-    }
-
-    /// The broker's grant and the client's command come by different ways; wait for the slower one.
-    fn await_grants(&self, sequence: u32) {
-        let word = &self.area.head().mapped.0;
-        loop {
-            let mapped = word.load(Ordering::Acquire);
-            if sequence.wrapping_sub(mapped) as i32 <= 0 {
-                return;
-            }
-            futex::wait(word, mapped, Some(Duration::from_millis(100)));
+        self.changed.store(false, Ordering::SeqCst);
+        let mut completed = false;
+        let taken = streams.next(self, &mut completed);
+        self.waits_outside.store(streams.waits_outside, Ordering::SeqCst);
+        if taken.is_some() {
+            // There may be more.
+            self.changed.store(true, Ordering::SeqCst);
         }
-    }
-
-    /// Commands without a place in a stream. Whether it was one.
-    fn admit_immediate(&mut self, record: &Record) -> bool {
-        match record.header.number {
-            command::CreateStream::NUMBER => {
-                let order: command::CreateStream = work::fixed(record).unwrap_or_else(|_| Zeroable::zeroed());
-                self.schedule.create(record.header.stream, order.non_blocking != 0);
-            }
-            command::LoadModule::NUMBER => self.with_reply(record, |this, order: command::LoadModule| {
-                let answer = this.load_module(&order);
-                (order.reply, order.answer, order.answer_capacity, answer)
-            }),
-            command::DescribeFunction::NUMBER => {
-                self.with_reply(record, |this, order: command::DescribeFunction| {
-                    let answer = this.modules.describe(order.module, order.function);
-                    (order.reply, order.answer, order.answer_capacity, answer)
-                })
-            }
-            command::BindGlobals::NUMBER => self.with_reply(record, |this, order: command::BindGlobals| {
-                let answer = this.modules.bind_globals(&order, &this.grants).map(|()| Answer::new());
-                (order.reply, 0, 0, answer)
-            }),
-            command::SetHeap::NUMBER => {
-                let order = work::fixed::<command::SetHeap>(record);
-                let done = order.and_then(|order| self.modules.set_heap(&order, &self.grants));
-                if let Err(refusal) = done {
-                    self.fail(refusal.result, &refusal.text);
-                }
-            }
-            command::UnloadModule::NUMBER => {
-                if let Ok(order) = work::fixed::<command::UnloadModule>(record) {
-                    self.modules.unload(order.module);
-                }
-            }
-            _ => return false,
+        drop(streams);
+        if completed {
+            self.area.wake_sleepers();
         }
-        true
+        taken
     }
 
-    fn with_reply<C: Command>(
-        &mut self,
-        record: &Record,
-        run: impl FnOnce(&mut Self, C) -> (u32, u64, u64, Result<Answer, Refusal>),
-    ) {
-        let order = match work::fixed::<C>(record) {
-            Ok(order) => order,
-            // Without its fixed part we do not know where to answer.
-            Err(refusal) => return self.fail(refusal.result, &refusal.text),
-        };
-        let (slot, place, capacity, answer) = run(self, order);
-        if slot as usize >= REPLY_SLOTS {
-            return self.fail(result::INVALID_VALUE, &format!("there is no reply slot {slot}"));
+    /// Whether a look at the streams is worth it.
+    pub fn may_have_more(&self) -> bool {
+        self.changed.load(Ordering::SeqCst)
+    }
+
+    /// Work that a thread had taken is done.
+    pub fn end(&self, stream: u32, outcome: Result<(), Refusal>) {
+        if let Err(refusal) = outcome {
+            fault::fail(self.area, refusal.result, &refusal.text);
         }
-        let (code, bytes) = match answer {
-            Ok(bytes) => (result::SUCCESS, bytes),
-            Err(refusal) => {
-                note::tell(NoteKind::CodeRefused, i64::from(refusal.result), &refusal.text);
-                (refusal.result, refusal.text.into_bytes())
-            }
-        };
-        self.answer(slot, place, capacity, code, &bytes);
-    }
-
-    fn answer(&self, slot: u32, place: u64, capacity: u64, code: u32, bytes: &[u8]) {
-        let length = bytes.len() as u64;
-        if length > capacity && code == result::SUCCESS {
-            return self.area.answer(slot, result::OUT_OF_MEMORY, bytes.len());
+        let mut streams = lock(&self.streams);
+        streams.running -= 1;
+        if let Some(sequence) = streams.schedule.end(stream) {
+            self.area.complete(stream, sequence);
         }
-        let written = length.min(capacity);
-        if let Some(target) = self.area.bytes(place, written) {
-            // SAFETY: in the shared area; the client has set this region aside for the answer and reads it after the reply.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, written as usize) };
+        self.changed.store(true, Ordering::SeqCst);
+        drop(streams);
+        self.area.wake_sleepers();
+    }
+
+    /// A kernel begins, or ends: for the time in which kernels run.
+    pub fn count_kernel(&self, begins: bool, now: Instant) {
+        let mut streams = lock(&self.streams);
+        let head = self.area.head();
+        if let Some(told) = streams.told {
+            let more = now.saturating_duration_since(told).as_nanos() as u64;
+            head.kernel_nanoseconds.0.fetch_add(more, Ordering::Relaxed);
         }
-        self.area.answer(slot, code, written as usize);
-    }
-
-    fn load_module(&mut self, order: &command::LoadModule) -> Result<Answer, Refusal> {
-        let memory = Memory { area: self.area, grants: &self.grants, checker: None };
-        let place = match order.in_area {
-            1 => self.area.bytes(order.image, order.length),
-            _ => Some(memory.at(order.image, order.length, "a module's image")?),
-        };
-        let place = place
-            .ok_or_else(|| Refusal::new(result::INVALID_VALUE, "a module's image outside the shared area"))?;
-        // SAFETY: mapped, by the checks above. Copied, so that a client that writes on meanwhile can't change it under us.
-        let image = unsafe { std::slice::from_raw_parts(place, order.length as usize) }.to_vec();
-        self.modules.load(order, &image)
-    }
-
-    /// Runs, or begins, one piece of work. False: there is none that can go on.
-    fn run_one(&mut self) -> bool {
-        for stream in self.schedule.candidates() {
-            if let Progress::Done = self.step(stream) {
-                return true;
-            }
-        }
-        false
-    }
-
-    fn step(&mut self, stream: u32) -> Progress {
-        let failed = self.failed();
-        let Some(head) = self.schedule.head(stream) else { return Progress::Waits };
-        // After an error nothing runs any more; it only ends, so that nobody waits for ever.
-        let outcome = if failed {
-            Ok(Progress::Done)
+        if begins {
+            streams.kernels += 1;
         } else {
-            let memory = Memory { area: self.area, grants: &self.grants, checker: self.checker.as_deref() };
-            perform(&head.work, &mut head.started, &memory, &mut self.runner, self.threads)
-        };
-        match outcome {
-            Ok(Progress::Waits) => return Progress::Waits,
-            Ok(Progress::Done) => {}
-            Err(refusal) => self.fail(refusal.result, &refusal.text),
+            streams.kernels -= 1;
+            head.kernels.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(done) = self.schedule.pop(stream) {
-            self.area.complete(stream, done.sequence);
-        }
-        Progress::Done
+        streams.told = (streams.kernels > 0).then_some(now);
     }
 
-    /// Spins for a while, then sleeps until the client rings.
-    fn rest(&self, ring: &Ring) {
-        let area = self.area.head();
-        let spin = Duration::from_micros(u64::from(area.spin.load(Ordering::Relaxed)));
-        if !spin.is_zero() && self.schedule.is_empty() {
-            let begun = Instant::now();
-            while begun.elapsed() < spin {
-                for _ in 0..64 {
-                    if !ring.is_empty() {
-                        return;
-                    }
-                    std::hint::spin_loop();
+    /// Does work that is no kernel.
+    pub fn perform(&self, work: &Work) -> Result<(), Refusal> {
+        let memory = self.memory();
+        match work {
+            Work::Copy(order) => memory.copy(order),
+            Work::CopyRectangle(order) => memory.copy_rectangle(order),
+            Work::Fill(order) => memory.fill(order),
+            Work::Blas(order) => blas::run(order, &memory, self.threads),
+            Work::Matmul(order) => blas::matmul(order, &memory, self.threads),
+            Work::Freed(order) => {
+                if let Some(checker) = self.checker {
+                    checker.freed(order.address);
                 }
+                Ok(())
             }
+            // Kernels are the workers'; the others were done on the spot.
+            _ => Ok(()),
         }
-        area.engine_sleeps.0.store(1, Ordering::SeqCst);
-        if ring.is_empty() {
-            let limit = (!self.schedule.is_empty()).then_some(POLL);
-            futex::wait(&area.engine_sleeps.0, 1, limit);
-        }
-        area.engine_sleeps.0.store(0, Ordering::Relaxed);
+    }
+
+    fn memory(&self) -> Memory<'_> {
+        Memory { area: self.area, grants: &self.grants, checker: self.checker }
+    }
+
+    /// Lets the calling thread rest; `has_work` tells of work that this thread alone can see.
+    pub fn rest(&self, has_work: impl Fn() -> bool) {
+        let quiet = {
+            let streams = lock(&self.streams);
+            Quiet { nothing_runs: streams.running == 0, polls: streams.polls }
+        };
+        self.rest.rest(quiet, || {
+            self.has_records()
+                || self.changed.load(Ordering::SeqCst)
+                || self.grids.has_offers()
+                || has_work()
+                || self.waits_outside.load(Ordering::SeqCst) && self.is_waited_for()
+        });
+    }
+
+    /// Whether something has come that a head waits for.
+    fn is_waited_for(&self) -> bool {
+        let memory = self.memory();
+        lock(&self.streams).schedule.any(|head| !matches!(look(head, &memory), Ok(Look::Waits)))
     }
 }
 
-fn perform(
-    work: &Work,
-    started: &mut bool,
-    memory: &Memory,
-    runner: &mut Runner,
-    threads: usize,
-) -> Result<Progress, Refusal> {
-    match work {
-        Work::Launch(launch) => runner.launch(launch)?,
-        Work::Copy(order) => memory.copy(order)?,
-        Work::CopyRectangle(order) => memory.copy_rectangle(order)?,
-        Work::Fill(order) => memory.fill(order)?,
+impl Streams {
+    fn next(&mut self, dispatcher: &Dispatcher, completed: &mut bool) -> Option<Taken> {
+        let area = dispatcher.area;
+        let memory = dispatcher.memory();
+        let (mut waits_outside, mut polls) = (false, false);
+        let taken = self.schedule.next(
+            |head| {
+                if fault::failed().load(Ordering::SeqCst) {
+                    // After an error nothing runs any more; it only ends, so that nobody waits for ever.
+                    return Look::Done;
+                }
+                let looked = begin(head, &memory).unwrap_or_else(|refusal| {
+                    fault::fail(area, refusal.result, &refusal.text);
+                    Look::Done
+                });
+                if let Look::Waits = looked {
+                    waits_outside |= !matches!(head.work, Work::WaitEvent(_));
+                    polls |= matches!(head.work, Work::WaitValue(_));
+                }
+                looked
+            },
+            |stream, sequence| {
+                area.complete(stream, sequence);
+                *completed = true;
+            },
+        );
+        (self.waits_outside, self.polls) = (waits_outside, polls);
+        self.running += usize::from(taken.is_some());
+        taken
+    }
+}
+
+/// Looks at a head that may begin, and does what is done on the spot.
+fn begin(head: &mut Pending, memory: &Memory) -> Result<Look, Refusal> {
+    match &head.work {
         Work::RecordEvent(order) => record_event(memory.area, order),
-        Work::WaitEvent(order) => return Ok(event_reached(memory.area, order.event, order.value)),
-        Work::HostCallback(order) => {
-            if !std::mem::replace(started, true) {
-                memory.area.event(order.ready_event).value.store(order.value, Ordering::Release);
-                memory.area.wake_sleepers();
-            }
-            return Ok(event_reached(memory.area, order.done_event, order.value));
-        }
         Work::WriteValue(order) => memory.write_value(order)?,
-        Work::WaitValue(order) => {
-            return Ok(if memory.value_compares(order)? { Progress::Done } else { Progress::Waits });
+        Work::HostCallback(order) if head.state == State::Queued => {
+            memory.area.event(order.ready_event).value.store(order.value, Ordering::Release);
+            memory.area.wake_sleepers();
+            head.state = State::Told;
         }
-        Work::Blas(order) => blas::run(order, memory, threads)?,
-        Work::Matmul(order) => blas::matmul(order, memory, threads)?,
-        Work::Freed(order) => {
-            if let Some(checker) = memory.checker {
-                checker.freed(order.address);
-            }
-        }
-        Work::Nothing => {}
+        _ => {}
     }
-    Ok(Progress::Done)
+    look(head, memory)
 }
 
-fn event_reached(area: SharedArea, event: u32, value: u64) -> Progress {
-    let reached = area.event(event).value.load(Ordering::Acquire) >= value;
-    if reached { Progress::Done } else { Progress::Waits }
+/// What becomes of a head.
+fn look(head: &Pending, memory: &Memory) -> Result<Look, Refusal> {
+    let reached = |event: u32, value: u64| memory.area.event(event).value.load(Ordering::Acquire) >= value;
+    let goes_on = match &head.work {
+        Work::WaitEvent(order) => reached(order.event, order.value),
+        Work::HostCallback(order) => reached(order.done_event, order.value),
+        Work::WaitValue(order) => memory.value_compares(order)?,
+        Work::RecordEvent(_) | Work::WriteValue(_) | Work::Nothing => true,
+        Work::Launch(_)
+        | Work::Copy(_)
+        | Work::CopyRectangle(_)
+        | Work::Fill(_)
+        | Work::Freed(_)
+        | Work::Blas(_)
+        | Work::Matmul(_) => return Ok(Look::Runs),
+    };
+    Ok(if goes_on { Look::Done } else { Look::Waits })
 }
 
 fn record_event(area: SharedArea, order: &command::RecordEvent) {

@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use wire::control::NoteKind;
 use wire::futex;
 use wire::shared::EngineState;
 
 use crate::area::SharedArea;
+use crate::note;
 
 /// `CUresult` values that an engine reports (CUDA driver API reference, "Data types used by CUDA driver").
 pub mod result {
@@ -43,6 +45,12 @@ pub mod result {
 static AREA: OnceLock<(SharedArea, Range<u64>)> = OnceLock::new();
 static REPORTED: AtomicBool = AtomicBool::new(false);
 static DYING: AtomicBool = AtomicBool::new(false);
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Raised with the sticky error: from then on nothing runs any more, and what runs comes to its end.
+pub fn failed() -> &'static AtomicBool {
+    &FAILED
+}
 
 /// Whether a thread is about to end the process because of a fault. A client that sees the error may be gone before that thread is
 /// done, and the process must not end as if nothing had been.
@@ -64,6 +72,13 @@ pub fn report(area: SharedArea, error: u32, text: &str) {
     }
     head.fault_length.store(text.len() as u32, Ordering::Relaxed);
     head.error.0.store(error, Ordering::SeqCst);
+}
+
+/// Sets the context's sticky error and tells the report.
+pub fn fail(area: SharedArea, error: u32, text: &str) {
+    report(area, error, text);
+    FAILED.store(true, Ordering::SeqCst);
+    note::tell(NoteKind::Fault, i64::from(error), text);
 }
 
 /// Catches the signals of kernels that touch memory which is not there. `window` is where device memory lies.

@@ -2,9 +2,8 @@
 //!
 //! ```text
 //!   supervisor ─▶ zygote ──fork──▶ engine of one client process
-//!                                   ├─ ring thread     admits commands, orders streams, runs them (`dispatch`)
+//!                                   ├─ workers         one per core: admit commands, order streams, run them (`worker`)
 //!                                   ├─ mapper thread   maps what the broker grants (`mapper`)
-//!                                   ├─ workers         blocks of a kernel (`interpreter::Pool`), interpreted or in compiled code
 //!                                   └─ compiler        makes code of kernels that are worth it (`tiers`, crate `jit`)
 //! ```
 //!
@@ -16,6 +15,7 @@
 //! - A **command** is a record of the ring; **work** is a command that has a place in a stream.
 //! - A **grant** is memory that the broker gave to the client and that is mapped here.
 
+mod admission;
 mod area;
 mod blas;
 mod cache;
@@ -25,10 +25,12 @@ mod confine;
 mod dispatch;
 mod fault;
 mod grants;
+mod grids;
 mod host;
 mod mapper;
 mod note;
 mod process;
+mod rest;
 mod ring;
 mod robust;
 mod schedule;
@@ -36,6 +38,7 @@ mod tiers;
 mod transfer;
 mod warm;
 mod work;
+mod worker;
 mod zygote;
 
 fn main() {

@@ -12,7 +12,7 @@ use crate::area::SharedArea;
 use crate::dispatch::Dispatcher;
 use crate::grants::Grants;
 use crate::mapper::Mapper;
-use crate::{cache, confine, fault, host, note, robust};
+use crate::{cache, confine, fault, host, note, robust, worker};
 
 /// Names this process (or thread) for `ps`, `top` and `pgrep`.
 pub fn set_name(name: &CStr) {
@@ -46,7 +46,7 @@ pub fn run(order: Fork, descriptors: Vec<OwnedFd>, zygote: Pid) -> ! {
         give_up("confine itself", error);
     }
     area.set_state(EngineState::Ready);
-    dispatcher.run()
+    worker::serve(dispatcher)
 }
 
 fn give_up(what: &str, error: impl std::fmt::Display) -> ! {

@@ -27,9 +27,9 @@ impl Ring {
         Ring { area, tail: area.head().tail.0.load(Ordering::Relaxed), record: Vec::new() }
     }
 
-    /// Whether a record waits.
-    pub fn is_empty(&self) -> bool {
-        self.area.head().head.0.load(Ordering::Acquire) == self.tail
+    /// Bytes consumed since the start.
+    pub fn position(&self) -> u64 {
+        self.tail
     }
 
     /// Takes the next record; `Err` says what is wrong with it (the ring can't be followed any further).

@@ -59,6 +59,8 @@ pub struct Tiered {
     figures: Option<&'static KernelFigures>,
     /// Nanoseconds that the interpreter has spent in launches that have ended.
     spent: AtomicU64,
+    /// Nanoseconds of the launch that ended last.
+    last: AtomicU64,
     /// What has become of the first launch.
     first: AtomicU8,
     /// Whether a thread compiles it, or has done so.
@@ -86,6 +88,7 @@ impl Tiered {
             block,
             figures,
             spent,
+            last: AtomicU64::new(u64::MAX),
             first,
             is_begun: AtomicBool::new(false),
             code,
@@ -103,12 +106,18 @@ impl Tiered {
 
     /// Tells that a launch took so long, in compiled code or without any.
     pub fn ran(self: &Arc<Tiered>, code: Option<&Compiled>, time: Duration) {
+        self.last.store(time.as_nanos() as u64, Ordering::Relaxed);
         if let Some(figures) = self.figures {
             note_launch(figures, code, time);
         }
         if code.is_none() {
             self.interpreted(time);
         }
+    }
+
+    /// How long the launch took that ended last; of the first nothing is known, and it may be long.
+    pub fn last_time(&self) -> Duration {
+        Duration::from_nanos(self.last.load(Ordering::Relaxed))
     }
 
     /// Tells that the interpreter begins to run the kernel. Of later launches it is enough to know when they have ended.

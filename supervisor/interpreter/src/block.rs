@@ -1,6 +1,7 @@
 //! Running a block: its warps in turn, from barrier to barrier.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use crate::code::{BarrierKind, Call, Callee, Flush, Kernel, Terminator};
 use crate::compiled::{Compiled, Native, Ran};
@@ -148,7 +149,7 @@ fn lines(bytes: u64) -> (Vec<Line>, Region) {
 impl<'a> Room<'a> {
     /// `workspace`: eight zeroed words that all blocks of a cooperative launch share.
     pub fn new(
-        kernel: &'a Kernel,
+        kernel: &Arc<Kernel>,
         launch: &Launch,
         environment: &Environment<'a>,
         workspace: Region,

@@ -21,7 +21,7 @@
 //!
 //! ```text
 //!   Module ──Image::load──▶ Image ──kernel(name)──▶ Kernel: functions of blocks of operations   (decode, code)
-//!   Pool ── worker: block index ─▶ warps of the block in turn ─▶ basic blocks ─▶ operations     (pool, block, warp)
+//!   Grid ── worker: block index ─▶ warps of the block in turn ─▶ basic blocks ─▶ operations     (grid, pool, block, warp)
 //!                                                     └─ registers, calls, masks ─┘  └─ memory, registers
 //! ```
 //!
@@ -41,6 +41,7 @@ pub mod compiled;
 mod control_word;
 mod decode;
 pub mod functions;
+mod grid;
 mod heap;
 mod image;
 mod launch;
@@ -55,7 +56,8 @@ pub mod watch;
 
 pub use code::{Attributes, Kernel};
 pub use decode::{product, shuffle_partners};
+pub use grid::{Current, Grid, Hand, Order, Turn, with_current};
 pub use heap::Heap;
 pub use image::{Image, LoadError, Plan, Unsupported, VariablePlace};
 pub use launch::{Environment, Fault, FaultKind, Launch};
-pub use pool::{Current, Pool, with_current};
+pub use pool::{Pool, STACK};

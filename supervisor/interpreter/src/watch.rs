@@ -17,6 +17,7 @@
 //! arguments and results of calls, and the launch's parameters where an instruction names one.
 
 use std::cell::{RefCell, RefMut};
+use std::sync::Arc;
 
 use crate::code::{Kernel, Origin};
 use crate::launch::FaultKind;
@@ -29,13 +30,13 @@ use crate::warp::Warp;
 pub(crate) const LOCAL_GAP: u64 = 1 << 10;
 
 /// Who is told of the blocks of a launch.
-pub trait Watch: Sync {
-    /// Somebody to tell of blocks of a launch, one after the other, all run by one thread.
-    fn block<'a>(&'a self, kernel: &'a Kernel, layout: Layout) -> Box<dyn WatchBlock + 'a>;
+pub trait Watch: Send + Sync {
+    /// Somebody to tell of blocks of a launch, one after the other, run by one thread at a time.
+    fn block<'a>(&'a self, kernel: &Arc<Kernel>, layout: Layout) -> Box<dyn WatchBlock + 'a>;
 }
 
 /// Who is told of a block.
-pub trait WatchBlock {
+pub trait WatchBlock: Send {
     /// A block begins.
     fn start(&mut self, index: [u32; 3]);
     /// An instruction of a warp begins: its touches follow.

@@ -22,6 +22,7 @@ mod linear;
 mod lower;
 mod runtime;
 mod text;
+mod used;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ use interpreter::compiled::{Compiled, Enter, Helped};
 use interpreter::{Image, Unsupported};
 
 pub use forced::Forced;
+pub use used::{USES, Used};
 
 use graph::{End, Graph, Set};
 use kind::{Facts, Kind, Patterns};
@@ -66,6 +68,8 @@ pub struct Made {
     pub ir: String,
     /// Instructions that are left to the interpreter, by index, and why.
     pub refused: Vec<(u32, String)>,
+    /// What lowering has done that it does not do in every kernel, for tests: see [`Used`].
+    pub used: Used,
     output: lower::Output,
     name: String,
     order: Option<u64>,
@@ -133,11 +137,18 @@ fn lower_forced(
     };
     let first = Knowledge { facts: first, frontiers: nowhere };
     let second = Knowledge { facts: second, frontiers };
-    let manner = Manner { has_dots: target.has("avx512vnni"), forced };
+    let wide = target.has("avx512f");
+    let manner = Manner {
+        has_dots: target.has("avx512vnni"),
+        room: if wide { 12 * 32 } else { 2 * 32 },
+        pass: if wide { 16 } else { 8 },
+        forced,
+    };
     let output = Lowering::new(&body, &plan, &graph, block, first, second, manner).run().map_err(refused)?;
     Ok(Made {
         ir: output.ir.clone(),
         refused: output.refused.clone(),
+        used: output.used.clone(),
         output,
         name: name.into(),
         order: forced.order,

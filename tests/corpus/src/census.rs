@@ -1,4 +1,4 @@
-//! The census: every kernel of every PTX image of a carrier, parsed, verified and decoded.
+//! The census: every kernel of every PTX image of a carrier, parsed, verified, decoded, and some of them compiled.
 //!
 //! An image is decompressed, its kernels are worked through and counted, and it is dropped again, so memory is bounded by the
 //! largest image for each thread. A **sample** takes kernels by a hash of a seed, so that it is the same everywhere.
@@ -12,6 +12,7 @@ use interpreter::{Image, Unsupported};
 use ptx::{Function, Module};
 
 use crate::carriers::Source;
+use crate::compile::Compiled;
 
 /// Which kernels are taken, and what is done with them.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub round_trip: bool,
     /// Whether kernels are also decoded by the interpreter.
     pub decode: bool,
+    /// Of how many decoded kernels one is compiled; 0 compiles none.
+    pub compile_one_in: u64,
 }
 
 /// What a census found.
@@ -57,6 +60,8 @@ pub struct Census {
     pub scanning: Duration,
     /// Largest image in bytes.
     pub largest: usize,
+    /// What was compiled.
+    pub compiled: Compiled,
 }
 
 impl Census {
@@ -71,6 +76,7 @@ impl Census {
         self.parsing += other.parsing;
         self.scanning += other.scanning;
         self.largest = self.largest.max(other.largest);
+        self.compiled.add(other.compiled);
         let merge = |into: &mut BTreeMap<String, usize>, from: BTreeMap<String, usize>| {
             from.into_iter().for_each(|(reason, count)| *into.entry(reason).or_default() += count);
         };
@@ -148,7 +154,7 @@ impl Census {
         let runnable: Vec<&Function> =
             chosen.into_iter().filter(|it| self.function(&module, it, plan)).collect();
         if plan.decode && !runnable.is_empty() {
-            self.decode(&module, &runnable);
+            self.decode(&module, &runnable, plan, random);
         }
     }
 
@@ -178,7 +184,7 @@ impl Census {
         function.entry
     }
 
-    fn decode(&mut self, module: &Arc<Module>, kernels: &[&Function]) {
+    fn decode(&mut self, module: &Arc<Module>, kernels: &[&Function], plan: Plan, mut random: Random) {
         let mut memory = Vec::new();
         let mut place = |size: u64, align: u64| {
             let mut words = vec![0u128; ((size + align) / 16 + 1) as usize];
@@ -192,7 +198,12 @@ impl Census {
         };
         for kernel in kernels {
             match image.kernel(&kernel.name) {
-                Ok(_) => self.decoded += 1,
+                Ok(_) => {
+                    self.decoded += 1;
+                    if plan.compile_one_in > 0 && random.next().is_multiple_of(plan.compile_one_in) {
+                        self.compiled.kernel(&image, kernel);
+                    }
+                }
                 Err(reason) => *self.undecoded.entry(short(&reason)).or_default() += 1,
             }
         }
@@ -212,7 +223,7 @@ fn short(reason: &Unsupported) -> String {
 }
 
 /// What this thread has computed so far; other programs on the machine don't count.
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     // SAFETY: an all-zero `timespec` is a value of that type.
     let mut time = unsafe { std::mem::zeroed::<libc::timespec>() };
     // SAFETY: `time` is valid for writing, and the clock exists since Linux 2.6.12; should it fail, the time stays 0.

@@ -5,6 +5,7 @@
 
 pub mod carriers;
 pub mod census;
+pub mod compile;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

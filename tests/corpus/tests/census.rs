@@ -8,7 +8,14 @@ const SEED: u64 = 20_261_125;
 
 #[test]
 fn one_kernel_in_a_hundred_parses_verifies_and_survives_printing() {
-    let plan = Plan { images_one_in: 10, one_in: 10, seed: SEED, round_trip: true, decode: false };
+    let plan = Plan {
+        images_one_in: 10,
+        one_in: 10,
+        seed: SEED,
+        round_trip: true,
+        decode: false,
+        compile_one_in: 0,
+    };
     let mut total = Census::default();
     for name in ["llama-cuda", "llama-cuda-ext", "gpt4all"] {
         let sources = carrier(name).expect("a row of the table").sources().expect("the package is fetched");

@@ -126,6 +126,11 @@ impl Loaded {
         known.entry((name.to_owned(), block)).or_insert_with(make).clone()
     }
 
+    /// What lowering of a kernel for AVX2 comes by, and the instructions that get no code; the error says why there is none.
+    pub fn lowered(&self, name: &str, block: [u32; 3]) -> Result<jit::Made, String> {
+        jit::lower(&self.image, name, block, &Target::avx2()).map_err(|error| error.to_string())
+    }
+
     /// Decodes a kernel; the error names the instruction that is refused.
     pub fn kernel(&self, name: &str) -> Result<Arc<Kernel>, String> {
         self.image.kernel(name).map_err(|error| error.to_string())
@@ -161,7 +166,7 @@ impl Loaded {
         };
         let outcome = match code {
             Some(code) => pool.run_compiled(&code, &launch, &environment),
-            None => pool.run(&*self.kernel(name)?, &launch, &environment),
+            None => pool.run(&self.kernel(name)?, &launch, &environment),
         };
         outcome.map_err(|fault| fault.to_string())?;
         Ok(printed.into_inner().expect("no printer panics"))

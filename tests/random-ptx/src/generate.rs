@@ -24,6 +24,10 @@ const BLOCKS: &[[u32; 3]] = &[
     [32, 4, 1],
     [4, 8, 2],
     [2, 16, 1],
+    [64, 1, 1],
+    [16, 8, 1],
+    [32, 2, 2],
+    [160, 1, 1],
 ];
 
 /// Shapes of grids.
@@ -37,7 +41,7 @@ pub fn generate(seed: u64) -> Program {
     let manner = Manner { flushes: random.choose(&[0, 0, 1, 4]), threads, guards: random.choose(&[0, 1, 3]) };
     let most = if random.one_in(4) { 40 } else { 16 };
     let statements = 3 + random.below(most);
-    let mut generator = Generator { random, manner, left: statements as i32 };
+    let mut generator = Generator { random, manner, left: statements as i32, ended: threads % 32 != 0 };
     let around = Around { depth: 0, warp: true, block: true, leaves: false, branches: true };
     let mut body = Vec::new();
     while generator.left > 0 {
@@ -53,6 +57,8 @@ struct Generator {
     manner: Manner,
     /// Statements that are still to be written.
     left: i32,
+    /// No warp has all its lanes any more.
+    ended: bool,
 }
 
 /// What is known where a statement stands.
@@ -80,13 +86,17 @@ impl Generator {
             6 if around.leaves => {
                 Node::Leave { predicate: self.random.below(6), again: self.random.one_in(2) }
             }
-            7 if around.depth == 0 && self.random.one_in(6) => Node::End { predicate: self.random.below(6) },
+            7 if around.depth == 0 && self.random.one_in(6) => {
+                self.ended = true;
+                Node::End { predicate: self.random.below(6) }
+            }
             _ => self.statement(around),
         }
     }
 
     fn statement(&mut self, around: Around) -> Node {
-        let place = Place { warp: around.warp, block: around.block, calls: true };
+        let place =
+            Place { warp: around.warp, block: around.block, whole: around.block && !self.ended, calls: true };
         let text = statement(&mut self.random, place, self.manner);
         Node::Line(Arc::from(text))
     }

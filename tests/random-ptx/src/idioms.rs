@@ -9,7 +9,7 @@ use crate::text::DATA_BYTES;
 
 /// A piece of a kernel.
 pub fn idiom(random: &mut Random, place: Place, manner: Manner) -> String {
-    let text = match random.below(9) {
+    let text = match random.below(13) {
         0..=1 => chain(random),
         2..=3 => strides(random),
         4 => halves(random),
@@ -17,6 +17,10 @@ pub fn idiom(random: &mut Random, place: Place, manner: Manner) -> String {
         6 if place.block && random.one_in(4) => apart(random),
         6 if place.block => tile(random, manner.threads),
         6 | 7 => branch(random, manner),
+        9 => rows(random),
+        10 => blocks(random),
+        11 => quads(random),
+        12 => dots(random),
         _ => turns(random, manner),
     };
     fill(random, manner, &text)
@@ -225,6 +229,104 @@ fn halves(random: &mut Random) -> String {
     )
 }
 
+/// Each lane reads words of a row of its own, in any order, one by one or four at once.
+fn rows(random: &mut Random) -> String {
+    let stride: usize = random.choose(&[32, 36, 48, 64, 132, 144, 264, 272]);
+    let count = random.choose(&[4, 8, 8, 16]);
+    let from = 16 * random.below(64);
+    let kind = random.choose(&["", ".nc"]);
+    let mut loads: Vec<String> = match stride.is_multiple_of(16) && random.one_in(2) {
+        true => (0..count / 4)
+            .map(|part| {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|word| format!("%v{}", 4 * part + word));
+                format!("ld.global{kind}.v4.b32 {{{a}, {b}, {c}, {d}}}, [%o1+{}];", from + 16 * part)
+            })
+            .collect(),
+        false => (0..count)
+            .map(|word| format!("ld.global{kind}.b32 %v{word}, [%o1+{}];", from + 4 * word))
+            .collect(),
+    };
+    for place in (1..loads.len()).rev() {
+        loads.swap(place, random.below(place + 1));
+    }
+    if random.one_in(4) {
+        loads.pop();
+    }
+    let mut out = format!(
+        "{{ .reg .b64 %o<2>; .reg .b32 %v<16>, %s; mul.wide.u32 %o0, %lane, {stride}; add.s64 %o1, %data, %o0; mov.u32 %s, 0; "
+    );
+    (0..16).for_each(|word| out += &format!("mov.u32 %v{word}, {word}; "));
+    out += &loads.join(" ");
+    (0..count).for_each(|word| out += &format!(" mad.lo.u32 %s, %s, 5, %v{word};"));
+    out + " xor.b32 {r}, {r}, %s; }"
+}
+
+/// A block reads a stretch of memory of its own, in wide rows that lie apart.
+fn blocks(random: &mut Random) -> String {
+    let (stretch, apart) = (random.choose(&[256, 512, 1024]), random.choose(&[512, 1024, 640]));
+    let count = 1 + random.below(3);
+    let mut out = format!(
+        "{{ .reg .b64 %o<4>; .reg .b32 %b, %v<16>, %s; mov.u32 %b, %ctaid.x; and.b32 %b, %b, 7; mul.wide.u32 %o0, %b, {stretch}; \
+         mul.wide.u32 %o1, %lane, 16; add.s64 %o2, %data, %o0; add.s64 %o3, %o2, %o1; mov.u32 %s, 0;"
+    );
+    for part in 0..count {
+        let _ = write!(
+            out,
+            " ld.global.v4.b32 {{%v{}, %v{}, %v{}, %v{}}}, [%o3+{}];",
+            4 * part,
+            4 * part + 1,
+            4 * part + 2,
+            4 * part + 3,
+            part * apart
+        );
+    }
+    (0..4 * count).for_each(|word| out += &format!(" mad.lo.u32 %s, %s, 3, %v{word};"));
+    out + " add.u32 {r}, {r}, %s; }"
+}
+
+/// Four words of each lane, from anywhere to another place, as they are or with one changed.
+fn quads(random: &mut Random) -> String {
+    let from = random.choose(&[
+        "and.b32 %k, {r}, 0x3ff0; cvt.u64.u32 %o0, %k; add.s64 %o0, %data, %o0; ld.global.v4.b32 {%v0, %v1, %v2, %v3}, [%o0];",
+        "mad.lo.u32 %k, %me, 48, 32; cvt.u64.u32 %o0, %k; and.b64 %o0, %o0, 0x3ff0; add.s64 %o0, %data, %o0; \
+         ld.global.nc.v4.u32 {%v0, %v1, %v2, %v3}, [%o0];",
+        "mul.wide.u32 %o0, %lane, 32; add.s64 %o0, %data, %o0; ld.global.v4.b32 {%v0, %v1, %v2, %v3}, [%o0+{own16}];",
+    ]);
+    let change = random.choose(&["", "", "add.u32 %v2, %v2, 1;", "@{p} mov.b32 %v0, {r};"]);
+    let to = random.choose(&[
+        "st.shared.v4.b32 [%seat], {%v0, %v1, %v2, %v3};",
+        "st.global.v4.b32 [%own+{own16}], {%v0, %v1, %v2, %v3};",
+        "st.global.v4.b32 [%out16+ROW{bit}], {%v0, %v1, %v2, %v3};",
+        "and.b32 %k, {r}, 0x30; cvt.u64.u32 %o0, %k; add.s64 %o0, %own, %o0; st.global.v4.b32 [%o0], {%v0, %v1, %v2, %v3};",
+        "@{p} st.global.v4.b32 [%own+{own16}], {%v0, %v1, %v2, %v3};",
+    ]);
+    format!(
+        "{{ .reg .b64 %o0; .reg .b32 %k, %v<4>; {from} {change} {to} ld.shared.b32 {{r}}, [%seat+{}]; }}",
+        4 * random.below(4)
+    )
+}
+
+/// Products of bytes in a loop, of signs of either kind, one factor's high bits known to be clear or not.
+fn dots(random: &mut Random) -> String {
+    let (first, second) = (random.choose(&["s32", "s32", "u32"]), random.choose(&["s32", "s32", "u32"]));
+    let factor = random.choose(&[
+        "and.b32 %x, %x, 0x0f0f0f0f;",
+        "and.b32 %x, %x, 0x7f7f7f7f;",
+        "xor.b32 %x, %x, 0x01010101;",
+    ]);
+    let (from, to) = (16 * random.below(32), 8 * random.below(64));
+    let place = random.choose(&["%me", "%lane", "%b"]);
+    let turned = random.choose(&["%w, %v", "%v, %w"]);
+    format!(
+        "{{ .reg .b64 %o<3>; .reg .b32 %b, %n, %s, %v, %w, %x; .reg .pred %g; mov.u32 %b, %ctaid.x; and.b32 %b, %b, 7; \
+         mul.wide.u32 %o0, {place}, 4; add.s64 %o1, %data, %o0; add.s64 %o2, %data, {to}; mov.u32 %n, 0; mov.u32 %s, 0; \
+         turn: ld.global.b32 %x, [%o1+{from}]; {} ld.global.b32 %w, [%o2]; dp4a.{first}.{second} %s, {turned}, %s; \
+         add.s64 %o1, %o1, 64; add.s64 %o2, %o2, 4; add.u32 %n, %n, 1; setp.lt.u32 %g, %n, {}; @%g bra turn; add.u32 {{r}}, {{r}}, %s; }}",
+        factor.replacen("%x,", "%v,", 1),
+        1 + random.below(6),
+    )
+}
+
 /// Accesses under a guard that keeps them inside, by the last threads.
 fn edge(random: &mut Random) -> String {
     let per = random.choose(&[1, 4, 37, 64, 150]);
@@ -270,7 +372,7 @@ fn apart(random: &mut Random) -> String {
 
 /// A few statements that lanes do alone.
 fn inside(random: &mut Random, manner: Manner) -> String {
-    let alone = Place { warp: false, block: false, calls: false };
+    let alone = Place { warp: false, block: false, whole: false, calls: false };
     (0..1 + random.below(3)).map(|_| plain(random, alone, manner) + " ").collect()
 }
 

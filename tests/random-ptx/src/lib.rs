@@ -22,8 +22,10 @@
 pub mod generate;
 pub mod golden;
 mod idioms;
+mod matrices;
 pub mod program;
 pub mod random;
+pub mod reach;
 pub mod run;
 pub mod shrink;
 mod statements;

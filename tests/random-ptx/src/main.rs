@@ -9,6 +9,7 @@
 //! random-ptx all OUT FROM SECONDS [PROCESSES]           as many as there is time for, on the GPU if there is one, interpreted, and compiled in
 //!                                                   every way; OUT: how many, by executor; OUT.differences: seeds
 //! random-ptx way WAY SEED                           one program interpreted, and as `all` names it; made small if they differ
+//! random-ptx reach FROM COUNT                       of what the compiler does in some kernels only: in how many of these programs
 //! random-ptx interpreter OUT FROM COUNT [PROCESSES] the same without a GPU: the interpreter with one thread and with three
 //! ```
 
@@ -24,6 +25,7 @@ use std::time::Duration;
 use executors::interpreter::Tier;
 use executors::{Driver, Executor, Interpreter};
 use random_ptx::golden::Line;
+use random_ptx::reach::Reach;
 use random_ptx::shrink::{count, shrink};
 use random_ptx::{Program, generate};
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         [what @ ("all" | "compare" | "optimized" | "compiled" | "interpreter"), out, from, count, processes] => {
             share(what, out.as_ref(), from, count, processes)
         }
+        ["reach", from, count] => range(from, count).map(|seeds| print!("{}", Reach::of(seeds))),
         ["way", way, seed] => number(seed).and_then(|seed| soak::way(way, seed)),
         ["part", what, out, from, count, part, of] => part_of(what, out.as_ref(), from, count, part, of),
         _ => Err("usage: random-ptx show SEED | run FROM COUNT | compare|optimized|compiled OUT FROM COUNT [PROCESSES] | interpreter OUT FROM COUNT [PROCESSES] | all OUT FROM SECONDS [PROCESSES]".into()),

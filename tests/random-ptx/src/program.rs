@@ -12,6 +12,8 @@ pub const REGISTERS: &[(&str, &str, usize)] = &[
     // Half-precision numbers, single and in pairs: bits that may be a NaN of any payload.
     ("e", "b16", 4),
     ("x", "b32", 4),
+    // Pairs of the other half precision, `bf16`.
+    ("y", "b32", 3),
     ("p", "pred", 6),
 ];
 

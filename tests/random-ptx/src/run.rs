@@ -97,11 +97,13 @@ fn number(bytes: &[u8]) -> u64 {
 fn plain(class: &str, cell: &[u8]) -> u64 {
     let bits = number(cell);
     let half = |bits: u64| if bits & 0x7fff > 0x7c00 { 0x7fff } else { bits };
+    let brain = |bits: u64| if bits & 0x7fff > 0x7f80 { 0x7fff } else { bits };
     match class {
         "f" if f32::from_bits(bits as u32).is_nan() => 0x7fff_ffff,
         "d" if f64::from_bits(bits).is_nan() => u64::MAX >> 1,
         "e" => half(bits),
         "x" => half(bits & 0xffff) | half(bits >> 16) << 16,
+        "y" => brain(bits & 0xffff) | brain(bits >> 16) << 16,
         _ => bits,
     }
 }

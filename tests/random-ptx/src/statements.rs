@@ -2,16 +2,17 @@
 //!
 //! | in a template | becomes |
 //! | --- | --- |
-//! | `{r}`, `{w}`, `{h}`, `{f}`, `{d}`, `{e}`, `{x}`, `{p}` | a register of the class |
+//! | `{r}`, `{w}`, `{h}`, `{f}`, `{d}`, `{e}`, `{x}`, `{y}`, `{p}` | a register of the class |
 //! | `{r1}` | the same one wherever the template says so; registers with different digits are different ones |
 //! | `{r#}`, `{w#}`, `{h#}`, `{f#}`, `{d#}` | a register or a constant |
 //! | `{int32}`, `{compare}`, `{rounding}`, `{ftz}` … | a word, see [`WORDS`] |
 //! | `{own}`, `{own4}` …, `{at}` | an offset in a thread's memory for an access of so many bytes; a number up to 4095 |
 
 use crate::idioms;
+use crate::matrices;
 use crate::program::REGISTERS;
 use crate::random::Random;
-use crate::text::{plain_double, plain_half, plain_pair, plain_single};
+use crate::text::{plain_double, plain_half, plain_pair, plain_pair_of_brains, plain_single};
 
 /// Choices of words.
 const WORDS: &[(&str, &[&str])] = &[
@@ -202,6 +203,14 @@ const FLOAT: &[&str] = &[
     "set.{ordered}.f16.f16 {e}, {e}, {e};",
     "setp.{ordered}.{boolean}.f64 {p1}|{p2}, {d}, {d}, {not}{p};",
     "mov.b32 {x}, {{e}, {e}};",
+    "{arithmetic}.bf16x2 {y}, {y}, {y};",
+    "fma.rn.bf16x2 {y}, {y}, {y}, {y};",
+    "{extreme}.bf16x2 {y}, {y}, {y};",
+    "neg.bf16x2 {y}, {y};",
+    "abs.bf16x2 {y}, {y};",
+    "cvt.rn.bf16x2.f32 {y}, {f}, {f};",
+    "setp.{ordered}.bf16x2 {p1}|{p2}, {y}, {y};",
+    "mov.b32 {%ht, %hu}, {y}; cvt.f32.bf16 {f}, %hu;",
     "mov.b32 {{e1}, {e2}}, {x};",
 ];
 
@@ -224,10 +233,12 @@ const CONVERT: &[&str] = &[
     "mov.b64 {d}, {w};",
     "mov.b16 {e}, {h};",
     "mov.b32 {x}, {r};",
+    "mov.b32 {y}, {r};",
     "[f] mov.b32 {r}, %ft;",
     "[d] mov.b64 {w}, %dt;",
     "[e] mov.b16 {h}, %ht;",
     "[x] mov.b32 {r}, %t0;",
+    "[y] mov.b32 {r}, %t0;",
 ];
 
 /// Memory of the thread's own, the read-only data and constants.
@@ -293,6 +304,21 @@ const MEMORY: &[&str] = &[
     "atom.global.{extreme}.s32 {r}, [%own+{own4}], {r};",
     "atom.global.inc.u32 {r}, [%own+{own4}], {r};",
     "atom.shared.add.u32 {r}, [%mine], {r};",
+    "atom.add.u32 {r}, [%own+{own4}], {r};",
+    "st.b32 [%own+{own4}], {r};",
+    "st.v2.b32 [%own+{own8}], {{r}, {r}};",
+    "mad.wide.u32 %u0, %me, 4, %data; ld.global.v4.u8 {{r1}, {r2}, {r3}, {r4}}, [%u0+{at4}];",
+    "mad.wide.u32 %u0, %me, 4, %data; ld.global.v2.s16 {{r1}, {r2}}, [%u0+{at4}];",
+    "mad.wide.u32 %u0, %me, 8, %data; ld.global.v4.u16 {{h1}, {h2}, {h3}, {h4}}, [%u0+{at8}];",
+    "mad.wide.u32 %u0, %lane, 8, %data; ld.global.v2.s8 {{h1}, {h2}}, [%u0+{at8}];",
+    "st.global.v4.u8 [%own+{own4}], {{r}, {r}, {r}, {r}};",
+    "st.global.v2.u16 [%own+{own4}], {{h}, {h}};",
+    "st.global.v2.b32 [%out16+ROW{bit}], {{r}, {r}};",
+    "ld.global.b32 {r}, [%out16+ROW{bit}];",
+    "cvt.u64.u32 %u0, %mine; cvta.shared.u64 %u0, %u0; selp.b64 %u0, %u0, %own, {p}; ld.b32 {r}, [%u0+4];",
+    "cvta.local.u64 %u0, %stack; selp.b64 %u0, %u0, %own, {p}; ld.v2.b32 {{r1}, {r2}}, [%u0+{own8}];",
+    "cvta.local.u64 %u0, %stack; st.b32 [%u0+{own4}], {r};",
+    "cvta.to.global.u64 %u0, %own; red.add.u32 [%u0+{own4}], {r};",
     "red.global.add.u64 [%own+{own8}], {w};",
 ];
 
@@ -364,6 +390,8 @@ pub struct Place {
     pub warp: bool,
     /// The whole block comes by.
     pub block: bool,
+    /// And all its warps have all their lanes.
+    pub whole: bool,
     /// Calls are allowed.
     pub calls: bool,
 }
@@ -382,8 +410,16 @@ pub struct Manner {
 /// A statement.
 pub fn statement(random: &mut Random, place: Place, manner: Manner) -> String {
     let template = loop {
-        let family = match random.below(40) {
+        let family = match random.below(44) {
             32..=39 => return idioms::idiom(random, place, manner),
+            40..=42 if place.whole => {
+                let text = matrices::matrices(random);
+                return fill(random, manner, &text);
+            }
+            43 if random.one_in(2) => {
+                let text = matrices::copy(random);
+                return fill(random, manner, &text);
+            }
             0..=9 => INTEGER,
             10..=13 => PREDICATE,
             14..=19 => FLOAT,
@@ -434,13 +470,14 @@ struct Filler<'r> {
 impl Filler<'_> {
     fn fill(&mut self, template: &str) -> String {
         let mut template = template.to_owned();
-        for (mark, plain) in [("[f] ", "f"), ("[d] ", "d"), ("[e] ", "e"), ("[x] ", "x")] {
+        for (mark, plain) in [("[f] ", "f"), ("[d] ", "d"), ("[e] ", "e"), ("[x] ", "x"), ("[y] ", "y")] {
             if let Some(rest) = template.strip_prefix(mark) {
                 let register = self.register(plain);
                 let before = match plain {
                     "f" => plain_single(&register),
                     "d" => plain_double(&register),
                     "e" => plain_half(&register),
+                    "y" => plain_pair_of_brains(&register),
                     _ => plain_pair(&register),
                 };
                 template = format!("{before} {rest}");

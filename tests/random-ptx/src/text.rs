@@ -27,14 +27,22 @@ impl Program {
     /// What stands between the first values and the results.
     fn statements(&self) -> String {
         let (apart, rows) = (self.all_threads() * 4, self.rows() as u32);
-        let mut writer = Writer { text: String::new(), labels: 0, depth: 0, loops: Vec::new(), apart, rows };
+        let mut writer = Writer {
+            text: String::new(),
+            labels: 0,
+            depth: 0,
+            loops: Vec::new(),
+            apart,
+            rows,
+            keeps_apart: !self.seed.is_multiple_of(4),
+        };
         writer.nodes(&self.body);
         writer.text
     }
 
     /// Everything before the first statement.
     fn head(&self) -> String {
-        let mut out = String::from(".version 8.0\n.target sm_80\n.address_size 64\n");
+        let mut out = String::from(".version 8.3\n.target sm_90\n.address_size 64\n");
         out += FUNCTIONS;
         let table = (0..64)
             .map(|index| format!("{:#x}", mix(self.seed ^ index) as u32))
@@ -47,9 +55,10 @@ impl Program {
         }
         out += FRAME_REGISTERS;
         let (masks, threads) = (DEPTH + 2, self.threads());
-        let _ = writeln!(out, ".reg .b32 %m<{masks}>, %i<{masks}>;");
+        let _ = writeln!(out, ".reg .b32 %m<{masks}>;");
         let _ = writeln!(out, ".shared .align 16 .b8 tile[{}];", threads * 8);
         let _ = writeln!(out, ".shared .align 16 .b8 counts[{}];", SUM_WORDS * 4);
+        let _ = writeln!(out, ".shared .align 16 .b8 seats[{}];", threads * 16);
         out += ".local .align 16 .b8 stack[64];\n";
         out += POSITION;
         let _ = writeln!(out, "{}", own_memory(threads));
@@ -81,39 +90,73 @@ $done: st.param.b32 [res], %y; ret;
 ";
 
 /// What the frame and single statements use between their instructions.
-const FRAME_REGISTERS: &str = ".reg .b32 %t<6>, %me, %gid, %lane, %mine, %fuel; .reg .b64 %u<4>, %data, %out, %out2, %out4, %out16, %own, %apart, %sums, %stack, %sum;
+const FRAME_REGISTERS: &str = ".reg .b32 %t<6>, %me, %gid, %lane, %mine, %seat, %bench, %fuel;
+.reg .b64 %u<4>, %data, %out, %out2, %out4, %out16, %own, %apart, %sums, %stack, %sum;
 .reg .pred %pt, %pu; .reg .f32 %ft; .reg .f64 %dt; .reg .b16 %ht, %hu;
+.reg .b32 %tidx, %tidy, %tidz, %sizex, %sizey, %row, %blockx, %blocky, %blockz, %gridx, %gridy, %line, %block, %before, %tiles, %zero;
+.reg .b32 %bound, %lacks, %word, %counter; .reg .b64 %by<8>; .reg .pred %cleared;
 ";
 
+/// Registers of statements' own, where those are told apart from other statements': by a part of the name.
+const OWN: &[(&str, &str)] = &[
+    ("%t", ".reg .b32 %t<6>;"),
+    ("%u", ".reg .b64 %u<4>;"),
+    ("%pt", ".reg .pred %pt;"),
+    ("%pu", ".reg .pred %pu;"),
+    ("%ft", ".reg .f32 %ft;"),
+    ("%dt", ".reg .f64 %dt;"),
+    ("%ht", ".reg .b16 %ht, %hu;"),
+];
+
+/// A statement with the registers between its instructions declared around it: there each has one meaning, of which a compiler
+/// makes more.
+fn alone(text: &str) -> String {
+    let named = |name: &str| {
+        text.match_indices(name).any(|(at, _)| {
+            let next = text[at + name.len()..].chars().next();
+            if name.len() == 2 {
+                next.is_some_and(|it| it.is_ascii_digit())
+            } else {
+                !next.is_some_and(|it| it.is_alphanumeric())
+            }
+        })
+    };
+    let own: Vec<&str> =
+        OWN.iter().filter(|(name, _)| named(name)).map(|(_, declaration)| *declaration).collect();
+    if own.is_empty() { text.to_owned() } else { format!("{{ {} {text} }}", own.join(" ")) }
+}
+
 /// Number of the thread in its block and in the grid, its lane, and the lanes of its warp.
-const POSITION: &str = "mov.u32 %t0, %tid.z; mov.u32 %t1, %ntid.y; mov.u32 %t2, %tid.y; mad.lo.u32 %t0, %t0, %t1, %t2;
-mov.u32 %t1, %ntid.x; mov.u32 %t2, %tid.x; mad.lo.u32 %me, %t0, %t1, %t2;
-mov.u32 %t0, %ctaid.z; mov.u32 %t1, %nctaid.y; mov.u32 %t2, %ctaid.y; mad.lo.u32 %t0, %t0, %t1, %t2;
-mov.u32 %t1, %nctaid.x; mov.u32 %t2, %ctaid.x; mad.lo.u32 %t3, %t0, %t1, %t2;
+const POSITION: &str = "mov.u32 %tidz, %tid.z; mov.u32 %sizey, %ntid.y; mov.u32 %tidy, %tid.y; mad.lo.u32 %row, %tidz, %sizey, %tidy;
+mov.u32 %sizex, %ntid.x; mov.u32 %tidx, %tid.x; mad.lo.u32 %me, %row, %sizex, %tidx;
+mov.u32 %blockz, %ctaid.z; mov.u32 %gridy, %nctaid.y; mov.u32 %blocky, %ctaid.y; mad.lo.u32 %line, %blockz, %gridy, %blocky;
+mov.u32 %gridx, %nctaid.x; mov.u32 %blockx, %ctaid.x; mad.lo.u32 %block, %line, %gridx, %blockx;
 and.b32 %lane, %me, 31;
-ld.param.u64 %data, [data]; ld.param.u64 %out, [out]; ld.param.u64 %own, [own]; ld.param.u64 %apart, [apart]; ld.param.u64 %sums, [sums];
+ld.param.u64 %data, [data]; ld.param.u64 %by4, [out]; ld.param.u64 %by5, [own]; ld.param.u64 %by6, [apart]; ld.param.u64 %sums, [sums];
 ";
 
 /// Addresses, shared words at zero, and the warp's mask.
 fn own_memory(threads: u32) -> String {
-    let mut out = format!("mad.lo.u32 %gid, %t3, {threads}, %me;\n");
-    out += "mul.wide.u32 %u0, %gid, 16; add.u64 %out16, %out, %u0; mul.wide.u32 %u0, %gid, 4; add.u64 %out4, %out, %u0; mul.wide.u32 %u0, %gid, 2; add.u64 %out2, %out, %u0;
-mul.wide.u32 %u0, %gid, 8; add.u64 %out, %out, %u0; mul.wide.u32 %u0, %gid, 64; add.u64 %own, %own, %u0;
-mul.wide.u32 %u0, %gid, 4; add.u64 %apart, %apart, %u0; mov.u64 %stack, stack;
-mov.u32 %mine, tile; mad.lo.u32 %mine, %me, 8, %mine; st.shared.v2.b32 [%mine], {%me, %gid};
+    let mut out = format!("mad.lo.u32 %gid, %block, {threads}, %me;\n");
+    out += "mul.wide.u32 %by0, %gid, 16; add.u64 %out16, %by4, %by0; mul.wide.u32 %by1, %gid, 4; add.u64 %out4, %by4, %by1; mul.wide.u32 %by2, %gid, 2; add.u64 %out2, %by4, %by2;
+mul.wide.u32 %by3, %gid, 8; add.u64 %out, %by4, %by3; mul.wide.u32 %by7, %gid, 64; add.u64 %own, %by5, %by7;
+add.u64 %apart, %by6, %by1; mov.u64 %stack, stack;
+mov.u32 %tiles, tile; mad.lo.u32 %mine, %me, 8, %tiles; st.shared.v2.b32 [%mine], {%me, %gid};
+sub.u32 %before, %me, %lane; mov.u32 %zero, seats; mad.lo.u32 %bench, %before, 16, %zero; mad.lo.u32 %seat, %me, 16, %zero;
+st.shared.v4.b32 [%seat], {%me, %gid, %lane, %me};
 st.local.v4.b32 [%stack], {%me, %gid, %lane, %me}; st.local.v4.b32 [%stack+16], {%me, %gid, %lane, %me};
 st.local.v4.b32 [%stack+32], {%me, %gid, %lane, %me}; st.local.v4.b32 [%stack+48], {%me, %gid, %lane, %me};
 ";
     let _ = writeln!(
         out,
-        "mov.u32 %t0, %me;\n$clear: setp.ge.u32 %pt, %t0, {SUM_WORDS}; @%pt bra $cleared; mov.u32 %t1, counts; mad.lo.u32 %t1, %t0, 4, %t1; \
-         mov.u32 %t2, 0; st.shared.b32 [%t1], %t2; add.u32 %t0, %t0, {threads}; bra $clear;\n$cleared: bar.sync 0;"
+        "mov.u32 %counter, %me;\n$clear: setp.ge.u32 %cleared, %counter, {SUM_WORDS}; @%cleared bra $cleared; mov.u32 %word, counts; \
+         mad.lo.u32 %word, %counter, 4, %word; st.shared.b32 [%word], 0; add.u32 %counter, %counter, {threads}; bra $clear;\n\
+         $cleared: bar.sync 0;"
     );
     // Of the last warp only so many lanes exist.
     let _ = write!(
         out,
-        "sub.u32 %t0, %me, %lane; sub.u32 %t0, {threads}, %t0; min.u32 %t0, %t0, 32; mov.u32 %t1, 32; sub.u32 %t1, %t1, %t0; \
-         mov.u32 %m0, 0xffffffff; shr.u32 %m0, %m0, %t1;"
+        "sub.u32 %t0, {threads}, %before; min.u32 %bound, %t0, 32; sub.u32 %lacks, 32, %bound; shr.u32 %m0, 0xffffffff, %lacks;"
     );
     out
 }
@@ -122,33 +165,33 @@ st.local.v4.b32 [%stack+32], {%me, %gid, %lane, %me}; st.local.v4.b32 [%stack+48
 fn first_values(program: &Program) -> String {
     let mut random = Random(program.seed ^ 0x5eed);
     let mut out = String::from(
-        "mul.wide.u32 %u0, %me, 8; add.u64 %u0, %data, %u0; mul.wide.u32 %u1, %me, 4; add.u64 %u1, %data, %u1; \
-         mul.wide.u32 %u2, %me, 2; add.u64 %u2, %data, %u2;\n",
+        "{ .reg .b64 %far<3>, %from<3>; mul.wide.u32 %far0, %me, 8; add.u64 %from0, %data, %far0; mul.wide.u32 %far1, %me, 4; \
+         add.u64 %from1, %data, %far1; mul.wide.u32 %far2, %me, 2; add.u64 %from2, %data, %far2;\n",
     );
     for (class, index) in &program.registers {
         let (at, constant) = (random.below(DATA_BYTES / 8 - 300) * 8, random.word());
         let register = format!("%{class}{index}");
         let few = constant as u32;
         let line = match (*class, random.below(4)) {
-            ("r" | "x", 0) => format!("mov.b32 {register}, {few:#x};"),
-            ("r" | "x", 1) => format!("mov.b32 {register}, %gid;"),
-            ("r" | "x", 2) => format!("mad.lo.u32 {register}, %gid, {few:#x}, {:#x};", constant >> 32),
-            ("r" | "x", _) => format!("ld.global.b32 {register}, [%u1+{at}];"),
+            ("r" | "x" | "y", 0) => format!("mov.b32 {register}, {few:#x};"),
+            ("r" | "x" | "y", 1) => format!("mov.b32 {register}, %gid;"),
+            ("r" | "x" | "y", 2) => format!("mad.lo.u32 {register}, %gid, {few:#x}, {:#x};", constant >> 32),
+            ("r" | "x" | "y", _) => format!("ld.global.b32 {register}, [%from1+{at}];"),
             ("w", 0) => format!("mov.b64 {register}, {constant:#x};"),
             ("w", 1) => format!("cvt.u64.u32 {register}, %me;"),
             ("w", 2) => format!("mul.wide.u32 {register}, %gid, {few:#x};"),
-            ("w", _) => format!("ld.global.b64 {register}, [%u0+{at}];"),
-            ("h" | "e", _) => format!("ld.global.b16 {register}, [%u2+{at}];"),
+            ("w", _) => format!("ld.global.b64 {register}, [%from0+{at}];"),
+            ("h" | "e", _) => format!("ld.global.b16 {register}, [%from2+{at}];"),
             ("f", 0) => format!("cvt.rn.f32.u32 {register}, %me;"),
-            ("f", _) => format!("ld.global.f32 {register}, [%u1+{at}];"),
+            ("f", _) => format!("ld.global.f32 {register}, [%from1+{at}];"),
             ("d", 0) => format!("cvt.rn.f64.u32 {register}, %gid;"),
-            ("d", _) => format!("ld.global.f64 {register}, [%u0+{at}];"),
+            ("d", _) => format!("ld.global.f64 {register}, [%from0+{at}];"),
             (_, 0) => format!("and.b32 %t0, %gid, {}; setp.ne.u32 {register}, %t0, 0;", 1 << (few % 7)),
-            _ => format!("ld.global.b32 %t0, [%u1+{at}]; setp.lt.s32 {register}, %t0, 0;"),
+            _ => format!("ld.global.b32 %t0, [%from1+{at}]; setp.lt.s32 {register}, %t0, 0;"),
         };
         let _ = writeln!(out, "{line}");
     }
-    out
+    out + "}\n"
 }
 
 /// Bytes of a class's registers; predicates are stored as words.
@@ -224,6 +267,11 @@ pub fn plain_half(register: &str) -> String {
     format!("setp.nan.f16 %pt, {register}, {register}; selp.b16 %ht, 0x7fff, {register}, %pt;")
 }
 
+/// In `%t0`, of `bf16`.
+pub fn plain_pair_of_brains(register: &str) -> String {
+    plain_pair(register).replace("setp.nan.f16", "setp.nan.bf16")
+}
+
 /// In `%t0`.
 pub fn plain_pair(register: &str) -> String {
     format!(
@@ -244,6 +292,8 @@ struct Writer {
     apart: u32,
     /// Where the rows of sixteen bytes begin.
     rows: u32,
+    /// Whether statements have registers of their own between their instructions.
+    keeps_apart: bool,
 }
 
 impl Writer {
@@ -273,7 +323,7 @@ impl Writer {
                 let text = (0..2).fold(text, |text, index| {
                     text.replace(&format!("ROW{index}"), &(self.rows + index * 4 * self.apart).to_string())
                 });
-                self.line(&text);
+                self.line(&if self.keeps_apart { alone(&text) } else { text });
             }
             Node::If { predicate, then, otherwise } => self.branch(*predicate, then, otherwise),
             Node::Loop { count, late, body } => self.round(*count, *late, body),
@@ -317,6 +367,8 @@ impl Writer {
         let (head, next, end) = (self.label(), self.label(), self.label());
         let (outer, inner) = (self.depth, self.depth + 1);
         let counts = counts_lanes(body);
+        // A counter of its own: in loops that all lanes go round as often it is the same in all.
+        self.line(&format!("{{ .reg .b32 %i{inner}; .reg .pred %pt;"));
         match count {
             Count::Fixed(rounds) => self.line(&format!("mov.u32 %i{inner}, {rounds};")),
             Count::Lane(register) => self.line(&format!("and.b32 %i{inner}, %r{register}, 7;")),
@@ -347,7 +399,7 @@ impl Writer {
         } else {
             self.line(&format!("sub.u32 %i{inner}, %i{inner}, 1; bra $l{head};"));
         }
-        self.line(&format!("$l{end}:"));
+        self.line(&format!("}}\n$l{end}:"));
     }
 
     fn maze(&mut self, fuel: u32, blocks: &[(Vec<Node>, Exit)]) {

@@ -1,7 +1,7 @@
 //! Captures: streams draw nodes instead of working.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{GRAPHS, GraphMemory, NodeWork, add_node, by_handle, create, graph_memory};
@@ -23,13 +23,21 @@ struct Session {
     origin: u32,
     /// The newest nodes of each stream that takes part, by its slot: all must lead to where the capture ends.
     joined: Mutex<HashMap<u32, Vec<usize>>>,
+    /// It has ended; events that were recorded in it know it still.
+    ended: AtomicBool,
+}
+
+impl Session {
+    fn end(&self) {
+        if !self.ended.swap(true, Ordering::SeqCst) && self.mode == GLOBAL {
+            GLOBAL_CAPTURES.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.mode == GLOBAL {
-            GLOBAL_CAPTURES.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.end();
     }
 }
 
@@ -151,7 +159,8 @@ pub fn begin_capture_to(stream: usize, graph: usize, dependencies: &[usize], mod
         GLOBAL_CAPTURES.fetch_add(1, Ordering::SeqCst);
     }
     let id = CAPTURE_IDS.fetch_add(1, Ordering::Relaxed);
-    let session = Arc::new(Session { id, mode, graph, origin: stream.slot, joined: Mutex::default() });
+    let (joined, ended) = (Mutex::default(), AtomicBool::new(false));
+    let session = Arc::new(Session { id, mode, graph, origin: stream.slot, joined, ended });
     *capture = Some(Capture { session, slot: stream.slot, dependencies: dependencies.to_vec() });
     Ok(())
 }
@@ -165,6 +174,7 @@ pub fn end_capture(stream: usize) -> Cuda<usize> {
         return Err(CuResult::STREAM_CAPTURE_UNMATCHED);
     }
     stream::leave_capture(capture.session.id);
+    capture.session.end();
     let graph = capture.session.graph;
     if is_joined(&capture)? {
         return Ok(graph);

@@ -116,6 +116,17 @@ pub(super) fn space(mnemonic: &Mnemonic) -> Option<Space> {
     }
 }
 
+/// What a look at memory that others write takes of a warp's turn, in backward branches.
+const POLL: u32 = 31;
+
+/// Whether an instruction reads what other blocks, other kernels or the client may write meanwhile.
+fn may_poll(mnemonic: &Mnemonic) -> bool {
+    use Modifier::*;
+    let ordered = mnemonic.modifiers.first_of(&[Volatile, Relaxed, Acquire, Mmio]).is_some();
+    let looks = mnemonic.op == Op::Ld && ordered || mnemonic.op == Op::Atom;
+    looks && !matches!(space(mnemonic), Some(Space::Shared | Space::Local))
+}
+
 /// The entries of a vector operand.
 pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
     match operand {
@@ -180,7 +191,12 @@ impl Decoder<'_> {
             Op::Atom | Op::Red => self.atomic(mnemonic, operands),
             Op::Cvta => self.cvta(mnemonic, operands),
             _ => self.isspacep(mnemonic, operands),
+        }?;
+        if may_poll(mnemonic) {
+            // What others write is looked at: perhaps again and again, and whoever is waited for gets a turn the sooner.
+            self.push(|w| w.budget = w.budget.saturating_sub(POLL).max(1));
         }
+        Ok(())
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

@@ -46,6 +46,7 @@ impl Lowering<'_> {
         if !WORTH.contains(&(most - least)) {
             return;
         }
+        self.used.note("ahead");
         let lines: BTreeSet<i64> = places.iter().map(|place| place.div_euclid(LINE)).collect();
         self.ahead.extend(lines.into_iter().map(|line| (base.to_string(), line * LINE + DISTANCE)));
     }

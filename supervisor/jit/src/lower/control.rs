@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use interpreter::compiled::{ENDED, Frame, Place};
 use ptx::{Body, RegisterId};
 
+use super::narrow::FEW;
 use super::{Ends, Lowering, Queue, World};
 use crate::graph::{End, Graph, Set};
 use crate::kind::Kind;
@@ -110,7 +111,7 @@ impl Lowering<'_> {
     pub(super) fn end(&mut self, queue: &mut Queue) {
         match self.world {
             World::First => self.end_first(queue),
-            World::Second => self.end_second(queue),
+            World::Second | World::Narrow => self.end_second(queue),
         }
     }
 
@@ -160,6 +161,7 @@ impl Lowering<'_> {
             let parted = self.text.label();
             let word = condition.name;
             if let Some(Ends { any, all }) = self.ends.take() {
+                self.used.note("ends of a pattern");
                 let some = self.text.label();
                 let (yes, no) = if negated { (&here, &there) } else { (&there, &here) };
                 self.text.line(format!("br i1 {any}, label %{some}, label %{no}"));
@@ -275,6 +277,14 @@ impl Lowering<'_> {
                 if needed || variable.starts_with("%s") {
                     self.text.line(format!("{variable} = alloca {ty}"));
                 }
+            }
+        }
+        if self.has_narrow() {
+            let all = self.all_registers();
+            let narrow: Vec<RegisterId> = all.into_iter().filter(|it| self.is_narrow(*it)).collect();
+            for register in narrow {
+                let variable = self.variable(World::Narrow, register);
+                self.text.line(format!("{variable} = alloca <{FEW} x i{}>", self.bits(register)));
             }
         }
         self.text.line(format!("store i32 %first, ptr {}", self.turn_variable()));
