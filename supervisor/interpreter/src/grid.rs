@@ -213,6 +213,19 @@ struct Begun<'a> {
     compiled: bool,
 }
 
+/// A worker's memory for blocks of a launch that is over: the kernel's next launch may use it, if that is of the same shape.
+pub struct SpareRoom<'a> {
+    room: Room<'a>,
+    compiled: bool,
+}
+
+impl SpareRoom<'_> {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.room.bytes()
+    }
+}
+
 /// What one worker has of a grid. It gives it back by its last turn, or by [`Hand::retire`] when there is nothing to do.
 #[derive(Default)]
 pub struct Hand<'a> {
@@ -229,6 +242,18 @@ pub struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
+    /// A hand in a grid. `spare` comes from another launch of the same kernel in the same environment.
+    pub fn new<O: Order>(grid: &Grid<'a, O>, spare: Option<SpareRoom<'a>>) -> Hand<'a> {
+        let mut hand = Hand::default();
+        if let Some(SpareRoom { mut room, compiled }) = spare
+            && room.renew(&grid.order.launch(), grid.workspace())
+        {
+            hand.compiled = compiled;
+            hand.spare.push(room);
+        }
+        hand
+    }
+
     /// Whether there are blocks that have been begun here.
     pub fn is_busy(&self) -> bool {
         !self.begun.is_empty()
@@ -337,12 +362,26 @@ impl<'a> Hand<'a> {
         if grid.close(takings + 1) { Turn::Last } else { Turn::Nothing }
     }
 
-    /// Ends with its launch, or when there is nothing left to do: what the kernel's next launch can use is kept.
-    pub fn retire<O: Order>(self, grid: &Grid<'a, O>) {
+    /// Ends with its launch, or when there is nothing left to do: what the kernel's next launch can use is kept, and one room given
+    /// back.
+    pub fn retire<O: Order>(mut self, grid: &Grid<'a, O>) -> Option<SpareRoom<'a>> {
         debug_assert!(self.begun.is_empty() && self.taken.is_empty());
+        let compiled = self.compiled;
+        let spare = self.spare.pop().map(|room| SpareRoom { room, compiled });
+        if !self.spare.is_empty() {
+            let code = if compiled { grid.order.compiled() } else { None };
+            let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
+            self.spare.into_iter().for_each(|room| room.retire(kernel));
+        }
+        spare
+    }
+}
+
+impl SpareRoom<'_> {
+    /// Keeps nothing but what any launch of the kernel can use.
+    pub fn retire<O: Order>(self, grid: &Grid<O>) {
         let code = if self.compiled { grid.order.compiled() } else { None };
-        let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
-        self.spare.into_iter().for_each(|room| room.retire(kernel));
+        self.room.retire(code.map_or(grid.order.kernel(), |code| &code.kernel));
     }
 }
 
