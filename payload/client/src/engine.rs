@@ -214,15 +214,29 @@ impl Engine {
 
     /// Waits until an event slot has reached `value`.
     pub fn wait_event(&self, slot: u32, value: u64) -> Result<(), EngineGone> {
-        let sleepers = &self.view.head().sleepers.0;
-        if self.spin_until(&|| self.event_value(slot) >= value) {
-            return self.check();
+        self.wait_for_event(|| self.event_value(slot) >= value)
+    }
+
+    /// Waits for something that comes with an event's value, or that [`Engine::wake_own`] tells of.
+    pub fn wait_for_event(&self, come: impl Fn() -> bool) -> Result<(), EngineGone> {
+        if !self.spin_until(&come) {
+            let sleepers = &self.view.head().sleepers.0;
+            sleepers.fetch_add(1, Ordering::SeqCst);
+            let outcome = self.sleep_until(&come, &|| ());
+            sleepers.fetch_sub(1, Ordering::SeqCst);
+            outcome?;
         }
-        sleepers.fetch_add(1, Ordering::SeqCst);
-        let outcome = self.sleep_until(&|| self.event_value(slot) >= value, &|| ());
-        sleepers.fetch_sub(1, Ordering::SeqCst);
-        outcome?;
         self.check()
+    }
+
+    /// Wakes threads of this process that sleep in [`Engine::wait_for_event`]: they look again.
+    pub fn wake_own(&self) {
+        fence(Ordering::SeqCst);
+        let area = self.view.head();
+        if area.sleepers.0.load(Ordering::Relaxed) != 0 {
+            area.completions.0.fetch_add(1, Ordering::SeqCst);
+            futex::wake_all(&area.completions.0);
+        }
     }
 
     fn ring_bell(&self) {

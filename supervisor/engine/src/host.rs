@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn least_quota_of_the_groups_around_counts() {
-        let files = [("a/cpu.max", "300000 100000"), ("a/b/cpu.max", "max 100000"), ("a/b/c/cpu.max", "800000 100000")];
+        let files = [
+            ("a/cpu.max", "300000 100000"),
+            ("a/b/cpu.max", "max 100000"),
+            ("a/b/c/cpu.max", "800000 100000"),
+        ];
         assert_eq!(quota("0::/a/b/c\n", &files), Some(3));
         // A container sees its own group at the top, whatever its path outside.
         assert_eq!(quota("0::/not/seen\n", &[("cpu.max", "200000 100000")]), Some(2));

@@ -229,10 +229,9 @@ impl Worker {
     /// A kernel is over.
     fn end(&mut self, place: usize) {
         let held = self.hands.remove(place);
-        let running = held.running.clone();
-        held.retire();
+        let running = &held.running;
         if running.grid.blocks() > 1 {
-            self.shared.grids.remove(&running);
+            self.shared.grids.remove(running);
         }
         let now = Instant::now();
         let kernel = &running.grid.order().kernel;
@@ -243,6 +242,7 @@ impl Worker {
         }
         let outcome = running.grid.outcome().or_else(|fault| refusal_of(&fault).map_or(Ok(()), Err));
         self.shared.end(running.stream, outcome, Some(now));
+        held.retire();
     }
 }
 

@@ -150,7 +150,7 @@ impl<'a, O: Order> Grid<'a, O> {
 
     /// Whether there are blocks that nobody has taken.
     pub fn has_more(&self) -> bool {
-        self.next.load(Ordering::Relaxed) < self.blocks
+        self.next.load(Ordering::Acquire) < self.blocks
     }
 
     /// How it ended, once that is so.
@@ -198,24 +198,25 @@ impl<'a, O: Order> Grid<'a, O> {
 
     /// Takings come to their end; whether the launch does, and the caller is the one to know.
     fn close(&self, takings: usize) -> bool {
-        // In this order: whatever has been taken was open before it was taken. So if all blocks are taken, and after that nothing
-        // is open, all have ended.
-        let all_taken = !self.has_more();
-        let left = self.open.fetch_sub(takings, Ordering::AcqRel) - takings;
-        all_taken && left == 0 && !self.told.swap(true, Ordering::AcqRel)
+        if self.open.fetch_sub(takings, Ordering::AcqRel) != takings || self.has_more() {
+            return false;
+        }
+        // In this order: whatever has been taken was open before it was taken. So if all blocks are taken, and after that nothing is
+        // open, all have ended; and whoever closes the very last sees both.
+        self.open.load(Ordering::Acquire) == 0 && !self.told.swap(true, Ordering::AcqRel)
     }
 }
 
 /// A row of blocks that runs.
 struct Begun<'a> {
-    room: Room<'a>,
+    room: Box<Room<'a>>,
     /// It was begun in compiled code.
     compiled: bool,
 }
 
 /// A worker's memory for blocks of a launch that is over: the kernel's next launch may use it, if that is of the same shape.
 pub struct SpareRoom<'a> {
-    room: Room<'a>,
+    room: Box<Room<'a>>,
     compiled: bool,
 }
 
@@ -230,7 +231,7 @@ impl SpareRoom<'_> {
 #[derive(Default)]
 pub struct Hand<'a> {
     begun: Vec<Begun<'a>>,
-    spare: Vec<Room<'a>>,
+    spare: Vec<Box<Room<'a>>>,
     /// What `spare` is for.
     compiled: bool,
     /// Blocks that are taken and not begun.
@@ -343,7 +344,8 @@ impl<'a> Hand<'a> {
         let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
         let fresh = || {
             let order = grid.shuffled.as_ref().map(|(seed, _)| Shuffle::of(*seed, kernel));
-            Room::new(kernel, &grid.order.launch(), grid.environment, grid.workspace(), code, order)
+            let launch = grid.order.launch();
+            Box::new(Room::new(kernel, &launch, grid.environment, grid.workspace(), code, order))
         };
         let mut room = self.spare.pop().unwrap_or_else(fresh);
         room.start(index, count as u32);
