@@ -453,8 +453,9 @@ impl<'a> Facts<'a> {
         // Constants are read as signed numbers: what is added modulo 2^32 is the same.
         let narrow = mnemonic.ty().is_some_and(|ty| ty.size() == 4);
         let signed = |value: u64| if narrow { i64::from(value as i32) } else { value as i64 };
-        let times = |pattern: Pattern, factor: i64| pattern.map(|more| more.saturating_mul(factor));
-        let plus = |a: Pattern, b: Pattern| std::array::from_fn(|lane| a[lane].saturating_add(b[lane]));
+        // What 64 bits don't hold has other low bits as well: no pattern.
+        let times = |pattern: Pattern, factor: i64| lanes(|lane| pattern[lane].checked_mul(factor));
+        let plus = |a: Pattern, b: Pattern| lanes(|lane| a[lane].checked_add(b[lane]));
         let wide_unsigned = mnemonic.has(Modifier::Wide) && !mnemonic.ty()?.is_signed();
         // Two halves in a word carry nothing to each other.
         let halves = matches!(mnemonic.ty()?, Type::U16x2 | Type::S16x2);
@@ -463,13 +464,13 @@ impl<'a> Facts<'a> {
             return None;
         }
         let result: Pattern = match mnemonic.op {
-            Op::Add => plus(pattern(0)?, pattern(1)?),
-            Op::Sub => plus(pattern(0)?, times(pattern(1)?, -1)),
-            Op::Neg => times(pattern(0)?, -1),
-            Op::Not => times(pattern(0)?, -1),
+            Op::Add => plus(pattern(0)?, pattern(1)?)?,
+            Op::Sub => plus(pattern(0)?, times(pattern(1)?, -1)?)?,
+            Op::Neg => times(pattern(0)?, -1)?,
+            Op::Not => times(pattern(0)?, -1)?,
             Op::Mul => self.product(facts, &signed, wide_unsigned)?,
-            Op::Mad => plus(self.product(facts, &signed, wide_unsigned)?, pattern(2)?),
-            Op::Shl => times(pattern(0)?, 1i64.checked_shl(constant(1)?.try_into().ok()?)?),
+            Op::Mad => plus(self.product(facts, &signed, wide_unsigned)?, pattern(2)?)?,
+            Op::Shl => times(pattern(0)?, 1i64.checked_shl(constant(1)?.try_into().ok()?)?)?,
             Op::Cvt if is_integral(mnemonic) => pattern(0)?,
             Op::Selp if facts.get(2)?.kind == Kind::Uniform && facts[0].kind == facts[1].kind => pattern(0)?,
             _ => return self.in_low_bits(mnemonic, facts),
@@ -486,7 +487,7 @@ impl<'a> Facts<'a> {
     /// The pattern of the product of the first two operands, one of which must be a constant (or both uniform).
     fn product(&self, facts: &[Fact], signed: &impl Fn(u64) -> i64, wide_unsigned: bool) -> Option<Pattern> {
         let (first, second) = (self.pattern(facts[0].kind)?, self.pattern(facts[1].kind)?);
-        let times = |pattern: Pattern, factor: u64| pattern.map(|more| more.saturating_mul(signed(factor)));
+        let times = |pattern: Pattern, factor: u64| lanes(|lane| pattern[lane].checked_mul(signed(factor)));
         if facts[0].kind == Kind::Uniform && facts[1].kind == Kind::Uniform {
             return Some([0; LANES]);
         }
@@ -496,8 +497,8 @@ impl<'a> Facts<'a> {
             facts[0].constant.or(facts[1].constant).and_then(plain)?;
         }
         match (facts[0].constant, facts[1].constant) {
-            (_, Some(factor)) => Some(times(first, factor)),
-            (Some(factor), _) => Some(times(second, factor)),
+            (_, Some(factor)) => times(first, factor),
+            (Some(factor), _) => times(second, factor),
             _ => None,
         }
     }
@@ -538,6 +539,15 @@ impl<'a> Facts<'a> {
         let zeros = if stays_zero { 64 } else { zeros };
         Some(Fact { kind: self.patterns.kind(&result), zeros, bits: ANY, constant: None })
     }
+}
+
+/// A pattern, if each lane has a number.
+fn lanes(number: impl Fn(usize) -> Option<i64>) -> Option<Pattern> {
+    let mut pattern = [0; LANES];
+    for (lane, place) in pattern.iter_mut().enumerate() {
+        *place = number(lane)?;
+    }
+    Some(pattern)
 }
 
 /// How many bits an instruction's result has at most.

@@ -13,7 +13,7 @@ use random_ptx::ways::{self, Way};
 
 use crate::beside;
 
-/// Every program is run in one of the forced ways; of so many one in one of the plain ways too, which take longer to compile.
+/// Every program is run in two of the forced ways; of so many one in one of the plain ways too, which take longer to compile.
 const PLAIN: usize = 3;
 
 /// What has been done.
@@ -75,7 +75,11 @@ impl Soak {
         if turn.is_multiple_of(PLAIN) {
             self.compare(false, turn / PLAIN, seed, &program, &expected, now)?;
         }
-        self.compare(true, turn / PLAIN, seed, &program, &expected, now)
+        // The second one is any of the others.
+        let (first, others) = (turn / PLAIN, self.forced.len() - 1);
+        let second = first + 1 + first / self.forced.len() % others;
+        self.compare(true, first, seed, &program, &expected, now)?;
+        self.compare(true, second, seed, &program, &expected, now)
     }
 
     /// Runs a program in one of the ways, plain or forced.
