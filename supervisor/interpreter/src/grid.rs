@@ -231,6 +231,7 @@ impl SpareRoom<'_> {
 #[derive(Default)]
 pub struct Hand<'a> {
     begun: Vec<Begun<'a>>,
+    #[expect(clippy::vec_box, reason = "a room is large, and goes from list to list")]
     spare: Vec<Box<Room<'a>>>,
     /// What `spare` is for.
     compiled: bool,
