@@ -71,6 +71,14 @@ fn copies_and_fills_that_the_driver_refuses_are_told() {
 }
 
 #[test]
+fn memory_that_is_left_at_the_end_is_told_if_asked() {
+    let run = run("outside", &["--check", "leak", "--check-exit-code", "9"]);
+    run.assert_exit(9)
+        .assert_stderr_has("leak: 400 bytes of device memory at 0x300000000000, which was never freed");
+    run.assert_stderr_has("checks: 2 findings: leak 2\n");
+}
+
+#[test]
 fn findings_leave_the_status_alone_unless_asked_and_are_in_the_json_report() {
     let run = run("outside", &["--check=memory", "--report=json"]);
     run.assert_exit(0).assert_stderr_has("\"check\": \"memory\"").assert_stderr_has("\"times\": 28");

@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use wire::control::{MemoryKind, NoteKind};
 use wire::engine::{EngineNote, Fork, ForkFailed, Forked, Map, Message, Unmap};
@@ -19,6 +21,9 @@ use crate::session::Session;
 use crate::watch::Source;
 use crate::zygote::{Zygote, failure_to_start, pair};
 use crate::{Broker, Event, memory};
+
+/// How long an engine may take to say what is left to say once its client has ended.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// An engine from order to end.
 pub struct Engine {
@@ -281,6 +286,28 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(&process) else { return };
         session.engine.pidfd = None;
         self.events.extend(session.engine.end(process, true));
+    }
+
+    /// A client has ended.
+    pub(crate) fn client_ended(&mut self, process: u32) {
+        if self.config.checks {
+            self.await_goodbye(process);
+        }
+        self.end_session(process);
+    }
+
+    /// An engine that makes checks tells at its own end what its client has left behind.
+    fn await_goodbye(&mut self, process: u32) {
+        let end = Instant::now() + GOODBYE;
+        loop {
+            let Some(session) = self.sessions.get(&process) else { return };
+            let left = end.saturating_duration_since(Instant::now()).as_millis() as u16;
+            let mut socket = [PollFd::new(session.engine.socket.as_fd(), PollFlags::POLLIN)];
+            let is_ready = poll(&mut socket, left).is_ok_and(|ready| ready > 0);
+            if !is_ready || !self.engine_spoke(process) {
+                return;
+            }
+        }
     }
 
     /// What an engine has told and nobody has read yet.

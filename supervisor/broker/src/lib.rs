@@ -182,7 +182,7 @@ impl Broker {
     pub fn process_events(&mut self) {
         for source in self.watch.ready() {
             match source {
-                watch::Source::Client(process) => self.end_session(process),
+                watch::Source::Client(process) => self.client_ended(process),
                 watch::Source::Engine(process) => self.engine_ended(process),
                 watch::Source::EngineSocket(process) => drop(self.engine_spoke(process)),
                 watch::Source::Zygote => self.zygote_spoke(),

@@ -174,6 +174,11 @@ impl Allocations {
         before.holds(address, 1).then(|| before.clone())
     }
 
+    /// What there is of `cuMemAlloc`.
+    pub fn device(&self) -> Vec<Arc<Allocation>> {
+        self.read().values().filter(|piece| piece.kind == Kind::Device).cloned().collect()
+    }
+
     /// Where an access that no piece holds went.
     pub fn wrong_with(&self, address: u64) -> Wrong {
         let freed = self.freed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -47,7 +47,7 @@ impl Bits {
 }
 
 /// The words that bits lie in, and which bits of each.
-fn words(start: u64, count: u64) -> impl Iterator<Item = (usize, u64)> {
+pub fn words(start: u64, count: u64) -> impl Iterator<Item = (usize, u64)> {
     let end = start.saturating_add(count);
     let mut next = start;
     std::iter::from_fn(move || {

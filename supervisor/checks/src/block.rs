@@ -18,6 +18,8 @@ enum Error {
     Outside,
     Misaligned,
     Unwritten,
+    /// Told once for each kernel: those that fill tiles in part and throw away what comes of the rest read so at many places.
+    UnwrittenShared,
     Race,
 }
 
@@ -70,13 +72,8 @@ impl<'a> BlockCheck<'a> {
             if deed != Deed::Write
                 && let Some(place) = piece.unwritten(touch.address, touch.size)
             {
-                self.tell_unwritten(
-                    deed,
-                    touch,
-                    &format!("{:#x}", touch.address),
-                    place - touch.address,
-                    &piece.to_string(),
-                );
+                let (at, place) = (format!("{:#x}", touch.address), place - touch.address);
+                self.tell_unwritten(Error::Unwritten, deed, touch, (&at, place, &piece.to_string()));
             }
             if deed != Deed::Read {
                 piece.write(touch.address, touch.size);
@@ -123,7 +120,7 @@ impl<'a> BlockCheck<'a> {
                 && let Some(place) = self.shared.unwritten(offset, touch.size)
             {
                 let (at, shared) = (format!("byte {offset} of shared memory"), self.shared.text());
-                self.tell_unwritten(deed, touch, &at, place - offset, &shared);
+                self.tell_unwritten(Error::UnwrittenShared, deed, touch, (&at, place - offset, &shared));
             }
             if deed != Deed::Read {
                 self.shared.write(offset, touch.size);
@@ -152,7 +149,13 @@ impl<'a> BlockCheck<'a> {
         }
     }
 
-    fn tell_unwritten(&mut self, deed: Deed, touch: &Touch, at: &str, byte: u64, which: &str) {
+    fn tell_unwritten(
+        &mut self,
+        error: Error,
+        deed: Deed,
+        touch: &Touch,
+        (at, byte, which): (&str, u64, &str),
+    ) {
         let text = || {
             let whole = if touch.size == 1 { "which".into() } else { format!("whose byte {byte}") };
             format!(
@@ -160,7 +163,7 @@ impl<'a> BlockCheck<'a> {
                 deed_text(deed, touch.size)
             )
         };
-        self.tell(Error::Unwritten, touch, text);
+        self.tell(error, touch, text);
     }
 
     fn tell_race(&mut self, deed: Deed, touch: &Touch, race: &Race) {
@@ -189,7 +192,8 @@ impl<'a> BlockCheck<'a> {
     /// Tells of the running instruction, or counts once more. `text`: what, and behind a line's end more of it.
     fn tell_with(&mut self, error: Error, other: u32, touch: &Touch, text: impl FnOnce() -> String) {
         let number = self.instruction.as_ref().map_or(0, Instruction::number);
-        let key = (error, number, other);
+        let part = if error == Error::UnwrittenShared { 0 } else { number };
+        let key = (error, part, other);
         if let Some(found) = self.found.get(&key) {
             return found.again();
         }
@@ -209,7 +213,7 @@ impl<'a> BlockCheck<'a> {
             }
             whole
         };
-        let global = (self.kernel.name().to_owned(), error as u32, number, other);
+        let global = (self.kernel.name().to_owned(), error as u32, part, other);
         let found = self.checker.findings.of(global, whole);
         self.found.insert(key, found);
     }
@@ -269,6 +273,27 @@ impl WatchBlock for BlockCheck<'_> {
             }
         }
         true
+    }
+
+    fn touch_row(&mut self, address: u64, bytes: u64) -> bool {
+        let checks = self.checker.checks;
+        let Some(instruction) = self.instruction.filter(|it| !it.is_strong && it.deed != Deed::Atomic) else {
+            return false;
+        };
+        if !checks.memory && !checks.init {
+            return true;
+        }
+        let Some(piece) = self.find(address).filter(|piece| piece.holds(address, bytes)) else {
+            return false;
+        };
+        match instruction.deed {
+            _ if !checks.init => true,
+            Deed::Read => piece.unwritten(address, bytes).is_none(),
+            _ => {
+                piece.write(address, bytes);
+                true
+            }
+        }
     }
 
     fn arrives(&mut self, warp: u32, barrier: usize) {

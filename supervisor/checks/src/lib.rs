@@ -23,8 +23,11 @@
 //!   from there on they need `bar.warp.sync` or another instruction that waits for them. Volatile accesses, and those that say
 //!   how they are ordered, do not race with each other.
 //! - **init**: a read of device or shared memory that nothing wrote: no copy, no fill, no kernel. A copy passes on what its source
-//!   was. Memory that others can write unseen (host, managed, imported, virtual memory) counts as written; so does what cuBLAS
+//!   was. Of shared memory a kernel's first such read is told, and all count: tiles that are filled in part are read whole by
+//!   many kernels, which throw away what comes of the rest. Memory that others can write unseen (host, managed, imported, virtual memory) counts as written; so does what cuBLAS
 //!   was given.
+//!
+//! - **leak**: device memory that the program has not freed when it ends: that of `cuMemAlloc`, and what arrays and textures take.
 //!
 //! A finding is told at its first occurrence, with kernel, block, thread, instruction, address and allocation; later ones at the
 //! same instruction only count.
@@ -56,12 +59,14 @@ pub struct Checks {
     pub race: bool,
     /// See the module's text.
     pub init: bool,
+    /// See the module's text.
+    pub leak: bool,
 }
 
 impl Checks {
     /// Whether there is any.
     pub fn any(self) -> bool {
-        self.memory || self.race || self.init
+        self.memory || self.race || self.init || self.leak
     }
 }
 
@@ -76,6 +81,7 @@ impl FromStr for Checks {
                 "memory" => checks.memory = true,
                 "race" => checks.race = true,
                 "init" => checks.init = true,
+                "leak" => checks.leak = true,
                 other => return Err(format!("there is no check `{other}`")),
             }
         }
@@ -153,6 +159,15 @@ impl Checker {
         }
     }
 
+    /// The program has ended: tells what it has not freed.
+    pub fn ended(&self) {
+        if self.checks.leak {
+            for piece in self.allocations.device() {
+                self.findings.tell_of_call(format!("leak: {piece}, which was never freed"));
+            }
+        }
+    }
+
     /// Tells how often findings have occurred by now.
     pub fn settle(&self) {
         self.findings.settle();
@@ -172,7 +187,7 @@ mod tests {
     #[test]
     fn checks_are_read_by_their_names() {
         let checks: Checks = "memory,init".parse().expect("known names");
-        assert_eq!(checks, Checks { memory: true, race: false, init: true });
+        assert_eq!(checks, Checks { memory: true, init: true, ..Checks::default() });
         assert!("memory,luck".parse::<Checks>().is_err());
         assert!(!"".parse::<Checks>().expect("none").any());
     }

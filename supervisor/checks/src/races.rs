@@ -3,7 +3,7 @@
 //! The interpreter runs a block's instructions one after the other; each has a *step*, which only grows. A thread knows of another
 //! warp's deeds up to some step: barriers and atomics raise it (vector clocks, one entry for each pair of warps). A deed that
 //! lies behind what a thread knows of its doer is not ordered before the thread's own. Of reads since the last write two by
-//! different threads are kept, so of races with reads some may be missed and none is made up.
+//! different warps are kept, so of races with reads some may be missed and none is made up.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,8 @@ use interpreter::watch::{Deed, Instruction, Layout, Touch};
 const LANES: usize = 32;
 const WARPS: usize = 32;
 const BARRIERS: usize = 16;
+/// Bytes of a word, which most accesses touch as a whole.
+const WORD: usize = 4;
 /// Addresses through which threads may have learned of each other that are told apart.
 const MOST_MEETING_PLACES: usize = 1 << 14;
 
@@ -24,14 +26,30 @@ struct Stamp {
     step: u32,
     /// The instruction's number.
     instruction: u32,
-    thread: u16,
-    /// Volatile, or an atomic.
-    is_strong: bool,
-    /// A write that changed nothing.
-    is_same: bool,
+    /// The thread, and the two flags below: words only, since they are copied all the time.
+    doer: u32,
 }
 
-/// Who touched a byte.
+/// Volatile, or an atomic.
+const STRONG: u32 = 1 << 16;
+/// A write that changed nothing.
+const SAME: u32 = 1 << 17;
+
+impl Stamp {
+    fn thread(self) -> usize {
+        (self.doer & 0xffff) as usize
+    }
+
+    fn warp(self) -> usize {
+        self.thread() / LANES
+    }
+
+    fn has(self, flag: u32) -> bool {
+        self.doer & flag != 0
+    }
+}
+
+/// Who touched a byte: its last writer, and readers since, the last one first, of two warps if there were so many.
 #[derive(Clone, Copy, Default)]
 struct Cell {
     write: Stamp,
@@ -52,7 +70,10 @@ pub struct Race {
 
 /// One block after the other.
 pub struct Races {
-    cells: Vec<Cell>,
+    /// For each word, unless its bytes were touched one by one; then for each byte.
+    words: Vec<Cell>,
+    bytes: Vec<Cell>,
+    is_split: Vec<bool>,
     step: u32,
     /// Steps up to this one are of earlier blocks.
     before: u32,
@@ -76,7 +97,9 @@ impl Races {
     pub fn new(layout: &Layout, independent: bool) -> Races {
         let warps = layout.block.iter().product::<u32>().div_ceil(LANES as u32) as usize;
         Races {
-            cells: vec![Cell::default(); layout.shared as usize],
+            words: vec![Cell::default(); layout.shared.div_ceil(WORD as u64) as usize],
+            bytes: vec![Cell::default(); layout.shared as usize],
+            is_split: vec![false; layout.shared.div_ceil(WORD as u64) as usize],
             step: 0,
             before: 0,
             known: Box::new([[0; WARPS]; WARPS]),
@@ -94,10 +117,13 @@ impl Races {
     pub fn start(&mut self) {
         // Steps begin anew, with cells that know of none, long before they would run out.
         if self.step > u32::MAX / 2 {
-            self.cells.fill(Cell::default());
+            self.words.fill(Cell::default());
+            self.bytes.fill(Cell::default());
             self.step = 0;
         }
         self.before = self.step;
+        // What words have from now on is of earlier blocks, whether or not their bytes were told apart.
+        self.is_split.fill(false);
         for known in self.known.iter_mut() {
             known.fill(self.before);
         }
@@ -182,83 +208,96 @@ impl Races {
 
     /// A thread touches a range: the first race with an earlier deed.
     pub fn touch(&mut self, deed: Deed, is_strong: bool, offset: u64, touch: &Touch) -> Option<Race> {
-        let mine = Stamp {
-            step: self.step,
-            instruction: self.instruction,
-            thread: touch.thread as u16,
-            is_strong: is_strong || deed == Deed::Atomic,
-            is_same: false,
-        };
+        let strong = if is_strong || deed == Deed::Atomic { STRONG } else { 0 };
+        let mine = Stamp { step: self.step, instruction: self.instruction, doer: touch.thread | strong };
         self.values[touch.thread as usize % LANES] = touch.value;
-        let mut race = None;
-        for place in offset..offset.saturating_add(touch.size).min(self.cells.len() as u64) {
-            let cell = self.cells[place as usize];
-            // What is there by chance, before the block's first write, does not make that one vain.
-            let is_same = deed == Deed::Write && touch.is_same && cell.write.step > self.before;
-            let mine = Stamp { is_same, ..mine };
-            if race.is_none() {
-                race = self.race(&mine, deed, &cell, place);
+        let end = offset.saturating_add(touch.size).min(self.bytes.len() as u64) as usize;
+        let (mut place, mut race) = (offset as usize, None);
+        while place < end {
+            let word = place / WORD;
+            let is_whole = place % WORD == 0 && end - place >= WORD && !self.is_split[word];
+            if !is_whole {
+                self.split(word);
             }
-            self.cells[place as usize] = cell.after(mine, deed);
+            let cell = if is_whole { &self.words[word] } else { &self.bytes[place] };
+            // What another lane has just read, this one may read as well.
+            let is_known = deed == Deed::Read && cell.reads[0].step == self.step && self.lanes.is_none();
+            if !is_known {
+                // What is there by chance, before the block's first write, does not make that one vain.
+                let is_same = deed == Deed::Write && touch.is_same && cell.write.step > self.before;
+                let mine = Stamp { doer: mine.doer | if is_same { SAME } else { 0 }, ..mine };
+                if race.is_none() {
+                    race = self.race(mine, deed, cell, place as u64);
+                }
+                let cell = if is_whole { &mut self.words[word] } else { &mut self.bytes[place] };
+                cell.note(mine, deed);
+            }
+            place += if is_whole { WORD } else { 1 };
         }
         race
     }
 
-    fn race(&self, mine: &Stamp, deed: Deed, cell: &Cell, offset: u64) -> Option<Race> {
-        let earlier = |stamp: &Stamp, wrote| Race {
-            thread: stamp.thread.into(),
+    /// From now on the bytes of a word are looked at one by one.
+    fn split(&mut self, word: usize) {
+        if !self.is_split[word] {
+            self.is_split[word] = true;
+            let end = ((word + 1) * WORD).min(self.bytes.len());
+            self.bytes[word * WORD..end].fill(self.words[word]);
+        }
+    }
+
+    #[inline]
+    fn race(&self, mine: Stamp, deed: Deed, cell: &Cell, offset: u64) -> Option<Race> {
+        let earlier = |stamp: Stamp, wrote| Race {
+            thread: stamp.thread() as u32,
             instruction: stamp.instruction,
             wrote,
             offset,
             at_once: stamp.step == mine.step,
         };
-        let wrote = &cell.write;
         // A write that changes nothing is seen by nobody.
-        let hidden = wrote.is_same || mine.is_same;
-        if !hidden && self.is_unordered(wrote, mine, deed) {
-            return Some(earlier(wrote, true));
+        let is_hidden = cell.write.has(SAME) || mine.has(SAME);
+        if !is_hidden && self.is_unordered(cell.write, mine, deed) {
+            return Some(earlier(cell.write, true));
         }
-        if deed == Deed::Read || mine.is_same {
+        if deed == Deed::Read || mine.has(SAME) {
             return None;
         }
-        cell.reads.iter().find(|read| self.is_unordered(read, mine, deed)).map(|read| earlier(read, false))
+        cell.reads.iter().find(|read| self.is_unordered(**read, mine, deed)).map(|read| earlier(*read, false))
     }
 
     /// Whether nothing orders a deed before another one.
-    fn is_unordered(&self, earlier: &Stamp, mine: &Stamp, deed: Deed) -> bool {
-        let is_one = earlier.step <= self.before || earlier.thread == mine.thread;
-        if is_one || earlier.is_strong && mine.is_strong {
+    #[inline]
+    fn is_unordered(&self, earlier: Stamp, mine: Stamp, deed: Deed) -> bool {
+        let is_one = earlier.step <= self.before || earlier.thread() == mine.thread();
+        if is_one || earlier.has(STRONG) && mine.has(STRONG) {
             return false;
         }
-        let [warp, lane] = [usize::from(mine.thread) / LANES, usize::from(mine.thread) % LANES];
-        let [other_warp, other_lane] =
-            [usize::from(earlier.thread) / LANES, usize::from(earlier.thread) % LANES];
+        let (lane, other_lane) = (mine.thread() % LANES, earlier.thread() % LANES);
         if earlier.step == mine.step {
             // Lanes of one instruction, of which one wins.
             return deed == Deed::Write && self.values[lane] != self.values[other_lane];
         }
-        if warp != other_warp {
-            return earlier.step > self.known[warp][other_warp];
+        if mine.warp() != earlier.warp() {
+            return earlier.step > self.known[mine.warp()][earlier.warp()];
         }
-        self.lanes.as_ref().is_some_and(|lanes| earlier.step > lanes[warp][lane][other_lane])
+        self.lanes.as_ref().is_some_and(|lanes| earlier.step > lanes[mine.warp()][lane][other_lane])
     }
 }
 
 impl Cell {
-    /// What is kept once a deed is done.
-    fn after(mut self, mine: Stamp, deed: Deed) -> Cell {
+    /// A deed is done.
+    #[inline]
+    fn note(&mut self, mine: Stamp, deed: Deed) {
         if deed == Deed::Read {
-            let [first, _] = self.reads;
-            self.reads = if first.thread == mine.thread { [mine, self.reads[1]] } else { [mine, first] };
-            return self;
+            if self.reads[0].warp() != mine.warp() {
+                self.reads[1] = self.reads[0];
+            }
+            self.reads[0] = mine;
+        } else if !mine.has(SAME) {
+            // Who changes nothing leaves those that did, and those that might have seen it, to be found.
+            *self = Cell { write: mine, reads: [Stamp::default(); 2] };
         }
-        // Who changes nothing leaves those that did, and those that might have seen it, to be found.
-        if mine.is_same {
-            return self;
-        }
-        self.write = mine;
-        self.reads = [Stamp::default(); 2];
-        self
     }
 }
 

@@ -2,6 +2,8 @@
 
 use interpreter::watch::Layout;
 
+use crate::bits::words;
+
 /// A bit for each byte, for one block after the other.
 pub struct Shared {
     layout: Layout,
@@ -47,18 +49,18 @@ impl Shared {
     }
 
     pub fn write(&mut self, offset: u64, size: u64) {
-        for place in offset..offset.saturating_add(size) {
-            if let Some(word) = self.written.get_mut((place / 64) as usize) {
-                *word |= 1 << (place % 64);
+        for (word, mask) in words(offset, size) {
+            if let Some(written) = self.written.get_mut(word) {
+                *written |= mask;
             }
         }
     }
 
     /// The first byte of a range that was never written.
     pub fn unwritten(&self, offset: u64, size: u64) -> Option<u64> {
-        let is_clear = |place: &u64| {
-            self.written.get((place / 64) as usize).is_some_and(|word| word >> (place % 64) & 1 == 0)
-        };
-        (offset..offset.saturating_add(size)).find(is_clear)
+        words(offset, size).find_map(|(word, mask)| {
+            let clear = !self.written.get(word)? & mask;
+            (clear != 0).then(|| word as u64 * 64 + u64::from(clear.trailing_zeros()))
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! What `--check` asks for: a checker for this process's memory and kernels (crate `checks`), and what the client tells it.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use checks::{Checker, Checks, Kind};
 use wire::command::{Allocated, Written};
@@ -20,6 +20,9 @@ static REQUESTED: LazyLock<Checks> = LazyLock::new(|| {
     })
 });
 
+/// This process's, once it is made.
+static CHECKER: OnceLock<Arc<Checker>> = OnceLock::new();
+
 /// Whether there is any check: then everything is interpreted.
 pub fn is_requested() -> bool {
     REQUESTED.any()
@@ -30,7 +33,15 @@ pub fn checker(grants: &Arc<Grants>) -> Option<Arc<Checker>> {
     let grants = grants.clone();
     let is_mapped = Box::new(move |address, length| grants.contain(address, length));
     let tell = Box::new(|text: &str, times: u64| note::tell(NoteKind::Checked, times as i64, text));
-    is_requested().then(|| Arc::new(Checker::new(*REQUESTED, is_mapped, tell)))
+    let make = || Arc::new(Checker::new(*REQUESTED, is_mapped, tell));
+    is_requested().then(|| CHECKER.get_or_init(make).clone())
+}
+
+/// The client has ended, and this process will: tells what is left to tell.
+pub fn leave() {
+    if let Some(checker) = CHECKER.get() {
+        checker.ended();
+    }
 }
 
 /// The client has memory.

@@ -10,6 +10,8 @@
 //! Client and engine see device memory at the same addresses, so a pointer in a buffer needs no translation. What goes
 //! wrong here ends this process at most: the client reads a sticky CUDA error, everybody else goes on.
 //!
+//! With `vgpu-run --check` kernels are interpreted, and crate `checks` is told what they touch (`check`).
+//!
 //! - A **command** is a record of the ring; **work** is a command that has a place in a stream.
 //! - A **grant** is memory that the broker gave to the client and that is mapped here.
 

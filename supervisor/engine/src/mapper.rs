@@ -15,7 +15,7 @@ use wire::shared::EngineState;
 
 use crate::area::SharedArea;
 use crate::grants::Grants;
-use crate::process;
+use crate::{check, process};
 
 /// What the thread owns.
 pub struct Mapper {
@@ -67,6 +67,7 @@ impl Mapper {
         while crate::fault::is_dying() {
             std::thread::yield_now();
         }
+        check::leave();
         self.area.set_state(EngineState::Left);
         std::process::exit(0)
     }

@@ -324,8 +324,8 @@ impl<'a> Room<'a> {
                 continue;
             }
             let done = std::mem::take(&mut self.barriers.all[number]);
-            if let Some(watch) = &mut self.memory.watch {
-                tell_completed(watch.get_mut().as_mut(), number, &done);
+            if self.memory.watch.is_some() {
+                tell_completed(&mut self.memory, number, &done);
             }
             for waiting in done.waiting {
                 let warp = &mut self.warps[waiting.warp];
@@ -389,8 +389,18 @@ fn layout(kernel: &Kernel, memory: &Memory) -> Layout {
     }
 }
 
+/// Tells whoever watches a warp's block.
+#[cold]
+fn tell(w: &Warp, tell: impl FnOnce(&mut dyn WatchBlock)) {
+    if let Some(mut watch) = watch_of(w) {
+        tell(watch.as_mut());
+    }
+}
+
 /// Tells of a barrier, and of those that waited at it.
-fn tell_completed(watch: &mut dyn WatchBlock, number: usize, done: &Arrivals) {
+#[cold]
+fn tell_completed(memory: &mut Memory, number: usize, done: &Arrivals) {
+    let Some(watch) = memory.watch.as_mut().map(RefCell::get_mut) else { return };
     let for_all = done.threads.is_none();
     done.waiting.iter().for_each(|waiting| watch.leaves(waiting.warp as u32, number, for_all));
     watch.completed(number);
@@ -472,8 +482,8 @@ fn end_block_rarely(
     match end {
         Terminator::Exit(condition) => {
             let ending = condition.map_or(w.mask, |condition| w.mask & w.holds(condition));
-            if let Some(mut watch) = watch_of(w) {
-                watch.ends(w.index);
+            if w.memory().watch.is_some() {
+                tell(w, |watch| watch.ends(w.index));
             }
             w.end(ending);
             let rest = w.mask & !ending;
@@ -553,8 +563,8 @@ fn arrive(w: &mut Warp, barriers: &mut Barriers, block: u32, what: &crate::code:
     let barrier = &mut barriers.all[number];
     barrier.lanes.resize(warps, 0);
     barrier.lanes[w.index as usize] |= w.mask;
-    if let Some(mut watch) = watch_of(w) {
-        watch.arrives(w.index, number);
+    if w.memory().watch.is_some() {
+        tell(w, |watch| watch.arrives(w.index, number));
     }
     barrier.threads = what.threads.map(|threads| w.value(threads, lane));
     let condition = match what.kind {

@@ -28,6 +28,8 @@
 //! Device addresses are this process's addresses; shared and local memory belong to the worker that runs the block, so generic
 //! addresses need no translation. Every access is checked against the launch's window and the block's own memory.
 //!
+//! What kernels touch can be told to somebody who checks it ([`watch`]): a matter of decoding, so that it costs nothing otherwise.
+//!
 //! What is missing is refused when a kernel is decoded, by the instruction's text: `wgmma`, `tcgen05`, tensor copies, clusters of
 //! more than one block. Needs AVX2, FMA and F16C.
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::code::{Kernel, Origin};
 use crate::launch::FaultKind;
 use crate::memory::Memory;
-use crate::registers::LANES;
+use crate::registers::{FULL, LANES};
 use crate::warp::Warp;
 
 /// Bytes behind each thread's local memory that belong to nobody, in watched kernels: what is written just behind an array is seen,
@@ -43,6 +43,9 @@ pub trait WatchBlock: Send {
     fn step(&mut self, instruction: Instruction);
     /// A lane is about to touch memory. `false`: no memory is there, and the kernel is to fault rather than to try.
     fn touch(&mut self, touch: &Touch) -> bool;
+    /// All lanes of a warp are about to touch device memory, side by side or all the same place: aligned, so many bytes in all.
+    /// `true`: that is all that need be told; else each lane is told by itself.
+    fn touch_row(&mut self, address: u64, bytes: u64) -> bool;
     /// Lanes of a warp come to a barrier of the block.
     fn arrives(&mut self, warp: u32, barrier: usize);
     /// Lanes of a warp go on behind a barrier that is complete: it has waited for all threads that have not ended, or for a number.
@@ -221,6 +224,11 @@ pub(crate) fn tell(w: &mut Warp, access: &Access, lanes: u32, at: &[u64; LANES],
     let mut nothing = None;
     if let Some(mut watch) = watch_of(w) {
         watch.step(access.instruction);
+        if let Some((address, bytes)) = row(w, access, lanes, at)
+            && watch.touch_row(address, bytes)
+        {
+            return;
+        }
         for lane in crate::warp::lanes_of(lanes) {
             let touch = touch(w, access, lane, at[lane], written);
             if !watch.touch(&touch) {
@@ -232,6 +240,20 @@ pub(crate) fn tell(w: &mut Warp, access: &Access, lanes: u32, at: &[u64; LANES],
     if let Some((lane, address)) = nothing {
         w.fail(FaultKind::IllegalAddress, address, lane, access.instruction.origin);
     }
+}
+
+/// Where all lanes touch device memory side by side, or all the same place, and how many bytes in all.
+fn row(w: &Warp, access: &Access, lanes: u32, at: &[u64; LANES]) -> Option<(u64, u64)> {
+    let (first, last, size) = (at[0], at[LANES - 1], access.size);
+    // The last lane tells most others from a row without a look at them.
+    let step = if first == last { 0 } else { size };
+    let bytes = step * (LANES as u64 - 1) + size;
+    if lanes != FULL || last.wrapping_sub(first) != bytes - size || !first.is_multiple_of(access.align) {
+        return None;
+    }
+    let in_row = |(lane, address): (u64, &u64)| *address == first.wrapping_add(lane * step);
+    let is_row = (0..).zip(at).all(in_row) && place(w, access, first) == Place::Device;
+    is_row.then_some((first, bytes))
 }
 
 fn touch(w: &Warp, access: &Access, lane: usize, address: u64, written: Option<&Written>) -> Touch {

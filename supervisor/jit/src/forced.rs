@@ -25,7 +25,14 @@ impl Forced {
     /// The lanes that go on first where lanes come to a block, if not all do.
     pub(crate) fn split(&self, block: usize) -> Option<u32> {
         let hash = mix(self.splits? ^ mix(block as u64));
-        hash.is_multiple_of(BLOCKS).then_some((hash >> 32) as u32)
+        // Now and then few, for whom there is code of its own.
+        let most = if hash >> 16 & 1 == 0 { u32::MAX } else { 0xff };
+        hash.is_multiple_of(BLOCKS).then_some((hash >> 32) as u32 & most)
+    }
+
+    /// Whether a block's instructions are done in passes wherever that can be.
+    pub(crate) fn passes(&self, block: usize) -> bool {
+        self.splits.or(self.stops).is_some_and(|seed| mix(seed ^ mix(!(block as u64))) & 1 == 0)
     }
 
     /// Whether a warp leaves the first world where it comes to a block.

@@ -138,7 +138,7 @@ impl Graph {
     }
 
     /// Liveness before an instruction from that behind it.
-    fn step_back(&self, body: &Body, index: usize, live: &mut Set) {
+    pub fn step_back(&self, body: &Body, index: usize, live: &mut Set) {
         let (roles, guard) = (&self.roles[index], body.instructions[index].guard);
         // A guarded instruction leaves the old value to some lanes.
         if guard.is_none() {

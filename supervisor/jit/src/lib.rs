@@ -137,7 +137,13 @@ fn lower_forced(
     };
     let first = Knowledge { facts: first, frontiers: nowhere };
     let second = Knowledge { facts: second, frontiers };
-    let manner = Manner { has_dots: target.has("avx512vnni"), forced };
+    let wide = target.has("avx512f");
+    let manner = Manner {
+        has_dots: target.has("avx512vnni"),
+        room: if wide { 12 * 32 } else { 2 * 32 },
+        pass: if wide { 16 } else { 8 },
+        forced,
+    };
     let output = Lowering::new(&body, &plan, &graph, block, first, second, manner).run().map_err(refused)?;
     Ok(Made {
         ir: output.ir.clone(),

@@ -25,10 +25,13 @@ mod emit;
 mod fetch;
 mod float;
 mod groups;
+mod halves;
 mod matrix;
 mod memory;
 mod moves;
+mod narrow;
 mod parted;
+mod passes;
 mod pieces;
 mod places;
 mod quads;
@@ -47,8 +50,8 @@ use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
 
 use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
-use crate::kind::{Facts, Kind};
-use crate::text::{Text, integer};
+use crate::kind::{Facts, Kind, LANES};
+use crate::text::Text;
 use crate::used::Used;
 
 /// Why an instruction, or a kernel, has no code.
@@ -63,6 +66,8 @@ pub(crate) enum World {
     First,
     /// They may not be.
     Second,
+    /// They may not be, and only the first few are in the running loop.
+    Narrow,
 }
 
 /// A value as code has it.
@@ -123,6 +128,10 @@ pub(crate) struct Output {
 pub(crate) struct Manner {
     /// Whether the processor has an instruction for `dp4a`.
     pub has_dots: bool,
+    /// Bits of each lane that the processor's registers hold, some left for what is computed on the way.
+    pub room: u32,
+    /// Lanes of a pass: words that a register of the processor has.
+    pub pass: usize,
     /// What a test forces.
     pub forced: Forced,
 }
@@ -150,6 +159,10 @@ pub(crate) struct Lowering<'a> {
     ahead: Vec<(String, i64)>,
     /// Values of loads that were done with others of their group.
     fetched: HashMap<usize, Vec<String>>,
+    pass: Option<passes::Pass>,
+    shared: passes::Shared,
+    /// The first lane that vectors have.
+    first_lane: usize,
     /// Real bases of groups that have been tested, and of which not all has been loaded yet.
     tested: HashMap<usize, String>,
     /// First block of each region.
@@ -157,6 +170,7 @@ pub(crate) struct Lowering<'a> {
     /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
     turns: HashMap<usize, u32>,
     region: usize,
+    narrow: narrow::Narrow,
     /// Registers that the running region may write.
     changed: Set,
     /// Words of uniform registers and patterns.
@@ -173,6 +187,7 @@ pub(crate) struct Lowering<'a> {
     segment: Segment,
     matrix: matrix::Matrix,
     quads: quads::Known,
+    halves: halves::Halves,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
     used: Used,
@@ -221,9 +236,13 @@ impl<'a> Lowering<'a> {
             groups: groups::Groups::new(body, graph),
             ahead: Vec::new(),
             fetched: HashMap::new(),
+            pass: None,
+            shared: passes::Shared::default(),
+            first_lane: 0,
             tested: HashMap::new(),
             regions: vec![0],
             turns: HashMap::new(),
+            narrow: narrow::Narrow::new(body, graph),
             region: 0,
             changed: Set::default(),
             words: HashMap::new(),
@@ -236,6 +255,7 @@ impl<'a> Lowering<'a> {
             segment: Segment::default(),
             matrix: matrix::Matrix::default(),
             quads: quads::Known::default(),
+            halves: halves::Halves::default(),
             ends: None,
             used: Used::default(),
         };
@@ -298,16 +318,19 @@ impl<'a> Lowering<'a> {
         while let Some((world, block)) = queue.waiting.pop() {
             self.lower_block(world, block, &mut queue);
         }
+        self.text.lanes = LANES;
         self.region_tail();
         self.done += &self.text.take();
     }
 
     fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
         (self.world, self.block) = (world, block);
+        self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
         self.fetched.clear();
         self.matrix.begin_block();
         self.quads.clear();
+        self.halves.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
@@ -321,11 +344,28 @@ impl<'a> Lowering<'a> {
         if world == World::First && self.manner.forced.leaves_first(block) {
             return self.leave_first(block, queue);
         }
-        if world == World::Second {
-            self.used.note("second world");
-            self.enter_second(block, queue);
+        match world {
+            World::First => {}
+            World::Second => {
+                self.used.note("second world");
+                self.enter_second(block, queue);
+            }
+            World::Narrow => {
+                self.used.note("narrow world");
+                self.enter_narrow(block);
+            }
         }
-        for index in range {
+        let runs = if world == World::Narrow { Vec::new() } else { self.runs() };
+        let mut next = range.start;
+        while next < range.end {
+            let index = next;
+            if let Some(run) = runs.iter().find(|run| run.start == index)
+                && self.in_passes(run.clone())
+            {
+                next = run.end;
+                continue;
+            }
+            next += 1;
             self.at = index;
             self.split_segment(index);
             self.doubt(index);
@@ -351,7 +391,7 @@ impl<'a> Lowering<'a> {
     fn here(&self) -> &Knowledge<'a> {
         match self.world {
             World::First => &self.first,
-            World::Second => &self.second,
+            World::Second | World::Narrow => &self.second,
         }
     }
 
@@ -360,12 +400,19 @@ impl<'a> Lowering<'a> {
     }
 
     fn label(&self, world: World, block: usize) -> String {
-        let letter = if world == World::First { 'f' } else { 's' };
+        let letter = match world {
+            World::First => 'f',
+            World::Second => 's',
+            World::Narrow => 'n',
+        };
         format!("r{}{letter}{block}", self.region)
     }
 
-    /// The variable that holds a register between blocks. Both worlds share it where they keep the register alike.
+    /// The variable that holds a register between blocks. Worlds share it where they keep the register alike.
     fn variable(&self, world: World, register: RegisterId) -> String {
+        if world == World::Narrow && self.is_narrow(register) {
+            return format!("%n{register}");
+        }
         let place = register as usize;
         let same = self.first.facts.kinds[place] == self.second.facts.kinds[place];
         if same || world == World::First { format!("%r{register}") } else { format!("%s{register}") }
@@ -380,7 +427,7 @@ impl<'a> Lowering<'a> {
     fn type_of(&self, register: RegisterId, kind: Kind) -> String {
         match (self.bits(register), kind) {
             (1, Kind::Varying) => "i32".into(),
-            (bits, kind) => integer(bits, kind == Kind::Varying),
+            (bits, kind) => self.text.integer(bits, kind == Kind::Varying),
         }
     }
 

@@ -6,27 +6,18 @@ use std::fmt::{Display, Write};
 use crate::kind::LANES;
 
 /// A function's text while it is written.
-#[derive(Default)]
 pub(crate) struct Text {
+    /// Lanes of a vector: those of a warp, or the first few of them.
+    pub lanes: usize,
     lines: String,
     temporaries: u32,
     labels: u32,
     declarations: BTreeMap<String, String>,
 }
 
-/// A type of so many bits, of one value or of one per lane.
-pub(crate) fn integer(bits: u32, wide: bool) -> String {
-    if wide { format!("<{LANES} x i{bits}>") } else { format!("i{bits}") }
-}
-
-/// A floating-point type.
-pub(crate) fn float(bits: u32, wide: bool) -> String {
-    let name = match bits {
-        16 => "half",
-        32 => "float",
-        _ => "double",
-    };
-    if wide { format!("<{LANES} x {name}>") } else { name.into() }
+/// A type of so many bits, of one value or of one for each of some lanes.
+pub(crate) fn integer(bits: u32, wide: bool, lanes: usize) -> String {
+    if wide { format!("<{lanes} x i{bits}>") } else { format!("i{bits}") }
 }
 
 /// How an intrinsic's name spells a type.
@@ -60,7 +51,39 @@ pub(crate) fn constants(bits: u32, values: impl Iterator<Item = i64>) -> String 
     format!("<{}>", list.join(", "))
 }
 
+impl Default for Text {
+    fn default() -> Text {
+        Text { lanes: LANES, lines: String::new(), temporaries: 0, labels: 0, declarations: BTreeMap::new() }
+    }
+}
+
 impl Text {
+    /// A type of so many bits, of one value or of one per lane.
+    pub fn integer(&self, bits: u32, wide: bool) -> String {
+        integer(bits, wide, self.lanes)
+    }
+
+    /// A floating-point type.
+    pub fn float(&self, bits: u32, wide: bool) -> String {
+        let name = match bits {
+            16 => "half",
+            32 => "float",
+            _ => "double",
+        };
+        let lanes = self.lanes;
+        if wide { format!("<{lanes} x {name}>") } else { name.into() }
+    }
+
+    /// How much there is.
+    pub fn mark(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Takes away what has been written since a mark.
+    pub fn back_to(&mut self, mark: usize) {
+        self.lines.truncate(mark);
+    }
+
     /// A line.
     pub fn line(&mut self, text: impl Display) {
         let _ = writeln!(self.lines, "  {text}");

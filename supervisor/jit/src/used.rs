@@ -7,6 +7,8 @@ pub const USES: &[&str] = &[
     // Worlds, regions and what has no code.
     "second world",
     "back to the first world",
+    "narrow world",
+    "passes",
     "turns",
     "ends of a pattern",
     "step",

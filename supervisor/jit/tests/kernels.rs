@@ -268,3 +268,71 @@ fn lanes_that_are_too_far_apart_are_no_pattern() {
         assert_eq!(memory[256 + place as usize], narrow, "of {place}");
     }
 }
+
+/// Copies of `f16` tiles: both halves of a word, converted, side by side.
+#[test]
+fn halves_are_converted_where_they_lie() {
+    for order in ["%f1, %f2", "%f2, %f1"] {
+        let memory = both_whole(
+            &format!(
+                "ld.global.u32 %r5, [%rd2]; mad.lo.u32 %r5, %r5, 0x10003, 0x3c004000; mov.b32 {{%rs1, %rs2}}, %r5;
+                 cvt.f32.f16 %f1, %rs1; cvt.f32.f16 %f2, %rs2;
+                 mul.wide.u32 %rd5, %r4, 8; add.s64 %rd6, %rd1, %rd5; st.global.v2.f32 [%rd6+8192], {{{order}}};"
+            ),
+            2,
+            64,
+        );
+        let first = [2.0f32, 1.0].map(f32::to_bits);
+        let expected = if order == "%f1, %f2" { first } else { [first[1], first[0]] };
+        assert_eq!(memory[2048..2050], expected);
+    }
+}
+
+/// Rows of 36 words, of which a block's second warp has four lanes left: loads of theirs must not touch what lies behind.
+#[test]
+fn few_lanes_of_a_warp_go_round_a_loop_alone() {
+    let memory = both_whole(
+        "mov.u32 %r5, %r3; mov.u32 %r9, 0; mul.wide.u32 %rd4, %r3, 8; add.s64 %rd5, %rd1, %rd4;
+         setp.ge.u32 %p1, %r5, 36; @%p1 bra DONE;
+         TURN: ld.global.v2.u32 {%r6, %r7}, [%rd5]; ld.global.u16 %rs1, [%rd5+2]; cvt.u32.u16 %r8, %rs1;
+         mad.lo.u32 %r9, %r6, 3, %r9; mad.lo.u32 %r9, %r7, 5, %r9; xor.b32 %r9, %r9, %r8;
+         and.b32 %r10, %r3, 1; setp.eq.u32 %p2, %r10, 0; @%p2 bra EVEN; add.u32 %r9, %r9, %r5;
+         EVEN: add.u32 %r5, %r5, 18; add.s64 %rd5, %rd5, 144; setp.lt.u32 %p3, %r5, 36; @%p3 bra TURN;
+         DONE: st.global.u32 [%rd2+8192], %r9;",
+        2,
+        64,
+    );
+    let term =
+        |thread: u32, index: u32| (6 * index + 10 * index + 5) + if thread % 2 == 1 { index } else { 0 };
+    let sum = |thread: u32| (thread..36).step_by(18).map(|index| term(thread, index)).sum::<u32>();
+    assert!((0..128u32).all(|thread| memory[2048 + thread as usize] == sum(thread % 64)));
+}
+
+/// More values at once than the processor has registers, of loads that lie in a pattern and of some that do not.
+#[test]
+fn runs_are_done_in_passes() {
+    let mut body = String::from(
+        "mul.wide.u32 %rd5, %r3, 16; add.s64 %rd6, %rd1, %rd5; ld.global.u32 %r30, [%rd1+64]; xor.b32 %r31, %r3, 21;
+         mul.lo.u32 %r31, %r31, 28; cvt.u64.u32 %rd7, %r31; add.s64 %rd8, %rd1, %rd7;",
+    );
+    for word in 0..8 {
+        body += &format!(
+            "ld.global.u32 %r{}, [%rd6+{}]; ld.global.u16 %rs1, [%rd8+{}];",
+            5 + word,
+            4 * word,
+            4 * word
+        );
+        body += &format!("cvt.u32.u16 %r20, %rs1; add.u32 %r{0}, %r{0}, %r20;", 5 + word);
+    }
+    for round in 0..4 {
+        for word in 0..8 {
+            let other = 5 + (word + 1 + round) % 8;
+            body += &format!("shl.b32 %r21, %r{other}, {round}; xor.b32 %r{0}, %r{0}, %r21;", 5 + word);
+        }
+    }
+    body += "setp.gt.u32 %p1, %r5, %r6; selp.b32 %r13, %r7, %r8, %p1; add.u32 %r13, %r13, %r30; xor.b32 %r13, %r13, %r9;
+             xor.b32 %r13, %r13, %r10; xor.b32 %r13, %r13, %r11; xor.b32 %r13, %r13, %r12; @%p1 bra YES; add.u32 %r13, %r13, 1;
+             YES: st.global.u32 [%rd2+8192], %r13;";
+    let memory = both_whole(&body, 2, 96);
+    assert!((0..96).any(|thread| memory[2048 + thread] != memory[2048]));
+}

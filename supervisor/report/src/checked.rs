@@ -49,7 +49,7 @@ fn times_text(times: u64) -> String {
     if times > 1 { format!(" ({times} times)") } else { String::new() }
 }
 
-/// `memory`, `race` or `init`: what a finding's text begins with.
+/// `memory`, `race`, `init` or `leak`: what a finding's text begins with.
 fn check_of(text: &str) -> &str {
     text.split_once(':').map_or("other", |(check, _)| check)
 }

@@ -148,6 +148,8 @@ pub enum Check {
     Race,
     /// Reads of device and shared memory that nothing wrote
     Init,
+    /// Device memory that is not freed at the end
+    Leak,
 }
 
 impl Check {
@@ -157,6 +159,7 @@ impl Check {
             Check::Memory => "memory",
             Check::Race => "race",
             Check::Init => "init",
+            Check::Leak => "leak",
         }
     }
 }

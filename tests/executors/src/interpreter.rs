@@ -100,13 +100,7 @@ impl Loaded {
     pub fn on(tier: Tier, text: &str) -> Result<Self, String> {
         let module = ptx::Module::parse(text.to_owned()).map_err(|error| error.to_string())?;
         let mut variables = Vec::new();
-        let mut allocate = |size: u64, align: u64| {
-            // Alignment beyond 16 is met by taking more and rounding up.
-            let mut memory = vec![0u128; ((size + align) / 16 + 1) as usize];
-            let start = memory.as_mut_ptr().expose_provenance() as u64;
-            variables.push(memory);
-            Some(start.next_multiple_of(align.max(1)))
-        };
+        let mut allocate = |size, align| place_variables(&mut variables, size, align);
         let image = Image::load(Arc::new(module), &mut allocate).map_err(|error| error.to_string())?;
         Ok(Self { image, tier, code: Mutex::default(), _variables: variables })
     }
@@ -150,7 +144,7 @@ impl Loaded {
         shape: Shape,
         parameters: &mut [Parameter],
     ) -> Result<String, String> {
-        let bytes = self.parameters(name, parameters)?;
+        let bytes = parameter_bytes(self.image.module(), name, parameters)?;
         let printed = Mutex::new(String::new());
         let environment = Environment {
             // Where a process's memory lies, without what is near null, and as round as the window of an engine.
@@ -177,26 +171,38 @@ impl Loaded {
         outcome.map_err(|fault| fault.to_string())?;
         Ok(printed.into_inner().expect("no printer panics"))
     }
+}
 
-    /// The parameter buffer: each value at its own alignment, cut or extended to the declared size.
-    fn parameters(&self, name: &str, parameters: &mut [Parameter]) -> Result<Vec<u8>, String> {
-        let module = self.image.module();
-        let function = module.function_named(name).ok_or_else(|| format!("no function `{name}`"))?;
-        let (slots, size) = (function.parameter_layout(), function.parameter_bytes());
-        if slots.len() != parameters.len() {
-            return Err(format!("`{name}` takes {} parameters, not {}", slots.len(), parameters.len()));
-        }
-        let mut bytes = vec![0; size as usize];
-        for (slot, parameter) in slots.iter().zip(parameters) {
-            let value = match parameter {
-                Parameter::Value(value) => value.clone(),
-                Parameter::Memory(buffer) => buffer.address().to_le_bytes().to_vec(),
-            };
-            let len = value.len().min(slot.size as usize);
-            bytes[slot.offset as usize..][..len].copy_from_slice(&value[..len]);
-        }
-        Ok(bytes)
+/// Memory for variables of a module, kept in `variables`.
+pub(crate) fn place_variables(variables: &mut Vec<Vec<u128>>, size: u64, align: u64) -> Option<u64> {
+    // Alignment beyond 16 is met by taking more and rounding up.
+    let mut memory = vec![0u128; ((size + align) / 16 + 1) as usize];
+    let start = memory.as_mut_ptr().expose_provenance() as u64;
+    variables.push(memory);
+    Some(start.next_multiple_of(align.max(1)))
+}
+
+/// The parameter buffer: each value at its own alignment, cut or extended to the declared size.
+pub(crate) fn parameter_bytes(
+    module: &ptx::Module,
+    name: &str,
+    parameters: &mut [Parameter],
+) -> Result<Vec<u8>, String> {
+    let function = module.function_named(name).ok_or_else(|| format!("no function `{name}`"))?;
+    let (slots, size) = (function.parameter_layout(), function.parameter_bytes());
+    if slots.len() != parameters.len() {
+        return Err(format!("`{name}` takes {} parameters, not {}", slots.len(), parameters.len()));
     }
+    let mut bytes = vec![0; size as usize];
+    for (slot, parameter) in slots.iter().zip(parameters) {
+        let value = match parameter {
+            Parameter::Value(value) => value.clone(),
+            Parameter::Memory(buffer) => buffer.address().to_le_bytes().to_vec(),
+        };
+        let len = value.len().min(slot.size as usize);
+        bytes[slot.offset as usize..][..len].copy_from_slice(&value[..len]);
+    }
+    Ok(bytes)
 }
 
 /// The interpreter with its threads.

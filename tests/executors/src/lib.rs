@@ -3,12 +3,14 @@
 //! ```text
 //!   text + kernel + shape + parameters ──▶ Executor ──▶ buffers changed, or a Failure
 //!                                             ├─ Interpreter   tier 0, in this process
+//!                                             ├─ (checked)     the same with checks: what it does wrong, see there
 //!                                             └─ Driver        whatever `libcuda.so.1` is here: a GPU, or ours under vgpu-run
 //! ```
 //!
 //! A further tier of the engine is one more implementation of [`Executor`]; what it can be forced to do (masks always, lanes per
 //! pass, order of warps, threads) are fields of that implementation, set by the test that makes it, never by the environment.
 
+pub mod checked;
 pub mod driver;
 pub mod interpreter;
 

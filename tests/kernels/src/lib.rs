@@ -119,25 +119,38 @@ fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cuda")
 }
 
+/// `cuda/NAME.cu` as PTX that names the lines that its instructions come from.
+pub fn kernels_with_lines(name: &str, compiler: Compiler) -> Result<String, String> {
+    let source = sources().join(name).with_extension("cu");
+    match compiler {
+        Compiler::Clang => by_clang(&source, &["-gline-tables-only"]),
+        _ => text_of(nvrtc(&source, compiler)?.env("NVRTC_OPTIONS", "--generate-line-info")),
+    }
+}
+
 /// A file as PTX.
 pub fn compile(source: &Path, compiler: Compiler) -> Result<String, String> {
     if compiler == Compiler::Clang {
-        return by_clang(source);
+        return by_clang(source, &[]);
     }
+    text_of(&mut nvrtc(source, compiler)?)
+}
+
+fn nvrtc(source: &Path, compiler: Compiler) -> Result<Command, String> {
     let mut command = Command::new("python3");
     command.arg(sources().join("nvrtc.py")).arg(corpus::fetch("fetch-nvrtc")?);
     command.arg(compiler.capability()).arg(source);
     if compiler != Compiler::Nvrtc {
         command.arg(corpus::fetch("fetch-cuda-headers")?);
     }
-    text_of(&mut command)
+    Ok(command)
 }
 
-fn by_clang(source: &Path) -> Result<String, String> {
+fn by_clang(source: &Path, options: &[&str]) -> Result<String, String> {
     let mut command = Command::new("clang-16");
     command.args(["-x", "cuda", "--cuda-device-only", "--cuda-gpu-arch=sm_61", "-nocudainc", "-nocudalib"]);
     command.args(["-std=c++17", "-O2", "-S", "-w", "-Xclang", "-target-feature", "-Xclang", "+ptx64"]);
-    text_of(command.args(["-ffp-contract=off", "-o", "-"]).arg(source))
+    text_of(command.args(options).args(["-ffp-contract=off", "-o", "-"]).arg(source))
 }
 
 fn text_of(command: &mut Command) -> Result<String, String> {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use filetests::executor::{Loaded, Tally, Tier};
-use filetests::{Fixture, check};
+use filetests::{Check, Fixture, check};
 use interpreter::Pool;
 use jit::Forced;
 use kernels::{SUITE, Source};
@@ -88,16 +88,36 @@ fn every_kernel_of_the_suite_does_however_it_is_compiled_what_the_host_expects()
     }
 }
 
+fn sorted_lines(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
 /// Runs one of `every` kernels in a tier.
 fn judge(tier: Tier, every: usize) -> Tally {
     let (pool, tally) = (Pool::new(2), Tally::default());
-    let pool = match tier {
-        Tier::Forced(Forced { order: Some(seed), .. }) => pool.in_random_order(seed),
-        _ => pool,
+    let order = match tier {
+        Tier::Forced(forced) => forced.order,
+        _ => None,
+    };
+    let pool = match order {
+        Some(seed) => pool.in_random_order(seed),
+        None => pool,
+    };
+    // Warps print in the order in which they run.
+    let lines = |text: String| match order {
+        Some(_) => sorted_lines(&text),
+        None => text,
     };
     let (mut seen, mut runs, mut wrong) = (0, 0, Vec::new());
     for compiled in FIXTURES.iter() {
-        let fixture = parsed(compiled);
+        let mut fixture = parsed(compiled);
+        for check in fixture.runs.iter_mut().flat_map(|run| &mut run.checks) {
+            if let Check::Printed(text) = check {
+                *text = lines(std::mem::take(text));
+            }
+        }
         let loaded = Loaded::on(tier, &compiled.text);
         for run in &fixture.runs {
             seen += 1;
@@ -109,7 +129,7 @@ fn judge(tier: Tier, every: usize) -> Tally {
                     if tier != Tier::Interpreter {
                         tally.add(&loaded.code(name, shape.block));
                     }
-                    loaded.run(&pool, name, shape, parameters)
+                    loaded.run(&pool, name, shape, parameters).map(lines)
                 })
             });
             runs += 1;

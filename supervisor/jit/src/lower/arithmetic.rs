@@ -3,7 +3,7 @@
 use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 
 use super::{Lowered, Lowering};
-use crate::kind::{Kind, LANES};
+use crate::kind::Kind;
 use crate::text::{constant, integer};
 
 /// An integer type in one shape.
@@ -12,11 +12,13 @@ struct Shape {
     bits: u32,
     signed: bool,
     wide: bool,
+    /// Lanes of a vector.
+    lanes: usize,
 }
 
 impl Shape {
     fn ty(self) -> String {
-        integer(self.bits, self.wide)
+        integer(self.bits, self.wide, self.lanes)
     }
 
     fn constant(self, value: u64) -> String {
@@ -28,7 +30,7 @@ impl Shape {
     }
 
     fn bit(self) -> String {
-        integer(1, self.wide)
+        integer(1, self.wide, self.lanes)
     }
 }
 
@@ -44,7 +46,8 @@ impl Lowering<'_> {
         }
         let fact = self.facts().value(mnemonic, operands);
         let wide = fact.kind == Kind::Varying;
-        let shape = Shape { bits: 8 * ty.size(), signed: ty.is_signed(), wide };
+        let lanes = self.text.lanes;
+        let shape = Shape { bits: 8 * ty.size(), signed: ty.is_signed(), wide, lanes };
         let (name, bits) = self.integer(mnemonic, operands, shape)?;
         self.assign(&operands[0], fact.kind, name, bits)
     }
@@ -266,7 +269,7 @@ impl Lowering<'_> {
     }
 
     fn funnel(&mut self, mnemonic: &Mnemonic, operands: &[Operand], wide: bool) -> Lowered<String> {
-        let shape = Shape { bits: 32, signed: false, wide };
+        let shape = Shape { bits: 32, signed: false, wide, lanes: self.text.lanes };
         let (ty, bit) = (shape.ty(), shape.bit());
         let (low, high) = (self.source(&operands[1], 32, wide)?, self.source(&operands[2], 32, wide)?);
         let count = self.source(&operands[3], 32, wide)?;
@@ -319,12 +322,12 @@ impl Lowering<'_> {
         let selector = selector.filter(|selector| plain && selector & 0x8888 == 0);
         let Some(selector) = selector else { return Err("a permutation that is not known".into()) };
         let (x, y) = (self.source(&operands[1], 32, wide)?, self.source(&operands[2], 32, wide)?);
-        let lanes = if wide { LANES } else { 1 };
+        let lanes = if wide { self.text.lanes } else { 1 };
         let places = (0..4 * lanes).map(|byte| {
             let (lane, chosen) = (byte / 4, (selector >> (4 * (byte % 4)) & 7) as usize);
             Some(if chosen < 4 { 4 * lane + chosen } else { 4 * lanes + 4 * lane + chosen - 4 })
         });
-        let (ty, bytes) = (integer(32, wide), format!("<{} x i8>", 4 * lanes));
+        let (ty, bytes) = (self.text.integer(32, wide), format!("<{} x i8>", 4 * lanes));
         let x = self.text.value(format!("bitcast {ty} {x} to {bytes}"));
         let y = self.text.value(format!("bitcast {ty} {y} to {bytes}"));
         let mixed = self.text.shuffle(&bytes, &x, &y, places);
@@ -340,7 +343,7 @@ impl Lowering<'_> {
             return Err("lop3 with a predicate".into());
         }
         let table = table.bits(Type::B32);
-        let shape = Shape { bits: 32, signed: false, wide };
+        let shape = Shape { bits: 32, signed: false, wide, lanes: self.text.lanes };
         let ty = shape.ty();
         let [x, y, z] = [
             self.source(&operands[1], 32, wide)?,
@@ -400,14 +403,17 @@ impl Lowering<'_> {
             }
         };
         if bits == 64 {
-            return Ok((self.text.value(format!("trunc {ty} {result} to {}", integer(32, shape.wide))), 32));
+            return Ok((
+                self.text.value(format!("trunc {ty} {result} to {}", self.text.integer(32, shape.wide))),
+                32,
+            ));
         }
         Ok((result, bits))
     }
 }
 
 fn suffix(shape: Shape) -> String {
-    if shape.wide { format!("v{LANES}i{}", shape.bits) } else { format!("i{}", shape.bits) }
+    if shape.wide { format!("v{}i{}", shape.lanes, shape.bits) } else { format!("i{}", shape.bits) }
 }
 
 /// The bits of the lower half.

@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use interpreter::compiled::{ENDED, Frame, Place};
 use ptx::{Body, RegisterId};
 
+use super::narrow::FEW;
 use super::{Ends, Lowering, Queue, World};
 use crate::graph::{End, Graph, Set};
 use crate::kind::Kind;
@@ -110,7 +111,7 @@ impl Lowering<'_> {
     pub(super) fn end(&mut self, queue: &mut Queue) {
         match self.world {
             World::First => self.end_first(queue),
-            World::Second => self.end_second(queue),
+            World::Second | World::Narrow => self.end_second(queue),
         }
     }
 
@@ -276,6 +277,14 @@ impl Lowering<'_> {
                 if needed || variable.starts_with("%s") {
                     self.text.line(format!("{variable} = alloca {ty}"));
                 }
+            }
+        }
+        if self.has_narrow() {
+            let all = self.all_registers();
+            let narrow: Vec<RegisterId> = all.into_iter().filter(|it| self.is_narrow(*it)).collect();
+            for register in narrow {
+                let variable = self.variable(World::Narrow, register);
+                self.text.line(format!("{variable} = alloca <{FEW} x i{}>", self.bits(register)));
             }
         }
         self.text.line(format!("store i32 %first, ptr {}", self.turn_variable()));

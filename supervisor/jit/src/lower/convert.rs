@@ -4,7 +4,7 @@ use ptx::{Mnemonic, Modifier, Operand, Type};
 
 use super::{Lowered, Lowering};
 use crate::kind::Kind;
-use crate::text::{constant, float, integer};
+use crate::text::constant;
 
 impl Lowering<'_> {
     pub(super) fn convert(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
@@ -42,7 +42,11 @@ impl Lowering<'_> {
             _ => 32,
         };
         let source = self.source(operand, have, wide)?;
-        Ok(self.text.value(format!("trunc {} {source} to {}", integer(have, wide), integer(8, wide))))
+        Ok(self.text.value(format!(
+            "trunc {} {source} to {}",
+            self.text.integer(have, wide),
+            self.text.integer(8, wide)
+        )))
     }
 
     /// A result narrower than its register is extended.
@@ -53,8 +57,11 @@ impl Lowering<'_> {
             return self.assign(target, kind, name, bits);
         }
         let how = if ty.is_signed() { "sext" } else { "zext" };
-        let name =
-            self.text.value(format!("{how} {} {name} to {}", integer(bits, wide), integer(have, wide)));
+        let name = self.text.value(format!(
+            "{how} {} {name} to {}",
+            self.text.integer(bits, wide),
+            self.text.integer(have, wide)
+        ));
         self.assign(target, kind, name, have)
     }
 
@@ -75,7 +82,7 @@ impl Lowering<'_> {
             self.assume_no_wrap(&operands[1], from_bits, from.is_signed(), wide)?;
         }
         let source = self.cut(&operands[1], from, wide)?;
-        let (a, b) = (integer(from_bits, wide), integer(to_bits, wide));
+        let (a, b) = (self.text.integer(from_bits, wide), self.text.integer(to_bits, wide));
         let name = match to_bits.cmp(&from_bits) {
             std::cmp::Ordering::Equal => source,
             std::cmp::Ordering::Less => self.text.value(format!("trunc {a} {source} to {b}")),
@@ -101,9 +108,10 @@ impl Lowering<'_> {
         let wide = self.is_wide(&operands[1..]);
         let source = self.cut(&operands[1], from, wide)?;
         let how = if from.is_signed() { "sitofp" } else { "uitofp" };
-        let (bits, ty) = (8 * to.size(), float(8 * to.size(), wide));
-        let number = self.text.value(format!("{how} {} {source} to {ty}", integer(8 * from.size(), wide)));
-        let name = self.text.value(format!("bitcast {ty} {number} to {}", integer(bits, wide)));
+        let (bits, ty) = (8 * to.size(), self.text.float(8 * to.size(), wide));
+        let number =
+            self.text.value(format!("{how} {} {source} to {ty}", self.text.integer(8 * from.size(), wide)));
+        let name = self.text.value(format!("bitcast {ty} {number} to {}", self.text.integer(bits, wide)));
         self.assign(&operands[0], kind_of(wide), name, bits)
     }
 
@@ -113,7 +121,11 @@ impl Lowering<'_> {
         let source = self.source(operand, bits, wide)?;
         let flushes = mnemonic.has(Modifier::Ftz) && ty == Type::F32 && !self.plan.flushes;
         let source = if flushes { self.flushed(&source, wide) } else { source };
-        Ok(self.text.value(format!("bitcast {} {source} to {}", integer(bits, wide), float(bits, wide))))
+        Ok(self.text.value(format!(
+            "bitcast {} {source} to {}",
+            self.text.integer(bits, wide),
+            self.text.float(bits, wide)
+        )))
     }
 
     /// A whole number next to another, if the rounding says so.
@@ -138,18 +150,19 @@ impl Lowering<'_> {
         from: Type,
     ) -> Lowered<()> {
         let wide = self.is_wide(&operands[1..]);
-        let (bits, ty) = (8 * to.size(), float(8 * from.size(), wide));
+        let (bits, ty) = (8 * to.size(), self.text.float(8 * from.size(), wide));
         let number = self.number(mnemonic, &operands[1], from, wide)?;
         let whole = self.integral(mnemonic, number.clone(), &ty);
         let how = if to.is_signed() { "fptosi.sat" } else { "fptoui.sat" };
-        let result = integer(bits, wide);
+        let result = self.text.integer(bits, wide);
         let mut name = self.text.converting(how, &result, &ty, &whole);
         if bits == 64 || from == Type::F64 {
             let nan = self.text.value(format!("fcmp uno {ty} {number}, {number}"));
             let high = constant(bits, wide, 1 << (bits - 1));
-            name = self
-                .text
-                .value(format!("select {} {nan}, {result} {high}, {result} {name}", integer(1, wide)));
+            name = self.text.value(format!(
+                "select {} {nan}, {result} {high}, {result} {name}",
+                self.text.integer(1, wide)
+            ));
         }
         self.assign_extended(&operands[0], kind_of(wide), name, to)
     }
@@ -170,9 +183,11 @@ impl Lowering<'_> {
             return Err("a conversion with this rounding".into());
         }
         let wide = self.is_wide(&operands[1..]);
-        let (a, b) = (float(8 * from.size(), wide), float(8 * to.size(), wide));
+        let (a, b) = (self.text.float(8 * from.size(), wide), self.text.float(8 * to.size(), wide));
         let number = self.number(mnemonic, &operands[1], from, wide)?;
-        let number = self.integral(mnemonic, number, &a);
+        let whole = self.integral(mnemonic, number.clone(), &a);
+        let plain = whole == number && !mnemonic.has(Sat);
+        let number = whole;
         let number = match to.size().cmp(&from.size()) {
             std::cmp::Ordering::Equal => number,
             std::cmp::Ordering::Less => self.text.value(format!("fptrunc {a} {number} to {b}")),
@@ -180,10 +195,14 @@ impl Lowering<'_> {
         };
         let bits = 8 * to.size();
         let number = if mnemonic.has(Sat) { self.saturated(&number, bits, wide) } else { number };
-        let name = self.text.value(format!("bitcast {b} {number} to {}", integer(bits, wide)));
+        let name = self.text.value(format!("bitcast {b} {number} to {}", self.text.integer(bits, wide)));
         // Between equal formats the processor computes nothing, and so flushes nothing.
         let flushes = mnemonic.has(Ftz) && to == Type::F32 && (!self.plan.flushes || from == Type::F32);
         let name = if flushes { self.flushed(&name, wide) } else { name };
+        if (to, from) == (Type::F32, Type::F16) && wide && plain && !flushes {
+            let half = self.source(&operands[1], 16, true)?;
+            self.halves.note_converted(&name, &half);
+        }
         self.assign(&operands[0], kind_of(wide), name, bits)
     }
 
@@ -193,8 +212,8 @@ impl Lowering<'_> {
             return Err("a conversion with this rounding".into());
         }
         let wide = self.is_wide(&operands[1..]);
-        let (single, half) = (float(32, wide), float(16, wide));
-        let (narrow, word) = (integer(16, wide), integer(32, wide));
+        let (single, half) = (self.text.float(32, wide), self.text.float(16, wide));
+        let (narrow, word) = (self.text.integer(16, wide), self.text.integer(32, wide));
         let mut parts = Vec::new();
         for operand in &operands[1..] {
             let number = self.number(mnemonic, operand, Type::F32, wide)?;
@@ -210,8 +229,8 @@ impl Lowering<'_> {
     fn widen_bf16(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         let wide = self.is_wide(&operands[1..]);
         let source = self.source(&operands[1], 16, wide)?;
-        let word = integer(32, wide);
-        let whole = self.text.value(format!("zext {} {source} to {word}", integer(16, wide)));
+        let word = self.text.integer(32, wide);
+        let whole = self.text.value(format!("zext {} {source} to {word}", self.text.integer(16, wide)));
         let name = self.text.value(format!("shl {word} {whole}, {}", constant(32, wide, 16)));
         let name = if mnemonic.has(Modifier::Ftz) { self.flushed(&name, wide) } else { name };
         self.assign(&operands[0], kind_of(wide), name, 32)

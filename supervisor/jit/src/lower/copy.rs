@@ -4,8 +4,8 @@ use ptx::{Mnemonic, Modifier, Operand};
 
 use super::memory::{Access, Room};
 use super::{Lowered, Lowering, Value};
-use crate::kind::{Kind, LANES};
-use crate::text::{constant, integer};
+use crate::kind::Kind;
+use crate::text::constant;
 
 impl Lowering<'_> {
     /// `cp.async [shared], [global], size{, taken or ignored}{, policy}`; there is nothing to commit, and nothing to wait for.
@@ -53,7 +53,9 @@ impl Lowering<'_> {
         let chosen = self.vector_of(&taken);
         let ty = format!("<{} x i32>", access.count);
         for (lane, row) in rows.iter_mut().enumerate() {
-            let bit = self.text.value(format!("extractelement {} {chosen}, i32 {lane}", integer(1, true)));
+            let bit = self
+                .text
+                .value(format!("extractelement {} {chosen}, i32 {lane}", self.text.integer(1, true)));
             *row = self.text.value(format!("select i1 {bit}, {ty} {row}, {ty} zeroinitializer"));
         }
         self.store_rows(&to, &rows, access, lanes.as_deref());
@@ -78,12 +80,12 @@ impl Lowering<'_> {
             Some(bytes) if bytes > 0 => return Err("a copy of a part".into()),
             _ => {}
         }
-        let ty = integer(32, true);
+        let ty = self.text.integer(32, true);
         let bytes = self.source(operand, 32, true)?;
         let mask = |lowering: &mut Self, test: &str, bound: u64| {
             let held =
                 lowering.text.value(format!("icmp {test} {ty} {bytes}, {}", constant(32, true, bound)));
-            lowering.text.value(format!("bitcast <{LANES} x i1> {held} to i32"))
+            lowering.word_of_bits(&held)
         };
         let (all, some) = (mask(self, "uge", size), mask(self, "ne", 0));
         let same = self.text.value(format!("icmp eq i32 {all}, {some}"));

@@ -3,8 +3,7 @@
 use ptx::{Mnemonic, Operand, Type};
 
 use super::{Lowered, Lowering};
-use crate::kind::LANES;
-use crate::text::{constant, integer};
+use crate::text::constant;
 
 /// Products of neighbouring bytes, the first factor's without a sign, summed to halves that saturate.
 const SUM_OF_BYTES: &str = "llvm.x86.avx2.pmadd.ub.sw";
@@ -12,7 +11,7 @@ const SUM_OF_BYTES: &str = "llvm.x86.avx2.pmadd.ub.sw";
 const SUM_OF_HALVES: &str = "llvm.x86.avx2.pmadd.wd";
 
 /// Products of four bytes each, the first factor's without a sign, added to words.
-const DOTS: &str = "llvm.x86.avx512.vpdpbusd.512";
+const DOTS: &str = "llvm.x86.avx512.vpdpbusd.";
 
 impl Lowering<'_> {
     /// `dp4a`: products of bytes, summed.
@@ -26,7 +25,7 @@ impl Lowering<'_> {
             self.source(&operands[2], 32, wide)?,
             self.source(&operands[3], 32, wide)?,
         ];
-        let ty = integer(32, wide);
+        let ty = self.text.integer(32, wide);
         let small = [1, 2].into_iter().find(|place| match &operands[*place] {
             Operand::Register(register) => self.small.contains(register),
             _ => false,
@@ -63,12 +62,13 @@ impl Lowering<'_> {
         Ok(sum)
     }
 
-    /// An instruction on registers of 256 bits, for the four that hold all lanes: from elements of so many bits to others.
+    /// An instruction on registers of 256 bits, for those that hold all lanes: from elements of so many bits to others.
     fn by_registers(&mut self, name: &str, sources: [&str; 2], from: u32, to: u32) -> String {
         let (length, result) = (256 / from as usize, 256 / to as usize);
-        let (whole, part) = (format!("<{} x i{from}>", 4 * length), format!("<{length} x i{from}>"));
+        let registers = self.text.lanes / 8;
+        let (whole, part) = (format!("<{} x i{from}>", registers * length), format!("<{length} x i{from}>"));
         let mut parts = Vec::new();
-        for register in 0..4 {
+        for register in 0..registers {
             let cut = sources.map(|source| {
                 let places = (register * length..(register + 1) * length).map(Some);
                 self.text.shuffle(&whole, source, "poison", places)
@@ -81,7 +81,7 @@ impl Lowering<'_> {
 
     /// One factor's bytes are below 128: a pair of products fits 16 bits.
     fn dot_of_small(&mut self, small: &str, other: &str) -> String {
-        let (words, bytes) = (integer(32, true), format!("<{} x i8>", 4 * LANES));
+        let (words, bytes) = (self.text.integer(32, true), format!("<{} x i8>", 4 * self.text.lanes));
         let factors =
             [small, other].map(|name| self.text.value(format!("bitcast {words} {name} to {bytes}")));
         let pairs = self.by_registers(SUM_OF_BYTES, [&factors[0], &factors[1]], 8, 16);
@@ -96,7 +96,7 @@ impl Lowering<'_> {
         signed: [bool; 2],
         small: Option<usize>,
     ) -> String {
-        let ty = integer(32, true);
+        let ty = self.text.integer(32, true);
         // One without a sign may have the high bits that the other kind's small factor does not.
         let unsigned = signed.iter().position(|signed| !signed);
         let plain = unsigned.or(small.map(|place| place - 1));
@@ -114,25 +114,26 @@ impl Lowering<'_> {
         }
     }
 
-    /// `vpdpbusd` on registers of 512 bits: bytes without a sign, and with one.
+    /// `vpdpbusd` on registers of 512 bits, or of 256 if that is all: bytes without a sign, and with one.
     fn sum_of_products(&mut self, sum: &str, plain: &str, signed: &str) -> String {
-        const LENGTH: usize = 16;
-        let (whole, part) = (integer(32, true), format!("<{LENGTH} x i32>"));
-        let parts = (0..LANES / LENGTH).map(|register| {
+        let length = self.text.lanes.min(16);
+        let (whole, part) = (self.text.integer(32, true), format!("<{length} x i32>"));
+        let name = format!("{DOTS}{}", 32 * length);
+        let parts = (0..self.text.lanes / length).map(|register| {
             let cut = [sum, plain, signed].map(|source| {
-                let places = (register * LENGTH..(register + 1) * LENGTH).map(Some);
+                let places = (register * length..(register + 1) * length).map(Some);
                 self.text.shuffle(&whole, source, "poison", places)
             });
             let arguments = cut.each_ref().map(|name| (part.as_str(), name.as_str()));
-            self.text.call(DOTS, &part, &arguments)
+            self.text.call(&name, &part, &arguments)
         });
         let parts = parts.collect();
-        self.text.joined(parts, LENGTH, 32)
+        self.text.joined(parts, length, 32)
     }
 
     /// Odd and even bytes as 16-bit numbers.
     fn dot_of_signed(&mut self, x: &str, y: &str) -> String {
-        let (words, halves) = (integer(32, true), format!("<{} x i16>", 2 * LANES));
+        let (words, halves) = (self.text.integer(32, true), format!("<{} x i16>", 2 * self.text.lanes));
         let mut sums = Vec::new();
         let [x, y] = [x, y].map(|name| self.text.value(format!("bitcast {words} {name} to {halves}")));
         for even in [false, true] {

@@ -5,11 +5,19 @@ use ptx::{Constant, Operand, RegisterId, Special};
 
 use super::{Lowered, Lowering, Value};
 use crate::kind::{Kind, LANES, Positions, positions};
-use crate::text::{constant, constants, integer};
+use crate::text::{constant, constants};
 
 impl Lowering<'_> {
     /// A register's value now.
     pub(super) fn register(&mut self, register: RegisterId) -> Value {
+        match self.register_in_pass(register) {
+            Some(value) => value,
+            None => self.whole(register),
+        }
+    }
+
+    /// [`Lowering::register`] of all lanes that vectors have outside of passes.
+    pub(super) fn whole(&mut self, register: RegisterId) -> Value {
         if let Some(value) = self.written.get(&register) {
             return value.clone();
         }
@@ -61,7 +69,7 @@ impl Lowering<'_> {
             return value;
         }
         let wide = value.kind == Kind::Varying;
-        let (from, to) = (integer(have, wide), integer(bits, wide));
+        let (from, to) = (self.text.integer(have, wide), self.text.integer(bits, wide));
         let how = if have > bits { "trunc" } else { "zext" };
         Value { kind: value.kind, name: self.text.value(format!("{how} {from} {} to {to}", value.name)) }
     }
@@ -74,12 +82,18 @@ impl Lowering<'_> {
         let splat = self.splat(&value.name, bits);
         match value.kind {
             Kind::Pattern(number) => {
-                let pattern = self.facts().patterns.get(number);
-                let more = constants(bits, pattern.iter().copied());
-                self.text.value(format!("add {} {splat}, {more}", integer(bits, true)))
+                let pattern = self.pattern_here(Kind::Pattern(number));
+                let more = constants(bits, pattern.into_iter());
+                self.text.value(format!("add {} {splat}, {more}", self.text.integer(bits, true)))
             }
             _ => splat,
         }
+    }
+
+    /// The pattern of a kind, of the lanes that vectors have here.
+    pub(super) fn pattern_here(&self, kind: Kind) -> Vec<i64> {
+        let pattern = self.facts().pattern(kind).unwrap_or([0; LANES]);
+        pattern[self.first_lane..][..self.text.lanes].to_vec()
     }
 
     /// The same word in all lanes.
@@ -87,9 +101,10 @@ impl Lowering<'_> {
         if let Ok(number) = name.parse::<i64>() {
             return constant(bits, true, number as u64);
         }
-        let ty = integer(bits, true);
+        let ty = self.text.integer(bits, true);
         let first = self.text.value(format!("insertelement {ty} poison, i{bits} {name}, i32 0"));
-        self.text.value(format!("shufflevector {ty} {first}, {ty} poison, <{LANES} x i32> zeroinitializer"))
+        let places = self.text.integer(32, true);
+        self.text.value(format!("shufflevector {ty} {first}, {ty} poison, {places} zeroinitializer"))
     }
 
     /// An operand as [`Lowering::shaped`] gives it.
@@ -134,7 +149,29 @@ impl Lowering<'_> {
 
     /// A vector of bits.
     pub(super) fn vector_of(&mut self, word: &str) -> String {
-        self.text.value(format!("bitcast i32 {word} to <{LANES} x i1>"))
+        let (first, lanes) = (self.first_lane, self.text.lanes);
+        let mut bits = word.to_string();
+        if first > 0 {
+            bits = self.text.value(format!("lshr i32 {bits}, {first}"));
+        }
+        if lanes < LANES {
+            bits = self.text.value(format!("trunc i32 {bits} to i{lanes}"));
+        }
+        self.text.value(format!("bitcast i{lanes} {bits} to <{lanes} x i1>"))
+    }
+
+    /// A word with a bit per lane, of a vector of bits.
+    pub(super) fn word_of_bits(&mut self, bits: &str) -> String {
+        let lanes = self.text.lanes;
+        let word = self.text.value(format!("bitcast <{lanes} x i1> {bits} to i{lanes}"));
+        if lanes == LANES {
+            return word;
+        }
+        let word = self.text.value(format!("zext i{lanes} {word} to i32"));
+        match self.first_lane {
+            0 => word,
+            first => self.text.value(format!("shl i32 {word}, {first}")),
+        }
     }
 
     /// Lanes that execute the instruction, if not all do.
@@ -186,13 +223,16 @@ impl Lowering<'_> {
     /// A register has another value from now on.
     pub(super) fn write(&mut self, register: RegisterId, value: Value) {
         self.forget(register);
-        self.written.insert(register, value);
+        self.keep(register, value);
     }
 
     /// What was made of a register's old value is not its any more.
     pub(super) fn forget(&mut self, register: RegisterId) {
         self.matrix.forget(register);
         self.quads.retain(|registers, _| !registers.contains(&register));
+        if let Some(pass) = &mut self.pass {
+            pass.rows.retain(|registers, _| !registers.contains(&register));
+        }
     }
 
     /// What a register has after a write: for lanes that do not execute what it had, if that matters to anyone.
@@ -219,7 +259,7 @@ impl Lowering<'_> {
             return self.text.value(format!("or i32 {written}, {kept}"));
         }
         let chosen = self.vector_of(&lanes);
-        self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {fresh}, {ty} {old}"))
+        self.text.value(format!("select {} {chosen}, {ty} {fresh}, {ty} {old}", self.text.integer(1, true)))
     }
 
     /// A field of the frame, read once at the function's beginning.
@@ -268,7 +308,7 @@ impl Lowering<'_> {
     }
 
     fn lane_masks(&mut self, of: impl Fn(u64) -> i64) -> Lowered<Value> {
-        let list = constants(32, (0..LANES as u64).map(of));
+        let list = constants(32, (self.first_lane as u64..).take(self.text.lanes).map(of));
         Ok(Value { kind: Kind::Varying, name: list })
     }
 
@@ -297,8 +337,12 @@ impl Lowering<'_> {
             }
             Positions::Irregular(_) => {
                 let warp = self.text.value("load i32, ptr %warp");
-                let ty = integer(32, true);
-                let place = self.text.value(format!("getelementptr {ty}, ptr @lanes{dimension}, i32 {warp}"));
+                let ty = self.text.integer(32, true);
+                let place = self
+                    .text
+                    .value(format!("getelementptr <{LANES} x i32>, ptr @lanes{dimension}, i32 {warp}"));
+                let first = self.first_lane;
+                let place = self.text.value(format!("getelementptr i32, ptr {place}, i32 {first}"));
                 let name = self.text.value(format!("load {ty}, ptr {place}, align 4, !invariant.load !0"));
                 Ok(Value { kind: Kind::Varying, name })
             }

@@ -4,7 +4,7 @@ use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 
 use super::{Lowered, Lowering};
 use crate::kind::Kind;
-use crate::text::{constant, float, integer};
+use crate::text::constant;
 
 /// Numbers with which an operation gives its other operand, but for the sign: zeros of both signs too.
 const NEUTRAL: [f32; 3] = [0.0, 1.0, -1.0];
@@ -34,7 +34,7 @@ impl Lowering<'_> {
         }
         let bits = 8 * ty.size();
         let wide = self.facts().value(mnemonic, operands).kind == Kind::Varying;
-        let (from, to) = (integer(bits, wide), float(bits, wide));
+        let (from, to) = (self.text.integer(bits, wide), self.text.float(bits, wide));
         // What is not computed by the processor's own arithmetic it does not flush.
         let selects = matches!(
             mnemonic.op,
@@ -71,8 +71,8 @@ impl Lowering<'_> {
         wide: bool,
     ) -> Lowered<String> {
         use Op::*;
-        let ty = float(bits, wide);
-        let one = if wide { format!("splat ({} 1.0)", float(bits, false)) } else { "1.0".into() };
+        let ty = self.text.float(bits, wide);
+        let one = if wide { format!("splat ({} 1.0)", self.text.float(bits, false)) } else { "1.0".into() };
         let pair = |how: &str| format!("{how} {ty} {}, {}", sources[0], sources[1]);
         Ok(match mnemonic.op {
             Add => self.text.value(pair("fadd")),
@@ -99,7 +99,8 @@ impl Lowering<'_> {
     /// `.rz` of `f32`: in `f64`, where a product is exact and what a sum loses can be told, then rounded to nearest, and one
     /// step back where that went away from zero.
     fn rounded_to_zero(&mut self, op: Op, sources: &[String], wide: bool) -> String {
-        let (single, double, bit) = (float(32, wide), float(64, wide), integer(1, wide));
+        let (single, double, bit) =
+            (self.text.float(32, wide), self.text.float(64, wide), self.text.integer(1, wide));
         let widened =
             |this: &mut Self, name: &String| this.text.value(format!("fpext {single} {name} to {double}"));
         let mut wider: Vec<String> = sources.iter().map(|name| widened(self, name)).collect();
@@ -139,7 +140,7 @@ impl Lowering<'_> {
             let both = self.text.value(format!("and {bit} {same}, {less}"));
             beyond = self.text.value(format!("or {bit} {beyond}, {both}"));
         }
-        let word = integer(32, wide);
+        let word = self.text.integer(32, wide);
         let bits = self.text.value(format!("bitcast {single} {rounded} to {word}"));
         let less = self.text.value(format!("sub {word} {bits}, {}", constant(32, wide, 1)));
         let bits = self.text.value(format!("select {bit} {beyond}, {word} {less}, {word} {bits}"));
@@ -148,7 +149,8 @@ impl Lowering<'_> {
 
     /// A number beats NaN, and -0 is less than +0.
     fn float_extreme(&mut self, op: Op, sources: &[String], bits: u32, wide: bool) -> String {
-        let (ty, word, bit) = (float(bits, wide), integer(bits, wide), integer(1, wide));
+        let (ty, word, bit) =
+            (self.text.float(bits, wide), self.text.integer(bits, wide), self.text.integer(1, wide));
         let (x, y) = (&sources[0], &sources[1]);
         let (test, sign) = if op == Op::Min { ("olt", "or") } else { ("ogt", "and") };
         let beats = self.text.value(format!("fcmp {test} {ty} {x}, {y}"));
@@ -164,8 +166,8 @@ impl Lowering<'_> {
 
     /// `.sat`: clamped to [0, 1]; NaN becomes 0.
     pub(super) fn saturated(&mut self, value: &str, bits: u32, wide: bool) -> String {
-        let (ty, bit) = (float(bits, wide), integer(1, wide));
-        let one = if wide { format!("splat ({} 1.0)", float(bits, false)) } else { "1.0".into() };
+        let (ty, bit) = (self.text.float(bits, wide), self.text.integer(1, wide));
+        let one = if wide { format!("splat ({} 1.0)", self.text.float(bits, false)) } else { "1.0".into() };
         let zero = if wide { "zeroinitializer" } else { "0.0" };
         let below = self.text.value(format!("fcmp olt {ty} {value}, {one}"));
         let bounded = self.text.value(format!("select {bit} {below}, {ty} {value}, {ty} {one}"));
@@ -190,18 +192,18 @@ impl Lowering<'_> {
 
     /// Of a subnormal `f32`, only the sign.
     pub(super) fn flushed(&mut self, name: &str, wide: bool) -> String {
-        let ty = integer(32, wide);
+        let ty = self.text.integer(32, wide);
         let exponent = self.text.value(format!("and {ty} {name}, {}", constant(32, wide, 0x7f80_0000)));
         let zero = self.text.value(format!("icmp eq {ty} {exponent}, {}", constant(32, wide, 0)));
         let sign = self.text.value(format!("and {ty} {name}, {}", constant(32, wide, 0x8000_0000)));
-        self.text.value(format!("select {} {zero}, {ty} {sign}, {ty} {name}", integer(1, wide)))
+        self.text.value(format!("select {} {zero}, {ty} {sign}, {ty} {name}", self.text.integer(1, wide)))
     }
 
     /// As `interpreter::functions::exp2` does it.
     fn power_of_two(&mut self, x: &str, wide: bool) -> String {
         use interpreter::functions::exp2::{LEAST, MOST, POLYNOMIAL, SHIFTER};
-        let (single, ty) = (float(32, wide), float(64, wide));
-        let (word, bit) = (integer(64, wide), integer(1, wide));
+        let (single, ty) = (self.text.float(32, wide), self.text.float(64, wide));
+        let (word, bit) = (self.text.integer(64, wide), self.text.integer(1, wide));
         let number = |number| double(number, wide);
         let [least, most, shifter] = [LEAST, MOST, SHIFTER].map(number);
         let x = self.text.value(format!("fpext {single} {x} to {ty}"));
@@ -233,9 +235,9 @@ impl Lowering<'_> {
             Op::Lg2 => "vgpu_lg2",
             _ => "vgpu_tanh",
         };
-        let (ty, count) = (float(32, wide), if wide { "32" } else { "1" });
+        let (ty, count) = (self.text.float(32, wide), if wide { self.text.lanes } else { 1 });
         self.text.line(format!("store {ty} {source}, ptr %buffer, align 32"));
-        self.text.perform(name, &[("ptr", "%buffer"), ("i32", count)]);
+        self.text.perform(name, &[("ptr", "%buffer"), ("i32", &count.to_string())]);
         self.text.value(format!("load {ty}, ptr %buffer, align 32"))
     }
 }

@@ -15,7 +15,6 @@ use tensor::parts::{Packing, Parts};
 use super::memory::{Access, room};
 use super::{Lowered, Lowering, Value, World};
 use crate::kind::{Kind, LANES, Pattern};
-use crate::text::integer;
 
 /// Packed factors that a block has at once.
 const MOST_PACKED: usize = 24;
@@ -147,7 +146,7 @@ impl Lowering<'_> {
         if self.guard.is_some() {
             return Err("a matrix instruction under a guard".into());
         }
-        if self.world == World::Second
+        if self.world != World::First
             && let Some(mask) = self.mask.clone()
         {
             let all = self.text.value(format!("icmp eq i32 {mask}, -1"));
@@ -273,7 +272,7 @@ impl Lowering<'_> {
             }
             for (number, row) in rows.iter().enumerate() {
                 let lanes = (4 * number..4 * number + 4).map(Some);
-                let part = self.text.shuffle(&integer(32, true), &name, "poison", lanes);
+                let part = self.text.shuffle(&self.text.integer(32, true), &name, "poison", lanes);
                 self.text.line(format!("store <4 x i32> {part}, ptr {row}, align {}", ROW.total()));
             }
         }
@@ -293,10 +292,12 @@ impl Lowering<'_> {
             None => {
                 let lanes = (0..LANES).map(|place| Some(lane(place)));
                 if let Some(narrow) = &address.narrow {
-                    let name = self.text.shuffle(&integer(32, true), narrow, "poison", lanes.clone());
+                    let name =
+                        self.text.shuffle(&self.text.integer(32, true), narrow, "poison", lanes.clone());
                     address.narrow = Some(name);
                 }
-                let name = self.text.shuffle(&integer(64, true), &address.value.name, "poison", lanes);
+                let name =
+                    self.text.shuffle(&self.text.integer(64, true), &address.value.name, "poison", lanes);
                 Value { kind: Kind::Varying, name }
             }
         };
@@ -309,7 +310,7 @@ impl Lowering<'_> {
     /// An 8 × 8 matrix of 16-bit elements, a row in four lanes, with rows and columns exchanged.
     fn matrix_transposed(&mut self, lanes: &str) -> String {
         let ty = "<8 x i16>";
-        let all = self.text.value(format!("bitcast {} {lanes} to <64 x i16>", integer(32, true)));
+        let all = self.text.value(format!("bitcast {} {lanes} to <64 x i16>", self.text.integer(32, true)));
         let mut rows = Vec::new();
         for row in 0..8 {
             rows.push(self.text.shuffle("<64 x i16>", &all, "poison", (8 * row..8 * row + 8).map(Some)));
@@ -325,7 +326,7 @@ impl Lowering<'_> {
                 .collect::<Vec<String>>();
         }
         let joined = self.text.joined(rows, 8, 16);
-        self.text.value(format!("bitcast <64 x i16> {joined} to {}", integer(32, true)))
+        self.text.value(format!("bitcast <64 x i16> {joined} to {}", self.text.integer(32, true)))
     }
 }
 

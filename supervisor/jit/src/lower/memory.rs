@@ -9,8 +9,8 @@ use interpreter::VariablePlace;
 use ptx::{AddressBase, Instruction, Mnemonic, Modifier, Op, Operand, Type};
 
 use super::{Lowered, Lowering, Value};
-use crate::kind::{Kind, LANES, Pattern};
-use crate::text::{constant, constants, integer};
+use crate::kind::Kind;
+use crate::text::{constant, constants};
 
 /// Where an access may go.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -132,7 +132,7 @@ impl Lowering<'_> {
                     return Err("an address in a register of 32 bits".into());
                 }
                 // Offsets wrap as the registers do, before they are widened.
-                let (ty, more) = (integer(bits, wide), constant(bits, wide, *offset as u64));
+                let (ty, more) = (self.text.integer(bits, wide), constant(bits, wide, *offset as u64));
                 let name = self.text.value(format!("add {ty} {}, {more}", value.name));
                 let narrow = (wide && bits == 32).then(|| name.clone());
                 let value = self.in_width(Value { name, ..value }, bits, 64);
@@ -170,7 +170,11 @@ impl Lowering<'_> {
         if more == 0 {
             return name.to_string();
         }
-        self.text.value(format!("add {} {name}, {}", integer(64, wide), constant(64, wide, more as u64)))
+        self.text.value(format!(
+            "add {} {name}, {}",
+            self.text.integer(64, wide),
+            constant(64, wide, more as u64)
+        ))
     }
 
     pub(super) fn load(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
@@ -182,9 +186,8 @@ impl Lowering<'_> {
             }
             return Ok(());
         }
-        let address = self.address(&operands[1], room(mnemonic)?, access)?;
         let lanes = self.lanes();
-        let place = self.checked(&address, access, lanes.as_deref())?;
+        let place = self.load_place(mnemonic, operands, access, lanes.as_deref())?;
         if place.kind == Kind::Varying && access.is_row() && ty.size() == 4 {
             self.used.note("a row of each lane");
             let rows = self.load_rows(&place, access, lanes.as_deref());
@@ -199,9 +202,9 @@ impl Lowering<'_> {
         }
         let values = match place.kind {
             Kind::Uniform => self.load_one(&place.name, access, lanes.as_deref()),
-            Kind::Pattern(number) if lanes.is_none() => {
-                let pattern = *self.facts().patterns.get(number);
-                self.load_pattern(&place.name, &pattern, access)
+            Kind::Pattern(number) => {
+                let pattern = self.pattern_here(Kind::Pattern(number));
+                self.load_pattern(&place.name, &pattern, access, lanes.as_deref())
             }
             _ => self.load_each(&place, access, lanes.as_deref()),
         };
@@ -212,6 +215,42 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Where a load finds what it reads: tested.
+    fn load_place(
+        &mut self,
+        mnemonic: &Mnemonic,
+        operands: &[Operand],
+        access: Access,
+        lanes: Option<&str>,
+    ) -> Lowered<Value> {
+        if let Some(name) = self.shared_place(self.at) {
+            return Ok(Value { kind: Kind::Uniform, name });
+        }
+        if let Some(place) = self.tested_before() {
+            return Ok(place);
+        }
+        let address = self.address(&operands[1], room(mnemonic)?, access)?;
+        let place = self.checked(&address, access, lanes)?;
+        self.keep_tested(&place);
+        Ok(place)
+    }
+
+    /// Tests where a load reads, if all lanes' places are known by one, for passes to come.
+    pub(super) fn test_load(&mut self, index: usize) -> Lowered<()> {
+        let instruction = &self.body.instructions[index];
+        let (mnemonic, operands) = (self.body.mnemonic(instruction), &instruction.operands);
+        if instruction.guard.is_some() || self.facts().operand(&operands[1]).kind == Kind::Varying {
+            return Ok(());
+        }
+        let number = self.groups.of.get(&index).copied();
+        if number.and_then(|number| self.real_base(number)).is_some() {
+            return Ok(());
+        }
+        let (access, _) = self.access(mnemonic, elements(&operands[0]).len())?;
+        let lanes = self.lanes();
+        self.load_place(mnemonic, operands, access, lanes.as_deref()).map(drop)
+    }
+
     /// A value from memory is extended to its register.
     fn assign_loaded(&mut self, target: &Operand, kind: Kind, name: String, ty: Type) -> Lowered<()> {
         let Operand::Register(register) = target else { return Ok(()) };
@@ -220,8 +259,11 @@ impl Lowering<'_> {
             return self.assign(target, kind, name, bits);
         }
         let how = if ty.is_signed() { "sext" } else { "zext" };
-        let name =
-            self.text.value(format!("{how} {} {name} to {}", integer(bits, wide), integer(have, wide)));
+        let name = self.text.value(format!(
+            "{how} {} {name} to {}",
+            self.text.integer(bits, wide),
+            self.text.integer(have, wide)
+        ));
         self.assign(target, kind, name, have)
     }
 
@@ -236,7 +278,7 @@ impl Lowering<'_> {
             .map(|index| {
                 let place = self.plus(&address, index as i64 * access.size(), false);
                 let pointer = self.pointer(&place);
-                let ty = integer(access.bits, false);
+                let ty = self.text.integer(access.bits, false);
                 self.text.value(format!("load {ty}, ptr {pointer}, align {}{}", access.size(), access.note()))
             })
             .collect()
@@ -253,40 +295,34 @@ impl Lowering<'_> {
         }
     }
 
-    /// A base and a pattern, all lanes executing.
-    fn load_pattern(&mut self, base: &str, pattern: &Pattern, access: Access) -> Vec<String> {
+    /// A base and a pattern.
+    fn load_pattern(
+        &mut self,
+        base: &str,
+        pattern: &[i64],
+        access: Access,
+        lanes: Option<&str>,
+    ) -> Vec<String> {
         let lists: Vec<Vec<i64>> = (0..access.count as i64)
             .map(|element| pattern.iter().map(|more| more + element * access.size()).collect())
             .collect();
-        self.fetch(base, &lists, access, access.size())
+        self.fetch(base, &lists, access, access.size(), lanes)
     }
 
     /// Any addresses, or lanes that do not all execute.
     fn load_each(&mut self, place: &Value, access: Access, lanes: Option<&str>) -> Vec<String> {
-        let ty = integer(access.bits, true);
-        if let (Kind::Pattern(number), Some(lanes)) = (place.kind, lanes) {
-            let pattern = *self.facts().patterns.get(number);
-            if access.count == 1 && access.bits >= 32 && is_row(&pattern, access.size()) {
-                self.used.note("masked load");
-                let start = self.plus(&place.name, pattern[0], false);
-                let (pointer, chosen) = (self.pointer(&start), self.vector_of(lanes));
-                let (name, mask) =
-                    (format!("llvm.masked.load.v{LANES}i{}.p0", access.bits), integer(1, true));
-                let align = access.size().to_string();
-                let arguments =
-                    [("ptr", pointer.as_str()), ("i32", &align), (&mask, &chosen), (&ty, "zeroinitializer")];
-                return vec![self.text.call(&name, &ty, &arguments)];
-            }
-        }
+        let (ty, width) = (self.text.integer(access.bits, true), self.text.lanes);
         self.used.note("gather");
         let addresses = self.each_address(place, lanes);
         (0..access.count)
             .map(|index| {
                 let addresses = self.plus(&addresses, index as i64 * access.size(), true);
-                let pointers =
-                    self.text.value(format!("inttoptr {} {addresses} to <{LANES} x ptr>", integer(64, true)));
-                let name = format!("llvm.masked.gather.v{LANES}i{}.v{LANES}p0", access.bits);
-                let (vector, mask) = (format!("<{LANES} x ptr>"), integer(1, true));
+                let pointers = self.text.value(format!(
+                    "inttoptr {} {addresses} to <{width} x ptr>",
+                    self.text.integer(64, true)
+                ));
+                let name = format!("llvm.masked.gather.v{width}i{}.v{width}p0", access.bits);
+                let (vector, mask) = (format!("<{width} x ptr>"), self.text.integer(1, true));
                 let align = access.size().to_string();
                 let arguments = [
                     (vector.as_str(), pointers.as_str()),
@@ -307,8 +343,11 @@ impl Lowering<'_> {
         let addresses = self.shaped(place, 64, true);
         let Some(lanes) = lanes else { return addresses };
         let (ty, chosen, scratch) =
-            (integer(64, true), self.vector_of(lanes), self.splat("%scratch_address", 64));
-        self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {addresses}, {ty} {scratch}"))
+            (self.text.integer(64, true), self.vector_of(lanes), self.splat("%scratch_address", 64));
+        self.text.value(format!(
+            "select {} {chosen}, {ty} {addresses}, {ty} {scratch}",
+            self.text.integer(1, true)
+        ))
     }
 
     pub(super) fn store(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
@@ -337,7 +376,7 @@ impl Lowering<'_> {
         match place.kind {
             Kind::Uniform => self.store_one(&place.name, &values, access, lanes.as_deref()),
             Kind::Pattern(number) if lanes.is_none() => {
-                let pattern = *self.facts().patterns.get(number);
+                let pattern = self.pattern_here(Kind::Pattern(number));
                 self.store_pattern(&place.name, &pattern, &values, access)
             }
             _ => self.store_each(&place, &values, access, lanes.as_deref()),
@@ -349,11 +388,11 @@ impl Lowering<'_> {
     fn store_one(&mut self, address: &str, values: &[Value], access: Access, lanes: Option<&str>) {
         let address = self.real_or_scratch(address, lanes);
         let last = match lanes {
-            None => "31".to_string(),
+            None => (self.text.lanes - 1).to_string(),
             Some(lanes) => {
                 let above = self.text.call("llvm.ctlz.i32", "i32", &[("i32", lanes), ("i1", "false")]);
                 let last = self.text.value(format!("sub i32 31, {above}"));
-                self.text.value(format!("and i32 {last}, 31"))
+                self.text.value(format!("and i32 {last}, {}", self.text.lanes - 1))
             }
         };
         for (index, value) in values.iter().enumerate() {
@@ -363,19 +402,25 @@ impl Lowering<'_> {
                 value.name.clone()
             } else {
                 let vector = self.shaped(value, access.bits, true);
-                self.text.value(format!("extractelement {} {vector}, i32 {last}", integer(access.bits, true)))
+                self.text.value(format!(
+                    "extractelement {} {vector}, i32 {last}",
+                    self.text.integer(access.bits, true)
+                ))
             };
             self.text.line(format!("store i{} {name}, ptr {pointer}, align {}", access.bits, access.size()));
         }
     }
 
-    fn store_pattern(&mut self, base: &str, pattern: &Pattern, values: &[Value], access: Access) {
+    fn store_pattern(&mut self, base: &str, pattern: &[i64], values: &[Value], access: Access) {
         let vectors: Vec<String> = values.iter().map(|value| self.shaped(value, access.bits, true)).collect();
         if is_row(pattern, access.total()) {
             let start = self.plus(base, pattern[0], false);
             let pointer = self.pointer(&start);
             self.used.note(if vectors.len() > 1 { "interleaved store" } else { "row stored" });
-            let (mixed, length) = self.interleaved(vectors, access.bits);
+            let (mixed, length) = match self.converted_halves(&vectors) {
+                Some(mixed) => mixed,
+                None => self.interleaved(vectors, access.bits),
+            };
             let ty = format!("<{length} x i{}>", access.bits);
             return self.text.line(format!("store {ty} {mixed}, ptr {pointer}, align {}", access.size()));
         }
@@ -393,9 +438,10 @@ impl Lowering<'_> {
             for (index, vector) in vectors.iter().enumerate() {
                 let place = self.plus(base, more + index as i64 * access.size(), false);
                 let pointer = self.pointer(&place);
-                let name = self
-                    .text
-                    .value(format!("extractelement {} {vector}, i32 {lane}", integer(access.bits, true)));
+                let name = self.text.value(format!(
+                    "extractelement {} {vector}, i32 {lane}",
+                    self.text.integer(access.bits, true)
+                ));
                 self.text.line(format!(
                     "store i{} {name}, ptr {pointer}, align {}",
                     access.bits,
@@ -408,19 +454,20 @@ impl Lowering<'_> {
     /// Vectors as one, lane after lane, and its length.
     fn interleaved(&mut self, vectors: Vec<String>, bits: u32) -> (String, usize) {
         let count = vectors.len();
-        let length = count * LANES;
-        let joined = self.text.joined(vectors, LANES, bits);
+        let width = self.text.lanes;
+        let length = count * width;
+        let joined = self.text.joined(vectors, width, bits);
         if count == 1 {
             return (joined, length);
         }
-        let order = (0..length).map(|place| Some(place % count * LANES + place / count));
+        let order = (0..length).map(|place| Some(place % count * width + place / count));
         (self.text.shuffle(&format!("<{length} x i{bits}>"), &joined, "poison", order), length)
     }
 
     /// Any addresses, or lanes that do not all execute.
     fn store_each(&mut self, place: &Value, values: &[Value], access: Access, lanes: Option<&str>) {
-        let ty = integer(access.bits, true);
-        let mask = integer(1, true);
+        let (ty, width) = (self.text.integer(access.bits, true), self.text.lanes);
+        let mask = self.text.integer(1, true);
         let align = access.size().to_string();
         let vectors: Vec<String> = values.iter().map(|value| self.shaped(value, access.bits, true)).collect();
         if let (Kind::Pattern(number), Some(lanes)) = (place.kind, lanes) {
@@ -428,7 +475,7 @@ impl Lowering<'_> {
             if access.count == 1 && access.bits >= 32 && is_row(&pattern, access.size()) {
                 let start = self.plus(&place.name, pattern[0], false);
                 let (pointer, chosen) = (self.pointer(&start), self.vector_of(lanes));
-                let name = format!("llvm.masked.store.v{LANES}i{}.p0", access.bits);
+                let name = format!("llvm.masked.store.v{width}i{}.p0", access.bits);
                 let arguments = [
                     (ty.as_str(), vectors[0].as_str()),
                     ("ptr", &pointer),
@@ -447,10 +494,11 @@ impl Lowering<'_> {
         let addresses = self.each_address(place, lanes);
         for (index, vector) in vectors.iter().enumerate() {
             let addresses = self.plus(&addresses, index as i64 * access.size(), true);
-            let pointers =
-                self.text.value(format!("inttoptr {} {addresses} to <{LANES} x ptr>", integer(64, true)));
-            let name = format!("llvm.masked.scatter.v{LANES}i{}.v{LANES}p0", access.bits);
-            let pointer_type = format!("<{LANES} x ptr>");
+            let pointers = self
+                .text
+                .value(format!("inttoptr {} {addresses} to <{width} x ptr>", self.text.integer(64, true)));
+            let name = format!("llvm.masked.scatter.v{width}i{}.v{width}p0", access.bits);
+            let pointer_type = format!("<{width} x ptr>");
             let arguments = [
                 (ty.as_str(), vector.as_str()),
                 (&pointer_type, &pointers),
@@ -463,11 +511,11 @@ impl Lowering<'_> {
 }
 
 /// Whether each lane lies one access behind the one before.
-fn is_row(pattern: &Pattern, size: i64) -> bool {
+fn is_row(pattern: &[i64], size: i64) -> bool {
     pattern.windows(2).all(|pair| pair[1] - pair[0] == size)
 }
 
-/// Lanes' numbers.
-pub(super) fn lane_numbers() -> String {
-    constants(32, 0..LANES as i64)
+/// Numbers of so many lanes from a first one on.
+pub(super) fn lane_numbers(first: usize, lanes: usize) -> String {
+    constants(32, (first as i64..).take(lanes))
 }

@@ -5,7 +5,7 @@ use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 use super::{Ends, Lowered, Lowering, Value};
 use crate::graph::End;
 use crate::kind::{Kind, LANES};
-use crate::text::{constant, float, integer};
+use crate::text::constant;
 
 impl Lowering<'_> {
     pub(super) fn mov(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
@@ -44,7 +44,7 @@ impl Lowering<'_> {
             values.push(self.operand(part, bits)?);
         }
         let wide = values.iter().any(|value| value.kind != Kind::Uniform);
-        let (from, to) = (integer(bits, wide), integer(whole, wide));
+        let (from, to) = (self.text.integer(bits, wide), self.text.integer(whole, wide));
         let mut result = constant(whole, wide, 0);
         for (index, value) in values.iter().enumerate() {
             let part = self.shaped(value, bits, wide);
@@ -66,11 +66,14 @@ impl Lowering<'_> {
         let value = self.operand(source, whole)?;
         let wide = value.kind != Kind::Uniform;
         let name = self.shaped(&value, whole, wide);
-        let (from, to) = (integer(whole, wide), integer(bits, wide));
+        let (from, to) = (self.text.integer(whole, wide), self.text.integer(bits, wide));
         for (index, part) in parts.iter().enumerate() {
             let shift = constant(whole, wide, u64::from(bits) * index as u64);
             let cut = self.text.value(format!("lshr {from} {name}, {shift}"));
             let cut = self.text.value(format!("trunc {from} {cut} to {to}"));
+            if (whole, bits, wide) == (32, 16, true) {
+                self.halves.note_part(&cut, &name, index);
+            }
             self.assign(part, if wide { Kind::Varying } else { Kind::Uniform }, cut, bits)?;
         }
         Ok(())
@@ -90,7 +93,7 @@ impl Lowering<'_> {
         let how = if mnemonic.has(Modifier::To) { "sub" } else { "add" };
         let wide = value.kind == Kind::Varying;
         let start = if wide { self.splat("%shared", 64) } else { "%shared".into() };
-        let name = self.text.value(format!("{how} {} {}, {start}", integer(64, wide), value.name));
+        let name = self.text.value(format!("{how} {} {}, {start}", self.text.integer(64, wide), value.name));
         self.assign(&operands[0], value.kind, name, 64)
     }
 
@@ -104,7 +107,7 @@ impl Lowering<'_> {
         let condition = self.predicate(&operands[3])?;
         let (first, second) = (self.operand(&operands[1], bits)?, self.operand(&operands[2], bits)?);
         if condition.kind == Kind::Uniform && first.kind == second.kind {
-            let ty = integer(bits, first.kind == Kind::Varying);
+            let ty = self.text.integer(bits, first.kind == Kind::Varying);
             let name = self
                 .text
                 .value(format!("select i1 {}, {ty} {}, {ty} {}", condition.name, first.name, second.name));
@@ -112,9 +115,11 @@ impl Lowering<'_> {
         }
         let word = self.word_of(&condition);
         let chosen = self.vector_of(&word);
-        let ty = integer(bits, true);
+        let ty = self.text.integer(bits, true);
         let (first, second) = (self.shaped(&first, bits, true), self.shaped(&second, bits, true));
-        let name = self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {first}, {ty} {second}"));
+        let name = self
+            .text
+            .value(format!("select {} {chosen}, {ty} {first}, {ty} {second}", self.text.integer(1, true)));
         self.assign(&operands[0], Kind::Varying, name, bits)
     }
 
@@ -129,13 +134,18 @@ impl Lowering<'_> {
             if mnemonic.has(Modifier::Ftz) {
                 return Err("a selection that flushes".into());
             }
-            let ty = float(32, wide);
-            let number = self.text.value(format!("bitcast {} {chooser} to {ty}", integer(32, wide)));
+            let ty = self.text.float(32, wide);
+            let number =
+                self.text.value(format!("bitcast {} {chooser} to {ty}", self.text.integer(32, wide)));
             self.text.value(format!("fcmp oge {ty} {number}, zeroinitializer"))
         } else {
-            self.text.value(format!("icmp sge {} {chooser}, {}", integer(32, wide), constant(32, wide, 0)))
+            self.text.value(format!(
+                "icmp sge {} {chooser}, {}",
+                self.text.integer(32, wide),
+                constant(32, wide, 0)
+            ))
         };
-        let (ty, bit) = (integer(bits, wide), integer(1, wide));
+        let (ty, bit) = (self.text.integer(bits, wide), self.text.integer(1, wide));
         let name = self.text.value(format!("select {bit} {test}, {ty} {first}, {ty} {second}"));
         self.assign(&operands[0], if wide { Kind::Varying } else { Kind::Uniform }, name, bits)
     }
@@ -154,7 +164,7 @@ impl Lowering<'_> {
             }
             let flush = mnemonic.has(Ftz) && !self.plan.flushes && ty == Type::F32;
             let (x, y) = if flush { (self.flushed(&x, wide), self.flushed(&y, wide)) } else { (x, y) };
-            let (from, to) = (integer(bits, wide), float(bits, wide));
+            let (from, to) = (self.text.integer(bits, wide), self.text.float(bits, wide));
             let x = self.text.value(format!("bitcast {from} {x} to {to}"));
             let y = self.text.value(format!("bitcast {from} {y} to {to}"));
             let how = match test {
@@ -190,7 +200,7 @@ impl Lowering<'_> {
             (Ge | Hs, _) => "uge",
             _ => return Err("a test of integers that is one of floats".into()),
         };
-        Ok(self.text.value(format!("icmp {how} {} {x}, {y}", integer(bits, wide))))
+        Ok(self.text.value(format!("icmp {how} {} {x}, {y}", self.text.integer(bits, wide))))
     }
 
     /// A comparison of a pattern that does not wrap with a number that all lanes share: the lanes with the least and the most
@@ -203,7 +213,7 @@ impl Lowering<'_> {
             return Ok(None);
         };
         let bits = 8 * ty.size();
-        if ty.is_float() || bits < 32 || self.mask.is_some() {
+        if ty.is_float() || bits < 32 || self.mask.is_some() || self.pass.is_some() {
             return Ok(None);
         }
         let facts = [0, 1].map(|place| self.facts().operand(&operands[place]));
@@ -278,7 +288,7 @@ impl Lowering<'_> {
     /// A vector of bits, or a bit, as a predicate's value.
     fn as_predicate(&mut self, bit: String, wide: bool) -> Value {
         if wide {
-            let name = self.text.value(format!("bitcast <{LANES} x i1> {bit} to i32"));
+            let name = self.word_of_bits(&bit);
             Value { kind: Kind::Varying, name }
         } else {
             Value { kind: Kind::Uniform, name: bit }
@@ -357,9 +367,10 @@ impl Lowering<'_> {
         }
         let wide = self.is_wide(&operands[1..3]);
         let bit = self.compared(mnemonic, &operands[1..3], wide)?;
-        let ty = integer(32, wide);
+        let ty = self.text.integer(32, wide);
         let (yes, no) = (constant(32, wide, yes), constant(32, wide, 0));
-        let name = self.text.value(format!("select {} {bit}, {ty} {yes}, {ty} {no}", integer(1, wide)));
+        let name =
+            self.text.value(format!("select {} {bit}, {ty} {yes}, {ty} {no}", self.text.integer(1, wide)));
         self.assign(&operands[0], if wide { Kind::Varying } else { Kind::Uniform }, name, 32)
     }
 

@@ -8,7 +8,7 @@ use ptx::RegisterId;
 use super::{Lowering, Queue, Value, World};
 use crate::graph::{End, Set};
 use crate::kind::{Kind, LANES};
-use crate::text::{constant, integer};
+use crate::text::constant;
 
 /// Turns of loops that lanes which have parted get.
 const PATIENCE: u32 = 1 << 20;
@@ -28,9 +28,8 @@ impl Lowering<'_> {
         taken.iter().for_each(|taken| live.add_all(&self.graph.live_in[*taken]));
         self.convert_variables(&live);
         let lower = taken.map_or(next, |taken| taken.min(next));
-        queue.want(World::Second, lower);
-        let label = self.label(World::Second, lower);
-        self.text.line(format!("br label %{label}"));
+        let mask = if taken == Some(lower) { word.to_string() } else { rest };
+        self.go_second(lower, &mask, queue);
     }
 
     /// From the first world to the second with all lanes, because a test forces it.
@@ -109,6 +108,15 @@ impl Lowering<'_> {
         self.text.begin(&rest);
     }
 
+    /// [`Lowering::enter_second`] in the narrow world, where only few lanes come.
+    pub(super) fn enter_narrow(&mut self, block: usize) {
+        let mask = self.take_pending(block);
+        self.mask = Some(mask);
+        if self.is_loop_head(block) {
+            self.spend_patience();
+        }
+    }
+
     /// Registers of a set that the two worlds keep in different ways.
     fn kept_otherwise(&self, live: &Set) -> Vec<RegisterId> {
         let registers = live.iter().map(|register| register as RegisterId);
@@ -147,14 +155,14 @@ impl Lowering<'_> {
 
     /// Whether a vector is a base and what `kind` says of its lanes, and the base.
     fn base_of(&mut self, vector: &str, kind: Kind, bits: u32) -> (String, String) {
-        let ty = integer(bits, true);
+        let ty = self.text.integer(bits, true);
         let pattern = self.facts().pattern(kind).unwrap_or([0; LANES]);
         let first = self.text.value(format!("extractelement {ty} {vector}, i32 0"));
         let base =
             self.text.value(format!("sub i{bits} {first}, {}", constant(bits, false, pattern[0] as u64)));
         let expected = self.shaped(&Value { kind, name: base.clone() }, bits, true);
         let differ = self.text.value(format!("icmp ne {ty} {vector}, {expected}"));
-        let word = self.text.value(format!("bitcast <{LANES} x i1> {differ} to i32"));
+        let word = self.word_of_bits(&differ);
         (self.text.value(format!("icmp eq i32 {word}, 0")), base)
     }
 
@@ -221,13 +229,24 @@ impl Lowering<'_> {
         candidates.extend(self.graph.blocks[block].successors());
         candidates.sort_unstable();
         candidates.dedup();
+        let mut live = Set::new(self.body.register_count as usize);
+        candidates.iter().for_each(|candidate| live.add_all(&self.graph.live_in[*candidate]));
         for candidate in candidates {
-            queue.want(World::Second, candidate);
             let place = self.pending(candidate);
             let mask = self.text.value(format!("load i32, ptr {place}"));
             let some = self.text.value(format!("icmp ne i32 {mask}, 0"));
-            let (label, next) = (self.label(World::Second, candidate), self.text.label());
-            self.text.line(format!("br i1 {some}, label %{label}, label %{next}"));
+            let next = self.text.label();
+            if self.world == World::Narrow {
+                let there = self.text.label();
+                self.text.line(format!("br i1 {some}, label %{there}, label %{next}"));
+                self.text.begin(&there);
+                self.leave_narrow(candidate, &mask, &live, queue);
+            } else {
+                let there = self.text.label();
+                self.text.line(format!("br i1 {some}, label %{there}, label %{next}"));
+                self.text.begin(&there);
+                self.go_second(candidate, &mask, queue);
+            }
             self.text.begin(&next);
         }
         self.warp_ended();
@@ -237,7 +256,7 @@ impl Lowering<'_> {
         self.text.value(format!("getelementptr i32, ptr %pending, i32 {block}"))
     }
 
-    fn set_pending(&mut self, block: usize, mask: &str) {
+    pub(super) fn set_pending(&mut self, block: usize, mask: &str) {
         let place = self.pending(block);
         self.text.line(format!("store i32 {mask}, ptr {place}"));
     }

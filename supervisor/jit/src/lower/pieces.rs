@@ -1,16 +1,46 @@
 //! Loads of lanes that lie in a pattern.
 //!
 //! All places that any lane reads are loaded once, in *pieces* as large as lie side by side, packed into vectors of a register's
-//! size (*chunks*), out of which the lanes are taken.
+//! size (*chunks*), out of which the lanes are taken. Where only some lanes execute, only what is theirs is touched.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Lowering;
 use super::memory::Access;
-use crate::kind::LANES;
+use crate::text::constants;
 
 /// Bytes of a chunk.
 const CHUNK: i64 = 32;
+
+/// Whose each place is, where not all lanes execute.
+struct Owners<'a> {
+    /// The lanes that do: a word with a bit per lane.
+    lanes: &'a str,
+    /// Bits of the lanes that read an element.
+    of: HashMap<i64, u32>,
+}
+
+impl Owners<'_> {
+    /// Bits of the lanes that read an element; of what lies between, none.
+    fn of(&self, place: i64) -> u32 {
+        self.of.get(&place).copied().unwrap_or(0)
+    }
+
+    /// Pieces of which each is a vector, or the same lanes' in all of it.
+    fn apart(&self, pieces: Vec<(i64, i64)>, size: i64) -> Vec<(i64, i64)> {
+        let elements =
+            |(start, length): (i64, i64)| (0..length / size).map(move |index| start + index * size);
+        let is_vector = |length: i64| size >= 4 && length >= CHUNK / 2;
+        let parts = |piece: (i64, i64)| -> Vec<(i64, i64)> {
+            let alike = elements(piece).all(|place| self.of(place) == self.of(piece.0));
+            if is_vector(piece.1) || alike && piece.1 < CHUNK / 2 {
+                return vec![piece];
+            }
+            elements(piece).map(|place| (place, size)).collect()
+        };
+        pieces.into_iter().flat_map(parts).collect()
+    }
+}
 
 impl Lowering<'_> {
     /// Loads what lies at some lists of places, one list of all lanes for each result.
@@ -20,12 +50,23 @@ impl Lowering<'_> {
         lists: &[Vec<i64>],
         access: Access,
         align: i64,
+        lanes: Option<&str>,
     ) -> Vec<String> {
-        if let Some(values) = self.fetch_rows(base, lists, access, align) {
+        if let Some(values) = self.fetch_rows(base, lists, access, align, lanes) {
             return values;
         }
-        let pieces = pieces(lists, access.size());
-        let (chunks, at) = self.load_chunks(base, &pieces, lists, access, align);
+        let mut pieces = pieces(lists, access.size());
+        let owners = lanes.map(|lanes| {
+            let mut of: HashMap<i64, u32> = HashMap::new();
+            for (lane, place) in lists.iter().flat_map(|places| places.iter().enumerate()) {
+                *of.entry(*place).or_default() |= 1 << (self.first_lane + lane);
+            }
+            Owners { lanes, of }
+        });
+        if let Some(owners) = &owners {
+            pieces = owners.apart(pieces, access.size());
+        }
+        let (chunks, at) = self.load_chunks(base, &pieces, lists, access, align, owners.as_ref());
         lists.iter().map(|places| self.take(places, &chunks, &at, access.bits)).collect()
     }
 
@@ -37,6 +78,7 @@ impl Lowering<'_> {
         lists: &[Vec<i64>],
         access: Access,
         align: i64,
+        owners: Option<&Owners>,
     ) -> (Vec<String>, HashMap<i64, (usize, usize)>) {
         let (size, bits) = (access.size(), access.bits);
         let (mut chunks, mut at) = (Vec::new(), HashMap::new());
@@ -58,7 +100,7 @@ impl Lowering<'_> {
                         at.insert(start + element * size, (chunks.len(), place as usize));
                     }
                 }
-                let chunk = self.load_chunk(base, part, length, access, align);
+                let chunk = self.load_chunk(base, part, length, access, align, owners);
                 let lanes = CHUNK / size;
                 let (from, ty) = (CHUNK / length, format!("<{lanes} x i{bits}>"));
                 chunks.push(if length >= CHUNK / 2 {
@@ -72,22 +114,30 @@ impl Lowering<'_> {
         (chunks, at)
     }
 
-    fn load_chunk(&mut self, base: &str, starts: &[i64], length: i64, access: Access, align: i64) -> String {
+    fn load_chunk(
+        &mut self,
+        base: &str,
+        starts: &[i64],
+        length: i64,
+        access: Access,
+        align: i64,
+        owners: Option<&Owners>,
+    ) -> String {
         let note = access.note();
         if length == CHUNK {
-            let place = self.plus(base, starts[0], false);
-            let pointer = self.pointer(&place);
-            let ty = format!("<{} x i{}>", CHUNK / access.size(), access.bits);
-            return self.text.value(format!("load {ty}, ptr {pointer}, align {align}{note}"));
+            return self.load_vector(base, starts[0], length, access, align, owners);
         }
         if length == CHUNK / 2 {
-            return self.load_halves(base, starts, access, align);
+            return self.load_halves(base, starts, access, align, owners);
         }
         let (count, bits) = (CHUNK / length, 8 * length);
         let ty = format!("<{count} x i{bits}>");
         let mut chunk = String::from("poison");
         for (index, start) in starts.iter().enumerate() {
-            let place = self.plus(base, *start, false);
+            let mut place = self.plus(base, *start, false);
+            if let Some(owners) = owners {
+                place = self.place_for(&place, owners.of(*start), Some(owners.lanes));
+            }
             let pointer = self.pointer(&place);
             let piece = self.text.value(format!("load i{bits}, ptr {pointer}, align {align}{note}"));
             chunk = self.text.value(format!("insertelement {ty} {chunk}, i{bits} {piece}, i32 {index}"));
@@ -96,17 +146,75 @@ impl Lowering<'_> {
     }
 
     /// A chunk of two halves, each a vector: LLVM would take an integer of their size apart.
-    fn load_halves(&mut self, base: &str, starts: &[i64], access: Access, align: i64) -> String {
+    fn load_halves(
+        &mut self,
+        base: &str,
+        starts: &[i64],
+        access: Access,
+        align: i64,
+        owners: Option<&Owners>,
+    ) -> String {
         let lanes = CHUNK / 2 / access.size();
         let ty = format!("<{lanes} x i{}>", access.bits);
-        let mut halves = Vec::new();
-        for start in starts {
-            let place = self.plus(base, *start, false);
-            let pointer = self.pointer(&place);
-            halves.push(self.text.value(format!("load {ty}, ptr {pointer}, align {align}{}", access.note())));
-        }
+        let halves: Vec<String> = starts
+            .iter()
+            .map(|start| self.load_vector(base, *start, CHUNK / 2, access, align, owners))
+            .collect();
         let second = halves.get(1).map_or("poison", String::as_str);
         self.text.shuffle(&ty, &halves[0], second, (0..2 * lanes as usize).map(Some))
+    }
+
+    /// A piece that is a vector; of what is nobody's that executes, nothing is read.
+    fn load_vector(
+        &mut self,
+        base: &str,
+        start: i64,
+        length: i64,
+        access: Access,
+        align: i64,
+        owners: Option<&Owners>,
+    ) -> String {
+        let place = self.plus(base, start, false);
+        let pointer = self.pointer(&place);
+        let count = length / access.size();
+        let ty = format!("<{count} x i{}>", access.bits);
+        let Some(owners) = owners else {
+            return self.text.value(format!("load {ty}, ptr {pointer}, align {align}{}", access.note()));
+        };
+        self.used.note("masked load");
+        let mine: Vec<u32> = (0..count).map(|index| owners.of(start + index * access.size())).collect();
+        let mask = self.executing(&mine, owners.lanes);
+        let name = format!("llvm.masked.load.v{count}i{}.p0", access.bits);
+        let bits = format!("<{count} x i1>");
+        let align = align.to_string();
+        let arguments =
+            [("ptr", pointer.as_str()), ("i32", &align), (&bits, &mask), (&ty, "zeroinitializer")];
+        self.text.call(&name, &ty, &arguments)
+    }
+
+    /// For each element whether any of its lanes executes.
+    fn executing(&mut self, owners: &[u32], lanes: &str) -> String {
+        let count = owners.len();
+        let ty = format!("<{count} x i32>");
+        let list = |of: &dyn Fn(u32) -> u32| constants(32, owners.iter().map(|lanes| i64::from(of(*lanes))));
+        let start = self.text.value(format!("insertelement {ty} poison, i32 {lanes}, i32 0"));
+        let zeros = "zeroinitializer";
+        let all = self.text.value(format!("shufflevector {ty} {start}, {ty} poison, {ty} {zeros}"));
+        let some = self.text.value(format!("and {ty} {all}, {}", list(&|lanes| lanes)));
+        if owners.iter().all(|lanes| lanes.count_ones() <= 1) {
+            // Equal to what never is where there is no lane: one comparison less than with zero.
+            let wanted = list(&|lanes| lanes.max(1));
+            return self.text.value(format!("icmp eq {ty} {some}, {wanted}"));
+        }
+        self.text.value(format!("icmp ne {ty} {some}, {zeros}"))
+    }
+
+    /// A place, or scratch memory if none of some lanes executes.
+    pub(super) fn place_for(&mut self, place: &str, owners: u32, lanes: Option<&str>) -> String {
+        let Some(lanes) = lanes else { return place.to_string() };
+        let mine = self.text.value(format!("and i32 {lanes}, {}", owners as i32));
+        let some = self.text.value(format!("icmp ne i32 {mine}, 0"));
+        self.text.value(format!("select i1 {some}, i64 {place}, i64 %scratch_address"))
     }
 
     /// A vector of all lanes from chunks.
@@ -124,8 +232,8 @@ impl Lowering<'_> {
             let wanted: Vec<(usize, usize)> = lanes.iter().map(|place| at[place]).collect();
             parts.push(self.take_chunk(&wanted, chunks, &ty, width));
         }
-        if width > LANES {
-            return self.text.shuffle(&ty, &parts[0], "poison", (0..LANES).map(Some));
+        if width > places.len() {
+            return self.text.shuffle(&ty, &parts[0], "poison", (0..places.len()).map(Some));
         }
         self.text.joined(parts, width, bits)
     }

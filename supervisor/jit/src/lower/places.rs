@@ -2,9 +2,9 @@
 
 use ptx::RegisterId;
 
+use super::narrow::FEW;
 use super::{Lowering, Value, World};
-use crate::kind::Kind;
-use crate::text::integer;
+use crate::kind::{Kind, LANES};
 
 impl Lowering<'_> {
     /// The number of a register's word.
@@ -31,9 +31,9 @@ impl Lowering<'_> {
             // The interpreter has 16-bit values in words.
             16 => {
                 let name = self.shaped(value, 16, true);
-                (integer(32, true), self.in_width(Value { kind: Kind::Varying, name }, 16, 32).name)
+                (self.text.integer(32, true), self.in_width(Value { kind: Kind::Varying, name }, 16, 32).name)
             }
-            bits => (integer(bits, true), self.shaped(value, bits, true)),
+            bits => (self.text.integer(bits, true), self.shaped(value, bits, true)),
         };
         let place = self.file_place(register);
         self.text.line(format!("store {ty} {name}, ptr {place}, align 4"));
@@ -42,7 +42,7 @@ impl Lowering<'_> {
     /// Takes a register's lanes from there: a vector, or a predicate's word.
     pub(super) fn load_lanes(&mut self, register: RegisterId) -> String {
         let (place, bits) = (self.file_place(register), self.bits(register));
-        let ty = if bits == 1 { "i32".into() } else { integer(bits.max(32), true) };
+        let ty = if bits == 1 { "i32".into() } else { self.text.integer(bits.max(32), true) };
         let name = self.text.value(format!("load {ty}, ptr {place}, align 4"));
         if bits == 16 { self.in_width(Value { kind: Kind::Varying, name }, 32, 16).name } else { name }
     }
@@ -53,6 +53,13 @@ impl Lowering<'_> {
             return;
         }
         let value = self.register(register);
+        if self.world == World::Narrow && self.is_narrow(register) {
+            let name = self.widened(register, &value.name);
+            self.text.lanes = LANES;
+            self.store_lanes(register, &Value { name, ..value });
+            self.text.lanes = FEW;
+            return;
+        }
         if value.kind == Kind::Varying {
             return self.store_lanes(register, &value);
         }

@@ -9,8 +9,6 @@ use ptx::{Operand, RegisterId};
 
 use super::memory::Access;
 use super::{Lowering, Value};
-use crate::kind::LANES;
-use crate::text::integer;
 
 /// Rows that registers were loaded from, by the registers; in a block.
 pub(super) type Known = HashMap<Vec<RegisterId>, Vec<String>>;
@@ -39,7 +37,7 @@ impl Lowering<'_> {
         different.sort_unstable();
         different.dedup();
         if different.len() == registers.len() && registers.iter().all(|register| self.bits(*register) == 32) {
-            self.quads.insert(registers, rows);
+            self.pass.as_mut().map_or(&mut self.quads, |pass| &mut pass.rows).insert(registers, rows);
         }
     }
 
@@ -68,11 +66,11 @@ impl Lowering<'_> {
     /// The other way round.
     pub(super) fn rows_of_columns(&mut self, columns: &[String]) -> Vec<String> {
         let mut rows = Vec::new();
-        for first in (0..LANES).step_by(8) {
+        for first in (0..self.text.lanes).step_by(8) {
             let mut parts = Vec::new();
             for column in columns {
                 let lanes = (first..first + 8).map(Some);
-                parts.push(self.text.shuffle(&integer(32, true), column, "poison", lanes));
+                parts.push(self.text.shuffle(&self.text.integer(32, true), column, "poison", lanes));
             }
             let pairs = self.exchanged(&parts);
             for lane in 0..8 {
@@ -109,12 +107,15 @@ impl Lowering<'_> {
     /// The place of each lane; scratch memory's for lanes that do not execute.
     pub(super) fn lane_pointers(&mut self, place: &Value, lanes: Option<&str>) -> Vec<String> {
         let pattern = self.facts().pattern(place.kind).filter(|_| lanes.is_none());
+        let first = self.first_lane;
         let all = if pattern.is_some() { place.name.clone() } else { self.each_address(place, lanes) };
         let mut pointers = Vec::new();
-        for lane in 0..LANES {
+        for lane in 0..self.text.lanes {
             let address = match pattern {
-                Some(pattern) => self.plus(&all, pattern[lane], false),
-                None => self.text.value(format!("extractelement {} {all}, i32 {lane}", integer(64, true))),
+                Some(pattern) => self.plus(&all, pattern[first + lane], false),
+                None => self
+                    .text
+                    .value(format!("extractelement {} {all}, i32 {lane}", self.text.integer(64, true))),
             };
             pointers.push(self.pointer(&address));
         }

@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 use super::memory::{Access, Address, Room};
 use super::{Lowered, Lowering, Value};
-use crate::kind::{Kind, LANES, Pattern};
-use crate::text::{constants, integer};
+use crate::kind::{Kind, LANES};
+use crate::text::constants;
 
 impl Lowering<'_> {
     /// Tests that an access with the lowest and highest of some offsets stays where it may go, and answers its real address.
@@ -18,7 +18,7 @@ impl Lowering<'_> {
         if address.value.kind == Kind::Varying {
             return self.checked_vector(address, access, lanes);
         }
-        let pattern = self.facts().pattern(address.value.kind).unwrap_or([0; LANES]);
+        let pattern = self.pattern_tested(address.value.kind);
         let least = *pattern.iter().min().unwrap_or(&0);
         let most = *pattern.iter().max().unwrap_or(&0);
         let base = address.value.name.clone();
@@ -29,7 +29,7 @@ impl Lowering<'_> {
         }
         let even = (!aligned && access.total() > 1).then_some((pattern[0], access.total()));
         let step = self.plan.stack_bytes as i64;
-        let own = (0..).zip(pattern).all(|(lane, more)| more - pattern[0] == lane * step);
+        let own = (0..).zip(pattern.iter()).all(|(lane, more)| more - pattern[0] == lane * step);
         let room = match address.room {
             Room::Generic if own && step > 0 => {
                 self.used.note("stacked");
@@ -42,7 +42,7 @@ impl Lowering<'_> {
             (Room::Sure, _) => base,
             // A range for all lanes would have to lie in one of the rooms: only of a single room its ends say all.
             (room, Some(lanes)) if !any && least != most && rises(&pattern) => {
-                self.reachable_by(room, &base, &pattern, access, even.is_some(), lanes)
+                self.reachable_by(room, &base, &pattern, 0..=0, access, even, lanes)
             }
             (room, lanes) => self.reachable(room, &base, least..=most, access, even, lanes),
         };
@@ -50,14 +50,16 @@ impl Lowering<'_> {
     }
 
     /// [`Lowering::reachable`] for the lanes that execute, of which the others may be beyond the end: at the first and the last
-    /// one of a pattern that rises.
-    fn reachable_by(
+    /// one of a pattern that rises. Each accesses what lies in a range behind its place.
+    #[expect(clippy::too_many_arguments, reason = "what reachable has, and the lanes")]
+    pub(super) fn reachable_by(
         &mut self,
         room: Room,
         base: &str,
-        pattern: &Pattern,
+        pattern: &[i64],
+        range: RangeInclusive<i64>,
         access: Access,
-        even: bool,
+        even: Option<(i64, i64)>,
         lanes: &str,
     ) -> String {
         self.used.note("reach by lanes");
@@ -65,15 +67,15 @@ impl Lowering<'_> {
         let first = self.text.call("llvm.cttz.i32", "i32", &[("i32", lanes), flag]);
         let above = self.text.call("llvm.ctlz.i32", "i32", &[("i32", lanes), flag]);
         let last = self.text.value(format!("sub i32 31, {above}"));
-        let (ty, table) = (integer(64, true), constants(64, pattern.iter().copied()));
-        let mut even = even.then_some((0, access.total()));
-        for lane in [first, last] {
+        let (ty, table) = (format!("<{} x i64>", pattern.len()), constants(64, pattern.iter().copied()));
+        for (lane, end) in [(first, range.start()), (last, range.end())] {
             // Without lanes any of them will do: nothing is assumed then.
-            let lane = self.text.value(format!("and i32 {lane}, {}", LANES - 1));
+            let lane = self.text.value(format!("and i32 {lane}, {}", pattern.len() - 1));
             let more = self.text.value(format!("extractelement {ty} {table}, i32 {lane}"));
             let place = self.text.value(format!("add i64 {base}, {more}"));
-            self.reachable(room, &place, 0..=0, access, even.take(), Some(lanes));
+            self.reachable(room, &place, *end..=*end, access, None, Some(lanes));
         }
+        self.assume_even(base, even, Some(lanes));
         let shared = room == Room::Shared;
         if shared { self.text.value(format!("add i64 {base}, %shared")) } else { base.to_string() }
     }
@@ -102,13 +104,17 @@ impl Lowering<'_> {
             let inside = self.inside(room, base, least, most, access);
             self.assume_for(&inside, lanes);
         }
-        if let Some((place, multiple)) = even {
-            let start = self.plus(base, place, false);
-            let rest = self.text.value(format!("and i64 {start}, {}", multiple - 1));
-            let even = self.text.value(format!("icmp eq i64 {rest}, 0"));
-            self.assume_for(&even, lanes);
-        }
+        self.assume_even(base, even, lanes);
         if shared { self.text.value(format!("add i64 {base}, %shared")) } else { base.to_string() }
+    }
+
+    /// Assumes that the address `even.0` behind the base is a multiple of `even.1`.
+    fn assume_even(&mut self, base: &str, even: Option<(i64, i64)>, lanes: Option<&str>) {
+        let Some((place, multiple)) = even else { return };
+        let start = self.plus(base, place, false);
+        let rest = self.text.value(format!("and i64 {start}, {}", multiple - 1));
+        let even = self.text.value(format!("icmp eq i64 {rest}, 0"));
+        self.assume_for(&even, lanes);
     }
 
     /// [`Lowering::assume`], or that no lane executes.
@@ -171,7 +177,7 @@ impl Lowering<'_> {
 
     /// [`Lowering::checked`] where each lane has an address of its own. Lanes that do not execute get the scratch memory's.
     fn checked_vector(&mut self, address: &Address, access: Access, lanes: Option<&str>) -> Lowered<Value> {
-        let ty = integer(64, true);
+        let ty = self.text.integer(64, true);
         let mut name = address.value.name.clone();
         let chosen = lanes.map(|lanes| self.vector_of(lanes));
         let (start, bytes) = match address.room {
@@ -187,9 +193,10 @@ impl Lowering<'_> {
             let far = self.splat(start, 64);
             let mut offset = self.text.value(format!("sub {ty} {name}, {far}"));
             if let Some(chosen) = &chosen {
-                offset = self
-                    .text
-                    .value(format!("select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer"));
+                offset = self.text.value(format!(
+                    "select {} {chosen}, {ty} {offset}, {ty} zeroinitializer",
+                    self.text.integer(1, true)
+                ));
             }
             self.assume_inside(address.room, &offset, &bytes, access);
         }
@@ -199,15 +206,22 @@ impl Lowering<'_> {
         }
         if let Some(chosen) = &chosen {
             let scratch = self.splat("%scratch_address", 64);
-            name = self.text.value(format!("select <{LANES} x i1> {chosen}, {ty} {name}, {ty} {scratch}"));
+            name = self.text.value(format!(
+                "select {} {chosen}, {ty} {name}, {ty} {scratch}",
+                self.text.integer(1, true)
+            ));
         }
         Ok(Value { kind: Kind::Varying, name })
     }
 
     fn assume_inside(&mut self, room: Room, offset: &str, bytes: &str, access: Access) {
-        let ty = integer(64, true);
+        let ty = self.text.integer(64, true);
         let reduce = |lowering: &mut Self, how: &str| {
-            lowering.text.call(&format!("llvm.vector.reduce.{how}.v{LANES}i64"), "i64", &[(&ty, offset)])
+            lowering.text.call(
+                &format!("llvm.vector.reduce.{how}.v{}i64", lowering.text.lanes),
+                "i64",
+                &[(&ty, offset)],
+            )
         };
         let all = reduce(self, "or");
         if matches!(room, Room::Window | Room::Generic) {
@@ -232,20 +246,21 @@ impl Lowering<'_> {
 
     /// [`Lowering::assume_inside`] of offsets of 32 bits into shared memory.
     fn assume_inside_shared(&mut self, offset: &str, access: Access, chosen: Option<&str>) {
-        let ty = integer(32, true);
+        let (ty, width) = (self.text.integer(32, true), self.text.lanes);
         let offset = match chosen {
-            Some(chosen) => self
-                .text
-                .value(format!("select <{LANES} x i1> {chosen}, {ty} {offset}, {ty} zeroinitializer")),
+            Some(chosen) => self.text.value(format!(
+                "select {} {chosen}, {ty} {offset}, {ty} zeroinitializer",
+                self.text.integer(1, true)
+            )),
             None => offset.to_string(),
         };
         if access.total() > 1 {
-            let all = self.text.call(&format!("llvm.vector.reduce.or.v{LANES}i32"), "i32", &[(&ty, &offset)]);
+            let all = self.text.call(&format!("llvm.vector.reduce.or.v{width}i32"), "i32", &[(&ty, &offset)]);
             let rest = self.text.value(format!("and i32 {all}, {}", access.total() - 1));
             let aligned = self.text.value(format!("icmp eq i32 {rest}, 0"));
             self.assume(&aligned);
         }
-        let most = self.text.call(&format!("llvm.vector.reduce.umax.v{LANES}i32"), "i32", &[(&ty, &offset)]);
+        let most = self.text.call(&format!("llvm.vector.reduce.umax.v{width}i32"), "i32", &[(&ty, &offset)]);
         let most = self.text.value(format!("zext i32 {most} to i64"));
         let end = self.text.value(format!("add i64 {most}, {}", access.total()));
         let inside = self.text.value(format!("icmp ule i64 {end}, %shared_bytes"));
@@ -254,6 +269,6 @@ impl Lowering<'_> {
 }
 
 /// Whether no lane lies before the one before it.
-fn rises(pattern: &Pattern) -> bool {
+pub(super) fn rises(pattern: &[i64]) -> bool {
     pattern.windows(2).all(|pair| pair[0] <= pair[1])
 }

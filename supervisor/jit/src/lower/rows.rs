@@ -12,7 +12,6 @@ use std::ops::Range;
 use super::Lowering;
 use super::groups::Member;
 use super::memory::Access;
-use crate::kind::LANES;
 
 /// Words of a row that are loaded at once.
 const WORDS: i64 = 4;
@@ -30,7 +29,7 @@ struct Rows {
 impl Rows {
     /// Of lists of all lanes' places: if each lane reads the same words of a row of its own, and at least two pieces in a row.
     fn of(lists: &[Vec<i64>], access: Access) -> Option<Rows> {
-        if access.bits != 32 || lists.iter().any(|places| places.len() != LANES) {
+        if access.bits != 32 || lists.iter().any(|places| places.len() % 8 != 0) {
             return None;
         }
         let lanes: Vec<i64> = lists[0].iter().map(|place| place - lists[0][0]).collect();
@@ -79,14 +78,16 @@ impl Lowering<'_> {
         lists: &[Vec<i64>],
         access: Access,
         align: i64,
+        lanes: Option<&str>,
     ) -> Option<Vec<String>> {
         let rows = Rows::of(lists, access)?;
         self.used.note("rows transposed");
         let mut columns = Vec::new();
         for piece in &rows.pieces {
             let mut words = Vec::new();
-            for lane in &rows.lanes {
-                let place = self.plus(base, lane + piece, false);
+            for (lane, more) in rows.lanes.iter().enumerate() {
+                let place = self.plus(base, more + piece, false);
+                let place = self.place_for(&place, 1 << (self.first_lane + lane), lanes);
                 let pointer = self.pointer(&place);
                 let load = format!("load <{WORDS} x i32>, ptr {pointer}, align {align}{}", access.note());
                 words.push(self.text.value(load));
@@ -105,6 +106,7 @@ impl Lowering<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kind::LANES;
 
     fn lists(step: i64, offsets: &[i64]) -> Vec<Vec<i64>> {
         offsets.iter().map(|offset| (0..LANES as i64).map(|lane| lane * step + offset).collect()).collect()

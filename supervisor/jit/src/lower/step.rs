@@ -8,7 +8,7 @@ use ptx::{Modifier, Op, RegisterId, Roles};
 
 use super::{Lowering, Value, World};
 use crate::kind::{Kind, LANES};
-use crate::text::{constants, integer};
+use crate::text::constants;
 
 impl Lowering<'_> {
     /// Whether the interpreter may do an instruction alone: not if lanes wait for each other before it.
@@ -68,7 +68,7 @@ impl Lowering<'_> {
         self.instructions.extend([index as u32, index as u32 + 1]);
         let instruction = &self.body.instructions[index];
         let Roles { reads, writes } = &self.graph.roles[index];
-        let partly = self.world == World::Second || instruction.guard.is_some();
+        let partly = self.world != World::First || instruction.guard.is_some();
         let old = writes.iter().filter(|_| partly);
         let guard = instruction.guard.map(|(register, _)| register);
         // What the interpreter has from the start it keeps: it does not do the write again.
@@ -119,9 +119,11 @@ impl Lowering<'_> {
         let place = self.text.value(format!("getelementptr i{stored}, ptr {place}, i32 {lane}"));
         let mut name = self.text.value(format!("load i{stored}, ptr {place}"));
         if let Kind::Pattern(number) = kind {
-            let list = constants(stored, self.facts().patterns.get(number).iter().copied());
-            let more =
-                self.text.value(format!("extractelement {} {list}, i32 {lane}", integer(stored, true)));
+            let list =
+                constants(stored, self.facts().patterns.get(number).iter().take(self.text.lanes).copied());
+            let more = self
+                .text
+                .value(format!("extractelement {} {list}, i32 {lane}", self.text.integer(stored, true)));
             name = self.text.value(format!("sub i{stored} {name}, {more}"));
         }
         self.in_width(Value { kind, name }, stored, bits).name

@@ -130,7 +130,7 @@ impl Lowering<'_> {
     fn write_fragments(&mut self, instruction: usize) {
         self.instructions.push(instruction as u32);
         let mut fragments = vec![(instruction, self.mask.clone().unwrap_or("-1".into()))];
-        if self.world == World::Second {
+        if self.world != World::First {
             let waiting: Vec<usize> = self.here().frontiers[self.block].iter().collect();
             for block in waiting {
                 let mask = self.take_pending(block);

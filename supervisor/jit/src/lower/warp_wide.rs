@@ -5,8 +5,8 @@ use ptx::{Mnemonic, Modifier, Operand};
 
 use super::memory::lane_numbers;
 use super::{Lowered, Lowering, Value, World};
-use crate::kind::{Kind, LANES};
-use crate::text::{constant, integer};
+use crate::kind::Kind;
+use crate::text::constant;
 
 impl Lowering<'_> {
     /// Lanes named by a mask meet. `members`: the operand, if there is one.
@@ -23,8 +23,8 @@ impl Lowering<'_> {
             Kind::Uniform => value.name,
             _ => {
                 let vector = self.shaped(&value, 32, true);
-                let name = format!("llvm.vector.reduce.or.v{LANES}i32");
-                self.text.call(&name, "i32", &[(&integer(32, true), &vector)])
+                let name = format!("llvm.vector.reduce.or.v{}i32", self.text.lanes);
+                self.text.call(&name, "i32", &[(&self.text.integer(32, true), &vector)])
             }
         };
         let waiting = self.waiting_elsewhere();
@@ -39,7 +39,7 @@ impl Lowering<'_> {
         use Modifier::*;
         if mnemonic.has(Sync) {
             self.meet(&operands[operands.len() - 1..])?;
-        } else if self.world == World::Second || self.guard.is_some() {
+        } else if self.world != World::First || self.guard.is_some() {
             return Err("a shuffle of whoever is there".into());
         }
         let mode = mnemonic.modifiers.first_of(&[Up, Down, Bfly, Idx]).ok_or("a shuffle without a mode")?;
@@ -59,15 +59,16 @@ impl Lowering<'_> {
                 let lane = self.source(&operands[2], 32, false)?;
                 let lane = self.text.value(format!("and i32 {lane}, 31"));
                 let vector = self.shaped(&value, 32, true);
-                let name =
-                    self.text.value(format!("extractelement {} {vector}, i32 {lane}", integer(32, true)));
+                let name = self
+                    .text
+                    .value(format!("extractelement {} {vector}, i32 {lane}", self.text.integer(32, true)));
                 (name, Value { kind: Kind::Uniform, name: "true".into() })
             }
             (_, [Some(distance), Some(limit)]) => {
                 let (sources, inside) = shuffle_partners(mode, |_| (distance as u32, limit as u32));
                 let vector = self.shaped(&value, 32, true);
                 let places = sources.iter().map(|lane| Some(*lane as usize));
-                let name = self.text.shuffle(&integer(32, true), &vector, "poison", places);
+                let name = self.text.shuffle(&self.text.integer(32, true), &vector, "poison", places);
                 (name, Value { kind: Kind::Varying, name: constant(32, false, inside.into()) })
             }
             _ => self.shuffle_any(mode, &value, operands)?,
@@ -94,7 +95,7 @@ impl Lowering<'_> {
         value: &Value,
         operands: &[Operand],
     ) -> Lowered<(String, Value)> {
-        let ty = integer(32, true);
+        let ty = self.text.integer(32, true);
         let number = |value: u64| constant(32, true, value);
         let vector = self.shaped(value, 32, true);
         let distance = self.source(&operands[2], 32, true)?;
@@ -104,7 +105,7 @@ impl Lowering<'_> {
         let segment = self.text.value(format!("lshr {ty} {limit}, {}", number(8)));
         let segment = self.text.value(format!("and {ty} {segment}, {}", number(31)));
         let within = self.text.value(format!("xor {ty} {segment}, {}", number(u64::MAX)));
-        let lanes = lane_numbers();
+        let lanes = lane_numbers(self.first_lane, self.text.lanes);
         let least = self.text.value(format!("and {ty} {lanes}, {segment}"));
         let above = self.text.value(format!("and {ty} {clamp}, {within}"));
         let most = self.text.value(format!("or {ty} {least}, {above}"));
@@ -119,18 +120,20 @@ impl Lowering<'_> {
         };
         let inside = self.text.value(format!("icmp {test} {ty} {source}, {most}"));
         let source = self.text.value(format!("and {ty} {source}, {}", number(31)));
-        let source = self.text.value(format!("select <{LANES} x i1> {inside}, {ty} {source}, {ty} {lanes}"));
+        let bits = self.text.integer(1, true);
+        let source = self.text.value(format!("select {bits} {inside}, {ty} {source}, {ty} {lanes}"));
         self.text.line(format!("store {ty} {vector}, ptr %buffer, align 32"));
         let pointers = self.text.value(format!("getelementptr i32, ptr %buffer, {ty} {source}"));
-        let (pointer_type, mask) = (format!("<{LANES} x ptr>"), integer(1, true));
+        let width = self.text.lanes;
+        let (pointer_type, mask) = (format!("<{width} x ptr>"), self.text.integer(1, true));
         let arguments = [
             (pointer_type.as_str(), pointers.as_str()),
             ("i32", "4"),
             (&mask, "splat (i1 true)"),
             (&ty, "poison"),
         ];
-        let name = self.text.call(&format!("llvm.masked.gather.v{LANES}i32.v{LANES}p0"), &ty, &arguments);
-        let word = self.text.value(format!("bitcast <{LANES} x i1> {inside} to i32"));
+        let name = self.text.call(&format!("llvm.masked.gather.v{width}i32.v{width}p0"), &ty, &arguments);
+        let word = self.word_of_bits(&inside);
         Ok((name, Value { kind: Kind::Varying, name: word }))
     }
 
