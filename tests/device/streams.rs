@@ -42,6 +42,11 @@ fn kernel_goes_on_when_another_stream_or_the_client_opens_its_gate() {
 }
 
 #[test]
+fn host_function_is_called_when_its_stream_has_come_to_it() {
+    check(&["host-functions"]);
+}
+
+#[test]
 fn legacy_stream_waits_and_is_waited_for() {
     check(&["legacy"]);
 }

@@ -247,6 +247,21 @@ static void gates(void) {
     }
 }
 
+// A host function that one stream has come to waits for none that another has not: here it is what that one waits for.
+static void host_functions(void) {
+    handle first = new_stream(NON_BLOCKING), second = new_stream(NON_BLOCKING);
+    for (int time = 0; time < 20; time++) {
+        mapped[0] = mapped[1] = 0;
+        pass(first, (address)&mapped[0], place);
+        OK(host_function(first, open_gate, (void *)&mapped[1]));
+        if (time % 2) usleep(1000);
+        HOLDS(!mapped[1]);
+        OK(host_function(second, open_gate, (void *)&mapped[0]));
+        OK(synchronize(first));
+        HOLDS(mapped[1]);
+    }
+}
+
 // The legacy stream waits for blocking streams, they wait for it, and others for neither.
 static void legacy(void) {
     handle first = new_stream(0), second = new_stream(0), free_one = new_stream(NON_BLOCKING);
@@ -338,6 +353,11 @@ static void many(void) {
             }
         }
     }
+    // Short kernels of several blocks in a row: workers come to an end at the same moment, and one of them has to see it.
+    for (int time = 0; time < 20000; time++) {
+        step(streams[0], place, 8, time);
+        for (int block = 0; block < 8; block++) expected[0][block] = expected[0][block] * 3 + time;
+    }
     OK(synchronize_all());
     for (int at = 0; at < STREAMS; at++) {
         OK(to_host(found, place + at * WIDTH * 4, sizeof found));
@@ -409,6 +429,7 @@ int main(int count, char **arguments) {
     if (!strcmp(part, "rally")) rally();
     else if (!strcmp(part, "meetings")) meetings();
     else if (!strcmp(part, "gates")) gates();
+    else if (!strcmp(part, "host-functions")) host_functions();
     else if (!strcmp(part, "legacy")) legacy();
     else if (!strcmp(part, "small-beside-large")) small_beside_large();
     else if (!strcmp(part, "chain")) chain();

@@ -163,7 +163,13 @@ impl Engine {
 
     /// Waits until a stream has done everything up to `sequence`.
     pub fn wait(&self, stream: u32, sequence: u64) -> Result<(), EngineGone> {
-        self.wait_until(|| self.completed(stream) >= sequence)
+        let awaited = &self.view.stream(stream).awaited;
+        let say_so = || {
+            let lower = |least: u64| (least == 0 || least > sequence).then_some(sequence);
+            // An error: somebody waits for less, and is woken first.
+            let _ = awaited.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lower);
+        };
+        self.wait_until(|| self.completed(stream) >= sequence, say_so)
     }
 
     /// Streams that have ever had a command, each with the sequence number of its newest.
@@ -208,7 +214,29 @@ impl Engine {
 
     /// Waits until an event slot has reached `value`.
     pub fn wait_event(&self, slot: u32, value: u64) -> Result<(), EngineGone> {
-        self.wait_until(|| self.event_value(slot) >= value)
+        self.wait_for_event(|| self.event_value(slot) >= value)
+    }
+
+    /// Waits for something that comes with an event's value, or that [`Engine::wake_own`] tells of.
+    pub fn wait_for_event(&self, come: impl Fn() -> bool) -> Result<(), EngineGone> {
+        if !self.spin_until(&come) {
+            let sleepers = &self.view.head().sleepers.0;
+            sleepers.fetch_add(1, Ordering::SeqCst);
+            let outcome = self.sleep_until(&come, &|| ());
+            sleepers.fetch_sub(1, Ordering::SeqCst);
+            outcome?;
+        }
+        self.check()
+    }
+
+    /// Wakes threads of this process that sleep in [`Engine::wait_for_event`]: they look again.
+    pub fn wake_own(&self) {
+        fence(Ordering::SeqCst);
+        let area = self.view.head();
+        if area.sleepers.0.load(Ordering::Relaxed) != 0 {
+            area.completions.0.fetch_add(1, Ordering::SeqCst);
+            futex::wake_all(&area.completions.0);
+        }
     }
 
     fn ring_bell(&self) {
@@ -501,9 +529,10 @@ impl Engine {
             || area.state.0.load(Ordering::SeqCst) == EngineState::Dead as u32
     }
 
-    fn wait_until(&self, done: impl Fn() -> bool) -> Result<(), EngineGone> {
+    /// `say_so` tells the engine what is waited for, before each sleep.
+    fn wait_until(&self, done: impl Fn() -> bool, say_so: impl Fn()) -> Result<(), EngineGone> {
         if !self.spin_until(&done) {
-            self.sleep_until(&done)?;
+            self.sleep_until(&done, &say_so)?;
         }
         self.check()
     }
@@ -527,29 +556,27 @@ impl Engine {
         false
     }
 
-    fn sleep_until(&self, done: &impl Fn() -> bool) -> Result<(), EngineGone> {
+    fn sleep_until(&self, done: &impl Fn() -> bool, say_so: &impl Fn()) -> Result<(), EngineGone> {
         let area = self.view.head();
-        area.sleepers.0.fetch_add(1, Ordering::SeqCst);
-        let outcome = loop {
+        loop {
             let seen = area.completions.0.load(Ordering::SeqCst);
             let robust = area.robust.0.load(Ordering::SeqCst);
+            say_so();
             fence(Ordering::SeqCst);
             if done() {
-                break Ok(());
+                return Ok(());
             }
             if self.is_dead() {
                 // The kernel wakes one waiter of a robust futex; that one wakes the others.
                 futex::wake_all(&area.completions.0);
-                break Err(EngineGone(self.error()));
+                return Err(EngineGone(self.error()));
             }
             futex::wait_either(
                 (&area.completions.0, seen),
                 (&area.robust.0, robust),
                 Duration::from_millis(100),
             );
-        };
-        area.sleepers.0.fetch_sub(1, Ordering::SeqCst);
-        outcome
+        }
     }
 
     // ----- output of kernels

@@ -1,6 +1,8 @@
-//! Functions of the client's that streams call: one thread, started at the first of them, runs all in order.
+//! Functions of the client's that streams call: one thread, started at the first of them, runs each when its stream has come to it.
+//! One that is called waits for none that another stream has not come to: it may be what that stream waits for.
 
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use client::Engine;
@@ -23,7 +25,16 @@ struct Turn {
     value: u64,
 }
 
+impl Call {
+    /// Whether its stream has come to it. One without a stream is `first` if all that were handed over before it are done.
+    fn is_ready(&self, first: bool) -> bool {
+        self.turn.as_ref().map_or(first, |turn| turn.engine.event_value(turn.ready) >= turn.value)
+    }
+}
+
 static WORKER: Mutex<Option<Sender<Call>>> = Mutex::new(None);
+/// Calls that were handed over so far.
+static HANDED: AtomicUsize = AtomicUsize::new(0);
 
 /// Puts a call into a stream: the stream waits until the function has returned.
 pub fn submit(stream: &Stream, function: HostFunction) -> Cuda {
@@ -38,13 +49,22 @@ pub fn submit(stream: &Stream, function: HostFunction) -> Cuda {
     let sender = sender(&mut worker)?;
     engine.submit(stream.slot, &order).map_err(gone)?;
     let turn = Some(Turn { engine, ready, done, value });
-    sender.send(Call { function, turn }).map_err(|_| CuResult::UNKNOWN)
+    hand_over(&sender, Call { function, turn })?;
+    // It may be asleep, waiting for others.
+    stream.engine.wake_own();
+    Ok(())
+}
+
+fn hand_over(sender: &Sender<Call>, call: Call) -> Cuda {
+    sender.send(call).map_err(|_| CuResult::UNKNOWN)?;
+    HANDED.fetch_add(1, Ordering::SeqCst);
+    Ok(())
 }
 
 /// Calls a function in the same thread, behind what streams have handed it so far.
 pub fn run_soon(function: HostFunction) -> Cuda {
     let sender = sender(&mut lock(&WORKER))?;
-    sender.send(Call { function, turn: None }).map_err(|_| CuResult::UNKNOWN)
+    hand_over(&sender, Call { function, turn: None })
 }
 
 fn sender(worker: &mut Option<Sender<Call>>) -> Cuda<Sender<Call>> {
@@ -56,15 +76,40 @@ fn sender(worker: &mut Option<Sender<Call>>) -> Cuda<Sender<Call>> {
 
 fn start() -> Cuda<Sender<Call>> {
     let (sender, calls) = channel::<Call>();
-    let body = move || calls.into_iter().for_each(run);
+    let body = move || serve(&calls);
     let name = "vgpu-host-fn".to_owned();
     std::thread::Builder::new().name(name).spawn(body).map_err(|_| CuResult::OPERATING_SYSTEM)?;
     Ok(sender)
 }
 
-fn run(Call { function, turn }: Call) {
-    let begins = turn.as_ref().is_none_or(|turn| turn.engine.wait_event(turn.ready, turn.value).is_ok());
-    if begins {
+fn serve(calls: &Receiver<Call>) {
+    let mut waiting: Vec<Call> = Vec::new();
+    loop {
+        let handed = HANDED.load(Ordering::SeqCst);
+        waiting.extend(calls.try_iter());
+        let ready = waiting.iter().enumerate().position(|(place, call)| call.is_ready(place == 0));
+        match (ready, waiting.first()) {
+            (Some(place), _) => run(waiting.remove(place), true),
+            (None, Some(Call { turn: Some(turn), .. })) => {
+                let engine = turn.engine.clone();
+                let is_any_ready = || waiting.iter().any(|call| call.is_ready(false));
+                let come = || is_any_ready() || HANDED.load(Ordering::SeqCst) != handed;
+                if engine.wait_for_event(come).is_err() {
+                    // The engine has failed or is gone: nothing that waits for it will be called.
+                    waiting.drain(..).for_each(|call| run(call, false));
+                }
+            }
+            (None, _) => match calls.recv() {
+                Ok(call) => waiting.push(call),
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+/// Calls a function, or at least ends its turn.
+fn run(Call { function, turn }: Call, begins: bool) {
+    if begins || turn.is_none() {
         // SAFETY: whoever handed the function over promised that it may be called with this argument by now.
         unsafe { (function.function)(function.data) };
     }

@@ -69,7 +69,7 @@ pub struct Area {
     pub engine_sleeps: Line<AtomicU32>,
     /// Raised by the engine with every completion that somebody may sleep for; a futex.
     pub completions: Line<AtomicU32>,
-    /// Number of client threads that sleep on `completions`.
+    /// Number of client threads that sleep on `completions` until an event has its value.
     pub sleepers: Line<AtomicU32>,
     /// Newest grant that the engine has mapped ([`Allocation::map_sequence`](crate::control::Allocation)); a futex.
     pub mapped: Line<AtomicU32>,
@@ -113,6 +113,9 @@ pub enum EngineState {
 pub struct StreamSlot {
     /// Sequence number of the newest command of this stream that is done, all before it too.
     pub completed: AtomicU64,
+    /// Lowest sequence number that client threads sleep for, on [`Area::completions`]; 0: none do. The engine takes it back when it
+    /// wakes them: so work before that wakes nobody.
+    pub awaited: AtomicU64,
 }
 
 /// One event.

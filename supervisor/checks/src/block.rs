@@ -73,7 +73,12 @@ impl<'a> BlockCheck<'a> {
                 && let Some(place) = piece.unwritten(touch.address, touch.size)
             {
                 let (at, place) = (format!("{:#x}", touch.address), place - touch.address);
-                self.tell_unwritten(Error::Unwritten, deed, touch, (&at, place, &piece.to_string()));
+                self.tell_unwritten(
+                    Error::Unwritten,
+                    deed,
+                    touch,
+                    (&at, place, &format!("allocation: {piece}")),
+                );
             }
             if deed != Deed::Read {
                 piece.write(touch.address, touch.size);
@@ -119,7 +124,10 @@ impl<'a> BlockCheck<'a> {
             if deed != Deed::Write
                 && let Some(place) = self.shared.unwritten(offset, touch.size)
             {
-                let (at, shared) = (format!("byte {offset} of shared memory"), self.shared.text());
+                let (at, shared) = (
+                    format!("byte {offset} of shared memory"),
+                    format!("shared memory: {}", self.shared.text()),
+                );
                 self.tell_unwritten(Error::UnwrittenShared, deed, touch, (&at, place - offset, &shared));
             }
             if deed != Deed::Read {
@@ -158,10 +166,7 @@ impl<'a> BlockCheck<'a> {
     ) {
         let text = || {
             let whole = if touch.size == 1 { "which".into() } else { format!("whose byte {byte}") };
-            format!(
-                "init: {} at {at}, {whole} nothing has written\n  allocation: {which}",
-                deed_text(deed, touch.size)
-            )
+            format!("init: {} at {at}, {whole} nothing has written\n  {which}", deed_text(deed, touch.size))
         };
         self.tell(error, touch, text);
     }

@@ -88,6 +88,8 @@ pub struct Races {
     elsewhere: Option<Known>,
     /// Whether threads of a warp go their own ways: what each lane knows of each other one.
     lanes: Option<Vec<[[u32; LANES]; LANES]>>,
+    /// For each warp, the step at which all its lanes were together last, and know of each other's deeds.
+    together: [u32; WARPS],
     /// The instruction of the running step, and what its lanes write.
     instruction: u32,
     values: [u64; LANES],
@@ -107,6 +109,7 @@ impl Races {
             ended: [0; WARPS],
             places: HashMap::new(),
             elsewhere: None,
+            together: [0; WARPS],
             lanes: independent.then(|| vec![[[0; LANES]; LANES]; warps]),
             instruction: 0,
             values: [0; LANES],
@@ -119,7 +122,8 @@ impl Races {
         if self.step > u32::MAX / 2 {
             self.words.fill(Cell::default());
             self.bytes.fill(Cell::default());
-            self.step = 0;
+            self.lanes.iter_mut().flatten().for_each(|known| *known = [[0; LANES]; LANES]);
+            (self.together, self.step) = ([0; WARPS], 0);
         }
         self.before = self.step;
         // What words have from now on is of earlier blocks, whether or not their bytes were told apart.
@@ -131,9 +135,6 @@ impl Races {
         self.ended = [0; WARPS];
         self.places.clear();
         self.elsewhere = None;
-        for lanes in self.lanes.iter_mut().flatten() {
-            *lanes = [[self.before; LANES]; LANES];
-        }
     }
 
     /// An instruction begins.
@@ -155,9 +156,7 @@ impl Races {
         if waited_for_all {
             join(known, &self.ended);
         }
-        if let Some(lanes) = self.lanes.as_mut().and_then(|lanes| lanes.get_mut(warp as usize)) {
-            *lanes = [[self.step; LANES]; LANES];
-        }
+        self.together[warp as usize] = self.step;
     }
 
     pub fn ends(&mut self, warp: u32) {
@@ -172,11 +171,11 @@ impl Races {
     /// Lanes have waited for each other: each knows what any of them knew.
     pub fn meets(&mut self, warp: u32, lanes: u32) {
         let step = self.step;
-        let Some(all) = self.lanes.as_mut().and_then(|all| all.get_mut(warp as usize)) else { return };
         if lanes == u32::MAX {
-            *all = [[step; LANES]; LANES];
+            self.together[warp as usize] = step;
             return;
         }
+        let Some(all) = self.lanes.as_mut().and_then(|all| all.get_mut(warp as usize)) else { return };
         let here = |lane: usize| lanes >> lane & 1 != 0;
         let mut joined = [0; LANES];
         for lane in (0..LANES).filter(|lane| here(*lane)) {
@@ -281,7 +280,8 @@ impl Races {
         if mine.warp() != earlier.warp() {
             return earlier.step > self.known[mine.warp()][earlier.warp()];
         }
-        self.lanes.as_ref().is_some_and(|lanes| earlier.step > lanes[mine.warp()][lane][other_lane])
+        let known = |lanes: &Vec<[[u32; LANES]; LANES]>| lanes[mine.warp()][lane][other_lane];
+        self.lanes.as_ref().is_some_and(|lanes| earlier.step > known(lanes).max(self.together[mine.warp()]))
     }
 }
 

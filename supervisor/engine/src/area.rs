@@ -84,20 +84,37 @@ impl SharedArea {
         area.print_head.store(head + text.len() as u64, Ordering::Release);
     }
 
-    /// Marks a stream's work as done up to `sequence`. Who sleeps for it is still to be woken.
+    /// Marks a stream's work as done up to `sequence`. Who sleeps for it is still to be [woken](SharedArea::wake_waiters).
     pub fn complete(&self, stream: u32, sequence: u64) {
         self.stream(stream).completed.store(sequence, Ordering::Release);
     }
 
-    /// Wakes client threads that sleep until something is completed.
-    pub fn wake_sleepers(&self) {
-        // Order: the completion before the look at `sleepers`; the client raises `sleepers` before it looks at the completion.
+    /// Wakes client threads that sleep until a stream has done what by now it has.
+    pub fn wake_waiters(&self, stream: u32) {
+        // Order: the completion before the look at what is awaited; the client says what it awaits before it looks at the completion.
         fence(Ordering::SeqCst);
-        let area = self.head();
-        if area.sleepers.0.load(Ordering::Relaxed) != 0 {
-            area.completions.0.fetch_add(1, Ordering::SeqCst);
-            futex::wake_all(&area.completions.0);
+        let stream = self.stream(stream);
+        let awaited = stream.awaited.load(Ordering::Relaxed);
+        if awaited != 0 && awaited <= stream.completed.load(Ordering::Relaxed) {
+            stream.awaited.store(0, Ordering::SeqCst);
+            self.wake();
         }
+    }
+
+    /// Wakes client threads that sleep until an event has its value.
+    pub fn wake_sleepers(&self) {
+        // As for streams.
+        fence(Ordering::SeqCst);
+        if self.head().sleepers.0.load(Ordering::Relaxed) != 0 {
+            self.wake();
+        }
+    }
+
+    /// Wakes all client threads that sleep: each looks again.
+    pub fn wake(&self) {
+        let completions = &self.head().completions.0;
+        completions.fetch_add(1, Ordering::SeqCst);
+        futex::wake_all(completions);
     }
 
     /// Tells the client where we are in our life.

@@ -149,7 +149,7 @@ impl Dispatcher {
     fn lose(&self, error: u32, text: &str) -> ! {
         fault::fail(self.area, error, text);
         self.area.set_state(EngineState::Dead);
-        self.area.wake_sleepers();
+        self.area.wake();
         std::process::exit(1);
     }
 
@@ -163,16 +163,10 @@ impl Dispatcher {
             return None;
         }
         self.changed.store(false, Ordering::SeqCst);
-        let mut completed = false;
-        let taken = streams.next(self, &mut completed);
+        let taken = streams.next(self);
         self.waits_outside.store(streams.waits_outside, Ordering::SeqCst);
-        if taken.is_some() {
-            // There may be more.
+        if taken.as_ref().is_some_and(|taken| taken.has_more) {
             self.changed.store(true, Ordering::SeqCst);
-        }
-        drop(streams);
-        if completed {
-            self.area.wake_sleepers();
         }
         taken
     }
@@ -182,36 +176,25 @@ impl Dispatcher {
         self.changed.load(Ordering::SeqCst)
     }
 
-    /// Work that a thread had taken is done.
-    pub fn end(&self, stream: u32, outcome: Result<(), Refusal>) {
+    /// Work that a thread had taken is done; `kernel`: when it ended, if it was one.
+    pub fn end(&self, stream: u32, outcome: Result<(), Refusal>, kernel: Option<Instant>) {
         if let Err(refusal) = outcome {
             fault::fail(self.area, refusal.result, &refusal.text);
         }
         let mut streams = lock(&self.streams);
         streams.running -= 1;
+        if let Some(now) = kernel {
+            streams.tell_time(self.area, now);
+            streams.count_kernel(-1, now);
+        }
         if let Some(sequence) = streams.schedule.end(stream) {
             self.area.complete(stream, sequence);
         }
-        self.changed.store(true, Ordering::SeqCst);
+        if !streams.schedule.is_empty() {
+            self.changed.store(true, Ordering::SeqCst);
+        }
         drop(streams);
-        self.area.wake_sleepers();
-    }
-
-    /// A kernel begins, or ends: for the time in which kernels run.
-    pub fn count_kernel(&self, begins: bool, now: Instant) {
-        let mut streams = lock(&self.streams);
-        let head = self.area.head();
-        if let Some(told) = streams.told {
-            let more = now.saturating_duration_since(told).as_nanos() as u64;
-            head.kernel_nanoseconds.0.fetch_add(more, Ordering::Relaxed);
-        }
-        if begins {
-            streams.kernels += 1;
-        } else {
-            streams.kernels -= 1;
-            head.kernels.fetch_add(1, Ordering::Relaxed);
-        }
-        streams.told = (streams.kernels > 0).then_some(now);
+        self.area.wake_waiters(stream);
     }
 
     /// Does work that is no kernel.
@@ -261,7 +244,7 @@ impl Dispatcher {
 }
 
 impl Streams {
-    fn next(&mut self, dispatcher: &Dispatcher, completed: &mut bool) -> Option<Taken> {
+    fn next(&mut self, dispatcher: &Dispatcher) -> Option<Taken> {
         let area = dispatcher.area;
         let memory = dispatcher.memory();
         let (mut waits_outside, mut polls) = (false, false);
@@ -283,19 +266,39 @@ impl Streams {
             },
             |stream, sequence| {
                 area.complete(stream, sequence);
-                *completed = true;
+                area.wake_waiters(stream);
             },
         );
         (self.waits_outside, self.polls) = (waits_outside, polls);
         self.running += usize::from(taken.is_some());
+        if let Some(Taken { begun: Some(now), .. }) = taken {
+            self.tell_time(area, now);
+            self.count_kernel(1, now);
+        }
         taken
+    }
+
+    /// Tells up to now in how much time kernels ran, be it one or several at a time.
+    fn tell_time(&self, area: SharedArea, now: Instant) {
+        if let Some(told) = self.told {
+            let more = now.saturating_duration_since(told).as_nanos() as u64;
+            area.head().kernel_nanoseconds.0.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    fn count_kernel(&mut self, more: isize, now: Instant) {
+        self.kernels = self.kernels.saturating_add_signed(more);
+        self.told = (self.kernels > 0).then_some(now);
     }
 }
 
 /// Looks at a head that may begin, and does what is done on the spot.
 fn begin(head: &mut Pending, memory: &Memory) -> Result<Look, Refusal> {
     match &head.work {
-        Work::RecordEvent(order) => record_event(memory.area, order),
+        Work::RecordEvent(order) => {
+            record_event(memory.area, order);
+            memory.area.wake_sleepers();
+        }
         Work::WriteValue(order) => memory.write_value(order)?,
         Work::HostCallback(order) if head.state == State::Queued => {
             memory.area.event(order.ready_event).value.store(order.value, Ordering::Release);

@@ -49,12 +49,19 @@ pub struct Held {
 
 impl Held {
     pub fn new(running: Arc<Running>) -> Held {
-        Held { running, hand: Hand::default() }
+        let spare = running.grid.order().kernel.take_room();
+        let hand = Hand::new(&running.grid, spare);
+        Held { running, hand }
     }
 
     /// The worker has nothing more to do with it.
     pub fn retire(self) {
-        self.hand.retire(&self.running.grid);
+        let Held { running, hand } = self;
+        if let Some(spare) = hand.retire(&running.grid)
+            && let Err(spare) = running.grid.order().kernel.keep_room(spare)
+        {
+            spare.retire(&running.grid);
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! among these the lowest ticket. Any number of heads run at the same time.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::work::Work;
 
@@ -52,6 +53,10 @@ pub struct Taken {
     /// CUDA's: lower goes first.
     pub priority: i32,
     pub work: Work,
+    /// When, if it is a kernel.
+    pub begun: Option<Instant>,
+    /// Other heads may be able to begin too.
+    pub has_more: bool,
 }
 
 #[derive(Default)]
@@ -94,6 +99,11 @@ impl Schedule {
         self.queued
     }
 
+    /// Nothing is left to do.
+    pub fn is_empty(&self) -> bool {
+        self.busy.is_empty()
+    }
+
     /// Appends work to a stream.
     pub fn push(&mut self, stream: u32, sequence: u64, work: Work) {
         self.tickets += 1;
@@ -123,7 +133,9 @@ impl Schedule {
                     Look::Runs => {
                         head.state = State::Running;
                         let work = std::mem::replace(&mut head.work, Work::Nothing);
-                        return Some(Taken { stream, priority, work });
+                        let has_more = place + 1 < self.candidates.len();
+                        let begun = matches!(work, Work::Launch(_)).then(Instant::now);
+                        return Some(Taken { stream, priority, work, begun, has_more });
                     }
                     Look::Done => {
                         let sequence = head.sequence;

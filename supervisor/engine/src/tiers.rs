@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use interpreter::compiled::Compiled;
-use interpreter::{Image, Kernel};
+use interpreter::{Image, Kernel, SpareRoom};
 use llvm::Target;
 use wire::choice::{ISA, Isa, TIER, Tier};
 use wire::control::NoteKind;
@@ -67,7 +67,13 @@ pub struct Tiered {
     is_begun: AtomicBool,
     /// Once it has been asked for: the code, or nothing.
     code: OnceLock<Option<Compiled>>,
+    /// Of launches that are over.
+    rooms: Mutex<Vec<SpareRoom<'static>>>,
 }
+
+/// Rooms that a kernel keeps at most, and bytes of one: making a large one is little beside what is done in it.
+const MOST_ROOMS: usize = 8;
+const LARGEST_ROOM: usize = 256 << 10;
 
 impl Tiered {
     pub fn new(
@@ -92,6 +98,7 @@ impl Tiered {
             first,
             is_begun: AtomicBool::new(false),
             code,
+            rooms: Mutex::default(),
         }
     }
 
@@ -113,6 +120,21 @@ impl Tiered {
         if code.is_none() {
             self.interpreted(time);
         }
+    }
+
+    /// A worker's memory for the kernel's blocks, from a launch that is over.
+    pub fn take_room(&self) -> Option<SpareRoom<'static>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps one for the next launch, or gives it back.
+    pub fn keep_room(&self, room: SpareRoom<'static>) -> Result<(), SpareRoom<'static>> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.len() >= MOST_ROOMS || room.bytes() > LARGEST_ROOM {
+            return Err(room);
+        }
+        rooms.push(room);
+        Ok(())
     }
 
     /// How long the launch took that ended last; of the first nothing is known, and it may be long.

@@ -26,6 +26,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use interpreter::{Grid, STACK, Turn};
@@ -176,15 +177,15 @@ impl Worker {
             self.shared.rest.call(1);
             return false;
         }
-        let Some(Taken { stream, priority, work }) = self.shared.next() else { return false };
-        match work {
-            Work::Launch(launch) => self.begin(stream, priority, launch),
-            work => {
+        let Some(Taken { stream, priority, work, begun, .. }) = self.shared.next() else { return false };
+        match (work, begun) {
+            (Work::Launch(launch), Some(begun)) => self.begin(stream, priority, launch, begun),
+            (work, _) => {
                 if !is_small(&work) {
                     self.call_for(1);
                 }
                 let outcome = self.shared.perform(&work);
-                self.shared.end(stream, outcome);
+                self.shared.end(stream, outcome, None);
             }
         }
         true
@@ -201,9 +202,7 @@ impl Worker {
         }
     }
 
-    fn begin(&mut self, stream: u32, priority: i32, launch: Box<Launch>) {
-        let begun = Instant::now();
-        self.shared.count_kernel(true, begun);
+    fn begin(&mut self, stream: u32, priority: i32, launch: Box<Launch>, begun: Instant) {
         let in_code = launch.kernel.code().is_some();
         if !in_code {
             launch.kernel.begins(begun);
@@ -212,8 +211,8 @@ impl Worker {
         let grid = match Grid::new(launch, self.shared.environment, self.shared.threads) {
             Ok(grid) => grid,
             Err(fault) => {
-                self.shared.count_kernel(false, begun);
-                return self.shared.end(stream, Err(refusal_of(&fault).unwrap_or_else(unknown)));
+                let refusal = refusal_of(&fault).unwrap_or_else(unknown);
+                return self.shared.end(stream, Err(refusal), Some(begun));
             }
         };
         let blocks = grid.blocks();
@@ -230,20 +229,20 @@ impl Worker {
     /// A kernel is over.
     fn end(&mut self, place: usize) {
         let held = self.hands.remove(place);
-        let running = held.running.clone();
-        held.retire();
+        let running = &held.running;
         if running.grid.blocks() > 1 {
-            self.shared.grids.remove(&running);
+            self.shared.grids.remove(running);
         }
         let now = Instant::now();
         let kernel = &running.grid.order().kernel;
         kernel.ran(if running.in_code { kernel.code() } else { None }, now - running.begun);
-        self.shared.count_kernel(false, now);
+        self.shared.area.head().kernels.fetch_add(1, Ordering::Relaxed);
         if let Some(checker) = self.shared.checker {
             checker.settle();
         }
         let outcome = running.grid.outcome().or_else(|fault| refusal_of(&fault).map_or(Ok(()), Err));
-        self.shared.end(running.stream, outcome);
+        self.shared.end(running.stream, outcome, Some(now));
+        held.retire();
     }
 }
 

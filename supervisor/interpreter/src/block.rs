@@ -235,6 +235,35 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Makes ready for another launch of the kernel, in the same environment; `false` if that needs another room.
+    pub fn renew(&mut self, launch: &Launch, workspace: Region) -> bool {
+        let memory = &mut self.memory;
+        let is_alike = memory.size == launch.block
+            && memory.dynamic_shared == launch.dynamic_shared
+            && memory.parameters.bytes == launch.parameters.len() as u64;
+        if !is_alike || memory.watch.is_some() || self.order.is_some() {
+            return false;
+        }
+        // SAFETY: the room has as many bytes, and nobody runs in it.
+        unsafe {
+            let target = memory.parameters.start as *mut u8;
+            std::ptr::copy_nonoverlapping(launch.parameters.as_ptr(), target, launch.parameters.len());
+        }
+        memory.grid = launch.grid;
+        memory.workspace = if launch.cooperative { workspace } else { Region::default() };
+        self.warps.iter_mut().for_each(Warp::forget_launch);
+        if let Some((native, _)) = &mut self.native {
+            native.set_grid(launch.grid);
+        }
+        true
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        let registers: usize = self.warps.iter().map(Warp::register_bytes).sum();
+        (self.memory.shared.bytes + self.memory.local.bytes) as usize + registers
+    }
+
     /// Ends with its launch: what the next one of the kernel can use is kept.
     pub fn retire(self, kernel: &Kernel) {
         if self.native.is_some() {

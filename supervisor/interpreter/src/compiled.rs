@@ -320,6 +320,11 @@ impl Native {
         self.order.as_ref().map_or(warp, |order| order.turn(region as usize, warp))
     }
 
+    /// The grid of another launch.
+    pub fn set_grid(&mut self, [x, y, z]: [u32; 3]) {
+        self.frame.grid = [x, y, z, 0];
+    }
+
     /// The block that is running.
     pub fn index(&self) -> &[u32; 3] {
         self.frame.index.first_chunk().expect("four is more than three")

@@ -150,7 +150,7 @@ impl<'a, O: Order> Grid<'a, O> {
 
     /// Whether there are blocks that nobody has taken.
     pub fn has_more(&self) -> bool {
-        self.next.load(Ordering::Relaxed) < self.blocks
+        self.next.load(Ordering::Acquire) < self.blocks
     }
 
     /// How it ended, once that is so.
@@ -198,26 +198,41 @@ impl<'a, O: Order> Grid<'a, O> {
 
     /// Takings come to their end; whether the launch does, and the caller is the one to know.
     fn close(&self, takings: usize) -> bool {
-        // In this order: whatever has been taken was open before it was taken. So if all blocks are taken, and after that nothing
-        // is open, all have ended.
-        let all_taken = !self.has_more();
-        let left = self.open.fetch_sub(takings, Ordering::AcqRel) - takings;
-        all_taken && left == 0 && !self.told.swap(true, Ordering::AcqRel)
+        if self.open.fetch_sub(takings, Ordering::AcqRel) != takings || self.has_more() {
+            return false;
+        }
+        // In this order: whatever has been taken was open before it was taken. So if all blocks are taken, and after that nothing is
+        // open, all have ended; and whoever closes the very last sees both.
+        self.open.load(Ordering::Acquire) == 0 && !self.told.swap(true, Ordering::AcqRel)
     }
 }
 
 /// A row of blocks that runs.
 struct Begun<'a> {
-    room: Room<'a>,
+    room: Box<Room<'a>>,
     /// It was begun in compiled code.
     compiled: bool,
+}
+
+/// A worker's memory for blocks of a launch that is over: the kernel's next launch may use it, if that is of the same shape.
+pub struct SpareRoom<'a> {
+    room: Box<Room<'a>>,
+    compiled: bool,
+}
+
+impl SpareRoom<'_> {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.room.bytes()
+    }
 }
 
 /// What one worker has of a grid. It gives it back by its last turn, or by [`Hand::retire`] when there is nothing to do.
 #[derive(Default)]
 pub struct Hand<'a> {
     begun: Vec<Begun<'a>>,
-    spare: Vec<Room<'a>>,
+    #[expect(clippy::vec_box, reason = "a room is large, and goes from list to list")]
+    spare: Vec<Box<Room<'a>>>,
     /// What `spare` is for.
     compiled: bool,
     /// Blocks that are taken and not begun.
@@ -229,6 +244,18 @@ pub struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
+    /// A hand in a grid. `spare` comes from another launch of the same kernel in the same environment.
+    pub fn new<O: Order>(grid: &Grid<'a, O>, spare: Option<SpareRoom<'a>>) -> Hand<'a> {
+        let mut hand = Hand::default();
+        if let Some(SpareRoom { mut room, compiled }) = spare
+            && room.renew(&grid.order.launch(), grid.workspace())
+        {
+            hand.compiled = compiled;
+            hand.spare.push(room);
+        }
+        hand
+    }
+
     /// Whether there are blocks that have been begun here.
     pub fn is_busy(&self) -> bool {
         !self.begun.is_empty()
@@ -318,7 +345,8 @@ impl<'a> Hand<'a> {
         let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
         let fresh = || {
             let order = grid.shuffled.as_ref().map(|(seed, _)| Shuffle::of(*seed, kernel));
-            Room::new(kernel, &grid.order.launch(), grid.environment, grid.workspace(), code, order)
+            let launch = grid.order.launch();
+            Box::new(Room::new(kernel, &launch, grid.environment, grid.workspace(), code, order))
         };
         let mut room = self.spare.pop().unwrap_or_else(fresh);
         room.start(index, count as u32);
@@ -337,12 +365,26 @@ impl<'a> Hand<'a> {
         if grid.close(takings + 1) { Turn::Last } else { Turn::Nothing }
     }
 
-    /// Ends with its launch, or when there is nothing left to do: what the kernel's next launch can use is kept.
-    pub fn retire<O: Order>(self, grid: &Grid<'a, O>) {
+    /// Ends with its launch, or when there is nothing left to do: what the kernel's next launch can use is kept, and one room given
+    /// back.
+    pub fn retire<O: Order>(mut self, grid: &Grid<'a, O>) -> Option<SpareRoom<'a>> {
         debug_assert!(self.begun.is_empty() && self.taken.is_empty());
+        let compiled = self.compiled;
+        let spare = self.spare.pop().map(|room| SpareRoom { room, compiled });
+        if !self.spare.is_empty() {
+            let code = if compiled { grid.order.compiled() } else { None };
+            let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
+            self.spare.into_iter().for_each(|room| room.retire(kernel));
+        }
+        spare
+    }
+}
+
+impl SpareRoom<'_> {
+    /// Keeps nothing but what any launch of the kernel can use.
+    pub fn retire<O: Order>(self, grid: &Grid<O>) {
         let code = if self.compiled { grid.order.compiled() } else { None };
-        let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
-        self.spare.into_iter().for_each(|room| room.retire(kernel));
+        self.room.retire(code.map_or(grid.order.kernel(), |code| &code.kernel));
     }
 }
 

@@ -161,7 +161,9 @@ fn work(grid: &Grid<Borrowed>) {
         match hand.turn(grid) {
             Turn::Ended => {}
             Turn::Yielded => std::thread::yield_now(),
-            Turn::Nothing | Turn::Last => return hand.retire(grid),
+            Turn::Nothing | Turn::Last => {
+                return hand.retire(grid).into_iter().for_each(|spare| spare.retire(grid));
+            }
         }
     }
 }

@@ -196,6 +196,16 @@ impl<'a> Warp<'a> {
         Registers::start(self.frames[0].registers.0.as_mut_ptr())
     }
 
+    /// What was the same for every block of a launch is not so in the next one.
+    pub fn forget_launch(&mut self) {
+        self.is_prepared = false;
+    }
+
+    /// Bytes of the kernel's own register file.
+    pub fn register_bytes(&self) -> usize {
+        size_of_val(&*self.frames[0].registers.0)
+    }
+
     /// Makes `live` lanes ready to be sent to blocks of the kernel, with the registers as they are.
     pub fn resume(&mut self, live: u32) {
         (self.live, self.mask, self.frame) = (live, 0, 0);

@@ -117,7 +117,7 @@ pub struct Session {
     #[arg(long)]
     pub allow_setuid: bool,
     /// Check what kernels do, in the interpreter: accesses outside of memory, races in shared memory, reads of what nothing
-    /// wrote; findings are listed at the end
+    /// wrote, memory that is not freed; findings are listed at the end
     #[arg(long, value_enum, value_delimiter = ',', value_name = "CHECKS")]
     pub check: Vec<Check>,
     /// Exit with this status if a check found something (default: the program's own)

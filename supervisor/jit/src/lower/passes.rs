@@ -106,11 +106,11 @@ impl Lowering<'_> {
         let (mut count, mut deepest, mut shared) = (0, 0, 0);
         for index in run {
             let (instruction, roles) = (&self.body.instructions[index], &self.graph.roles[index]);
-            if roles.writes.iter().all(|register| self.kind(*register) != Kind::Varying) {
+            if self.is_shared(index) {
                 continue;
             }
             let mnemonic = self.body.mnemonic(instruction);
-            let is_load = matches!(mnemonic.op, Op::Ld | Op::Ldu);
+            let is_load = self.is_load(index);
             let latency = match mnemonic.op {
                 Op::Ld | Op::Ldu | Op::Mov => 0,
                 _ if mnemonic.types.iter().any(|ty| ty.is_float()) => 4,
@@ -165,16 +165,9 @@ impl Lowering<'_> {
     /// would move what is computed before them behind them, and need registers for all that it is computed of.
     fn first_pass(&mut self, run: Range<usize>) -> bool {
         self.pass = Some(Pass::default());
-        let once = |lowering: &Self, index: usize| {
-            let mut writes = lowering.graph.roles[index].writes.iter();
-            writes.all(|register| lowering.kind(*register) != Kind::Varying)
-        };
-        let is_load = |lowering: &Self, index: usize| {
-            matches!(lowering.body.mnemonic(&lowering.body.instructions[index]).op, Op::Ld | Op::Ldu)
-        };
         // Loads of which others that are done now need the result.
         let mut needed: HashSet<RegisterId> = HashSet::new();
-        for index in run.clone().filter(|index| once(self, *index) || is_load(self, *index)) {
+        for index in run.clone().filter(|index| self.is_shared(*index) || self.is_load(*index)) {
             let guard = self.body.instructions[index].guard.map(|(register, _)| register);
             needed.extend(self.graph.roles[index].reads.iter().copied().chain(guard));
         }
@@ -182,11 +175,11 @@ impl Lowering<'_> {
             self.at = index;
             self.split_segment(index);
             self.doubt(index);
-            if is_load(self, index) && self.test_load(index).is_err() {
+            if self.is_load(index) && self.test_load(index).is_err() {
                 return false;
             }
             let early = self.graph.roles[index].writes.iter().any(|register| needed.contains(register));
-            if once(self, index) && (early || !is_load(self, index)) {
+            if self.is_shared(index) && (early || !self.is_load(index)) {
                 self.shared.done.insert(index);
                 if self.instruction(index).is_err() {
                     return false;
@@ -208,9 +201,7 @@ impl Lowering<'_> {
         self.pass = Some(pass);
         for index in run {
             self.at = index;
-            let writes = &self.graph.roles[index].writes;
-            let once = writes.iter().all(|register| self.kind(*register) != Kind::Varying);
-            if once && (self.first_lane > 0 || self.shared.done.contains(&index)) {
+            if self.is_shared(index) && (self.first_lane > 0 || self.shared.done.contains(&index)) {
                 let known = self.shared.written.iter().filter(|(at, ..)| *at == index);
                 self.written.extend(known.map(|(_, register, value)| (*register, value.clone())));
                 continue;
@@ -220,6 +211,16 @@ impl Lowering<'_> {
             }
         }
         true
+    }
+
+    /// Whether all lanes share what an instruction writes, or its base.
+    fn is_shared(&self, index: usize) -> bool {
+        let writes = &self.graph.roles[index].writes;
+        writes.iter().all(|register| self.kind(*register) != Kind::Varying)
+    }
+
+    fn is_load(&self, index: usize) -> bool {
+        matches!(self.body.mnemonic(&self.body.instructions[index]).op, Op::Ld | Op::Ldu)
     }
 
     /// Bits of what a load gives, before it is extended.
