@@ -38,7 +38,7 @@ pub struct Pool {
 
 /// Bytes of a worker's stack. Compiled code keeps what has no register in its frame: of the largest kernels megabytes. Only what is
 /// touched is used.
-pub const STACK: usize = 16 << 20;
+pub const STACK: usize = 32 << 20;
 
 impl Pool {
     /// A pool of that many threads, the caller's included.

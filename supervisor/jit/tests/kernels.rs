@@ -223,13 +223,17 @@ fn operands_that_change_nothing_flush_all_the_same() {
         "mov.b32 %f1, %r4; mov.f32 %f5, 0f3F800000; mov.b32 %f6, 0x80000000;
          sub.ftz.f32 %f2, %f1, 0f00000000; mul.ftz.f32 %f3, %f1, 0fBF800000; mov.u32 %r6, 0;
          TURN: mul.ftz.f32 %f4, %f1, %f5; add.ftz.f32 %f7, %f1, %f6; add.u32 %r6, %r6, 1; setp.lt.u32 %p1, %r6, 3; @%p1 bra TURN;
-         st.global.f32 [%rd2], %f2; st.global.f32 [%rd2+1024], %f3; st.global.f32 [%rd2+2048], %f4; st.global.f32 [%rd2+3072], %f7;",
+         cvt.rn.f32.u32 %f8, %r4; setp.geu.ftz.f32 %p2, %f8, 0f00400000; selp.b32 %r7, 1, 0, %p2;
+         st.global.u32 [%rd2+4096], %r7; st.global.f32 [%rd2], %f2; st.global.f32 [%rd2+1024], %f3; st.global.f32 [%rd2+2048], %f4; st.global.f32 [%rd2+3072], %f7;",
         1,
         64,
     );
     for place in 1..64 {
         let all = [0, 256, 512, 768].map(|part| memory[place + part]);
         assert_eq!(all, [0, 0x8000_0000, 0, 0], "of {place}");
+    }
+    for place in 0..64 {
+        assert_eq!(memory[1024 + place], 1, "a subnormal constant is zero, of {place}");
     }
 }
 

@@ -24,14 +24,17 @@ fn masked_code_gives_what_an_h100_gave() {
 
 fn compiled(tier: Tier, sample: usize) {
     let golden = Golden::read(include_bytes!("../golden/h100.zst")).expect("the golden results are readable");
-    let every = if std::env::var_os("EVERY_CASE").is_some() { 1 } else { sample };
+    let (every, threads) = match std::env::var_os("EVERY_CASE") {
+        Some(_) => (1, std::thread::available_parallelism().map_or(2, |threads| threads.get())),
+        None => (sample, 2),
+    };
     let tally = Arc::<Tally>::default();
     let executor = || {
         let mut executor = Interpreter::on(tier, 1);
         executor.tally = tally.clone();
         executor
     };
-    let report = replay_some(&golden, every, 2, executor);
+    let report = replay_some(&golden, every, threads, executor);
     judge(&report);
     assert!(report.agree > 5_500 / every, "{report}");
     tally.require(7_000 / every);

@@ -33,7 +33,22 @@ use random_ptx::{Program, generate};
 const SHRUNK: usize = 4;
 const ASKS: usize = 250;
 
+/// Code that is made in a hurry keeps everything in its frame: of the largest programs more than a main thread's stack has.
+const STACK: usize = 128 << 20;
+
 fn main() -> ExitCode {
+    let work = std::thread::Builder::new().stack_size(STACK).spawn(run).map(|thread| thread.join());
+    match work {
+        Ok(Ok(code)) => code,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            eprintln!("there is no thread: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {

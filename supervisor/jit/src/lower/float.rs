@@ -175,11 +175,14 @@ impl Lowering<'_> {
         self.text.value(format!("select {bit} {above}, {ty} {bounded}, {ty} {zero}"))
     }
 
-    /// A word, of which LLVM does not see that it leaves an operand as it is: where the processor flushes, `x - 0` and `x * 1` are
-    /// not `x`.
+    /// A word, of which LLVM does not see that it leaves an operand as it is, or is subnormal: where the processor flushes, `x - 0` and
+    /// `x * 1` are not `x`, and a subnormal number is zero.
     pub(super) fn unfolded(&mut self, word: String) -> String {
         let is_neutral = match word.parse::<i64>() {
-            Ok(number) => NEUTRAL.contains(&f32::from_bits(number as u32)),
+            Ok(number) => {
+                let number = f32::from_bits(number as u32);
+                NEUTRAL.contains(&number) || number.is_subnormal()
+            }
             Err(_) => false,
         };
         if !self.plan.flushes || !is_neutral {

@@ -152,6 +152,8 @@ impl Lowering<'_> {
             let all = self.text.value(format!("icmp eq i32 {mask}, -1"));
             self.assume(&all);
             self.next_segment(self.at);
+            // The new segment has this instruction's load or store: what would change what it finds ends it.
+            self.split_segment(self.at);
             self.mask = None;
         }
         Ok(())
