@@ -81,7 +81,8 @@ impl Rest {
                 self.sleep(Some(if quiet.polls { POLL } else { LOOK }), &has_work);
             }
         } else if self.watched.swap(true, Ordering::SeqCst) {
-            self.sleep(None, &has_work);
+            // Who watches the ring may have begun before there was a word to look at.
+            self.sleep(quiet.polls.then_some(POLL), &has_work);
         } else {
             if quiet.polls || !self.spin(&has_work) {
                 self.watch(quiet.polls.then_some(POLL), &has_work);
