@@ -319,6 +319,7 @@ impl<'a> Lowering<'a> {
             self.lower_block(world, block, &mut queue);
         }
         self.text.lanes = LANES;
+        self.ways_out();
         self.region_tail();
         self.done += &self.text.take();
     }

@@ -5,7 +5,7 @@
 //! loop's head and goes back to the second world where it leaves the loops that have code here, or comes to a block where other
 //! lanes wait as well. Registers that vary have variables of their own here, which are put in place in the second world's there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ptx::{Body, Mnemonic, Op, RegisterId};
 
@@ -17,6 +17,8 @@ use crate::kind::{Kind, LANES};
 pub(super) const FEW: usize = 8;
 /// Longer loops have no code of this kind.
 const LONGEST: usize = 2000;
+/// Blocks that have it, of all loops: LLVM's time grows with the square of them.
+const MOST_BLOCKS: usize = 24;
 
 /// Loops that have code for few lanes.
 #[derive(Default)]
@@ -26,6 +28,8 @@ pub(super) struct Narrow {
     blocks: HashSet<usize>,
     /// Registers that they write.
     written: HashSet<RegisterId>,
+    /// Blocks for which the running region leaves the narrow world.
+    left: BTreeSet<usize>,
 }
 
 impl Narrow {
@@ -33,7 +37,8 @@ impl Narrow {
         let mut narrow = Narrow::default();
         for (last, block) in graph.blocks.iter().enumerate() {
             for head in block.successors().filter(|head| *head <= last) {
-                if is_narrow(body, graph, head, last) {
+                let blocks = narrow.blocks.len() + last + 1 - head;
+                if blocks <= MOST_BLOCKS && is_narrow(body, graph, head, last) {
                     let end = narrow.heads.entry(head).or_insert(last);
                     *end = last.max(*end);
                     narrow.blocks.extend(head..=last);
@@ -94,11 +99,7 @@ impl Lowering<'_> {
         let enter = self.text.label();
         self.text.line(format!("br i1 {few}, label %{enter}, label %{second}"));
         self.text.begin(&enter);
-        let mut live = self.graph.live_in[block].clone();
-        for waiting in self.second.frontiers[block].iter() {
-            live.add_all(&self.graph.live_in[waiting]);
-        }
-        for register in self.narrow_registers(&live) {
+        for register in self.narrow_registers(&self.needed_at(block)) {
             let (from, ty) = (self.variable(World::Second, register), self.type_of(register, Kind::Varying));
             let all = self.text.value(format!("load {ty}, ptr {from}"));
             let few = self.text.shuffle(&ty, &all, "poison", (0..FEW).map(Some));
@@ -116,29 +117,51 @@ impl Lowering<'_> {
             .collect()
     }
 
-    /// In the narrow world: a way to a block where lanes (`mask`) wait, which may be in the second world, where registers of a
-    /// set are needed.
-    pub(super) fn leave_narrow(&mut self, block: usize, mask: &str, live: &Set, queue: &mut Queue) {
-        if self.narrow.blocks.contains(&block) {
-            queue.want(World::Narrow, block);
-            let few = self.text.value(format!("icmp ult i32 {mask}, {}", 1 << FEW));
-            let (label, many) = (self.label(World::Narrow, block), self.text.label());
-            self.text.line(format!("br i1 {few}, label %{label}, label %{many}"));
-            self.text.begin(&many);
-        }
+    /// In the narrow world: to a block where lanes (`mask`) wait, which may be in the second world.
+    pub(super) fn leave_narrow(&mut self, block: usize, mask: &str, queue: &mut Queue) {
         queue.want(World::Second, block);
-        for register in self.narrow_registers(live) {
-            if self.narrow.written.contains(&register) {
-                let ty = self.type_of(register, Kind::Varying);
-                let variable = self.variable(World::Narrow, register);
-                let few = self.text.value(format!("load {ty}, ptr {variable}"));
-                let all = self.widened(register, &few);
-                let variable = self.variable(World::Second, register);
-                self.text.line(format!("store <{LANES} x i{}> {all}, ptr {variable}", self.bits(register)));
-            }
+        // One way for all that leave: LLVM's time grows with the ways into a block.
+        self.narrow.left.insert(block);
+        let leave = self.leaving(block);
+        if !self.narrow.blocks.contains(&block) {
+            return self.text.line(format!("br label %{leave}"));
         }
-        let label = self.label(World::Second, block);
-        self.text.line(format!("br label %{label}"));
+        queue.want(World::Narrow, block);
+        let few = self.text.value(format!("icmp ult i32 {mask}, {}", 1 << FEW));
+        let label = self.label(World::Narrow, block);
+        self.text.line(format!("br i1 {few}, label %{label}, label %{leave}"));
+    }
+
+    fn leaving(&self, block: usize) -> String {
+        format!("r{}x{block}", self.region)
+    }
+
+    /// The ways out of the narrow world, at a region's end.
+    pub(super) fn ways_out(&mut self) {
+        for block in std::mem::take(&mut self.narrow.left) {
+            self.text.begin(&self.leaving(block));
+            for register in self.narrow_registers(&self.needed_at(block)) {
+                if self.narrow.written.contains(&register) {
+                    let bits = self.bits(register);
+                    let variable = self.variable(World::Narrow, register);
+                    let few = self.text.value(format!("load <{FEW} x i{bits}>, ptr {variable}"));
+                    let all = self.widened(register, &few);
+                    let variable = self.variable(World::Second, register);
+                    self.text.line(format!("store <{LANES} x i{bits}> {all}, ptr {variable}"));
+                }
+            }
+            let label = self.label(World::Second, block);
+            self.text.line(format!("br label %{label}"));
+        }
+    }
+
+    /// Registers that lanes need which come to a block of the second world, or wait meanwhile.
+    fn needed_at(&self, block: usize) -> Set {
+        let mut live = self.graph.live_in[block].clone();
+        for waiting in self.second.frontiers[block].iter() {
+            live.add_all(&self.graph.live_in[waiting]);
+        }
+        live
     }
 
     /// A register's lanes, the first few of them as given, the others as the second world has them.

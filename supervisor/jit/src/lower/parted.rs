@@ -229,22 +229,16 @@ impl Lowering<'_> {
         candidates.extend(self.graph.blocks[block].successors());
         candidates.sort_unstable();
         candidates.dedup();
-        let mut live = Set::new(self.body.register_count as usize);
-        candidates.iter().for_each(|candidate| live.add_all(&self.graph.live_in[*candidate]));
         for candidate in candidates {
             let place = self.pending(candidate);
             let mask = self.text.value(format!("load i32, ptr {place}"));
             let some = self.text.value(format!("icmp ne i32 {mask}, 0"));
-            let next = self.text.label();
+            let (there, next) = (self.text.label(), self.text.label());
+            self.text.line(format!("br i1 {some}, label %{there}, label %{next}"));
+            self.text.begin(&there);
             if self.world == World::Narrow {
-                let there = self.text.label();
-                self.text.line(format!("br i1 {some}, label %{there}, label %{next}"));
-                self.text.begin(&there);
-                self.leave_narrow(candidate, &mask, &live, queue);
+                self.leave_narrow(candidate, &mask, queue);
             } else {
-                let there = self.text.label();
-                self.text.line(format!("br i1 {some}, label %{there}, label %{next}"));
-                self.text.begin(&there);
                 self.go_second(candidate, &mask, queue);
             }
             self.text.begin(&next);
