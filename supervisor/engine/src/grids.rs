@@ -1,12 +1,13 @@
 //! Kernels under way, and how workers share them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use interpreter::compiled::Compiled;
 use interpreter::{Fault, FaultKind, Grid, Hand, Kernel, Order};
 
+use crate::dispatch::lock;
 use crate::fault::result;
 use crate::work::{Launch, Refusal};
 
@@ -74,10 +75,6 @@ pub struct Grids {
     /// What a worker with several things to do would have others do.
     offered: Mutex<Vec<Held>>,
     offers: AtomicUsize,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Grids {

@@ -1,12 +1,11 @@
 //! The interpreter with checks (`vgpu-run --check`), in this process.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use checks::{Checker, Kind};
-use interpreter::{Environment, Image, Launch, Pool};
+use interpreter::{Image, Pool};
 
-use crate::interpreter::{parameter_bytes, place_variables};
+use crate::interpreter::{launched, parameter_bytes, place_variables};
 use crate::{Parameter, Shape};
 
 /// What was found, each with how often.
@@ -64,25 +63,17 @@ impl Checked {
                 self.checker.written(address, length.min(written));
             }
         }
-        let printed = Mutex::new(String::new());
-        let environment = Environment {
-            window: 1 << 46..1 << 47,
-            print: &|text| printed.lock().expect("no printer panics").push_str(text),
-            cancel: &AtomicBool::new(false),
-            watch: Some(&self.checker),
-        };
-        let Shape { grid, block, shared: dynamic_shared, cooperative } = shape;
-        let launch = Launch { grid, block, dynamic_shared, parameters: &bytes, cooperative };
         let kernel = self.image.kernel(name).map_err(|error| error.to_string())?;
-        let outcome = pool.run(&kernel, &launch, &environment).map_err(|fault| fault.to_string());
+        let outcome = launched(&bytes, shape, Some(&self.checker), |launch, environment| {
+            pool.run(&kernel, launch, environment)
+        });
         self.checker.settle();
         for parameter in parameters.iter_mut() {
             if let Parameter::Memory(buffer) = parameter {
                 self.checker.freed(buffer.address());
             }
         }
-        outcome?;
-        Ok(printed.into_inner().expect("no printer panics"))
+        outcome
     }
 
     /// What was found since the last time.

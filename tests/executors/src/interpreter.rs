@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use interpreter::compiled::Compiled;
-use interpreter::{Environment, Image, Kernel, Launch, Pool};
+use interpreter::watch::Watch;
+use interpreter::{Environment, Fault, Image, Kernel, Launch, Pool};
 use llvm::{Level, Target};
 
 use crate::{Executor, Failure, Parameter, Shape};
@@ -145,32 +146,41 @@ impl Loaded {
         parameters: &mut [Parameter],
     ) -> Result<String, String> {
         let bytes = parameter_bytes(self.image.module(), name, parameters)?;
-        let printed = Mutex::new(String::new());
-        let environment = Environment {
-            // Where a process's memory lies, without what is near null, and as round as the window of an engine.
-            window: 1 << 46..1 << 47,
-            print: &|text| printed.lock().expect("no printer panics").push_str(text),
-            cancel: &AtomicBool::new(false),
-            watch: None,
-        };
-        let launch = Launch {
-            grid: shape.grid,
-            block: shape.block,
-            dynamic_shared: shape.shared,
-            parameters: &bytes,
-            cooperative: shape.cooperative,
-        };
         let code = match self.tier {
             Tier::Interpreter => None,
             _ => self.code(name, shape.block).ok(),
         };
-        let outcome = match code {
-            Some(code) => pool.run_compiled(&code, &launch, &environment),
-            None => pool.run(&self.kernel(name)?, &launch, &environment),
-        };
-        outcome.map_err(|fault| fault.to_string())?;
-        Ok(printed.into_inner().expect("no printer panics"))
+        match code {
+            Some(code) => launched(&bytes, shape, None, |launch, environment| {
+                pool.run_compiled(&code, launch, environment)
+            }),
+            None => {
+                let kernel = self.kernel(name)?;
+                launched(&bytes, shape, None, |launch, environment| pool.run(&kernel, launch, environment))
+            }
+        }
     }
+}
+
+/// Launches what `run` runs, with parameters as [`parameter_bytes`] makes them, and gives what it printed.
+pub(crate) fn launched(
+    parameters: &[u8],
+    shape: Shape,
+    watch: Option<&dyn Watch>,
+    run: impl FnOnce(&Launch, &Environment) -> Result<(), Fault>,
+) -> Result<String, String> {
+    let printed = Mutex::new(String::new());
+    let environment = Environment {
+        // Where a process's memory lies, without what is near null, and as round as the window of an engine.
+        window: 1 << 46..1 << 47,
+        print: &|text| printed.lock().expect("no printer panics").push_str(text),
+        cancel: &AtomicBool::new(false),
+        watch,
+    };
+    let Shape { grid, block, shared: dynamic_shared, cooperative } = shape;
+    let launch = Launch { grid, block, dynamic_shared, parameters, cooperative };
+    run(&launch, &environment).map_err(|fault| fault.to_string())?;
+    Ok(printed.into_inner().expect("no printer panics"))
 }
 
 /// Memory for variables of a module, kept in `variables`.

@@ -90,6 +90,14 @@ impl Lowering<'_> {
         }
     }
 
+    /// Does something on vectors of all lanes, where there are some of fewer.
+    pub(super) fn on_all_lanes<T>(&mut self, does: impl FnOnce(&mut Self) -> T) -> T {
+        let lanes = std::mem::replace(&mut self.text.lanes, LANES);
+        let result = does(self);
+        self.text.lanes = lanes;
+        result
+    }
+
     /// The pattern of a kind, of the lanes that vectors have here.
     pub(super) fn pattern_here(&self, kind: Kind) -> Vec<i64> {
         let pattern = self.facts().pattern(kind).unwrap_or([0; LANES]);

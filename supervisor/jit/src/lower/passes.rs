@@ -290,9 +290,7 @@ impl Lowering<'_> {
         if let Some(value) = pass.written.get(&register) {
             return Some(value.clone());
         }
-        let lanes = std::mem::replace(&mut self.text.lanes, LANES);
-        let value = self.whole(register);
-        self.text.lanes = lanes;
+        let value = self.on_all_lanes(|this| this.whole(register));
         let bits = self.bits(register);
         if value.kind != Kind::Varying || bits == 1 {
             return Some(value);

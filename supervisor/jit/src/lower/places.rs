@@ -2,9 +2,8 @@
 
 use ptx::RegisterId;
 
-use super::narrow::FEW;
 use super::{Lowering, Value, World};
-use crate::kind::{Kind, LANES};
+use crate::kind::Kind;
 
 impl Lowering<'_> {
     /// The number of a register's word.
@@ -55,10 +54,7 @@ impl Lowering<'_> {
         let value = self.register(register);
         if self.world == World::Narrow && self.is_narrow(register) {
             let name = self.widened(register, &value.name);
-            self.text.lanes = LANES;
-            self.store_lanes(register, &Value { name, ..value });
-            self.text.lanes = FEW;
-            return;
+            return self.on_all_lanes(|this| this.store_lanes(register, &Value { name, ..value }));
         }
         if value.kind == Kind::Varying {
             return self.store_lanes(register, &value);
