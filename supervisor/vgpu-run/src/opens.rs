@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use notification::Request;
+use interception::Request;
 use tracee::{Memory, MemoryError, RemotePtr};
 
 /// An open, as its caller put it.

@@ -13,7 +13,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
 use overlay::Overlay;
-use syscall_filter::Coverage;
+use syscall_filter::{Action, Coverage};
 use tracee::PidFd;
 use wire::choice::{ISA, TIER};
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
@@ -73,7 +73,8 @@ fn launch(session: &Session) -> Result<Launched, Failure> {
         cli::Overlay::Lean => Coverage::Lean,
         cli::Overlay::Full => Coverage::Full,
     };
-    let filter = syscall_filter::compile(coverage, &[wire::control::REQUEST]).doing("prepare the filter")?;
+    let filter = syscall_filter::compile(coverage, &[wire::control::REQUEST], Action::Notify)
+        .doing("prepare the filter")?;
     Plan::new(&session.command, filter, session.allow_setuid)?.start()
 }
 
