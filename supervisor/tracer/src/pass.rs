@@ -190,7 +190,8 @@ fn connect_by_pair(thread: &mut Injection, page: u64) -> Result<Connection, Pass
     let arguments = [libc::AF_UNIX as u64, kind as u64, 0, page, 0, 0];
     call(thread, "make a socket pair", libc::SYS_socketpair, arguments)?;
     let [theirs, other]: [i32; 2] = Memory::of(thread.tid()).read(RemotePtr::new(page))?;
-    let duplicate = thread.shared().process_of(thread.tid()).and_then(|tgid| PidFd::open(tgid)?.descriptor(other));
+    let duplicate =
+        thread.shared().process_of(thread.tid()).and_then(|tgid| PidFd::open(tgid)?.descriptor(other));
     close(thread, other)?;
     match duplicate {
         Ok(ours) => Ok(Connection { theirs, ours }),

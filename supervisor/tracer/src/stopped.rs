@@ -70,14 +70,18 @@ impl Stopped {
     pub(crate) fn signal_mask(&self) -> Result<u64, Gone> {
         let mut mask = 0u64;
         // SAFETY: the request writes as many bytes as `address` says: a `u64`.
-        self.checked(unsafe { sys::with_memory(libc::PTRACE_GETSIGMASK, self.tid, size_of::<u64>(), &mut mask) })?;
+        self.checked(unsafe {
+            sys::with_memory(libc::PTRACE_GETSIGMASK, self.tid, size_of::<u64>(), &mut mask)
+        })?;
         Ok(mask)
     }
 
     /// Blocks these signals and no others.
     pub(crate) fn set_signal_mask(&self, mut mask: u64) -> Result<(), Gone> {
         // SAFETY: the request reads as many bytes as `address` says: a `u64`.
-        self.checked(unsafe { sys::with_memory(libc::PTRACE_SETSIGMASK, self.tid, size_of::<u64>(), &mut mask) })
+        self.checked(unsafe {
+            sys::with_memory(libc::PTRACE_SETSIGMASK, self.tid, size_of::<u64>(), &mut mask)
+        })
     }
 
     /// It is still there.

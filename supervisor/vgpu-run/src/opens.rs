@@ -28,6 +28,8 @@ pub enum Trapped {
     Control,
     /// io_uring_setup.
     IoUring,
+    /// ptrace.
+    Trace,
     /// getdents64.
     List,
     /// stat, access and their kind.
@@ -45,6 +47,7 @@ pub fn decode(request: &Request) -> Trapped {
         libc::SYS_execveat => Trapped::Execute(program(request, second)),
         libc::SYS_ioctl => Trapped::Control,
         libc::SYS_io_uring_setup => Trapped::IoUring,
+        libc::SYS_ptrace => Trapped::Trace,
         libc::SYS_getdents64 => Trapped::List,
         _ => Trapped::Look,
     }
