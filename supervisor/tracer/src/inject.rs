@@ -46,6 +46,11 @@ impl Injection {
         &self.shared
     }
 
+    /// Registers at the entry of its own call.
+    pub fn own(&self) -> &Registers {
+        &self.own
+    }
+
     /// It still waits.
     pub fn is_alive(&self) -> bool {
         self.thread.as_ref().is_some_and(Stopped::is_alive)

@@ -12,6 +12,7 @@ use syscall_filter::handover;
 use tracee::{Memory, MemoryError, PidFd, RemotePtr};
 
 use crate::inject::Injection;
+use crate::path::{self, OwnFiles};
 use crate::stopped::Gone;
 
 /// Why a descriptor did not get in.
@@ -50,10 +51,19 @@ pub struct Ways {
     /// `pidfd_getfd` was refused before.
     no_duplicates: Cell<bool>,
     address: OnceCell<Address>,
+    /// Where threads find our descriptors; nothing without procfs.
+    pub own_files: OnceCell<Option<OwnFiles>>,
 }
 
 /// Puts a descriptor into the thread's process; its number there, the lowest that was free.
 pub fn give(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<i32, PassError> {
+    match path::open(thread, file, cloexec)? {
+        Some(number) => Ok(number),
+        None => receive_on_a_page(thread, file, cloexec),
+    }
+}
+
+fn receive_on_a_page(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<i32, PassError> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let arguments = [0, PAGE, protection as u64, flags as u64, u64::MAX, 0];

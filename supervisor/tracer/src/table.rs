@@ -9,6 +9,8 @@ struct Thread {
     in_call: bool,
     /// It sleeps with its process.
     sleeps: bool,
+    /// It has called exec, and no other thread or process was made since: nobody else has its memory.
+    alone: bool,
 }
 
 /// All traced threads, those included that were announced and have not been seen yet.
@@ -30,8 +32,11 @@ impl Table {
         self.threads.insert(tid, Thread::default());
     }
 
-    /// Its parent told of it.
-    pub fn announced(&mut self, tid: i32) {
+    /// Its parent told of it, with which it may share its memory.
+    pub fn announced(&mut self, tid: i32, parent: i32) {
+        if let Some(parent) = self.threads.get_mut(&parent) {
+            parent.alone = false;
+        }
         if !self.early.remove(&tid) {
             self.threads.insert(tid, Thread::default());
         }
@@ -60,7 +65,12 @@ impl Table {
             self.threads.remove(&former);
         }
         // The call that it is in returns only now.
-        self.threads.insert(tid, Thread { in_call: true, sleeps: false });
+        self.threads.insert(tid, Thread { in_call: true, sleeps: false, alone: true });
+    }
+
+    /// Whether nobody else has its memory.
+    pub fn is_alone(&self, tid: i32) -> bool {
+        self.threads.get(&tid).is_some_and(|thread| thread.alone)
     }
 
     /// Whether it is inside a call now.
@@ -94,7 +104,7 @@ mod tests {
         table.insert(1);
         table.seen(2);
         assert!(table.ended(2));
-        table.announced(2);
+        table.announced(2, 1);
         assert!(table.ended(1) && table.is_empty());
     }
 
@@ -102,7 +112,7 @@ mod tests {
     fn a_child_that_is_announced_keeps_the_tree_alive() {
         let mut table = Table::default();
         table.insert(1);
-        table.announced(2);
+        table.announced(2, 1);
         assert!(table.ended(1) && !table.is_empty());
         table.seen(2);
         assert!(table.ended(2) && table.is_empty());
@@ -113,7 +123,7 @@ mod tests {
         let mut table = Table::default();
         table.insert(1);
         assert!(!table.ended(2));
-        table.announced(2);
+        table.announced(2, 1);
         assert!(table.ended(1) && table.is_empty());
     }
 
@@ -121,8 +131,9 @@ mod tests {
     fn exec_of_another_thread_leaves_the_first_ones_number() {
         let mut table = Table::default();
         table.insert(1);
-        table.announced(2);
+        table.announced(2, 1);
         table.executed(2, 1);
+        assert!(table.is_alone(1));
         assert!(!table.toggle_call(1), "it is at the exit of exec");
         assert!(table.ended(1) && table.is_empty());
     }

@@ -181,7 +181,7 @@ impl Tracer {
             Why::Trap => self.handle_trap(thread),
             Why::NewTask => {
                 if let Ok(child) = thread.message() {
-                    self.shared.table.borrow_mut().announced(child);
+                    self.shared.table.borrow_mut().announced(child, tid);
                 }
                 self.resume(thread, 0)
             }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::stopped::{Gone, Stopped};
 
@@ -79,7 +80,7 @@ impl Waits {
     /// Waits for the next stop of this thread, which was just resumed. What others have to say is kept.
     pub fn stop_of(&self, tid: i32) -> Result<(Stopped, Why), Gone> {
         loop {
-            let report = wait(0).ok_or(Gone(tid))?;
+            let report = wait_soon().ok_or(Gone(tid))?;
             let is_end = report.tid == tid && !libc::WIFSTOPPED(report.status);
             // After an exec of another thread it is not the same one any more.
             let is_other = report.tid == tid && why_is_exec(report.status);
@@ -96,6 +97,20 @@ impl Waits {
 
 fn why_is_exec(status: i32) -> bool {
     libc::WIFSTOPPED(status) && why(status) == Why::Exec
+}
+
+/// An injected call takes about a microsecond, and being woken from sleep many. In between others may have the processor: the
+/// thread that is waited for, if it shares ours.
+fn wait_soon() -> Option<Report> {
+    const SOON: Duration = Duration::from_micros(50);
+    let begun = Instant::now();
+    while begun.elapsed() < SOON {
+        if let Some(report) = wait(libc::WNOHANG) {
+            return Some(report);
+        }
+        std::thread::yield_now();
+    }
+    wait(0)
 }
 
 fn wait(flags: i32) -> Option<Report> {

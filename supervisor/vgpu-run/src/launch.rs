@@ -80,6 +80,11 @@ impl Plan {
         }
     }
 
+    /// Programs of its tree may change their user.
+    pub fn allows_setuid(&self) -> bool {
+        self.allow_setuid
+    }
+
     /// The last step of a child.
     pub fn become_program(&self) -> ! {
         inherited::restore();

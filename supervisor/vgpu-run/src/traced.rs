@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
-use syscall_filter::{Program, handover};
+use syscall_filter::{InstallError, Program, handover};
 use tracer::{Scope, Tracer};
 
 use crate::failure::{self, Doing, Failure};
@@ -84,7 +84,13 @@ impl Plan {
         if word.as_deref().ok() != Some(GO) {
             launch::exit(failure::FAILED.into());
         }
-        let installed = self.give_up_privileges();
+        let installed = match filter {
+            // With a filter, the kernel asks for that.
+            None if self.allows_setuid() && !nix::unistd::geteuid().is_root() => {
+                Err(InstallError::NotPermitted)
+            }
+            _ => self.give_up_privileges(),
+        };
         let installed = installed.and_then(|()| filter.map_or(Ok(()), syscall_filter::install_traced));
         if let Err(error) = installed {
             launch::refuse(supervisor, &error);
