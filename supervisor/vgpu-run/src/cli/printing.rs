@@ -14,8 +14,9 @@ pub fn configuration(command: &Command, settings: &Settings, out: &mut impl Writ
         out,
         "# What is typed goes before variables, these before files, the first file before the next:"
     )?;
-    for (file, exists) in &settings.files {
-        writeln!(out, "#   {}{}", file.display(), if *exists { "" } else { " (not there)" })?;
+    for (file, error) in &settings.files {
+        let error = error.map_or_else(String::new, |error| format!(" ({error})"));
+        writeln!(out, "#   {}{error}", file.display())?;
     }
     section("", command, settings, out)?;
     for subcommand in command.get_subcommands() {

@@ -48,8 +48,8 @@ pub struct Setting {
 #[derive(Default)]
 pub struct Settings {
     set: HashMap<Key, Setting>,
-    /// Files that were looked for, and whether they are there.
-    pub files: Vec<(PathBuf, bool)>,
+    /// Files that were looked for, and why one was not read.
+    pub files: Vec<(PathBuf, Option<std::io::ErrorKind>)>,
 }
 
 impl Settings {
@@ -61,12 +61,13 @@ impl Settings {
         let mut settings = Self::default();
         settings.take_variables(command, |name| env::var_os(name))?;
         for file in files {
-            let text = match std::fs::read_to_string(&file) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => None,
-                text => Some(text.doing(&format!("read the configuration `{}`", file.display()))?),
+            let (text, error) = match std::fs::read_to_string(&file) {
+                // Others' files, too: HOME may be that of the user who started us as another one.
+                Err(error) if !must_exist && is_not_for_us(&error) => (String::new(), Some(error.kind())),
+                text => (text.doing(&format!("read the configuration `{}`", file.display()))?, None),
             };
-            settings.files.push((file.clone(), text.is_some()));
-            settings.take_file(command, &file, text.as_deref().unwrap_or_default())?;
+            settings.files.push((file.clone(), error));
+            settings.take_file(command, &file, &text)?;
         }
         Ok(settings)
     }
@@ -175,6 +176,11 @@ fn usual_files() -> Vec<PathBuf> {
     let home = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
     let users = home.map(|directory| directory.join(NAME_IN_CONFIG));
     users.into_iter().chain([FOR_ALL_USERS.into()]).collect()
+}
+
+fn is_not_for_us(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
 }
 
 fn place(file: &Path, text: &str, offset: usize) -> String {
