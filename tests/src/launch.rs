@@ -51,6 +51,17 @@ fn strings<S: AsRef<OsStr>>(parts: impl IntoIterator<Item = S>) -> impl Iterator
     parts.into_iter().map(|part| part.as_ref().to_owned())
 }
 
+/// `vgpu-run attach` to this process, with the payload of stand-ins.
+pub fn attach(pid: i32, options: &[&str]) -> Command {
+    let mut command = Command::new(vgpu_run());
+    command.arg("attach").args(options).arg(pid.to_string());
+    command
+        .env_remove("LD_LIBRARY_PATH")
+        .env("VGPU_RUN_LIBEXEC", launch_path("").libexec)
+        .stdin(Stdio::null());
+    command
+}
+
 impl Launch {
     /// Arguments of the program.
     pub fn arguments<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {

@@ -15,7 +15,7 @@ mod processes;
 mod terminal;
 pub mod workshop;
 
-pub use launch::{Launch, Run, launch, launch_path, one_file, vgpu_run};
+pub use launch::{Launch, Run, attach, launch, launch_path, one_file, vgpu_run};
 pub use processes::{Mark, children, descendants, name_of, parent_of, wait_until};
 pub use terminal::Terminal;
 

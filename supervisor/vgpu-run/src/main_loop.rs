@@ -5,10 +5,13 @@
 //!                                  │ a moment later
 //!                                  ▼
 //!                              Detached ──tree gone──▶ done      (the keeper has gone already)
+//!
+//!   Attached ──tree gone, or the keeper asks us to leave──▶ done
 //! ```
 //!
 //! *Lingering*: the program has ended and others of its tree may be about to. *Detached*: it has left
-//! processes that go on, which are served until the last has ended.
+//! processes that go on, which are served until the last has ended. *Attached*: the program ran before we came, and goes on when we
+//! leave: then the keeper lets its calls through.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,7 +27,7 @@ use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
 use crate::card::Card;
-use crate::cli::{Log, Session};
+use crate::cli::{Session, Target};
 use crate::control::{Asker, Nodes};
 use crate::descendants;
 use crate::descriptors;
@@ -55,6 +58,7 @@ enum Phase {
     Running,
     Lingering { status: i32, until: Instant },
     Detached,
+    Attached,
 }
 
 /// How long we wait for the rest of the tree before we say that it stays.
@@ -75,6 +79,9 @@ pub struct MainLoop<'a> {
     replaced: Replaced,
     card_is_known: bool,
     phase: Phase,
+    begun: Instant,
+    /// Calls of the tree that came to us.
+    calls: u64,
 }
 
 impl<'a> MainLoop<'a> {
@@ -87,6 +94,10 @@ impl<'a> MainLoop<'a> {
         program: Pid,
         program_handle: PidFd,
     ) -> Self {
+        let phase = match session.target {
+            Target::Command(_) => Phase::Running,
+            Target::Process { .. } => Phase::Attached,
+        };
         Self {
             session,
             events,
@@ -99,7 +110,9 @@ impl<'a> MainLoop<'a> {
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
-            phase: Phase::Running,
+            phase,
+            begun: Instant::now(),
+            calls: 0,
         }
     }
 
@@ -107,9 +120,7 @@ impl<'a> MainLoop<'a> {
     pub fn run(mut self) -> Result<(), Failure> {
         loop {
             let event = self.events.next(self.timeout()).doing("wait for the tree")?;
-            if self.session.log >= Log::Debug {
-                eprintln!("vgpu-run: {event}");
-            }
+            tracing::debug!("{event}");
             match event {
                 Event::Notification(request) => self.handle_notification(request),
                 Event::ChildChanged => self.handle_children(),
@@ -120,6 +131,7 @@ impl<'a> MainLoop<'a> {
                 Event::Continued(pid) => self.handle_continuation(Pid::from_raw(pid)),
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
+                Event::KeeperGone if self.phase == Phase::Attached => return self.leave(),
                 Event::KeeperGone => return self.handle_keeper_gone(),
                 Event::TimeOut => self.handle_time_out(),
                 Event::TreeGone => {
@@ -135,11 +147,12 @@ impl<'a> MainLoop<'a> {
             Phase::Lingering { until, .. } => {
                 until.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
             }
-            Phase::Running | Phase::Detached => self.replaced.interval(),
+            Phase::Running | Phase::Detached | Phase::Attached => self.replaced.interval(),
         }
     }
 
     fn handle_notification(&mut self, request: Request) {
+        self.calls += 1;
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
             Trapped::Control => self.handle_control(request),
@@ -209,9 +222,9 @@ impl<'a> MainLoop<'a> {
     fn handle_open(&mut self, request: Request, open: &Open) {
         let query = OpenQuery { pid: request.tid, dirfd: open.dirfd, path: &open.path };
         let Outcome { answer: what, seen } = self.services.overlay.open(&query);
-        if seen.is_some() && self.session.log >= Log::Info {
+        if seen.is_some() {
             let path = String::from_utf8_lossy(&open.path);
-            eprintln!("vgpu-run: thread {} opens {path}: {}", request.tid, reporting::answer(&what));
+            tracing::info!("thread {} opens {path}: {}", request.tid, reporting::answer(&what));
         }
         if seen.as_ref().is_some_and(|seen| *seen != Seen::LoaderCache) {
             self.follow(&request);
@@ -281,9 +294,7 @@ impl<'a> MainLoop<'a> {
             let [major, minor] = profile.capability;
             report.device_chosen(&profile.name, (major, minor));
             overlay.set_files(card.files());
-            if self.session.log >= Log::Info {
-                eprintln!("vgpu-run: announces {} (`--gpu {}`)", profile.name, profile.key);
-            }
+            tracing::info!("announces {} (`--gpu {}`)", profile.name, profile.key);
         }
     }
 
@@ -343,7 +354,13 @@ impl<'a> MainLoop<'a> {
         }
         self.handle_children();
         self.handle_clients_ended(LINGER);
-        if let Phase::Lingering { status, .. } = self.phase {
+        let status = match self.phase {
+            Phase::Lingering { status, .. } => Some(status),
+            // How it ended is its parent's to know.
+            Phase::Attached => Some(0),
+            Phase::Running | Phase::Detached => None,
+        };
+        if let Some(status) = status {
             self.finish_report();
             let status = self.status_to_pass(status);
             self.link.tell(&Message::Ended { status, leftovers: false });
@@ -382,6 +399,24 @@ impl<'a> MainLoop<'a> {
         // Whoever reads our standard error to its end must not wait for us.
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
+    }
+
+    /// Ends our part in a tree that goes on. The keeper lets its calls through, or we do if there is none any more.
+    fn leave(mut self) -> Result<(), Failure> {
+        self.finish_report();
+        self.services.broker.end_engines();
+        descendants::end_all();
+        let (calls, seconds) = (self.calls, self.begun.elapsed().as_secs_f64());
+        tracing::warn!(
+            "detached from pid {}: it has no GPU any more, and each call of the kind that was answered ({calls} in {seconds:.1} s) goes on costing some microseconds until it and what it started have ended",
+            self.program
+        );
+        if !self.link.tell(&Message::Ended { status: self.status_to_pass(0), leftovers: true }) {
+            descriptors::silence(&[0, 1, 2]);
+            let _ = std::env::set_current_dir("/");
+            self.events.let_everything_through().doing("let calls through")?;
+        }
+        Ok(())
     }
 
     /// The program's status, unless checks found something and another one was asked for.
