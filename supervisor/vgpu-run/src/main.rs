@@ -30,6 +30,7 @@ mod link;
 mod main_loop;
 mod nested;
 mod opens;
+mod own_filters;
 mod replaced;
 mod reporting;
 mod supervisor;
