@@ -27,6 +27,7 @@ enum By {
 }
 
 /// Runs a body in both tiers over memory that counts up, compares what they leave, and gives it.
+#[allow(dead_code, reason = "not all tests of this folder ask for it")]
 pub fn both(body: &str, grid: u32, block: u32) -> Vec<u32> {
     compared(body, grid, block, false).0
 }
