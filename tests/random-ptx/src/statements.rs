@@ -436,7 +436,6 @@ pub fn statement(random: &mut Random, place: Place, manner: Manner) -> String {
                 let text = matrices::copy(random);
                 return fill(random, manner, &text);
             }
-            43 => ONE_PLACE,
             0..=9 => INTEGER,
             10..=13 => PREDICATE,
             14..=19 => FLOAT,
@@ -451,6 +450,17 @@ pub fn statement(random: &mut Random, place: Place, manner: Manner) -> String {
         };
         break random.choose(family);
     };
+    guarded(random, manner, template)
+}
+
+/// An atomic at one place for all lanes.
+pub fn at_one_place(random: &mut Random, manner: Manner) -> String {
+    let template = random.choose(ONE_PLACE);
+    guarded(random, manner, template)
+}
+
+/// A template's text, with a guard now and then.
+fn guarded(random: &mut Random, manner: Manner, template: &str) -> String {
     let text = fill(random, manner, template);
     if may_be_guarded(&text) && random.below(8) < manner.guards {
         let predicate = random.below(6);
