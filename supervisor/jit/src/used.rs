@@ -9,6 +9,8 @@ pub const USES: &[&str] = &[
     "back to the first world",
     "narrow world",
     "passes",
+    "passes in a loop",
+    "loop in passes",
     "turns",
     "ends of a pattern",
     "step",
@@ -36,6 +38,12 @@ pub const USES: &[&str] = &[
     "stacked",
     "copy",
     "copy of what is taken",
+    // Atomics.
+    "atomic of all lanes",
+    "atomic with ranks",
+    "shared atomics of lanes",
+    "atomics of lanes",
+    "polls counted",
     // Products.
     "dot of words",
     "dot of small bytes",
