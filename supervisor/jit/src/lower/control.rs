@@ -52,6 +52,9 @@ impl Lowering<'_> {
             }
         }
         let label = self.label(World::First, entry);
+        if self.has_parts() {
+            return self.begin_part(entry, &label);
+        }
         self.text.line(format!("br label %{label}"));
     }
 
