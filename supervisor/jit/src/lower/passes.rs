@@ -152,6 +152,7 @@ impl Lowering<'_> {
         self.shared = Shared::default();
         if !done {
             self.text.back_to(mark);
+            self.raw.clear();
             (self.written, self.tested, self.quads) = before;
             (self.segment, self.ahead) = (segment, ahead);
             return false;
