@@ -2,7 +2,7 @@
 
 mod tiers;
 
-use tiers::{both, both_whole, both_with_stops, is_used};
+use tiers::{both, both_whole, both_with_stops, uses};
 
 #[test]
 fn lanes_that_wait_for_each_other_get_their_turn() {
@@ -427,5 +427,5 @@ fn remainders_are_known_behind_branches() {
                 st.global.u32 [%rd2+8192], %r12; OVER: st.global.u32 [%rd2+4096], %r6;";
     let memory = both_whole(body, 1, 64);
     assert!((0..64).all(|thread| memory[2048 + thread] as usize == 16 + 9 * (thread % 32 / 16)));
-    assert!(!is_used("gather", body, 64));
+    assert!(!uses(body, 64).contains(&"gather"));
 }

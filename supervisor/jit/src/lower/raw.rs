@@ -72,6 +72,12 @@ impl Known {
 }
 
 impl Lowering<'_> {
+    /// Takes away what has been written since a mark, and what is known of it.
+    pub(super) fn back_to(&mut self, mark: usize) {
+        self.text.back_to(mark);
+        self.raw.clear();
+    }
+
     /// The result of what is computed of chunks, which others may have asked for before.
     pub(super) fn once(&mut self, text: String) -> String {
         if let Some(name) = self.raw.done.get(&text) {
