@@ -17,6 +17,7 @@
 
 mod ahead;
 mod arithmetic;
+mod atomic;
 mod control;
 mod convert;
 mod copy;
@@ -123,6 +124,7 @@ pub(crate) struct Output {
     pub symbols: Vec<String>,
     pub words: usize,
     pub pending: usize,
+    pub last_lanes: u32,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
     pub used: Used,
@@ -201,6 +203,7 @@ pub(crate) struct Lowering<'a> {
     raw: raw::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    atomics: atomic::Needs,
     used: Used,
 }
 
@@ -272,6 +275,7 @@ impl<'a> Lowering<'a> {
             halves: halves::Halves::default(),
             raw: raw::Known::default(),
             ends: None,
+            atomics: atomic::Needs::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -312,6 +316,7 @@ impl<'a> Lowering<'a> {
             region += 1;
         }
         let regions = (0..self.regions.len()).map(|region| self.describe_region(region)).collect();
+        let last_lanes = self.last_lanes();
         Ok(Output {
             ir: self.function(),
             stops: self.stops,
@@ -320,6 +325,7 @@ impl<'a> Lowering<'a> {
             symbols: self.symbols,
             words: self.words.len(),
             pending: self.graph.blocks.len(),
+            last_lanes,
             refused: self.refused,
             used: self.used,
         })
@@ -331,6 +337,9 @@ impl<'a> Lowering<'a> {
         self.region_head(entry);
         let mut queue = Queue::default();
         queue.want(World::First, entry);
+        if self.has_parts() {
+            queue.want(World::Second, entry);
+        }
         while let Some((world, block)) = queue.waiting.pop() {
             self.lower_block(world, block, &mut queue);
         }
@@ -484,6 +493,7 @@ impl<'a> Lowering<'a> {
         match mnemonic.op {
             Ld | Ldu => self.load(mnemonic, operands),
             St => self.store(mnemonic, operands),
+            Atom | Red => self.atomic(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
             Membar | Fence => {
                 self.text.line("fence seq_cst");

@@ -8,6 +8,7 @@ pub const USES: &[&str] = &[
     "second world",
     "back to the first world",
     "narrow world",
+    "part of a warp",
     "passes",
     "passes in a loop",
     "loop in passes",
@@ -38,6 +39,12 @@ pub const USES: &[&str] = &[
     "stacked",
     "copy",
     "copy of what is taken",
+    // Atomics.
+    "atomic of all lanes",
+    "atomic with ranks",
+    "shared atomics of lanes",
+    "atomics of lanes",
+    "polls counted",
     // Products.
     "dot of words",
     "dot of small bytes",
