@@ -79,7 +79,7 @@ impl Lowering<'_> {
     }
 
     /// The result of what is computed of chunks, which others may have asked for before.
-    pub(super) fn once(&mut self, text: String) -> String {
+    pub(super) fn compute_once(&mut self, text: String) -> String {
         if let Some(name) = self.raw.done.get(&text) {
             return name.clone();
         }
@@ -88,8 +88,8 @@ impl Lowering<'_> {
         name
     }
 
-    /// [`Lowering::once`] of an intrinsic whose sources are of one type.
-    pub(super) fn once_called(&mut self, name: &str, result: &str, ty: &str, sources: &[&str]) -> String {
+    /// [`Lowering::compute_once`] of an intrinsic whose sources are of one type.
+    pub(super) fn call_once(&mut self, name: &str, result: &str, ty: &str, sources: &[&str]) -> String {
         let text = format!("{name} {}", sources.join(" "));
         if let Some(name) = self.raw.done.get(&text) {
             return name.clone();
@@ -105,7 +105,7 @@ impl Lowering<'_> {
         let Some(mut parts) = self.raw.words(source).cloned() else { return };
         let number = constant(32, true, number);
         for chunk in parts.iter_mut().flat_map(|part| &mut part.chunks) {
-            *chunk = self.once(format!("{how} <{WORDS} x i32> {chunk}, {number}"));
+            *chunk = self.compute_once(format!("{how} <{WORDS} x i32> {chunk}, {number}"));
         }
         self.raw.note(result, parts);
     }

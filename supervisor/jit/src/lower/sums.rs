@@ -133,7 +133,7 @@ impl Lowering<'_> {
         let lanes = part * WORDS..(part + 1) * WORDS;
         let list: Vec<String> = lanes.map(|lane| format!("i32 {lane}")).collect();
         let (ty, list) = (self.text.integer(32, true), list.join(", "));
-        self.once(format!("shufflevector {ty} {name}, {ty} poison, <{WORDS} x i32> <{list}>"))
+        self.compute_once(format!("shufflevector {ty} {name}, {ty} poison, <{WORDS} x i32> <{list}>"))
     }
 
     fn add_products(&mut self, products: &mut Products, factors: [&str; 2], small: Option<Small>) {
@@ -147,14 +147,15 @@ impl Lowering<'_> {
             products.words = Some(self.plus_words(products.words.take(), more));
             return;
         };
-        let bytes =
-            |this: &mut Self, name: &str| this.once(format!("bitcast <{WORDS} x i32> {name} to <32 x i8>"));
+        let bytes = |this: &mut Self, name: &str| {
+            this.compute_once(format!("bitcast <{WORDS} x i32> {name} to <32 x i8>"))
+        };
         let (plain, signed) = (bytes(self, factors[place]), bytes(self, factors[1 - place]));
-        let mut more = self.once_called(SUM_OF_BYTES, "<16 x i16>", "<32 x i8>", &[&plain, &signed]);
+        let mut more = self.call_once(SUM_OF_BYTES, "<16 x i16>", "<32 x i8>", &[&plain, &signed]);
         let mut most = 2 * u32::from(largest) * 128;
         if let Some((halves, bound)) = products.halves.take() {
             if bound + most <= i16::MAX as u32 {
-                more = self.once(format!("add <16 x i16> {halves}, {more}"));
+                more = self.compute_once(format!("add <16 x i16> {halves}, {more}"));
                 most += bound;
             } else {
                 let full = self.widened_halves(&halves);
@@ -168,48 +169,49 @@ impl Lowering<'_> {
     fn add_by_instruction(&mut self, words: &str, factors: [&str; 2], small: Option<Small>) -> String {
         let ty = format!("<{WORDS} x i32>");
         let mut add = |words: &str, plain: &str, signed: &str| {
-            self.once_called(&format!("{DOTS}256"), &ty, &ty, &[words, plain, signed])
+            self.call_once(&format!("{DOTS}256"), &ty, &ty, &[words, plain, signed])
         };
         match small {
             Some(Small { place, .. }) => add(words, factors[place], factors[1 - place]),
             None => {
                 let half = constant(32, true, 0x8080_8080);
                 let more = add("zeroinitializer", &half, factors[1]);
-                let raised = self.once(format!("xor {ty} {}, {half}", factors[0]));
-                let much = self.once_called(&format!("{DOTS}256"), &ty, &ty, &[words, &raised, factors[1]]);
-                self.once(format!("sub {ty} {much}, {more}"))
+                let raised = self.compute_once(format!("xor {ty} {}, {half}", factors[0]));
+                let much = self.call_once(&format!("{DOTS}256"), &ty, &ty, &[words, &raised, factors[1]]);
+                self.compute_once(format!("sub {ty} {much}, {more}"))
             }
         }
     }
 
     fn plus_words(&mut self, words: Option<String>, more: String) -> String {
         match words {
-            Some(words) => self.once(format!("add <{WORDS} x i32> {words}, {more}")),
+            Some(words) => self.compute_once(format!("add <{WORDS} x i32> {words}, {more}")),
             None => more,
         }
     }
 
     /// Neighbouring halves, added to words.
     fn widened_halves(&mut self, halves: &str) -> String {
-        self.once_called(SUM_OF_HALVES, "<8 x i32>", "<16 x i16>", &[halves, "splat (i16 1)"])
+        self.call_once(SUM_OF_HALVES, "<8 x i32>", "<16 x i16>", &[halves, "splat (i16 1)"])
     }
 
     /// Products of bytes with signs, odd and even ones as 16-bit numbers.
     fn dot_of_signed(&mut self, x: &str, y: &str) -> String {
         let halves = "<16 x i16>";
-        let [x, y] = [x, y].map(|name| self.once(format!("bitcast <{WORDS} x i32> {name} to {halves}")));
+        let [x, y] =
+            [x, y].map(|name| self.compute_once(format!("bitcast <{WORDS} x i32> {name} to {halves}")));
         let sums = [false, true].map(|even| {
             let [x, y] = [&x, &y].map(|name| {
                 let top = if even {
-                    self.once(format!("shl {halves} {name}, splat (i16 8)"))
+                    self.compute_once(format!("shl {halves} {name}, splat (i16 8)"))
                 } else {
                     name.clone()
                 };
-                self.once(format!("ashr {halves} {top}, splat (i16 8)"))
+                self.compute_once(format!("ashr {halves} {top}, splat (i16 8)"))
             });
-            self.once_called(SUM_OF_HALVES, "<8 x i32>", halves, &[&x, &y])
+            self.call_once(SUM_OF_HALVES, "<8 x i32>", halves, &[&x, &y])
         });
-        self.once(format!("add <{WORDS} x i32> {}, {}", sums[0], sums[1]))
+        self.compute_once(format!("add <{WORDS} x i32> {}, {}", sums[0], sums[1]))
     }
 
     /// The words of all lanes.
