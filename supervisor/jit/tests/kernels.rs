@@ -340,3 +340,19 @@ fn runs_are_done_in_passes() {
     let memory = both_whole(&body, 2, 96);
     assert!((0..96).any(|thread| memory[2048 + thread] != memory[2048]));
 }
+
+/// Code runs many blocks per call where those before were short. One that waits must not keep those behind it from beginning.
+#[test]
+fn blocks_that_a_block_of_their_row_waits_for_begin_beside_it() {
+    let memory = both(
+        "st.global.u32 [%rd2], %r1; setp.lt.u32 %p1, %r1, 32; @%p1 bra END;
+         setp.ne.u32 %p2, %r3, 0; @%p2 bra END;
+         atom.global.add.u32 %r5, [%rd1+16380], 1;
+         WAIT: ld.volatile.global.u32 %r6, [%rd1+16380]; setp.lt.u32 %p3, %r6, 4159; @%p3 bra WAIT;
+         END:",
+        96,
+        32,
+    );
+    assert!((0..96 * 32).all(|thread| memory[thread] == thread as u32 / 32));
+    assert_eq!(memory[4095], 4095 + 64);
+}
