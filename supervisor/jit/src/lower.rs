@@ -34,11 +34,14 @@ mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
 mod reach;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
+mod sweep;
 mod turns;
 mod warp_wide;
 
@@ -190,6 +193,9 @@ pub(crate) struct Lowering<'a> {
     halves: halves::Halves,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -257,6 +263,8 @@ impl<'a> Lowering<'a> {
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
             ends: None,
+            proof: proof::Proof::default(),
+            is_swept: false,
             used: Used::default(),
         };
         lowering.find_resident();
@@ -312,7 +320,13 @@ impl<'a> Lowering<'a> {
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
         self.changed = control::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
         while let Some((world, block)) = queue.waiting.pop() {
@@ -324,7 +338,8 @@ impl<'a> Lowering<'a> {
         self.done += &self.text.take();
     }
 
-    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
         (self.world, self.block) = (world, block);
         self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
@@ -335,8 +350,12 @@ impl<'a> Lowering<'a> {
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {

@@ -10,6 +10,8 @@ pub const USES: &[&str] = &[
     "narrow world",
     "passes",
     "turns",
+    "sweep",
+    "rounds proven",
     "ends of a pattern",
     "step",
     // Loads of lanes that lie in a pattern.

@@ -20,9 +20,9 @@ use crate::kind::{Facts, Kind, LANES};
 /// Longer loops are not shared out: they do much in one round, often all there is to do.
 const LONGEST: usize = 32;
 /// A loop that would have to go round more often than this for its turns to pay is not shared out.
-const MOST: usize = 16;
+const MOST: usize = 32;
 /// As many parts of a loop's work may be spent on turns as one in so many.
-const SHARE: usize = 10;
+const SHARE: usize = 20;
 
 /// How often a warp goes round in one turn, by the loop's block.
 pub(super) fn turns(

@@ -43,10 +43,21 @@ pub fn both_whole(body: &str, grid: u32, block: u32) -> Vec<u32> {
     compared(body, grid, block, true).0
 }
 
-fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
+/// What lowering does in a body's code that it does not do in every kernel's.
+#[allow(dead_code, reason = "not all tests of this folder ask for it")]
+pub fn uses(body: &str, block: u32) -> Vec<&'static str> {
+    let made = jit::lower(&image(body), "k", [block, 1, 1], &llvm::Target::host()).expect("lowers");
+    made.used.iter().collect()
+}
+
+fn image(body: &str) -> Image {
     let text = format!("{HEAD}.visible .entry k(.param .u64 memory) {{ {PROLOGUE} {body} ret; }}");
     let module = Arc::new(ptx::Module::parse(text).expect("PTX of this test"));
-    let image = Image::load(module, &mut |_, _| None).expect("no variables");
+    Image::load(module, &mut |_, _| None).expect("no variables")
+}
+
+fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
+    let image = image(body);
     let kernel = image.kernel("k").expect("decodes");
     if whole {
         let made = jit::lower(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("lowers");
