@@ -17,6 +17,7 @@
 
 mod ahead;
 mod arithmetic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
