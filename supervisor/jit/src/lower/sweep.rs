@@ -99,13 +99,15 @@ impl Lowering<'_> {
 
     /// Instructions of which all that they assume is proven.
     pub(super) fn lower_proven(&mut self, range: Range<usize>) -> Lowered<()> {
-        let runs = self.runs();
+        let mut runs = self.runs();
+        // Passes that are a loop take lanes from variables, and on a way nothing is put there.
+        runs.retain(|run| run.rolled.is_none());
         let mut next = range.start;
         while next < range.end {
-            if let Some(run) = runs.iter().find(|run| run.start == next)
-                && self.in_passes(run.clone())
+            if let Some(run) = runs.iter().find(|run| run.range.start == next)
+                && self.in_passes(run)
             {
-                next = run.end;
+                next = run.range.end;
                 continue;
             }
             self.at = next;
