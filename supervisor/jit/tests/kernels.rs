@@ -414,3 +414,22 @@ fn blocks_are_not_swept_where_places_are_not_linear() {
         both(body, 4, 96);
     }
 }
+
+/// A branch on a comparison that is combined with another predicate asks for both.
+#[test]
+fn a_combined_comparison_is_not_its_ends_alone() {
+    let memory = both_whole(
+        "setp.ge.u32 %p1, %r3, 40; setp.ge.or.u32 %p2, %r4, 4000, %p1; @%p2 bra END;
+         st.global.u32 [%rd2], 5000; END:",
+        4,
+        96,
+    );
+    assert!((0..384).all(|n| (memory[n] == 5000) == (n % 96 < 40)));
+    let memory = both_whole(
+        "setp.ge.u32 %p1, %r3, 40; setp.lt.and.u32 %p2, %r4, 4000, %p1; @!%p2 bra END;
+         st.global.u32 [%rd2], 5000; END:",
+        4,
+        96,
+    );
+    assert!((0..384).all(|n| (memory[n] == 5000) == (n % 96 >= 40)));
+}

@@ -143,7 +143,7 @@ impl Lowering<'_> {
         if steps.iter().all(|step| *step == Some(SAME)) {
             return Some(SAME);
         }
-        if !self.is_plain(instruction) {
+        if !self.is_whole_integer(instruction) {
             return None;
         }
         let of = |place: usize| steps.get(place)?.clone();
@@ -169,7 +169,7 @@ impl Lowering<'_> {
     }
 
     /// Whether an instruction is one on whole integers, of all bits of its registers.
-    pub(super) fn is_plain(&self, instruction: &Instruction) -> bool {
+    pub(super) fn is_whole_integer(&self, instruction: &Instruction) -> bool {
         let mnemonic = self.body.mnemonic(instruction);
         let odd = [Modifier::Hi, Modifier::Sat, Modifier::Cc].iter().any(|modifier| mnemonic.has(*modifier));
         let (Some(to), Some(from)) = (mnemonic.types.first(), mnemonic.types.last()) else { return false };

@@ -107,7 +107,7 @@ impl Lowering<'_> {
             (Op::Add, [_, more, second]) if *second == own => more,
             _ => return Ok(None),
         };
-        if instruction.guard.is_some() || !self.is_plain(instruction) {
+        if instruction.guard.is_some() || !self.is_whole_integer(instruction) {
             return Ok(None);
         }
         let bits = self.bits(register);
