@@ -17,6 +17,7 @@
 
 mod ahead;
 mod arithmetic;
+mod atomic;
 mod bound;
 mod control;
 mod convert;
@@ -201,6 +202,7 @@ pub(crate) struct Lowering<'a> {
     halves: halves::Halves,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    atomics: atomic::Needs,
     proof: proof::Proof,
     /// Whether there is a sweep.
     is_swept: bool,
@@ -274,8 +276,9 @@ impl<'a> Lowering<'a> {
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
             ends: None,
-            proof: proof::Proof::default(),
+            atomics: atomic::Needs::default(),
             is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -498,6 +501,7 @@ impl<'a> Lowering<'a> {
         match mnemonic.op {
             Ld | Ldu => self.load(mnemonic, operands),
             St => self.store(mnemonic, operands),
+            Atom | Red => self.atomic(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
             Membar | Fence => {
                 self.text.line("fence seq_cst");
