@@ -46,6 +46,9 @@ impl Lowering<'_> {
         if warps < 2 || !forced.is_straight() || forced.order.is_some() {
             return Err("nothing to gain, or a test that wants the usual way".into());
         }
+        if self.has_parts() {
+            return Err("a warp that lacks lanes".into());
+        }
         if self.graph.live_in[0].iter().next().is_some() {
             return Err("registers that have something before they are written".into());
         }
