@@ -37,6 +37,8 @@ impl Straight {
             [8, 8, 1],
             [16, 8, 2],
             [64, 2, 1],
+            [100, 1, 1],
+            [33, 2, 1],
         ]);
         let grid = random.choose(&[[1, 1, 1], [3, 1, 1], [7, 1, 1], [2, 3, 1]]);
         let body = if random.one_in(2) { elements(&mut random, grid, block) } else { rounds(&mut random) };
