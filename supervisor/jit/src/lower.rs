@@ -18,6 +18,7 @@
 mod ahead;
 mod arithmetic;
 mod atomic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
@@ -37,14 +38,17 @@ mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
 mod raw;
 mod reach;
 mod rolled;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
 mod sums;
+mod sweep;
 mod turns;
 mod warp_wide;
 
@@ -204,6 +208,9 @@ pub(crate) struct Lowering<'a> {
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
     atomics: atomic::Needs,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -276,6 +283,8 @@ impl<'a> Lowering<'a> {
             raw: raw::Known::default(),
             ends: None,
             atomics: atomic::Needs::default(),
+            is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -334,7 +343,13 @@ impl<'a> Lowering<'a> {
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
         self.changed = control::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
         if self.has_parts() {
@@ -349,7 +364,8 @@ impl<'a> Lowering<'a> {
         self.done += &self.text.take();
     }
 
-    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
         (self.world, self.block) = (world, block);
         self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
@@ -361,8 +377,12 @@ impl<'a> Lowering<'a> {
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {

@@ -13,6 +13,8 @@ pub const USES: &[&str] = &[
     "passes in a loop",
     "loop in passes",
     "turns",
+    "sweep",
+    "rounds proven",
     "ends of a pattern",
     "step",
     // Loads of lanes that lie in a pattern.
