@@ -18,6 +18,7 @@
 mod ahead;
 mod arithmetic;
 mod atomic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
@@ -32,16 +33,22 @@ mod matrix;
 mod memory;
 mod moves;
 mod narrow;
+mod ones;
 mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
+mod raw;
 mod reach;
 mod rolled;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
+mod sums;
+mod sweep;
 mod turns;
 mod warp_wide;
 
@@ -49,7 +56,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
-use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
+use ptx::{Body, Instruction, Op, RegisterId, Type};
 
 use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
@@ -149,8 +156,8 @@ pub(crate) struct Lowering<'a> {
     first: Knowledge<'a>,
     second: Knowledge<'a>,
     manner: Manner,
-    /// Registers whose bytes are all below 128.
-    small: HashSet<RegisterId>,
+    /// Bits that words can have.
+    ones: ones::Ones,
     text: Text,
     /// What has been written of the function.
     done: String,
@@ -197,9 +204,13 @@ pub(crate) struct Lowering<'a> {
     matrix: matrix::Matrix,
     quads: quads::Known,
     halves: halves::Halves,
+    raw: raw::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
     atomics: atomic::Needs,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -229,7 +240,7 @@ impl<'a> Lowering<'a> {
         manner: Manner,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
-            small: small_bytes(body, graph),
+            ones: ones::Ones::new(body, plan, graph),
             body,
             plan,
             graph,
@@ -269,8 +280,11 @@ impl<'a> Lowering<'a> {
             matrix: matrix::Matrix::default(),
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
+            raw: raw::Known::default(),
             ends: None,
             atomics: atomic::Needs::default(),
+            is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -329,7 +343,13 @@ impl<'a> Lowering<'a> {
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
         self.changed = control::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
         if self.has_parts() {
@@ -344,7 +364,8 @@ impl<'a> Lowering<'a> {
         self.done += &self.text.take();
     }
 
-    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
         (self.world, self.block) = (world, block);
         self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
@@ -352,11 +373,16 @@ impl<'a> Lowering<'a> {
         self.matrix.begin_block();
         self.quads.clear();
         self.halves.clear();
+        self.raw.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
@@ -573,24 +599,4 @@ fn register_bits(ty: Type) -> u32 {
             _ => 0,
         },
     }
-}
-
-/// Registers whose every write masks the high bit of each byte away.
-fn small_bytes(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
-    let mut small: HashMap<RegisterId, bool> = HashMap::new();
-    for (instruction, roles) in body.instructions.iter().zip(&graph.roles) {
-        let mnemonic = body.mnemonic(instruction);
-        let masks = match (mnemonic.op, &instruction.operands[..]) {
-            (Op::And, [_, first, second]) => [first, second].iter().any(|operand| match operand {
-                Operand::Constant(constant) => constant.bits(Type::B32) & 0x8080_8080 == 0,
-                _ => false,
-            }),
-            _ => false,
-        };
-        for register in roles.writes.iter().copied() {
-            let all = small.entry(register).or_insert(true);
-            *all &= masks && instruction.guard.is_none() && register_bits(body.register_type(register)) == 32;
-        }
-    }
-    small.into_iter().filter(|(_, small)| *small).map(|(register, _)| register).collect()
 }

@@ -13,6 +13,8 @@ pub const USES: &[&str] = &[
     "passes in a loop",
     "loop in passes",
     "turns",
+    "sweep",
+    "rounds proven",
     "ends of a pattern",
     "step",
     // Loads of lanes that lie in a pattern.
@@ -49,6 +51,7 @@ pub const USES: &[&str] = &[
     "dot of words",
     "dot of small bytes",
     "dot of signed bytes",
+    "dot of chunks",
     "dot of unsigned bytes",
     "dot of both",
     "product of integers",
