@@ -17,6 +17,8 @@
 
 mod ahead;
 mod arithmetic;
+mod atomic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
@@ -31,16 +33,22 @@ mod matrix;
 mod memory;
 mod moves;
 mod narrow;
+mod ones;
 mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
+mod raw;
 mod reach;
 mod rolled;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
+mod sums;
+mod sweep;
 mod turns;
 mod warp_wide;
 
@@ -48,7 +56,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
-use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
+use ptx::{Body, Instruction, Op, RegisterId, Type};
 
 use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
@@ -120,6 +128,7 @@ pub(crate) struct Output {
     pub symbols: Vec<String>,
     pub words: usize,
     pub pending: usize,
+    pub last_lanes: u32,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
     pub used: Used,
@@ -147,8 +156,8 @@ pub(crate) struct Lowering<'a> {
     first: Knowledge<'a>,
     second: Knowledge<'a>,
     manner: Manner,
-    /// Registers whose bytes are all below 128.
-    small: HashSet<RegisterId>,
+    /// Bits that words can have.
+    ones: ones::Ones,
     text: Text,
     /// What has been written of the function.
     done: String,
@@ -195,8 +204,13 @@ pub(crate) struct Lowering<'a> {
     matrix: matrix::Matrix,
     quads: quads::Known,
     halves: halves::Halves,
+    raw: raw::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    atomics: atomic::Needs,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -226,7 +240,7 @@ impl<'a> Lowering<'a> {
         manner: Manner,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
-            small: small_bytes(body, graph),
+            ones: ones::Ones::new(body, plan, graph),
             body,
             plan,
             graph,
@@ -266,7 +280,11 @@ impl<'a> Lowering<'a> {
             matrix: matrix::Matrix::default(),
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
+            raw: raw::Known::default(),
             ends: None,
+            atomics: atomic::Needs::default(),
+            is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -307,6 +325,7 @@ impl<'a> Lowering<'a> {
             region += 1;
         }
         let regions = (0..self.regions.len()).map(|region| self.describe_region(region)).collect();
+        let last_lanes = self.last_lanes();
         Ok(Output {
             ir: self.function(),
             stops: self.stops,
@@ -315,6 +334,7 @@ impl<'a> Lowering<'a> {
             symbols: self.symbols,
             words: self.words.len(),
             pending: self.graph.blocks.len(),
+            last_lanes,
             refused: self.refused,
             used: self.used,
         })
@@ -323,9 +343,18 @@ impl<'a> Lowering<'a> {
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
         self.changed = control::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
+        if self.has_parts() {
+            queue.want(World::Second, entry);
+        }
         while let Some((world, block)) = queue.waiting.pop() {
             self.lower_block(world, block, &mut queue);
         }
@@ -335,7 +364,8 @@ impl<'a> Lowering<'a> {
         self.done += &self.text.take();
     }
 
-    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
         (self.world, self.block) = (world, block);
         self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
@@ -343,11 +373,16 @@ impl<'a> Lowering<'a> {
         self.matrix.begin_block();
         self.quads.clear();
         self.halves.clear();
+        self.raw.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
@@ -478,6 +513,7 @@ impl<'a> Lowering<'a> {
         match mnemonic.op {
             Ld | Ldu => self.load(mnemonic, operands),
             St => self.store(mnemonic, operands),
+            Atom | Red => self.atomic(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
             Membar | Fence => {
                 self.text.line("fence seq_cst");
@@ -563,24 +599,4 @@ fn register_bits(ty: Type) -> u32 {
             _ => 0,
         },
     }
-}
-
-/// Registers whose every write masks the high bit of each byte away.
-fn small_bytes(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
-    let mut small: HashMap<RegisterId, bool> = HashMap::new();
-    for (instruction, roles) in body.instructions.iter().zip(&graph.roles) {
-        let mnemonic = body.mnemonic(instruction);
-        let masks = match (mnemonic.op, &instruction.operands[..]) {
-            (Op::And, [_, first, second]) => [first, second].iter().any(|operand| match operand {
-                Operand::Constant(constant) => constant.bits(Type::B32) & 0x8080_8080 == 0,
-                _ => false,
-            }),
-            _ => false,
-        };
-        for register in roles.writes.iter().copied() {
-            let all = small.entry(register).or_insert(true);
-            *all &= masks && instruction.guard.is_none() && register_bits(body.register_type(register)) == 32;
-        }
-    }
-    small.into_iter().filter(|(_, small)| *small).map(|(register, _)| register).collect()
 }
