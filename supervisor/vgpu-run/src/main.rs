@@ -27,6 +27,7 @@ mod inherited;
 mod keeper;
 mod launch;
 mod link;
+mod log;
 mod main_loop;
 mod nested;
 mod opens;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Cache(what) => cache::cache(what),
+        Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),
     };
     result.unwrap_or_else(|failure| {
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
-    supervisor::check_choices()?;
+    log::start(session.log);
     if nested::inside_a_session() {
         return Err(nested::become_command(&session));
     }
