@@ -18,6 +18,7 @@
 mod ahead;
 mod arithmetic;
 mod aside;
+mod atomic;
 mod control;
 mod convert;
 mod copy;
@@ -206,6 +207,7 @@ pub(crate) struct Lowering<'a> {
     halves: halves::Halves,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    atomics: atomic::Needs,
     used: Used,
 }
 
@@ -279,6 +281,7 @@ impl<'a> Lowering<'a> {
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
             ends: None,
+            atomics: atomic::Needs::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -507,6 +510,7 @@ impl<'a> Lowering<'a> {
         match mnemonic.op {
             Ld | Ldu => self.load(mnemonic, operands),
             St => self.store(mnemonic, operands),
+            Atom | Red => self.atomic(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
             Membar | Fence => {
                 self.text.line("fence seq_cst");

@@ -43,6 +43,12 @@ pub const USES: &[&str] = &[
     "stacked",
     "copy",
     "copy of what is taken",
+    // Atomics.
+    "atomic of all lanes",
+    "atomic with ranks",
+    "shared atomics of lanes",
+    "atomics of lanes",
+    "polls counted",
     // Products.
     "dot of words",
     "dot of small bytes",

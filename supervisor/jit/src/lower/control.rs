@@ -299,6 +299,8 @@ impl Lowering<'_> {
             self.text.line(format!("%order = load ptr, ptr {place}, !invariant.load !0"));
         }
         self.begin_doubts();
+        self.begin_atomics();
+        self.begin_reach();
         self.text.line("store i32 %index0, ptr %index");
         self.text.line("%buffer = alloca [256 x i8], align 32");
         self.packed_places();

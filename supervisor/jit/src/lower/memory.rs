@@ -292,7 +292,7 @@ impl Lowering<'_> {
     }
 
     /// Scratch memory if no lane executes, which only a guard can bring about.
-    fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
+    pub(super) fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
         match lanes {
             Some(lanes) if self.guard.is_some() => {
                 let some = self.text.value(format!("icmp ne i32 {lanes}, 0"));
