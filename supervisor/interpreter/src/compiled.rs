@@ -124,8 +124,11 @@ pub struct Place {
     pub words: *mut u64,
     /// The region that it runs next, or [`ENDED`]; not written where that is known ([`Leads`]).
     pub next: u32,
+    /// Lanes that have not ended, where a block's last warp is a part of one ([`Compiled::last_lanes`]); code puts them there at the block's
+    /// beginning.
+    pub lanes: u32,
     /// Keeps the size a power of two.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
 }
 
 /// Width of a register in the register file.
@@ -220,6 +223,8 @@ pub struct Compiled {
     pub symbols: Vec<u64>,
     /// Words of spread registers that a warp needs.
     pub words: usize,
+    /// Lanes of a block's last warp. If that is a part of one, code has warps without some of their lanes, also behind barriers.
+    pub last_lanes: u32,
     /// Masks that [`Frame::pending`] needs.
     pub pending: usize,
     /// How often it had to be helped.
@@ -228,6 +233,13 @@ pub struct Compiled {
     pub order: Option<u64>,
     /// Keeps the code mapped.
     pub owner: Box<dyn Any + Send + Sync>,
+}
+
+impl Compiled {
+    /// Whether a block's last warp is a part of one.
+    fn has_parts(&self) -> bool {
+        self.last_lanes != FULL
+    }
 }
 
 /// A block's memory for compiled code.
@@ -292,7 +304,8 @@ impl Native {
                 registers: warp.register_file(),
                 words: words[index * compiled.words..].as_mut_ptr(),
                 next: 0,
-                reserved: [0; 3],
+                lanes: FULL,
+                reserved: [0; 2],
             })
             .collect();
         let order = compiled.order.map(|seed| Order::new(seed, compiled, warps.len()));
@@ -454,13 +467,15 @@ impl Native {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         };
-        let expected = leads == Leads::Open || leads == Leads::Region(next as u32);
-        let spread = &compiled.regions[next].spread;
-        if !expected || fragment.mask != FULL || !spread.iter().all(|spread| read_in(spread, place)) {
+        let goes_there = leads == Leads::Open || leads == Leads::Region(next as u32);
+        let expected = if compiled.has_parts() { warp.live } else { FULL };
+        let mut spread = compiled.regions[next].spread.iter();
+        if !goes_there || fragment.mask != expected || !spread.all(|spread| read_in(spread, place, expected))
+        {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         }
-        place.next = next as u32;
+        (place.next, place.lanes) = (next as u32, expected);
         self.frame.seen |= 1 << next;
         true
     }
@@ -469,6 +484,7 @@ impl Native {
     fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: Option<usize>, region: u32) {
         self.frame.tell_place();
         let last = except.map(|except| self.turn(region, except));
+        let count = warps.len();
         for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| Some(*number) != except) {
             let place = &self.places[number];
             warp.prepare(&compiled.kernel);
@@ -476,6 +492,11 @@ impl Native {
             let next = match last {
                 Some(_) => where_is(compiled, region, place, is_behind),
                 None => place.next,
+            };
+            let lanes = match compiled.has_parts() {
+                true if is_behind && region == 0 && number + 1 == count => compiled.last_lanes,
+                true if !(is_behind && region == 0) => place.lanes,
+                _ => FULL,
             };
             if next == ENDED {
                 warp.resume(0);
@@ -486,10 +507,10 @@ impl Native {
             for instruction in &at.recomputed {
                 warp.step(&compiled.kernel, compiled.kernel.block_of(*instruction), FULL);
             }
-            warp.resume(FULL);
+            warp.resume(lanes);
             let has_begun = is_behind && next == region;
             let instruction = if has_begun { at.entry } else { at.barrier.unwrap_or(at.entry) };
-            warp.send(0, compiled.kernel.block_of(instruction), FULL);
+            warp.send(0, compiled.kernel.block_of(instruction), lanes);
         }
     }
 }
@@ -555,26 +576,27 @@ fn write_out(spread: &Spread, place: &Place) {
     }
 }
 
-/// Makes a word of a register, if its lanes are as the code expects.
-fn read_in(spread: &Spread, place: &Place) -> bool {
+/// Makes a word of a register, if some of its lanes are as the code expects.
+fn read_in(spread: &Spread, place: &Place, lanes: u32) -> bool {
     let more = |index: usize| spread.pattern.as_ref().map_or(0, |pattern| pattern[index]) as u64;
+    let here = || (0..LANES).filter(|index| lanes >> index & 1 != 0);
     // SAFETY: as in `write_out`.
     unsafe {
         let source = place.registers.add(spread.offset as usize);
         let word = match spread.width {
-            Width::Predicate => match source.cast::<u32>().read() {
+            Width::Predicate => match source.cast::<u32>().read() & lanes {
                 0 => Some(0),
-                FULL => Some(1),
+                held if held == lanes => Some(1),
                 _ => None,
             },
             Width::Narrow => {
-                let bases = (0..LANES)
+                let bases = here()
                     .map(|index| source.cast::<u32>().add(index).read().wrapping_sub(more(index) as u32));
                 only(bases).map(u64::from)
             }
             Width::Wide => {
                 let bases =
-                    (0..LANES).map(|index| source.cast::<u64>().add(index).read().wrapping_sub(more(index)));
+                    here().map(|index| source.cast::<u64>().add(index).read().wrapping_sub(more(index)));
                 only(bases)
             }
         };

@@ -126,6 +126,7 @@ pub(crate) struct Output {
     pub symbols: Vec<String>,
     pub words: usize,
     pub pending: usize,
+    pub last_lanes: u32,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
     pub used: Used,
@@ -304,7 +305,7 @@ impl<'a> Lowering<'a> {
             }
         }
         let is_turn = |block| lowering.turns.contains_key(&block);
-        lowering.ways = regions::Ways::new(graph, &lowering.regions, is_turn);
+        lowering.ways = regions::Ways::new(graph, &lowering.regions, is_turn, lowering.has_parts());
         lowering.find_taken();
         if lowering.regions.len() > 1 {
             lowering.find_recomputed();
@@ -327,6 +328,7 @@ impl<'a> Lowering<'a> {
             region += 1;
         }
         let regions = (0..self.regions.len()).map(|region| self.describe_region(region)).collect();
+        let last_lanes = self.last_lanes();
         Ok(Output {
             ir: self.function(),
             stops: self.stops,
@@ -335,6 +337,7 @@ impl<'a> Lowering<'a> {
             symbols: self.symbols,
             words: self.words.len(),
             pending: self.graph.blocks.len(),
+            last_lanes,
             refused: self.refused,
             used: self.used,
         })
@@ -346,6 +349,9 @@ impl<'a> Lowering<'a> {
         self.region_head(entry);
         let mut queue = Queue::default();
         queue.want(World::First, entry);
+        if self.has_parts() {
+            queue.want(World::Second, entry);
+        }
         while let Some((world, block)) = queue.waiting.pop() {
             self.lower_block(world, block, &mut queue);
         }

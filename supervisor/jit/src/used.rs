@@ -8,6 +8,7 @@ pub const USES: &[&str] = &[
     "second world",
     "back to the first world",
     "narrow world",
+    "part of a warp",
     "passes",
     "passes in a loop",
     "loop in passes",

@@ -48,8 +48,8 @@ fn run_in_all_ways() {
     let every = std::env::var_os("EVERY_PROGRAM").is_some();
     let interpreted = Interpreter::new(1);
     for (number, Way { name, executor }) in ways::plain().into_iter().chain(ways::forced()).enumerate() {
-        let first = 200_000 + 14 * number as u64;
-        let seeds = if every { 0..800 } else { first..first + 14 };
+        let first = 200_000 + 10 * number as u64;
+        let seeds = if every { 0..800 } else { first..first + 10 };
         for seed in seeds {
             let program = generate(seed);
             let (expected, actual) = (program.run(&interpreted), program.run(&executor));

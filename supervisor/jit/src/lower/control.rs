@@ -55,6 +55,9 @@ impl Lowering<'_> {
         }
         self.recompute(entry);
         let label = self.label(World::First, entry);
+        if self.has_parts() {
+            return self.begin_part(entry, &label);
+        }
         self.text.line(format!("br label %{label}"));
     }
 

@@ -17,9 +17,14 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// Of regions by their first blocks; lanes that come to one of `turns` from elsewhere are in another region.
-    pub fn new(graph: &Graph, regions: &[usize], turns: impl Fn(usize) -> bool) -> Ways {
-        let leads: Vec<Leads> = regions.iter().map(|entry| leads(graph, regions, *entry, &turns)).collect();
+    /// Of regions by their first blocks; lanes that come to one of `turns` from elsewhere are in another region. None is certain if
+    /// warps may lack lanes, of which a record is kept as well.
+    pub fn new(graph: &Graph, regions: &[usize], turns: impl Fn(usize) -> bool, has_parts: bool) -> Ways {
+        let of = |entry: &usize| match has_parts {
+            true => Leads::Open,
+            false => leads(graph, regions, *entry, &turns),
+        };
+        let leads: Vec<Leads> = regions.iter().map(of).collect();
         let mut whole: Vec<bool> = regions.iter().map(|entry| !turns(*entry)).collect();
         loop {
             let lost: Vec<usize> = (0..regions.len())
