@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::block::{Barriers, run_warp};
 use crate::code::{BarrierKind, Kernel};
 use crate::control_word::Control;
+use crate::grid::Pace;
 use crate::memory::Memory;
 use crate::order::Shuffle;
 use crate::registers::{FULL, LANES};
@@ -229,6 +230,8 @@ pub struct Compiled {
     pub pending: usize,
     /// How often it had to be helped.
     pub helped: Helped,
+    /// How many blocks to run per call.
+    pub pace: Pace,
     /// Where a test has forced code to run warps in a random order, another one in each region: what decides it.
     pub order: Option<u64>,
     /// Keeps the code mapped.
@@ -366,6 +369,11 @@ impl Native {
     /// The block that is running.
     pub fn index(&self) -> &[u32; 3] {
         self.frame.index.first_chunk().expect("four is more than three")
+    }
+
+    /// See [`Room::give_up_rest`](crate::block::Room::give_up_rest).
+    pub fn give_up_rest(&mut self) -> u32 {
+        std::mem::take(&mut self.frame.left)
     }
 
     /// Goes on to the next block of the row, if there is one.

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use code_memory::Code;
 use interpreter::compiled::{Compiled, Enter, Helped};
-use interpreter::{Image, Unsupported};
+use interpreter::{Image, Pace, Unsupported};
 
 pub use forced::Forced;
 pub use used::{USES, Used};
@@ -176,6 +176,7 @@ impl Made {
             pending: self.output.pending,
             last_lanes: self.output.last_lanes,
             helped: Helped::default(),
+            pace: Pace::default(),
             order: self.order,
             owner: Box::new(code),
         })

@@ -19,6 +19,7 @@ mod ahead;
 mod arithmetic;
 mod aside;
 mod atomic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
@@ -37,14 +38,17 @@ mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
 mod reach;
 mod recomputed;
 mod regions;
 mod rolled;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
+mod sweep;
 mod turns;
 mod warp_wide;
 
@@ -209,6 +213,9 @@ pub(crate) struct Lowering<'a> {
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
     atomics: atomic::Needs,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -283,6 +290,8 @@ impl<'a> Lowering<'a> {
             halves: halves::Halves::default(),
             ends: None,
             atomics: atomic::Needs::default(),
+            is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -346,7 +355,13 @@ impl<'a> Lowering<'a> {
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
         self.changed = regions::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
         if self.has_parts() {
@@ -362,11 +377,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
-        self.world = world;
-        self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
-        self.begin_block(block);
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
@@ -411,9 +423,10 @@ impl<'a> Lowering<'a> {
         self.finish_segment();
     }
 
-    /// Forgets what was known of the block before.
-    fn begin_block(&mut self, block: usize) {
-        self.block = block;
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
+        (self.world, self.block) = (world, block);
+        self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
         self.fetched.clear();
         self.matrix.begin_block();
@@ -422,6 +435,7 @@ impl<'a> Lowering<'a> {
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
     }
 
     /// Code for an instruction that does not end a block, or for a stop: whether code goes on behind it.

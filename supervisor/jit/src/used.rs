@@ -16,6 +16,8 @@ pub const USES: &[&str] = &[
     "certain region",
     "recomputed",
     "aside",
+    "sweep",
+    "rounds proven",
     "ends of a pattern",
     "parted in a known way",
     "step",

@@ -4,7 +4,7 @@
 //! first world code has such blocks once more, with a mask. Both sides of a branch are run one after the other.
 
 use super::narrow::is_lane_wise;
-use super::{Lowering, Queue};
+use super::{Lowering, Queue, World};
 use crate::graph::{End, Graph};
 use crate::kind::Kind;
 
@@ -102,10 +102,9 @@ impl Lowering<'_> {
 
     /// Runs a block with some lanes; whether code goes on behind it.
     fn run_aside(&mut self, block: usize, lanes: &str, waiting: Waiting) -> bool {
-        self.begin_block(block);
+        self.begin_block(World::First, block);
         (self.mask, self.waiting) = (Some(lanes.into()), Some(waiting));
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let goes_on = range.into_iter().all(|index| self.lower_instruction(index));
         let behind = self.text.label();
         if goes_on {

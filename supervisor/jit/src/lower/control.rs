@@ -54,7 +54,10 @@ impl Lowering<'_> {
             }
         }
         self.recompute(entry);
-        let label = self.label(World::First, entry);
+        let label = match self.turns.contains_key(&entry) {
+            true => self.rounds_label(),
+            false => self.label(World::First, entry),
+        };
         if self.has_parts() {
             return self.begin_part(entry, &label);
         }
@@ -254,7 +257,7 @@ impl Lowering<'_> {
         self.text.line(format!("store i32 {next}, ptr %index"));
         let field = self.field(offset_of!(Frame, index));
         self.text.line(format!("store i32 {next}, ptr {field}"));
-        self.text.line("br label %r0h");
+        self.text.line(format!("br label %{}", self.begin_label()));
         self.text.begin("finished");
         self.text.line("ret i32 0");
     }
@@ -332,7 +335,10 @@ impl Lowering<'_> {
         self.text.line(format!("store i64 {seen}, ptr %seen"));
         let cases: Vec<String> =
             (1..self.regions.len()).map(|region| format!("i32 {region}, label %r{region}h")).collect();
-        self.text.line(format!("switch i32 %region, label %r0h [ {} ]", cases.join(" ")));
+        self.text.line(format!("switch i32 %region, label %begin [ {} ]", cases.join(" ")));
+        self.text.begin("begin");
+        let is_first = self.text.value("icmp eq i32 %first, 0");
+        self.text.line(format!("br i1 {is_first}, label %{}, label %r0h", self.begin_label()));
         text += &self.text.take();
         text += &self.done;
         self.row_tail();

@@ -82,7 +82,7 @@ pub(crate) fn room(mnemonic: &Mnemonic) -> Lowered<Room> {
     })
 }
 
-fn elements(operand: &Operand) -> Vec<Operand> {
+pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
     match operand {
         Operand::Vector(parts) => parts.clone(),
         other => vec![other.clone()],
@@ -98,7 +98,7 @@ impl Lowering<'_> {
     }
 
     /// What an access looks like, or why it has no code.
-    fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
+    pub(super) fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
         use Modifier::*;
         if mnemonic.modifiers.first_of(&[Volatile, Relaxed, Acquire, Release, Mmio, Async, Bulk]).is_some() {
             return Err("an access in an order".into());
