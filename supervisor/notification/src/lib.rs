@@ -21,6 +21,7 @@
 //!   should have been installed is closed. Any other signal waits until the call has returned.
 
 mod abi;
+mod ahead;
 mod in_flight;
 mod listener;
 mod request;

@@ -91,7 +91,7 @@ impl Events {
     /// Waits for the next event, at most `timeout` milliseconds (-1: for ever).
     pub fn next(&self, timeout: i32) -> io::Result<Event> {
         loop {
-            let [listener, others] = self.poll(timeout)?;
+            let [others, listener] = self.poll(timeout)?;
             // The rare things first, so that a flood of notifications cannot keep them waiting.
             if others != 0 {
                 if let Some(event) = self.other()? {
@@ -111,9 +111,14 @@ impl Events {
 
     fn poll(&self, timeout: i32) -> io::Result<[i16; 2]> {
         let watched = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut polled = [watched(self.listener.as_fd().as_raw_fd()), watched(self.others.0.as_raw_fd())];
-        // SAFETY: two pollfds, alive here.
-        let ready = unsafe { libc::poll(polled.as_mut_ptr(), 2, timeout) };
+        let mut polled = [watched(self.others.0.as_raw_fd()), watched(self.listener.as_fd().as_raw_fd())];
+        let next_waits = self.listener.next_waits();
+        let (count, timeout) = if next_waits { (1, 0) } else { (2, timeout) };
+        // SAFETY: no more pollfds than there are, alive here.
+        let ready = unsafe { libc::poll(polled.as_mut_ptr(), count, timeout) };
+        if next_waits {
+            polled[1].revents = libc::POLLIN;
+        }
         match ready {
             0.. => Ok(polled.map(|fd| fd.revents)),
             _ => Err(io::Error::last_os_error()),

@@ -31,6 +31,7 @@ mod log;
 mod main_loop;
 mod nested;
 mod opens;
+mod own_filters;
 mod replaced;
 mod reporting;
 mod supervisor;
