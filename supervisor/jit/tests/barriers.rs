@@ -87,7 +87,7 @@ fn lanes_take_both_sides_of_a_branch() {
         let expected = if place & 5 == 4 {
             7 + (5 * thread + 1) + thread + 7
         } else {
-            (5 * thread ^ (7 + place)) + 7 + place
+            ((5 * thread) ^ (7 + place)) + 7 + place
         };
         assert_eq!(memory[thread as usize], expected, "thread {thread}");
     }
@@ -102,7 +102,7 @@ fn a_combined_comparison_is_more_than_its_ends() {
         2,
         64,
     );
-    let expected = |place: u32| if place < 40 && place % 2 == 0 { 1 } else { 2 };
+    let expected = |place: u32| if place < 40 && place.is_multiple_of(2) { 1 } else { 2 };
     assert!((0..128).all(|thread| memory[thread as usize] == expected(thread % 64)));
 }
 
