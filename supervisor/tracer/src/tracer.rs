@@ -10,6 +10,7 @@ use tracee::{Memory, RemotePtr, ThreadGroups};
 
 use crate::held::Held;
 use crate::inject::Injection;
+use crate::page::Pages;
 use crate::pass::Ways;
 use crate::stopped::{Gone, Registers, Stopped, Until};
 use crate::sys;
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub waits: Waits,
     pub table: RefCell<Table>,
     pub ways: Ways,
+    pub pages: Pages,
     groups: RefCell<ThreadGroups>,
 }
 
@@ -102,6 +104,7 @@ impl Tracer {
             waits: Waits::default(),
             table: RefCell::new(table),
             ways: Ways::default(),
+            pages: Pages::default(),
             groups: RefCell::default(),
         };
         Ok(Self { shared: Rc::new(shared), waiting: None })
@@ -169,6 +172,7 @@ impl Tracer {
         let (thread, why) = match report.what() {
             What::Ended(status) => {
                 self.shared.table.borrow_mut().ended(tid);
+                self.shared.pages.forget(tid);
                 return Some(News::Ended { tid, status });
             }
             What::Stop(thread, why) => (thread, why),
@@ -188,6 +192,7 @@ impl Tracer {
             Why::Exec => {
                 if let Ok(former) = thread.message() {
                     self.shared.table.borrow_mut().executed(former, tid);
+                    self.shared.pages.forget(tid);
                 }
                 self.resume(thread, 0)
             }

@@ -28,6 +28,7 @@ mod inherited;
 mod keeper;
 mod launch;
 mod link;
+mod log;
 mod main_loop;
 mod mechanism;
 mod nested;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Cache(what) => cache::cache(what),
+        Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),
     };
     result.unwrap_or_else(|failure| {
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
-    supervisor::check_choices()?;
+    log::start(session.log);
     if nested::inside_a_session() {
         return Err(nested::become_command(&session));
     }

@@ -16,7 +16,7 @@ use syscall_filter::{Action, Coverage, InstallError, Program, compile, kernel_ca
 use tracer::Scope;
 use wire::control::REQUEST;
 
-use crate::cli::{self, Log, Mechanism, Session};
+use crate::cli::{self, Mechanism, Session};
 use crate::failure::{Doing, Failure};
 use crate::launch::{Launched, Plan, Refusal};
 
@@ -77,7 +77,8 @@ impl Start {
     fn traced(&self, why: Option<String>) -> Started {
         let (scope, other) = self.scope()?;
         let launched = self.in_scope(scope)?;
-        let why: Vec<String> = why.into_iter().chain(other).collect();
+        let mut why: Vec<String> = why.into_iter().chain(other).collect();
+        why.dedup();
         let fallback = (!why.is_empty()).then(|| Fallback { scope, why: why.join("; ") });
         Ok((launched, fallback))
     }
@@ -153,10 +154,8 @@ impl Fallback {
     }
 
     /// Says it once, and in the report.
-    pub fn tell(&self, session: &Session, report: &mut Report) {
-        if session.log > Log::Off {
-            eprintln!("vgpu-run: warning: {}: {} ({})", self.message(), self.why, self.cost());
-        }
+    pub fn tell(&self, report: &mut Report) {
+        tracing::warn!("{}: {} ({})", self.message(), self.why, self.cost());
         let finding = Finding::new(Severity::Remark, self.message());
         report.remark(finding.cause(self.why.clone()).cause(self.cost()));
     }

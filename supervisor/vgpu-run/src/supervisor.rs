@@ -14,7 +14,6 @@ use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
 use overlay::Overlay;
 use tracee::PidFd;
-use wire::choice::{ISA, TIER};
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
 use crate::card::Card;
@@ -53,7 +52,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     settle(&launched, &link, &files);
     let mut services = services(session, card, files)?;
     if let Some(fallback) = fallback {
-        fallback.tell(session, &mut services.report);
+        fallback.tell(&mut services.report);
     }
     let pid = launched.pid;
     let (calls, program) = introduce(launched, &link, in_flight)?;
@@ -100,10 +99,10 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
     });
     let announcing = card.clone();
     let engine = files.clone();
-    let checks = session.check.clone();
+    let (checks, code) = (session.check.clone(), session.code);
     let broker = broker::Broker::new(broker::Config {
         announce: Box::new(move || announcing.announce()),
-        engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks)),
+        engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks, code)),
         checks: !session.check.is_empty(),
     })
     .doing("prepare the broker")?;
@@ -119,26 +118,21 @@ fn open_engine(
     files: &Files,
     cache: Option<&Path>,
     checks: &[cli::Check],
+    code: cli::Code,
 ) -> Result<broker::Program, String> {
     let program = installation::open_engine(files, cache).map_err(|error| error.to_string())?;
-    let mut environment = engine_environment(cache);
+    let mut environment = engine_environment(cache, code);
     environment.extend(checks_for_engine(checks));
     Ok(broker::Program { file: program.file, name: program.name, environment })
 }
 
-/// Looks at what the environment asks of the engine, before anything is started.
-pub fn check_choices() -> Result<(), Failure> {
-    TIER.made().map_err(Failure::new)?;
-    ISA.made().map(drop).map_err(Failure::new)
-}
-
 /// What the engine is told by its environment: where its cache may be, which tier and which instructions were asked for.
-pub fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
+pub fn engine_environment(cache: Option<&Path>, code: cli::Code) -> Vec<CString> {
     let cache = cache.map(|path| (CACHE_VARIABLE, path.as_os_str().to_owned()));
-    let asked = |name| std::env::var_os(name).map(|value| (name, value));
-    [cache, asked(TIER.variable), asked(ISA.variable)]
+    let code = code.variables().map(|(name, word)| (name, word.into()));
+    cache
         .into_iter()
-        .flatten()
+        .chain(code)
         .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect()
 }
