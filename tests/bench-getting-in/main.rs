@@ -1,5 +1,7 @@
 //! What being followed costs: each workload without and with `vgpu-run`, alternating, in one run.
 //!
+//! The rows `, traced` and `, every call traced` are of the mechanisms for where there is no listener.
+//!
 //! Prints a table and appends rows to `bench.json` in the build directory. `--quick` makes workloads small;
 //! `--overlay=full` measures the rows of the full overlay. The payload is that of stand-ins: no GPU is used; except in the rows
 //! of the release's one file, which has its payload inside and gives it from its cache directory or from memory.
@@ -16,11 +18,14 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |option: &str| arguments.iter().any(|argument| argument == option);
     let bench = Bench { quick: has("--quick"), full: has("--overlay=full") };
-    println!("{:<34} {:>7} {:>11} {:>11}      {:>9}", "workload", "ratio", "ours", "native", "traps");
+    println!("{:<48} {:>7} {:>11} {:>11}      {:>9}", "workload", "ratio", "ours", "native", "traps");
     let mut rows = bench.call_costs();
     rows.extend(bench.workloads().iter().map(|workload| bench.measure(workload)));
     bench_json::append(&rows);
 }
+
+/// The mechanisms without a listener.
+const TRACED: [(&str, &str); 2] = [("traced", "ptrace"), ("every call traced", "ptrace-syscalls")];
 
 struct Bench {
     quick: bool,
@@ -40,6 +45,8 @@ struct Workload {
 enum Way {
     /// `vgpu-run` as it was built, with stand-ins.
     Build,
+    /// The same, with this mechanism.
+    By(&'static str),
     /// The one file.
     OneFile,
     /// The one file without a cache directory.
@@ -89,9 +96,18 @@ impl Bench {
         let sources = c_sources(10);
         let build = format!("cd {}; for f in *.c; do cc -O1 -c $f; done", sources.display());
         workloads.push(shell("C build, 10 files".into(), build));
-        let count = self.size(10_000, 1_000);
-        let script = format!("i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done");
-        workloads.push(shell(format!("{count} x /bin/true"), script));
+        let trues = |count| {
+            let script = format!("i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done");
+            shell(format!("{count} x /bin/true"), script)
+        };
+        workloads.push(trues(self.size(10_000, 1_000)));
+        for (by, mechanism) in TRACED {
+            // Short, as nobody is to wait for every call of ten thousand processes.
+            let workload = trues(500);
+            let name = format!("{}, {by}", workload.name);
+            workloads.push(Workload { name, way: Way::By(mechanism), rounds: 3, ..workload });
+            workloads.push(start_up(&format!(", {by}"), Way::By(mechanism)));
+        }
         workloads
     }
 
@@ -101,13 +117,15 @@ impl Bench {
         command
     }
 
-    fn ours(&self, words: &[String]) -> Command {
-        launch_path(&words[0]).arguments(&words[1..]).options(self.options()).command()
+    fn ours(&self, words: &[String], mechanism: &str) -> Command {
+        let launch = launch_path(&words[0]).arguments(&words[1..]).options(self.options());
+        launch.options(["--mechanism", mechanism]).command()
     }
 
     fn in_its_way(&self, workload: &Workload) -> Command {
         let cache = match workload.way {
-            Way::Build => return self.ours(&workload.words),
+            Way::Build => return self.ours(&workload.words, "notify"),
+            Way::By(mechanism) => return self.ours(&workload.words, mechanism),
             Way::OneFile => workshop::directory().join("cache"),
             Way::Memory => PathBuf::from("/dev/null"),
         };
@@ -122,13 +140,18 @@ impl Bench {
             native.push(milliseconds(self.native(&workload.words)));
             ours.push(milliseconds(self.in_its_way(workload)));
         }
-        row(&workload.name, "ms", &mut ours, &mut native, Some(self.traps(&workload.words)))
+        row(&workload.name, "ms", &mut ours, &mut native, Some(self.traps(workload)))
     }
 
     /// Counted in a run of its own, as telling of each slows it down.
-    fn traps(&self, words: &[String]) -> usize {
+    fn traps(&self, Workload { words, way, .. }: &Workload) -> usize {
         let launch = launch_path(&words[0]).arguments(&words[1..]).options(self.options());
-        let output = launch.options(["--log", "debug"]).command().stdin(Stdio::null()).output();
+        let mechanism = if let Way::By(mechanism) = way { mechanism } else { "notify" };
+        let output = launch
+            .options(["--log", "debug", "--mechanism", mechanism])
+            .command()
+            .stdin(Stdio::null())
+            .output();
         let text = String::from_utf8_lossy(&output.expect("a run").stderr).into_owned();
         text.lines().filter(|line| line.starts_with("vgpu-run: call ")).count()
     }
@@ -136,14 +159,24 @@ impl Bench {
     fn call_costs(&self) -> Vec<Value> {
         let program = workshop::target("call_costs").expect("a C compiler");
         let words = vec![program.display().to_string(), self.size(20_000, 4_000).to_string()];
+        let mut rows = self.call_costs_by(&words, "", "notify");
+        // A twentieth: each of 80,000 calls is two stops where every call is traced.
+        let few = vec![words[0].clone(), self.size(1_000, 500).to_string()];
+        for (by, mechanism) in TRACED {
+            rows.extend(self.call_costs_by(&few, &format!(", {by}"), mechanism));
+        }
+        rows
+    }
+
+    fn call_costs_by(&self, words: &[String], by: &str, mechanism: &str) -> Vec<Value> {
         let names = ["call without a row (getppid)", "open passed on, and close", "control call"];
         let (mut ours, mut native) = ([vec![], vec![], vec![]], [vec![], vec![], vec![]]);
         for _ in 0..self.size(7, 3) {
-            collect(&mut native, self.native(&words));
-            collect(&mut ours, self.ours(&words));
+            collect(&mut native, self.native(words));
+            collect(&mut ours, self.ours(words, mechanism));
         }
         let columns = names.iter().zip(ours.iter_mut().zip(native.iter_mut()));
-        columns.map(|(name, (ours, native))| row(name, "ns", ours, native, None)).collect()
+        columns.map(|(name, (ours, native))| row(&format!("{name}{by}"), "ns", ours, native, None)).collect()
     }
 }
 
@@ -171,7 +204,7 @@ fn row(name: &str, unit: &str, ours: &mut [f64], native: &mut [f64], traps: Opti
     let (our, their) = (median(ours), median(native));
     let spread = (ours[ours.len() * 3 / 4] - ours[ours.len() / 4]) / our;
     let trapped = traps.map_or_else(String::new, |traps| traps.to_string());
-    println!("{name:<34} {:>7.3} {our:>11.2} {their:>11.2} {unit}  {trapped:>9}", our / their);
+    println!("{name:<48} {:>7.3} {our:>11.2} {their:>11.2} {unit}  {trapped:>9}", our / their);
     json!({"name": name, "ratio": our / their, "ours": our, "native": their, "unit": unit, "spread": spread, "traps": traps})
 }
 

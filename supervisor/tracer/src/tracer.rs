@@ -15,7 +15,7 @@ use crate::pass::Ways;
 use crate::stopped::{Gone, Registers, Stopped, Until};
 use crate::sys;
 use crate::table::Table;
-use crate::wait::{Report, Waits, What, Why};
+use crate::wait::{Report, Waits, What, Why, soon};
 
 /// Which calls stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,9 +157,10 @@ impl Tracer {
         self.shared.table.borrow().is_empty()
     }
 
-    /// What has happened, if something has that is news. SIGCHLD tells when to ask again.
+    /// What has happened, if something has that is news, or does in a moment: a thread that goes on often makes another call
+    /// soon. SIGCHLD tells when to ask again.
     pub fn next(&self) -> Option<News> {
-        while let Some(report) = self.shared.waits.next() {
+        while let Some(report) = soon(|| self.shared.waits.next()) {
             if let Some(news) = self.handle(report) {
                 return Some(news);
             }
@@ -171,7 +172,9 @@ impl Tracer {
         let tid = report.tid;
         let (thread, why) = match report.what() {
             What::Ended(status) => {
-                self.shared.table.borrow_mut().ended(tid);
+                let mut table = self.shared.table.borrow_mut();
+                table.ended(tid);
+                table.forget_lost();
                 self.shared.pages.forget(tid);
                 return Some(News::Ended { tid, status });
             }

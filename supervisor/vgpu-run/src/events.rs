@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use interception::Request;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -150,25 +149,18 @@ impl Events {
     fn next_traced(&self, tracer: &Tracer, timeout: i32) -> io::Result<Event> {
         /// Turns after which the rare things are looked at, however many calls there are.
         const OFTEN_ENOUGH: u32 = 32;
-        /// A thread that goes on often makes another call soon, and unlike a listener a stop does not wake us on its core.
-        const SOON: Duration = Duration::from_micros(20);
         self.turn.set(self.turn.get().wrapping_add(1));
         if self.turn.get().is_multiple_of(OFTEN_ENOUGH)
             && let Some(event) = self.other()?
         {
             return Ok(event);
         }
-        let begun = Instant::now();
         loop {
             if let Some(news) = tracer.next() {
                 return Ok(news.into());
             }
             if tracer.is_done() {
                 return Ok(Event::TreeGone);
-            }
-            if begun.elapsed() < SOON {
-                std::thread::yield_now();
-                continue;
             }
             let [children, others] = self.poll(&self.children, timeout)?;
             if children != 0 {
