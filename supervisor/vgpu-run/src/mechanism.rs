@@ -148,8 +148,8 @@ impl Fallback {
     fn cost(&self) -> &'static str {
         // From `bench-getting-in`.
         match self.scope {
-            Scope::Filtered => "about twice the cost of a notified call, and debuggers do not work",
-            Scope::Everything { .. } => "two stops for each call: some ten microseconds",
+            Scope::Filtered => "such a call costs up to twice as much as a notified one, and debuggers do not work",
+            Scope::Everything { .. } => "each call costs some twenty microseconds more, and debuggers do not work",
         }
     }
 
