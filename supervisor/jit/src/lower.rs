@@ -17,6 +17,8 @@
 
 mod ahead;
 mod arithmetic;
+mod atomic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
@@ -26,27 +28,35 @@ mod fetch;
 mod float;
 mod groups;
 mod halves;
+mod loops;
 mod matrix;
 mod memory;
 mod moves;
 mod narrow;
+mod ones;
 mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
+mod raw;
 mod reach;
+mod rolled;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
+mod sums;
+mod sweep;
 mod turns;
 mod warp_wide;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
-use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
+use ptx::{Body, Instruction, Op, RegisterId, Type};
 
 use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
@@ -118,6 +128,7 @@ pub(crate) struct Output {
     pub symbols: Vec<String>,
     pub words: usize,
     pub pending: usize,
+    pub last_lanes: u32,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
     pub used: Used,
@@ -145,8 +156,8 @@ pub(crate) struct Lowering<'a> {
     first: Knowledge<'a>,
     second: Knowledge<'a>,
     manner: Manner,
-    /// Registers whose bytes are all below 128.
-    small: HashSet<RegisterId>,
+    /// Bits that words can have.
+    ones: ones::Ones,
     text: Text,
     /// What has been written of the function.
     done: String,
@@ -161,6 +172,11 @@ pub(crate) struct Lowering<'a> {
     fetched: HashMap<usize, Vec<String>>,
     pass: Option<passes::Pass>,
     shared: passes::Shared,
+    rolled: Option<rolled::Rolled>,
+    /// Registers that stay in the register file because passes take lanes of them.
+    taken: HashSet<RegisterId>,
+    /// Registers that have a variable for a pass of so many lanes, where a loop is done in passes.
+    pass_variables: BTreeSet<(RegisterId, usize)>,
     /// The first lane that vectors have.
     first_lane: usize,
     /// Real bases of groups that have been tested, and of which not all has been loaded yet.
@@ -188,8 +204,13 @@ pub(crate) struct Lowering<'a> {
     matrix: matrix::Matrix,
     quads: quads::Known,
     halves: halves::Halves,
+    raw: raw::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    atomics: atomic::Needs,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -219,7 +240,7 @@ impl<'a> Lowering<'a> {
         manner: Manner,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
-            small: small_bytes(body, graph),
+            ones: ones::Ones::new(body, plan, graph),
             body,
             plan,
             graph,
@@ -238,6 +259,9 @@ impl<'a> Lowering<'a> {
             fetched: HashMap::new(),
             pass: None,
             shared: passes::Shared::default(),
+            rolled: None,
+            taken: HashSet::new(),
+            pass_variables: BTreeSet::new(),
             first_lane: 0,
             tested: HashMap::new(),
             regions: vec![0],
@@ -256,7 +280,11 @@ impl<'a> Lowering<'a> {
             matrix: matrix::Matrix::default(),
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
+            raw: raw::Known::default(),
             ends: None,
+            atomics: atomic::Needs::default(),
+            is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -278,6 +306,7 @@ impl<'a> Lowering<'a> {
                 lowering.used.note("turns");
             }
         }
+        lowering.find_taken();
         lowering
     }
 
@@ -296,6 +325,7 @@ impl<'a> Lowering<'a> {
             region += 1;
         }
         let regions = (0..self.regions.len()).map(|region| self.describe_region(region)).collect();
+        let last_lanes = self.last_lanes();
         Ok(Output {
             ir: self.function(),
             stops: self.stops,
@@ -304,6 +334,7 @@ impl<'a> Lowering<'a> {
             symbols: self.symbols,
             words: self.words.len(),
             pending: self.graph.blocks.len(),
+            last_lanes,
             refused: self.refused,
             used: self.used,
         })
@@ -312,9 +343,18 @@ impl<'a> Lowering<'a> {
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
         self.changed = control::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
+        if self.has_parts() {
+            queue.want(World::Second, entry);
+        }
         while let Some((world, block)) = queue.waiting.pop() {
             self.lower_block(world, block, &mut queue);
         }
@@ -324,7 +364,8 @@ impl<'a> Lowering<'a> {
         self.done += &self.text.take();
     }
 
-    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
         (self.world, self.block) = (world, block);
         self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
@@ -332,11 +373,16 @@ impl<'a> Lowering<'a> {
         self.matrix.begin_block();
         self.quads.clear();
         self.halves.clear();
+        self.raw.clear();
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
@@ -356,14 +402,17 @@ impl<'a> Lowering<'a> {
                 self.enter_narrow(block);
             }
         }
+        if self.loop_in_passes(queue) {
+            return;
+        }
         let runs = if world == World::Narrow { Vec::new() } else { self.runs() };
         let mut next = range.start;
         while next < range.end {
             let index = next;
-            if let Some(run) = runs.iter().find(|run| run.start == index)
-                && self.in_passes(run.clone())
+            if let Some(run) = runs.iter().find(|run| run.range.start == index)
+                && self.in_passes(run)
             {
-                next = run.end;
+                next = run.range.end;
                 continue;
             }
             next += 1;
@@ -414,6 +463,14 @@ impl<'a> Lowering<'a> {
         if world == World::Narrow && self.is_narrow(register) {
             return format!("%n{register}");
         }
+        if self.rolled.as_ref().is_some_and(|rolled| rolled.carries(register)) {
+            return self.pass_variable(register, self.text.lanes);
+        }
+        self.variable_of_warp(world, register)
+    }
+
+    /// [`Lowering::variable`] of all lanes.
+    fn variable_of_warp(&self, world: World, register: RegisterId) -> String {
         let place = register as usize;
         let same = self.first.facts.kinds[place] == self.second.facts.kinds[place];
         if same || world == World::First { format!("%r{register}") } else { format!("%s{register}") }
@@ -456,6 +513,7 @@ impl<'a> Lowering<'a> {
         match mnemonic.op {
             Ld | Ldu => self.load(mnemonic, operands),
             St => self.store(mnemonic, operands),
+            Atom | Red => self.atomic(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
             Membar | Fence => {
                 self.text.line("fence seq_cst");
@@ -541,24 +599,4 @@ fn register_bits(ty: Type) -> u32 {
             _ => 0,
         },
     }
-}
-
-/// Registers whose every write masks the high bit of each byte away.
-fn small_bytes(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
-    let mut small: HashMap<RegisterId, bool> = HashMap::new();
-    for (instruction, roles) in body.instructions.iter().zip(&graph.roles) {
-        let mnemonic = body.mnemonic(instruction);
-        let masks = match (mnemonic.op, &instruction.operands[..]) {
-            (Op::And, [_, first, second]) => [first, second].iter().any(|operand| match operand {
-                Operand::Constant(constant) => constant.bits(Type::B32) & 0x8080_8080 == 0,
-                _ => false,
-            }),
-            _ => false,
-        };
-        for register in roles.writes.iter().copied() {
-            let all = small.entry(register).or_insert(true);
-            *all &= masks && instruction.guard.is_none() && register_bits(body.register_type(register)) == 32;
-        }
-    }
-    small.into_iter().filter(|(_, small)| *small).map(|(register, _)| register).collect()
 }

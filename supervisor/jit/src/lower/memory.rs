@@ -82,7 +82,7 @@ pub(crate) fn room(mnemonic: &Mnemonic) -> Lowered<Room> {
     })
 }
 
-fn elements(operand: &Operand) -> Vec<Operand> {
+pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
     match operand {
         Operand::Vector(parts) => parts.clone(),
         other => vec![other.clone()],
@@ -98,7 +98,7 @@ impl Lowering<'_> {
     }
 
     /// What an access looks like, or why it has no code.
-    fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
+    pub(super) fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
         use Modifier::*;
         if mnemonic.modifiers.first_of(&[Volatile, Relaxed, Acquire, Release, Mmio, Async, Bulk]).is_some() {
             return Err("an access in an order".into());
@@ -204,7 +204,8 @@ impl Lowering<'_> {
             Kind::Uniform => self.load_one(&place.name, access, lanes.as_deref()),
             Kind::Pattern(number) => {
                 let pattern = self.pattern_here(Kind::Pattern(number));
-                self.load_pattern(&place.name, &pattern, access, lanes.as_deref())
+                let base = self.moved(&place.name, place.kind, 64);
+                self.load_pattern(&base, &pattern, access, lanes.as_deref())
             }
             _ => self.load_each(&place, access, lanes.as_deref()),
         };
@@ -226,13 +227,19 @@ impl Lowering<'_> {
         if let Some(name) = self.shared_place(self.at) {
             return Ok(Value { kind: Kind::Uniform, name });
         }
-        if let Some(place) = self.tested_before() {
-            return Ok(place);
-        }
-        let address = self.address(&operands[1], room(mnemonic)?, access)?;
-        let place = self.checked(&address, access, lanes)?;
-        self.keep_tested(&place);
-        Ok(place)
+        let place = match self.tested_before() {
+            Some(place) => place,
+            None => {
+                let address = self.address(&operands[1], room(mnemonic)?, access)?;
+                let place = self.checked(&address, access, lanes)?;
+                self.keep_tested(&place);
+                place
+            }
+        };
+        Ok(match place.kind {
+            Kind::Uniform => Value { name: self.hidden(&place.name), ..place },
+            _ => place,
+        })
     }
 
     /// Tests where a load reads, if all lanes' places are known by one, for passes to come.
@@ -285,7 +292,7 @@ impl Lowering<'_> {
     }
 
     /// Scratch memory if no lane executes, which only a guard can bring about.
-    fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
+    pub(super) fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
         match lanes {
             Some(lanes) if self.guard.is_some() => {
                 let some = self.text.value(format!("icmp ne i32 {lanes}, 0"));
