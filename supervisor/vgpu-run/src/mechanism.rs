@@ -148,8 +148,12 @@ impl Fallback {
     fn cost(&self) -> &'static str {
         // From `bench-getting-in`.
         match self.scope {
-            Scope::Filtered => "such a call costs up to twice as much as a notified one, and debuggers do not work",
-            Scope::Everything { .. } => "each call costs some twenty microseconds more, and debuggers do not work",
+            Scope::Filtered => {
+                "such a call costs up to twice as much as a notified one, and debuggers do not work"
+            }
+            Scope::Everything { .. } => {
+                "each call costs some twenty microseconds more, and debuggers do not work"
+            }
         }
     }
 
