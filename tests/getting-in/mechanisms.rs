@@ -108,8 +108,8 @@ fn killed_supervisor_ends_what_it_traced() {
 
 /// The program under a filter of somebody else, with the mechanism that is then chosen.
 fn under(filter: &[&str], launch: Launch) -> Run {
-    let filter = [&[target("outer_filter").as_str()], filter].concat();
-    launch.options(["--mechanism", "auto", "--report"]).through(filter).run()
+    let launch = launch.options(["--mechanism", "auto", "--report"]);
+    launch.through([target("outer_filter")]).through(filter).run()
 }
 
 /// `vgpu-run doctor` under the same.
