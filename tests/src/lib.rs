@@ -10,11 +10,13 @@
 //! program get what vgpu-run gives?
 
 pub mod bench_json;
+mod both;
 mod launch;
 mod processes;
 mod terminal;
 pub mod workshop;
 
+pub use both::Both;
 pub use launch::{Launch, Run, launch, launch_path, one_file, vgpu_run};
 pub use processes::{Mark, children, descendants, name_of, parent_of, wait_until};
 pub use terminal::Terminal;

@@ -78,12 +78,16 @@ impl Nodes {
             self.forget_closed();
         }
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?;
+        let pair = || socketpair(AddressFamily::Unix, SockType::Stream, None, flags);
+        let (ours, theirs) = pair().or_else(|_| {
+            self.forget_closed();
+            pair()
+        })?;
         self.ours.push(ours);
         Ok(theirs)
     }
 
-    /// Done when the list would have to grow, so the cost of each open stays the same.
+    /// Done when the list would have to grow, so the cost of each open stays the same, or when there is no room for more.
     fn forget_closed(&mut self) {
         self.ours.retain(|end| {
             let mut poll = libc::pollfd { fd: end.as_raw_fd(), events: 0, revents: 0 };

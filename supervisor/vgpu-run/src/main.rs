@@ -33,6 +33,7 @@ mod main_loop;
 mod mechanism;
 mod nested;
 mod opens;
+mod own_filters;
 mod replaced;
 mod reporting;
 mod supervisor;

@@ -33,6 +33,7 @@ use crate::exits::Exits;
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
 use crate::opens::{self, Open, Trapped};
+use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
 
@@ -140,6 +141,7 @@ impl<'a> MainLoop<'a> {
     fn handle_notification(&mut self, request: Request) {
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
+            Trapped::Special => self.answer(request, Reply::Continue),
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
             Trapped::IoUring => {
@@ -148,6 +150,12 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::Trace => {
                 self.services.report.remark(reporting::debugger(request.tid));
+                self.answer(request, Reply::Continue);
+            }
+            Trapped::OwnFilter => {
+                if let Some(conflict) = own_filters::conflict(&request) {
+                    self.services.report.remark(reporting::own_filter(request.tid, conflict));
+                }
                 self.answer(request, Reply::Continue);
             }
             Trapped::Open(Err(error)) | Trapped::Execute(Err(error)) => self.handle_unread(request, &error),
@@ -219,12 +227,16 @@ impl<'a> MainLoop<'a> {
             self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
         let reply = match what {
+            Answer::File(_) | Answer::ControlNode if open.wants_directory() => Reply::Errno(libc::ENOTDIR),
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
             Answer::ControlNode => match self.nodes.open() {
                 Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
-                Err(errno) => Reply::Errno(errno as i32),
+                Err(errno) => {
+                    self.services.report.remark(reporting::no_node(request.tid, errno));
+                    Reply::Errno(errno as i32)
+                }
             },
         };
         self.answer(request, reply);
