@@ -260,6 +260,7 @@ impl<'a> MainLoop<'a> {
                 self.services.report.exited(tgid, exit_of(status));
             }
         }
+        self.nodes.forget_closed();
     }
 
     fn handle_control(&mut self, request: Request) {
