@@ -4,9 +4,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use broker::{Caller, CallerFd};
+use interception::Request;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use notification::Request;
 use tracee::{Memory, PidFd, RemotePtr};
 
 /// The asker of a control call, as the broker wants to see it.
