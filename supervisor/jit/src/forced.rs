@@ -22,6 +22,11 @@ const INSTRUCTIONS: u64 = 3;
 const ROUNDS: u32 = 3;
 
 impl Forced {
+    /// Whether warps go their usual way from instruction to instruction.
+    pub(crate) fn is_straight(&self) -> bool {
+        !self.masked && self.splits.is_none() && self.stops.is_none()
+    }
+
     /// The lanes that go on first where lanes come to a block, if not all do.
     pub(crate) fn split(&self, block: usize) -> Option<u32> {
         let hash = mix(self.splits? ^ mix(block as u64));
@@ -33,6 +38,11 @@ impl Forced {
     /// Whether a block's instructions are done in passes wherever that can be.
     pub(crate) fn passes(&self, block: usize) -> bool {
         self.splits.or(self.stops).is_some_and(|seed| mix(seed ^ mix(!(block as u64))) & 1 == 0)
+    }
+
+    /// Whether such passes are a loop, where that can be.
+    pub(crate) fn rolled(&self, block: usize) -> bool {
+        self.splits.or(self.stops).is_some_and(|seed| mix(seed ^ mix(!(block as u64))) & 2 == 0)
     }
 
     /// Whether a warp leaves the first world where it comes to a block.

@@ -17,6 +17,9 @@
 
 mod ahead;
 mod arithmetic;
+mod aside;
+mod atomic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
@@ -26,27 +29,37 @@ mod fetch;
 mod float;
 mod groups;
 mod halves;
+mod loops;
 mod matrix;
 mod memory;
 mod moves;
 mod narrow;
+mod ones;
 mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
+mod raw;
 mod reach;
+mod recomputed;
+mod regions;
+mod rolled;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
+mod sums;
+mod sweep;
 mod turns;
 mod warp_wide;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
-use ptx::{Body, Instruction, Op, Operand, RegisterId, Type};
+use ptx::{Body, Instruction, Op, RegisterId, Type};
 
 use crate::forced::Forced;
 use crate::graph::{End, Graph, Set};
@@ -90,6 +103,8 @@ struct Ends {
     any: String,
     /// Whether it holds for all.
     all: String,
+    /// For which it holds if neither, where that is known.
+    parted: Option<u32>,
 }
 
 /// Regions of a kernel: each has a bit of a word.
@@ -118,6 +133,7 @@ pub(crate) struct Output {
     pub symbols: Vec<String>,
     pub words: usize,
     pub pending: usize,
+    pub last_lanes: u32,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
     pub used: Used,
@@ -145,8 +161,8 @@ pub(crate) struct Lowering<'a> {
     first: Knowledge<'a>,
     second: Knowledge<'a>,
     manner: Manner,
-    /// Registers whose bytes are all below 128.
-    small: HashSet<RegisterId>,
+    /// Bits that words can have.
+    ones: ones::Ones,
     text: Text,
     /// What has been written of the function.
     done: String,
@@ -161,6 +177,11 @@ pub(crate) struct Lowering<'a> {
     fetched: HashMap<usize, Vec<String>>,
     pass: Option<passes::Pass>,
     shared: passes::Shared,
+    rolled: Option<rolled::Rolled>,
+    /// Registers that stay in the register file because passes take lanes of them.
+    taken: HashSet<RegisterId>,
+    /// Registers that have a variable for a pass of so many lanes, where a loop is done in passes.
+    pass_variables: BTreeSet<(RegisterId, usize)>,
     /// The first lane that vectors have.
     first_lane: usize,
     /// Real bases of groups that have been tested, and of which not all has been loaded yet.
@@ -169,6 +190,8 @@ pub(crate) struct Lowering<'a> {
     regions: Vec<usize>,
     /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
     turns: HashMap<usize, u32>,
+    ways: regions::Ways,
+    recomputed: recomputed::Recomputed,
     region: usize,
     narrow: narrow::Narrow,
     /// Registers that the running region may write.
@@ -181,6 +204,8 @@ pub(crate) struct Lowering<'a> {
     at: usize,
     /// Lanes that execute, in the second world.
     mask: Option<String>,
+    /// Those that wait for them, in a block that is run aside.
+    waiting: Option<aside::Waiting>,
     /// Lanes for which the instruction's guard holds as well, if it has one.
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
@@ -188,8 +213,13 @@ pub(crate) struct Lowering<'a> {
     matrix: matrix::Matrix,
     quads: quads::Known,
     halves: halves::Halves,
+    raw: raw::Known,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    atomics: atomic::Needs,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -219,7 +249,7 @@ impl<'a> Lowering<'a> {
         manner: Manner,
     ) -> Lowering<'a> {
         let mut lowering = Lowering {
-            small: small_bytes(body, graph),
+            ones: ones::Ones::new(body, plan, graph),
             body,
             plan,
             graph,
@@ -238,10 +268,15 @@ impl<'a> Lowering<'a> {
             fetched: HashMap::new(),
             pass: None,
             shared: passes::Shared::default(),
+            rolled: None,
+            taken: HashSet::new(),
+            pass_variables: BTreeSet::new(),
             first_lane: 0,
             tested: HashMap::new(),
             regions: vec![0],
             turns: HashMap::new(),
+            ways: regions::Ways::default(),
+            recomputed: recomputed::Recomputed::default(),
             narrow: narrow::Narrow::new(body, graph),
             region: 0,
             changed: Set::default(),
@@ -250,13 +285,18 @@ impl<'a> Lowering<'a> {
             block: 0,
             at: 0,
             mask: None,
+            waiting: None,
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
             matrix: matrix::Matrix::default(),
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
+            raw: raw::Known::default(),
             ends: None,
+            atomics: atomic::Needs::default(),
+            is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -278,6 +318,12 @@ impl<'a> Lowering<'a> {
                 lowering.used.note("turns");
             }
         }
+        let is_turn = |block| lowering.turns.contains_key(&block);
+        lowering.ways = regions::Ways::new(graph, &lowering.regions, is_turn, lowering.has_parts());
+        lowering.find_taken();
+        if lowering.regions.len() > 1 {
+            lowering.find_recomputed();
+        }
         lowering
     }
 
@@ -296,6 +342,7 @@ impl<'a> Lowering<'a> {
             region += 1;
         }
         let regions = (0..self.regions.len()).map(|region| self.describe_region(region)).collect();
+        let last_lanes = self.last_lanes();
         Ok(Output {
             ir: self.function(),
             stops: self.stops,
@@ -304,6 +351,7 @@ impl<'a> Lowering<'a> {
             symbols: self.symbols,
             words: self.words.len(),
             pending: self.graph.blocks.len(),
+            last_lanes,
             refused: self.refused,
             used: self.used,
         })
@@ -311,10 +359,19 @@ impl<'a> Lowering<'a> {
 
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
-        self.changed = control::written_in_region(self.body, self.graph, entry);
+        self.changed = regions::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
+        if self.has_parts() {
+            queue.want(World::Second, entry);
+        }
         while let Some((world, block)) = queue.waiting.pop() {
             self.lower_block(world, block, &mut queue);
         }
@@ -325,18 +382,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
-        (self.world, self.block) = (world, block);
-        self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
-        self.written.clear();
-        self.fetched.clear();
-        self.matrix.begin_block();
-        self.quads.clear();
-        self.halves.clear();
-        self.ahead.clear();
-        self.tested.clear();
-        (self.mask, self.ends) = (None, None);
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
@@ -356,28 +403,21 @@ impl<'a> Lowering<'a> {
                 self.enter_narrow(block);
             }
         }
+        if self.loop_in_passes(queue) {
+            return;
+        }
         let runs = if world == World::Narrow { Vec::new() } else { self.runs() };
         let mut next = range.start;
         while next < range.end {
             let index = next;
-            if let Some(run) = runs.iter().find(|run| run.start == index)
-                && self.in_passes(run.clone())
+            if let Some(run) = runs.iter().find(|run| run.range.start == index)
+                && self.in_passes(run)
             {
-                next = run.end;
+                next = run.range.end;
                 continue;
             }
             next += 1;
-            self.at = index;
-            self.split_segment(index);
-            self.doubt(index);
-            if let Err(reason) = self.instruction(index) {
-                self.refused.push((index as u32, reason));
-                if self.is_stepped(index) {
-                    self.used.note("step");
-                    self.step(index);
-                    continue;
-                }
-                self.write_stop(index);
+            if !self.lower_instruction(index) {
                 self.finish_segment();
                 return;
             }
@@ -386,6 +426,38 @@ impl<'a> Lowering<'a> {
         self.at = self.graph.blocks[block].end_at;
         self.end(queue);
         self.finish_segment();
+    }
+
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
+        (self.world, self.block) = (world, block);
+        self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
+        self.written.clear();
+        self.fetched.clear();
+        self.matrix.begin_block();
+        self.quads.clear();
+        self.halves.clear();
+        self.raw.clear();
+        self.ahead.clear();
+        self.tested.clear();
+        (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    /// Code for an instruction that does not end a block, or for a stop: whether code goes on behind it.
+    fn lower_instruction(&mut self, index: usize) -> bool {
+        self.at = index;
+        self.split_segment(index);
+        self.doubt(index);
+        let Err(reason) = self.instruction(index) else { return true };
+        self.refused.push((index as u32, reason));
+        if self.is_stepped(index) {
+            self.used.note("step");
+            self.step(index);
+            return true;
+        }
+        self.write_stop(index);
+        false
     }
 
     /// The knowledge of the world that is being lowered.
@@ -414,6 +486,14 @@ impl<'a> Lowering<'a> {
         if world == World::Narrow && self.is_narrow(register) {
             return format!("%n{register}");
         }
+        if self.rolled.as_ref().is_some_and(|rolled| rolled.carries(register)) {
+            return self.pass_variable(register, self.text.lanes);
+        }
+        self.variable_of_warp(world, register)
+    }
+
+    /// [`Lowering::variable`] of all lanes.
+    fn variable_of_warp(&self, world: World, register: RegisterId) -> String {
         let place = register as usize;
         let same = self.first.facts.kinds[place] == self.second.facts.kinds[place];
         if same || world == World::First { format!("%r{register}") } else { format!("%s{register}") }
@@ -456,6 +536,7 @@ impl<'a> Lowering<'a> {
         match mnemonic.op {
             Ld | Ldu => self.load(mnemonic, operands),
             St => self.store(mnemonic, operands),
+            Atom | Red => self.atomic(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
             Membar | Fence => {
                 self.text.line("fence seq_cst");
@@ -483,8 +564,9 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Registers that code keeps as words at a place, for the interpreter; each gets its word if it has none.
-    fn spread(&mut self, world: World, live: &Set) -> Vec<Spread> {
+    /// Registers that code keeps as words at a place, for the interpreter; each gets its word if it has none. Some of them the interpreter
+    /// computes itself.
+    fn spread(&mut self, world: World, live: &Set, recomputed: &Set) -> Vec<Spread> {
         let registers: Vec<RegisterId> = live.iter().map(|register| register as RegisterId).collect();
         let mut list = Vec::new();
         for register in registers {
@@ -504,7 +586,7 @@ impl<'a> Lowering<'a> {
             };
             let word = self.word(register);
             let offset = self.plan.registers[register as usize];
-            let kept = self.plan.kept[register as usize];
+            let kept = self.plan.kept[register as usize] || recomputed.has(register as usize);
             list.push(Spread { offset, width, word, kept, pattern });
         }
         list
@@ -519,7 +601,12 @@ impl<'a> Lowering<'a> {
         self.instructions.push(first);
         self.instructions.extend(barrier);
         let barrier = barrier.filter(|_| region > 0);
-        Region { entry: first, barrier, spread: self.spread(World::First, &live) }
+        let (registers, instructions) = self.recomputing(entry);
+        let recomputed: Vec<u32> = instructions.into_iter().map(|index| index as u32).collect();
+        self.instructions.extend(recomputed.iter().flat_map(|index| [*index, index + 1]));
+        let spread = self.spread(World::First, &live, &registers);
+        let (leads, is_whole) = (self.ways.leads(region), self.ways.is_whole(region));
+        Region { entry: first, barrier, spread, recomputed, leads, is_whole }
     }
 
     fn symbol(&mut self, name: &str) -> usize {
@@ -541,24 +628,4 @@ fn register_bits(ty: Type) -> u32 {
             _ => 0,
         },
     }
-}
-
-/// Registers whose every write masks the high bit of each byte away.
-fn small_bytes(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
-    let mut small: HashMap<RegisterId, bool> = HashMap::new();
-    for (instruction, roles) in body.instructions.iter().zip(&graph.roles) {
-        let mnemonic = body.mnemonic(instruction);
-        let masks = match (mnemonic.op, &instruction.operands[..]) {
-            (Op::And, [_, first, second]) => [first, second].iter().any(|operand| match operand {
-                Operand::Constant(constant) => constant.bits(Type::B32) & 0x8080_8080 == 0,
-                _ => false,
-            }),
-            _ => false,
-        };
-        for register in roles.writes.iter().copied() {
-            let all = small.entry(register).or_insert(true);
-            *all &= masks && instruction.guard.is_none() && register_bits(body.register_type(register)) == 32;
-        }
-    }
-    small.into_iter().filter(|(_, small)| *small).map(|(register, _)| register).collect()
 }

@@ -2,7 +2,7 @@
 
 mod tiers;
 
-use tiers::{both, both_whole, both_with_stops};
+use tiers::{both, both_whole, both_with_stops, uses};
 
 #[test]
 fn lanes_that_wait_for_each_other_get_their_turn() {
@@ -339,4 +339,186 @@ fn runs_are_done_in_passes() {
              YES: st.global.u32 [%rd2+8192], %r13;";
     let memory = both_whole(&body, 2, 96);
     assert!((0..96).any(|thread| memory[2048 + thread] != memory[2048]));
+}
+
+/// Two words of each lane side by side, masked, shifted and multiplied with others that lie in the same way, and with one that all
+/// lanes share: sums that 16 bits hold, and too many for that.
+#[test]
+fn products_of_bytes_are_summed_where_they_lie() {
+    let mut body = String::from(
+        "mul.wide.u32 %rd5, %r3, 8; add.s64 %rd6, %rd1, %rd5; mov.u32 %r9, 7; mov.u32 %r20, 0; ld.global.u32 %r12, [%rd1+800];",
+    );
+    for round in 0..6 {
+        for word in 0..2 {
+            let place = 1024 * round + 4 * word;
+            body += &format!(
+                "ld.global.u32 %r5, [%rd6+{place}]; mul.lo.u32 %r5, %r5, 0x9e3779b1; st.global.u32 [%rd6+{place}], %r5;"
+            );
+        }
+    }
+    body += "bar.sync 0;";
+    for round in 0..6 {
+        let mask = if round % 2 == 0 { 0x0f0f_0f0f } else { 0x7f7f_7f7f };
+        for word in 0..2 {
+            body += &format!(
+                "ld.global.u32 %r5, [%rd6+{}]; ld.global.u32 %r6, [%rd6+{}];
+                 and.b32 %r7, %r5, {mask}; shr.u32 %r8, %r5, 4; and.b32 %r8, %r8, 0x0f0f0f0f;
+                 dp4a.s32.s32 %r9, %r7, %r6, %r9; dp4a.s32.s32 %r9, %r6, %r8, %r9; dp4a.s32.s32 %r20, %r5, %r6, %r20;
+                 dp4a.s32.s32 %r20, %r7, %r12, %r20;",
+                1024 * round + 4 * word,
+                1024 * ((round + 1) % 6) + 4 * word
+            );
+        }
+    }
+    body += "mul.wide.u32 %rd7, %r4, 4; add.s64 %rd8, %rd1, %rd7; st.global.u32 [%rd8+12288], %r9; st.global.u32 [%rd8+14336], %r20;";
+    let memory = both_whole(&body, 1, 64);
+    let dot = |x: u32, y: u32| -> u32 {
+        let bytes = x.to_le_bytes().into_iter().zip(y.to_le_bytes());
+        bytes.map(|(x, y)| i32::from(x as i8) * i32::from(y as i8)).sum::<i32>() as u32
+    };
+    for thread in 0..64 {
+        let at = |round: usize, word: usize| memory[256 * (round % 6) + 2 * thread + word];
+        let (mut small, mut signed) = (7u32, 0u32);
+        for round in 0..6 {
+            let mask = if round % 2 == 0 { 0x0f0f_0f0f } else { 0x7f7f_7f7f };
+            for word in 0..2 {
+                let (x, y) = (at(round, word), at(round + 1, word));
+                small = small.wrapping_add(dot(x & mask, y)).wrapping_add(dot(x >> 4 & 0x0f0f_0f0f, y));
+                signed = signed.wrapping_add(dot(x, y)).wrapping_add(dot(x & mask, 200));
+            }
+        }
+        assert_eq!([memory[3072 + thread], memory[3584 + thread]], [small, signed], "of {thread}");
+    }
+}
+
+#[test]
+fn bytes_are_copies_of_signs() {
+    let memory = both_whole(
+        "mul.lo.u32 %r5, %r4, 0x01838507; not.b32 %r6, %r5; prmt.b32 %r7, %r5, %r6, 0xba98; prmt.b32 %r8, %r5, %r6, 0x7c19;
+         st.global.u32 [%rd2], %r7; st.global.u32 [%rd2+1024], %r8;",
+        1,
+        64,
+    );
+    for place in 0..64u32 {
+        let number = place.wrapping_mul(0x0183_8507);
+        let bytes = [number, !number].map(u32::to_le_bytes).concat();
+        let made = |selector: u32| {
+            u32::from_le_bytes(std::array::from_fn(|byte| {
+                let chosen = selector >> (4 * byte) & 15;
+                let value = bytes[chosen as usize & 7];
+                if chosen < 8 { value } else { ((value as i8) >> 7) as u8 }
+            }))
+        };
+        assert_eq!(
+            [0, 256].map(|part| memory[place as usize + part]),
+            [made(0xba98), made(0x7c19)],
+            "of {place}"
+        );
+    }
+}
+
+/// What `%` leaves of a thread's place is known behind a branch as well: loads by it are not gathered.
+#[test]
+fn remainders_are_known_behind_branches() {
+    let body = "shr.s32 %r5, %r3, 31; shr.u32 %r5, %r5, 27; add.s32 %r6, %r3, %r5; ld.global.u32 %r7, [%rd1];
+                setp.eq.u32 %p1, %r7, 9; @%p1 bra OVER;
+                and.b32 %r8, %r6, -32; sub.s32 %r9, %r3, %r8; shr.s32 %r10, %r9, 31; shr.u32 %r10, %r10, 28; add.s32 %r13, %r9, %r10;
+                shr.s32 %r11, %r13, 4; mul.wide.s32 %rd5, %r11, 36; add.s64 %rd6, %rd1, %rd5; ld.global.u32 %r12, [%rd6+64];
+                st.global.u32 [%rd2+8192], %r12; OVER: st.global.u32 [%rd2+4096], %r6;";
+    let memory = both_whole(body, 1, 64);
+    assert!((0..64).all(|thread| memory[2048 + thread] as usize == 16 + 9 * (thread % 32 / 16)));
+    assert!(!uses(body, 64).contains(&"gather"));
+}
+
+/// Code runs many blocks per call where those before were short. One that waits must not keep those behind it from beginning.
+#[test]
+fn blocks_that_a_block_of_their_row_waits_for_begin_beside_it() {
+    let memory = both(
+        "st.global.u32 [%rd2], %r1; setp.lt.u32 %p1, %r1, 32; @%p1 bra END;
+         setp.ne.u32 %p2, %r3, 0; @%p2 bra END;
+         atom.global.add.u32 %r5, [%rd1+16380], 1;
+         WAIT: ld.volatile.global.u32 %r6, [%rd1+16380]; setp.lt.u32 %p3, %r6, 4159; @%p3 bra WAIT;
+         END:",
+        96,
+        32,
+    );
+    assert!((0..96 * 32).all(|thread| memory[thread] == thread as u32 / 32));
+    assert_eq!(memory[4095], 4095 + 64);
+}
+
+/// Where a block's bound and places are linear its warps go through a sweep, if all of them may.
+#[test]
+fn blocks_are_swept_where_their_tests_hold_for_all_warps() {
+    // A bound within a warp of a block, and one that no block reaches.
+    for bound in [1000, 4000] {
+        let memory = both_swept(&format!(
+            "setp.ge.s32 %p1, %r4, {bound}; @%p1 bra END;
+             ld.global.u32 %r5, [%rd2]; mad.lo.s32 %r6, %r5, 3, 7; st.global.u32 [%rd2], %r6; END:"
+        ));
+        let expected = |n: u32| if n < bound.min(4 * 96) { 3 * n + 7 } else { n };
+        assert!((0..4096).all(|n| memory[n] == expected(n as u32)), "{bound}");
+    }
+    // Several bounds, of which the second holds for two warps of three.
+    let memory = both_swept(
+        "setp.lt.u32 %p1, %r1, 3; setp.gt.u32 %p2, 64, %r3; and.pred %p3, %p1, %p2; @!%p3 bra END;
+         st.global.u32 [%rd2], %r3; END:",
+    );
+    let expected = |n: u32| if n < 288 && n % 96 < 64 { n % 96 } else { n };
+    assert!((0..4096).all(|n| memory[n] == expected(n as u32)));
+    // A number that wraps between two warps, in a comparison.
+    let memory = both_swept(
+        "add.s32 %r5, %r3, 0x7fffffe0; setp.lt.s32 %p1, %r5, 0; @%p1 bra END; st.global.u32 [%rd2], 5; END:",
+    );
+    assert!((0..384).all(|n| memory[n] == if n % 96 < 32 { 5 } else { n as u32 }));
+    // One that wraps within the second warp, and is widened.
+    let memory = both_swept(
+        "add.s32 %r5, %r3, -48; cvt.u64.u32 %rd4, %r5; mov.b64 {%r6, %r7}, %rd4; st.global.u32 [%rd2], %r7;",
+    );
+    assert!((0..384).all(|n| memory[n] == 0));
+    // A generic address that is not device memory's.
+    let memory = both_swept(
+        ".shared .align 4 .b8 words[384]; mov.u64 %rd5, words; cvta.shared.u64 %rd6, %rd5;
+         mul.wide.u32 %rd7, %r3, 4; add.s64 %rd8, %rd6, %rd7; st.u32 [%rd8], %r4; ld.u32 %r5, [%rd8];
+         add.s32 %r5, %r5, 1; st.global.u32 [%rd2], %r5;",
+    );
+    assert!((0..384).all(|n| memory[n] == n as u32 + 1));
+}
+
+/// As [`both_whole`], four blocks of three warps, and there is a sweep.
+fn both_swept(body: &str) -> Vec<u32> {
+    assert!(uses(body, 96).contains(&"sweep"), "{body}");
+    both_whole(body, 4, 96)
+}
+
+/// What would read or write something else if it was not tested each time is not swept.
+#[test]
+fn blocks_are_not_swept_where_places_are_not_linear() {
+    for body in [
+        "ld.global.u32 %r5, [%rd2]; mul.wide.u32 %rd4, %r5, 4; add.s64 %rd5, %rd1, %rd4; st.global.u32 [%rd5], 1;",
+        "and.b32 %r5, %r3, 48; mul.wide.u32 %rd4, %r5, 4; add.s64 %rd5, %rd1, %rd4; st.global.u32 [%rd5], 1;",
+        "setp.lt.u32 %p1, %r3, 5; @%p1 st.global.u32 [%rd2], 1;",
+        "mov.u32 %r5, 0; AGAIN: add.s32 %r5, %r5, 1; setp.lt.u32 %p1, %r5, 9; @%p1 bra AGAIN; st.global.u32 [%rd2], %r5;",
+    ] {
+        assert!(!uses(body, 96).contains(&"sweep"), "{body}");
+        both(body, 4, 96);
+    }
+}
+
+/// A branch on a comparison that is combined with another predicate asks for both.
+#[test]
+fn a_combined_comparison_is_not_its_ends_alone() {
+    let memory = both_whole(
+        "setp.ge.u32 %p1, %r3, 40; setp.ge.or.u32 %p2, %r4, 4000, %p1; @%p2 bra END;
+         st.global.u32 [%rd2], 5000; END:",
+        4,
+        96,
+    );
+    assert!((0..384).all(|n| (memory[n] == 5000) == (n % 96 < 40)));
+    let memory = both_whole(
+        "setp.ge.u32 %p1, %r3, 40; setp.lt.and.u32 %p2, %r4, 4000, %p1; @!%p2 bra END;
+         st.global.u32 [%rd2], 5000; END:",
+        4,
+        96,
+    );
+    assert!((0..384).all(|n| (memory[n] == 5000) == (n % 96 >= 40)));
 }

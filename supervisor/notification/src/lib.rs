@@ -10,6 +10,7 @@
 //! answered; their numbers outlive the supervisor.
 
 mod abi;
+mod ahead;
 mod held;
 mod in_flight;
 mod listener;

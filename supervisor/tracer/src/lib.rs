@@ -44,17 +44,19 @@
 //! # How a descriptor gets in
 //!
 //! The kernel has no call that puts a descriptor into another process, so the thread has to receive it: injected `mmap` of a
-//! page to work on (memory near the stack pointer may belong to somebody else: goroutines), `socketpair`, of which we take
-//! one end by `pidfd_getfd`, `recvmsg`, `dup3` to the lowest number, `close`, `munmap`. Nothing of it needs a path, a
+//! page to work on, once for a process, which keeps it (`page`); `socketpair`, of which we take one end by `pidfd_getfd`;
+//! `recvmsg`; `dup3` to the lowest number; `close` of the others. Nothing of it needs a path, a
 //! network or a mount that both sides see. Where `pidfd_getfd` is refused (old kernels, Docker's profile), the thread
 //! connects to a socket of ours with an abstract name, which needs a common network namespace. While this goes on, two or
 //! three descriptors more are in use in the process, closed on exec.
 //!
-//! Most descriptors are files for loaders, right after an exec, in a process that is alone with its memory. There the thread
-//! opens `/proc/US/fd/N` instead, if that leads to our files from where it is: two stops instead of thirteen.
+//! Most descriptors are files for loaders, and the thread can open `/proc/US/fd/N` itself, if that leads to our files from
+//! where it is: two stops instead of ten (`path`). Right after an exec, where nobody else has the process's memory, the path
+//! needs no page either.
 
 mod held;
 mod inject;
+mod page;
 mod pass;
 mod path;
 mod stopped;

@@ -12,6 +12,7 @@ use syscall_filter::handover;
 use tracee::{Memory, MemoryError, PidFd, RemotePtr};
 
 use crate::inject::Injection;
+use crate::page;
 use crate::path::{self, OwnFiles};
 use crate::stopped::Gone;
 
@@ -59,23 +60,12 @@ pub struct Ways {
 pub fn give(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<i32, PassError> {
     match path::open(thread, file, cloexec)? {
         Some(number) => Ok(number),
-        None => receive_on_a_page(thread, file, cloexec),
+        None => {
+            let page = page::of(thread)?;
+            receive(thread, page, file, cloexec)
+        }
     }
 }
-
-fn receive_on_a_page(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<i32, PassError> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let arguments = [0, PAGE, protection as u64, flags as u64, u64::MAX, 0];
-    let page = call(thread, "map a page", libc::SYS_mmap, arguments)? as u64;
-    let result = receive(thread, page, file, cloexec);
-    if !matches!(result, Err(PassError::Gone(_))) {
-        call(thread, "unmap a page", libc::SYS_munmap, [page, PAGE, 0, 0, 0, 0])?;
-    }
-    result
-}
-
-const PAGE: u64 = 4096;
 
 /// What `recvmsg` works on, in the process's memory: its arguments, and behind them where they point.
 #[repr(C)]
@@ -216,7 +206,7 @@ fn connect_by_pair(thread: &mut Injection, page: u64) -> Result<Connection, Pass
 fn connect_by_name(thread: &mut Injection, page: u64) -> Result<Connection, PassError> {
     let shared = thread.shared().clone();
     let failed = |error| PassError::Failed { doing: "be reached by the process", error };
-    let address = shared.ways.address()?;
+    let address = shared.ways.address(shared.pages.mark())?;
     // Not blocking: strangers might fill the queue.
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let arguments = [libc::AF_UNIX as u64, kind as u64, 0, 0, 0, 0];
@@ -243,7 +233,7 @@ fn close(thread: &mut Injection, descriptor: i32) -> Result<(), PassError> {
 }
 
 /// A call of the thread, whose failure is an error.
-fn call(
+pub fn call(
     thread: &mut Injection,
     doing: &'static str,
     number: i64,
@@ -266,10 +256,11 @@ struct Address {
 }
 
 impl Ways {
-    fn address(&self) -> Result<&Address, PassError> {
+    /// With a name made of a number that nobody can guess.
+    fn address(&self, mark: u128) -> Result<&Address, PassError> {
         if self.address.get().is_none() {
             let address =
-                Address::new().map_err(|error| PassError::Failed { doing: "make a socket", error })?;
+                Address::new(mark).map_err(|error| PassError::Failed { doing: "make a socket", error })?;
             let _ = self.address.set(address);
         }
         Ok(self.address.get().expect("set above"))
@@ -277,11 +268,8 @@ impl Ways {
 }
 
 impl Address {
-    fn new() -> io::Result<Self> {
-        let mut random = [0u8; 16];
-        // SAFETY: the call writes that many bytes.
-        unsafe { libc::getrandom(random.as_mut_ptr().cast(), random.len(), 0) };
-        let name = format!("vgpu-run-{:032x}", u128::from_ne_bytes(random));
+    fn new(mark: u128) -> io::Result<Self> {
+        let name = format!("vgpu-run-{mark:032x}");
         let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
         listener.set_nonblocking(true)?;
         let family = (libc::AF_UNIX as u16).to_ne_bytes();

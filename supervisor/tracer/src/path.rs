@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use tracee::{Memory, RemotePtr};
 
 use crate::inject::Injection;
-use crate::stopped::Gone;
+use crate::page;
+use crate::pass::PassError;
 
 /// The directory of our descriptors, as seen from outside.
 pub struct OwnFiles {
@@ -66,21 +67,22 @@ const RED_ZONE: u64 = 128;
 const ROOM: usize = 64;
 
 /// The thread opens the file for itself. Nothing if that is not possible here.
-pub fn open(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<Option<i32>, Gone> {
+pub fn open(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<Option<i32>, PassError> {
     let (shared, tid) = (thread.shared().clone(), thread.tid());
     let own_files = shared.ways.own_files.get_or_init(OwnFiles::find).as_ref();
-    let Some(own_files) = own_files.filter(|_| shared.table.borrow().is_alone(tid) && is_readable(file))
+    let Some(own_files) = own_files.filter(|own_files| is_readable(file) && own_files.are_seen_by(tid))
     else {
         return Ok(None);
     };
-    if !own_files.are_seen_by(tid) {
-        return Ok(None);
-    }
+    let alone = shared.table.borrow().is_alone(tid);
+    let at = match alone {
+        // Nobody else has this memory, so it may be used, if it is put back.
+        true => (thread.own().rsp - RED_ZONE - ROOM as u64) & !15,
+        false => page::of(thread)?,
+    };
     let mut path = format!("/{}/{}", own_files.path, file.as_raw_fd()).into_bytes();
     path.resize(ROOM, 0);
-    // Nobody else has this memory, so it may be used, if it is put back.
-    let memory = Memory::of(tid);
-    let at = RemotePtr::new((thread.own().rsp - RED_ZONE - ROOM as u64) & !15);
+    let (memory, at) = (Memory::of(tid), RemotePtr::new(at));
     let mut before = [0; ROOM];
     if memory.read_bytes(at, &mut before).is_err() || memory.write_bytes(at, &path).is_err() {
         return Ok(None);

@@ -55,7 +55,7 @@ impl Stopped {
     /// Sets them.
     pub fn set_registers(&self, registers: &Registers) -> Result<(), Gone> {
         // SAFETY: the request reads one `user_regs_struct`.
-        self.checked(unsafe { sys::with_memory(libc::PTRACE_SETREGS, self.tid, 0, &mut registers.clone()) })
+        self.checked(unsafe { sys::with_memory(libc::PTRACE_SETREGS, self.tid, 0, &mut { *registers }) })
     }
 
     /// What belongs to an event: the number of a new thread, or the one that it had before an exec.

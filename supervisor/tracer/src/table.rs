@@ -59,6 +59,16 @@ impl Table {
         was_known
     }
 
+    /// Forgets those that ended without a word: where an exec overtakes what we do with a stop of the thread that it ends,
+    /// its own stop is lost, and with it the number that its caller had. Asked for at each end, it costs nothing where many
+    /// are left, and the last ones are looked at.
+    pub fn forget_lost(&mut self) {
+        const FEW: usize = 8;
+        if self.threads.len() <= FEW {
+            self.threads.retain(|&tid, _| exists(tid));
+        }
+    }
+
     /// The thread `former` has called exec and has its process's number now; the rest of the process has ended.
     pub fn executed(&mut self, former: i32, tid: i32) {
         if former != tid {
@@ -94,6 +104,13 @@ impl Table {
     }
 }
 
+/// Whether there is such a thread; one counts that has ended and was not yet waited for.
+fn exists(tid: i32) -> bool {
+    // SAFETY: the call takes numbers; signal 0 is sent to nobody.
+    let result = unsafe { libc::syscall(libc::SYS_tkill, tid, 0) };
+    result == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +142,16 @@ mod tests {
         assert!(!table.ended(2));
         table.announced(2, 1);
         assert!(table.ended(1) && table.is_empty());
+    }
+
+    #[test]
+    fn threads_whose_end_was_lost_are_forgotten() {
+        let mut table = Table::default();
+        let own = std::process::id() as i32;
+        table.insert(own);
+        table.insert(i32::MAX);
+        table.forget_lost();
+        assert!(!table.is_empty() && table.ended(own) && table.is_empty());
     }
 
     #[test]

@@ -10,11 +10,12 @@ use tracee::{Memory, RemotePtr, ThreadGroups};
 
 use crate::held::Held;
 use crate::inject::Injection;
+use crate::page::Pages;
 use crate::pass::Ways;
 use crate::stopped::{Gone, Registers, Stopped, Until};
 use crate::sys;
 use crate::table::Table;
-use crate::wait::{Report, Waits, What, Why};
+use crate::wait::{Report, Waits, What, Why, soon};
 
 /// Which calls stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub waits: Waits,
     pub table: RefCell<Table>,
     pub ways: Ways,
+    pub pages: Pages,
     groups: RefCell<ThreadGroups>,
 }
 
@@ -102,6 +104,7 @@ impl Tracer {
             waits: Waits::default(),
             table: RefCell::new(table),
             ways: Ways::default(),
+            pages: Pages::default(),
             groups: RefCell::default(),
         };
         Ok(Self { shared: Rc::new(shared), waiting: None })
@@ -154,9 +157,10 @@ impl Tracer {
         self.shared.table.borrow().is_empty()
     }
 
-    /// What has happened, if something has that is news. SIGCHLD tells when to ask again.
+    /// What has happened, if something has that is news, or does in a moment: a thread that goes on often makes another call
+    /// soon. SIGCHLD tells when to ask again.
     pub fn next(&self) -> Option<News> {
-        while let Some(report) = self.shared.waits.next() {
+        while let Some(report) = soon(|| self.shared.waits.next()) {
             if let Some(news) = self.handle(report) {
                 return Some(news);
             }
@@ -168,7 +172,10 @@ impl Tracer {
         let tid = report.tid;
         let (thread, why) = match report.what() {
             What::Ended(status) => {
-                self.shared.table.borrow_mut().ended(tid);
+                let mut table = self.shared.table.borrow_mut();
+                table.ended(tid);
+                table.forget_lost();
+                self.shared.pages.forget(tid);
                 return Some(News::Ended { tid, status });
             }
             What::Stop(thread, why) => (thread, why),
@@ -188,6 +195,7 @@ impl Tracer {
             Why::Exec => {
                 if let Ok(former) = thread.message() {
                     self.shared.table.borrow_mut().executed(former, tid);
+                    self.shared.pages.forget(tid);
                 }
                 self.resume(thread, 0)
             }

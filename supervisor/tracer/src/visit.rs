@@ -190,11 +190,12 @@ fn until_it_stands(waits: &Waits, tid: i32) -> Result<Stopped, VisitError> {
             std::thread::sleep(Duration::from_micros(200));
             continue;
         };
+        let reporter = report.tid;
         match report.what() {
             What::Stop(thread, Why::Trap | Why::GroupStop) if thread.tid() == tid => return Ok(thread),
             What::Stop(thread, Why::Signal(number)) => thread.resume(Until::Event, number)?,
             What::Stop(thread, _) => thread.resume(Until::Event, 0)?,
-            What::Ended(_) if report.tid == tid => return Err(Gone(tid).into()),
+            What::Ended(_) if reporter == tid => return Err(Gone(tid).into()),
             What::Ended(_) => {}
         }
     }

@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use crate::stopped::{Gone, Stopped};
 
 /// What waiting told of one thread or child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Report {
     pub tid: i32,
     status: i32,
@@ -77,6 +79,15 @@ impl Waits {
         self.kept.borrow_mut().pop_front().or_else(|| wait(libc::WNOHANG))
     }
 
+    /// An exec makes earlier stops under its number void: whoever stopped has ended.
+    fn keep(&self, report: Report) {
+        let mut kept = self.kept.borrow_mut();
+        if why_is_exec(report.status) {
+            kept.retain(|earlier| earlier.tid != report.tid || !libc::WIFSTOPPED(earlier.status));
+        }
+        kept.push_back(report);
+    }
+
     /// Waits for the next stop of this thread, which was just resumed. What others have to say is kept.
     pub fn stop_of(&self, tid: i32) -> Result<(Stopped, Why), Gone> {
         loop {
@@ -86,7 +97,7 @@ impl Waits {
             let is_other = report.tid == tid && why_is_exec(report.status);
             match report.tid == tid && !is_end && !is_other {
                 true => return Ok((Stopped::new(tid), why(report.status))),
-                false => self.kept.borrow_mut().push_back(report),
+                false => self.keep(report),
             }
             if is_end || is_other {
                 return Err(Gone(tid));
@@ -99,18 +110,28 @@ fn why_is_exec(status: i32) -> bool {
     libc::WIFSTOPPED(status) && why(status) == Why::Exec
 }
 
-/// An injected call takes about a microsecond, and being woken from sleep many. In between others may have the processor: the
-/// thread that is waited for, if it shares ours.
+/// An injected call takes about a microsecond, and being woken on another core many.
 fn wait_soon() -> Option<Report> {
-    const SOON: Duration = Duration::from_micros(50);
+    soon(|| wait(libc::WNOHANG)).or_else(|| wait(0))
+}
+
+/// Asks again and again for some microseconds, if there is another core on which an answer can come about meanwhile. Giving the
+/// core up in between would be no kindness: on a busy machine it comes back milliseconds later.
+pub fn soon<T>(ask: impl Fn() -> Option<T>) -> Option<T> {
+    const SOON: Duration = Duration::from_micros(20);
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let first = ask();
+    if first.is_some() || *CORES.get_or_init(|| available_parallelism().map_or(1, usize::from)) == 1 {
+        return first;
+    }
     let begun = Instant::now();
     while begun.elapsed() < SOON {
-        if let Some(report) = wait(libc::WNOHANG) {
-            return Some(report);
+        if let Some(answer) = ask() {
+            return Some(answer);
         }
-        std::thread::yield_now();
+        std::hint::spin_loop();
     }
-    wait(0)
+    None
 }
 
 fn wait(flags: i32) -> Option<Report> {

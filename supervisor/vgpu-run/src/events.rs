@@ -136,7 +136,7 @@ impl Events {
 
     fn next_notified(&self, notifier: &Listener, timeout: i32) -> io::Result<Event> {
         loop {
-            let [listener, others] = self.poll(notifier, timeout)?;
+            let [others, listener] = self.poll_listener(notifier, timeout)?;
             // The rare things first, so that a flood of notifications cannot keep them waiting.
             if others != 0 {
                 if let Some(event) = self.other()? {
@@ -170,7 +170,7 @@ impl Events {
             if tracer.is_done() {
                 return Ok(Event::TreeGone);
             }
-            let [children, others] = self.poll(&self.children, timeout)?;
+            let [children, others] = self.poll([&self.children, &self.others.0], timeout)?;
             if children != 0 {
                 // Once is enough: the signal does not queue.
                 let _ = self.children.read_signal();
@@ -182,11 +182,23 @@ impl Events {
         }
     }
 
-    fn poll(&self, first: &impl AsFd, timeout: i32) -> io::Result<[i16; 2]> {
-        let watched = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut polled = [watched(first.as_fd().as_raw_fd()), watched(self.others.0.as_raw_fd())];
-        // SAFETY: two pollfds, alive here.
-        let ready = unsafe { libc::poll(polled.as_mut_ptr(), 2, timeout) };
+    /// The rare things and the listener; not that one where its next request is known to wait.
+    fn poll_listener(&self, listener: &Listener, timeout: i32) -> io::Result<[i16; 2]> {
+        match listener.next_waits() {
+            true => self.poll([&self.others.0], 0).map(|[others]| [others, libc::POLLIN]),
+            false => self.poll([&self.others.0, listener], timeout),
+        }
+    }
+
+    fn poll<const N: usize>(&self, sources: [&dyn AsFd; N], timeout: i32) -> io::Result<[i16; N]> {
+        let watched = |source: &dyn AsFd| libc::pollfd {
+            fd: source.as_fd().as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let mut polled = sources.map(watched);
+        // SAFETY: as many pollfds as there are, alive here.
+        let ready = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, timeout) };
         match ready {
             0.. => Ok(polled.map(|fd| fd.revents)),
             _ => Err(io::Error::last_os_error()),

@@ -39,7 +39,7 @@ impl Failure {
 impl Failure {
     /// Message and causes, without what to do.
     pub fn in_one_line(&self) -> String {
-        [&[self.message.clone()], &self.causes[..]].concat().join(": ")
+        [std::slice::from_ref(&self.message), &self.causes[..]].concat().join(": ")
     }
 }
 

@@ -34,6 +34,7 @@ mod main_loop;
 mod mechanism;
 mod nested;
 mod opens;
+mod own_filters;
 mod replaced;
 mod reporting;
 mod supervisor;

@@ -36,6 +36,7 @@ use crate::exits::Exits;
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
 use crate::opens::{self, Open, Trapped};
+use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
 
@@ -155,6 +156,7 @@ impl<'a> MainLoop<'a> {
         self.calls += 1;
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
+            Trapped::Special => self.answer(request, Reply::Continue),
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
             Trapped::IoUring => {
@@ -163,6 +165,12 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::Trace => {
                 self.services.report.remark(reporting::debugger(request.tid));
+                self.answer(request, Reply::Continue);
+            }
+            Trapped::OwnFilter => {
+                if let Some(conflict) = own_filters::conflict(&request) {
+                    self.services.report.remark(reporting::own_filter(request.tid, conflict));
+                }
                 self.answer(request, Reply::Continue);
             }
             Trapped::Open(Err(error)) | Trapped::Execute(Err(error)) => self.handle_unread(request, &error),
@@ -234,12 +242,16 @@ impl<'a> MainLoop<'a> {
             self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
         let reply = match what {
+            Answer::File(_) | Answer::ControlNode if open.wants_directory() => Reply::Errno(libc::ENOTDIR),
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
             Answer::ControlNode => match self.nodes.open() {
                 Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
-                Err(errno) => Reply::Errno(errno as i32),
+                Err(errno) => {
+                    self.services.report.remark(reporting::no_node(request.tid, errno));
+                    Reply::Errno(errno as i32)
+                }
             },
         };
         self.answer(request, reply);
@@ -263,6 +275,7 @@ impl<'a> MainLoop<'a> {
                 self.services.report.exited(tgid, exit_of(status));
             }
         }
+        self.nodes.forget_closed();
     }
 
     fn handle_control(&mut self, request: Request) {
@@ -331,13 +344,14 @@ impl<'a> MainLoop<'a> {
 
     fn handle_continuation(&mut self, pid: Pid) {
         if pid == self.program {
-            let _ = kill(getppid(), Signal::SIGCONT);
+            wake_keeper();
         }
     }
 
     fn handle_exit(&mut self, pid: Pid, exit: Exit, status: i32) {
         self.services.report.exited(pid.as_raw(), exit);
         if pid == self.program && self.phase == Phase::Running {
+            wake_keeper();
             self.phase = Phase::Lingering { status, until: Instant::now() + LINGER };
         }
     }
@@ -364,6 +378,8 @@ impl<'a> MainLoop<'a> {
             self.finish_report();
             let status = self.status_to_pass(status);
             self.link.tell(&Message::Ended { status, leftovers: false });
+            // Once more, should it have stopped itself only now, for a stop before the end.
+            wake_keeper();
         }
         // Engines and the process that makes them are our children too.
         self.services.broker.end_engines();
@@ -396,6 +412,7 @@ impl<'a> MainLoop<'a> {
         self.events.ignore_keeper();
         let status = self.status_to_pass(status);
         self.link.tell(&Message::Ended { status, leftovers: true });
+        wake_keeper();
         // Whoever reads our standard error to its end must not wait for us.
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
@@ -429,6 +446,11 @@ impl<'a> MainLoop<'a> {
         self.handle_broker();
         reporting::print(&mut self.services.report, self.session);
     }
+}
+
+/// It stops itself when the program is stopped, and one that is killed then does not continue first.
+fn wake_keeper() {
+    let _ = kill(getppid(), Signal::SIGCONT);
 }
 
 fn exit_of(status: i32) -> Exit {

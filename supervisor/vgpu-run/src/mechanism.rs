@@ -17,7 +17,7 @@ use tracer::Scope;
 use wire::control::REQUEST;
 
 use crate::attach;
-use crate::cli::{self, Log, Mechanism, Session, Target};
+use crate::cli::{self, Mechanism, Session, Target};
 use crate::failure::{Doing, Failure};
 use crate::launch::{Launched, Plan, Refusal};
 
@@ -91,7 +91,8 @@ impl Start {
     fn traced(&self, why: Option<String>) -> Started {
         let (scope, other) = self.scope()?;
         let launched = self.in_scope(scope)?;
-        let why: Vec<String> = why.into_iter().chain(other).collect();
+        let mut why: Vec<String> = why.into_iter().chain(other).collect();
+        why.dedup();
         let fallback = (!why.is_empty()).then(|| Fallback { scope, why: why.join("; ") });
         Ok((launched, fallback))
     }
@@ -161,16 +162,18 @@ impl Fallback {
     fn cost(&self) -> &'static str {
         // From `bench-getting-in`.
         match self.scope {
-            Scope::Filtered => "about twice the cost of a notified call, and debuggers do not work",
-            Scope::Everything { .. } => "two stops for each call: some ten microseconds",
+            Scope::Filtered => {
+                "such a call costs up to twice as much as a notified one, and debuggers do not work"
+            }
+            Scope::Everything { .. } => {
+                "each call costs some twenty microseconds more, and debuggers do not work"
+            }
         }
     }
 
     /// Says it once, and in the report.
-    pub fn tell(&self, session: &Session, report: &mut Report) {
-        if session.log > Log::Off {
-            eprintln!("vgpu-run: warning: {}: {} ({})", self.message(), self.why, self.cost());
-        }
+    pub fn tell(&self, report: &mut Report) {
+        tracing::warn!("{}: {} ({})", self.message(), self.why, self.cost());
         let finding = Finding::new(Severity::Remark, self.message());
         report.remark(finding.cause(self.why.clone()).cause(self.cost()));
     }

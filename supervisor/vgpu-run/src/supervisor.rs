@@ -52,7 +52,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     settle(&launched, &link, &files);
     let mut services = services(session, card, files)?;
     if let Some(fallback) = fallback {
-        fallback.tell(session, &mut services.report);
+        fallback.tell(&mut services.report);
     }
     let pid = launched.pid;
     if let Target::Process { .. } = session.target
@@ -76,7 +76,7 @@ fn find_files() -> Result<Arc<Files>, Failure> {
 }
 
 /// Makes this process one that nothing but SIGKILL disturbs. After the fork, so that the program gets none
-/// of it: its own process group, ignored signals, a higher limit.
+/// of it: its own process group, ignored signals, higher limits.
 fn settle(launched: &Launched, link: &Link, files: &Files) {
     let mut kept = vec![link.as_fd().as_raw_fd()];
     kept.extend(launched.descriptor());
@@ -89,7 +89,7 @@ fn settle(launched: &Launched, link: &Link, files: &Files) {
         // SAFETY: ignoring is no handler of ours.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
-    inherited::raise_descriptor_limit();
+    inherited::raise_limits();
 }
 
 fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services, Failure> {

@@ -22,6 +22,7 @@ impl Lowering<'_> {
             return None;
         }
         let real = self.real_base(number)?;
+        let real = self.moved(&real, kind, 64);
         let pattern = self.pattern_here(kind);
         let access = group.access();
         let mut members = near(group.members, at, &pattern);
@@ -47,6 +48,8 @@ impl Lowering<'_> {
                     let above = self.text.value(format!("lshr {word} {}, splat (i32 16)", mine[0]));
                     let first = self.text.value(format!("trunc {word} {} to {half}", mine[0]));
                     let second = self.text.value(format!("trunc {word} {above} to {half}"));
+                    self.halves.note_part(&first, &mine[0], 0);
+                    self.halves.note_part(&second, &mine[0], 1);
                     self.keep_fetched(low, vec![first]);
                     self.keep_fetched(high, vec![second]);
                 }
@@ -67,6 +70,7 @@ impl Lowering<'_> {
         let second = member.loads[0] != at;
         let offset = member.offset + if second { i64::from(member.bits / 16) } else { 0 };
         let real = self.real_base(number)?;
+        let real = self.hidden(&real);
         Some(self.plus(&real, offset, false))
     }
 

@@ -82,7 +82,7 @@ pub(crate) fn room(mnemonic: &Mnemonic) -> Lowered<Room> {
     })
 }
 
-fn elements(operand: &Operand) -> Vec<Operand> {
+pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
     match operand {
         Operand::Vector(parts) => parts.clone(),
         other => vec![other.clone()],
@@ -98,7 +98,7 @@ impl Lowering<'_> {
     }
 
     /// What an access looks like, or why it has no code.
-    fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
+    pub(super) fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
         use Modifier::*;
         if mnemonic.modifiers.first_of(&[Volatile, Relaxed, Acquire, Release, Mmio, Async, Bulk]).is_some() {
             return Err("an access in an order".into());
@@ -204,7 +204,8 @@ impl Lowering<'_> {
             Kind::Uniform => self.load_one(&place.name, access, lanes.as_deref()),
             Kind::Pattern(number) => {
                 let pattern = self.pattern_here(Kind::Pattern(number));
-                self.load_pattern(&place.name, &pattern, access, lanes.as_deref())
+                let base = self.moved(&place.name, place.kind, 64);
+                self.load_pattern(&base, &pattern, access, lanes.as_deref())
             }
             _ => self.load_each(&place, access, lanes.as_deref()),
         };
@@ -226,13 +227,19 @@ impl Lowering<'_> {
         if let Some(name) = self.shared_place(self.at) {
             return Ok(Value { kind: Kind::Uniform, name });
         }
-        if let Some(place) = self.tested_before() {
-            return Ok(place);
-        }
-        let address = self.address(&operands[1], room(mnemonic)?, access)?;
-        let place = self.checked(&address, access, lanes)?;
-        self.keep_tested(&place);
-        Ok(place)
+        let place = match self.tested_before() {
+            Some(place) => place,
+            None => {
+                let address = self.address(&operands[1], room(mnemonic)?, access)?;
+                let place = self.checked(&address, access, lanes)?;
+                self.keep_tested(&place);
+                place
+            }
+        };
+        Ok(match place.kind {
+            Kind::Uniform => Value { name: self.hidden(&place.name), ..place },
+            _ => place,
+        })
     }
 
     /// Tests where a load reads, if all lanes' places are known by one, for passes to come.
@@ -285,7 +292,7 @@ impl Lowering<'_> {
     }
 
     /// Scratch memory if no lane executes, which only a guard can bring about.
-    fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
+    pub(super) fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
         match lanes {
             Some(lanes) if self.guard.is_some() => {
                 let some = self.text.value(format!("icmp ne i32 {lanes}, 0"));
@@ -379,7 +386,7 @@ impl Lowering<'_> {
                 let pattern = self.pattern_here(Kind::Pattern(number));
                 self.store_pattern(&place.name, &pattern, &values, access)
             }
-            _ => self.store_each(&place, &values, access, lanes.as_deref()),
+            _ => self.store_each(address.room, &place, &values, access, lanes.as_deref()),
         }
         Ok(())
     }
@@ -465,24 +472,24 @@ impl Lowering<'_> {
     }
 
     /// Any addresses, or lanes that do not all execute.
-    fn store_each(&mut self, place: &Value, values: &[Value], access: Access, lanes: Option<&str>) {
+    fn store_each(
+        &mut self,
+        room: Room,
+        place: &Value,
+        values: &[Value],
+        access: Access,
+        lanes: Option<&str>,
+    ) {
         let (ty, width) = (self.text.integer(access.bits, true), self.text.lanes);
-        let mask = self.text.integer(1, true);
-        let align = access.size().to_string();
         let vectors: Vec<String> = values.iter().map(|value| self.shaped(value, access.bits, true)).collect();
         if let (Kind::Pattern(number), Some(lanes)) = (place.kind, lanes) {
             let pattern = *self.facts().patterns.get(number);
             if access.count == 1 && access.bits >= 32 && is_row(&pattern, access.size()) {
                 let start = self.plus(&place.name, pattern[0], false);
-                let (pointer, chosen) = (self.pointer(&start), self.vector_of(lanes));
-                let name = format!("llvm.masked.store.v{width}i{}.p0", access.bits);
-                let arguments = [
-                    (ty.as_str(), vectors[0].as_str()),
-                    ("ptr", &pointer),
-                    ("i32", &align),
-                    (&mask, &chosen),
-                ];
-                return self.text.perform(&name, &arguments);
+                return match room {
+                    Room::Shared => self.store_shared_row(&start, &vectors[0], access.bits, lanes),
+                    _ => self.store_row(&start, &vectors[0], access.bits, lanes, false),
+                };
             }
         }
         if access.is_row() {
@@ -491,6 +498,7 @@ impl Lowering<'_> {
             return self.store_rows(place, &rows, access, lanes);
         }
         self.used.note("scatter");
+        let (mask, align) = (self.text.integer(1, true), access.size().to_string());
         let addresses = self.each_address(place, lanes);
         for (index, vector) in vectors.iter().enumerate() {
             let addresses = self.plus(&addresses, index as i64 * access.size(), true);
