@@ -19,11 +19,13 @@ pub mod explain;
 mod finding;
 pub mod inspect;
 mod kernels;
+pub mod loading;
 mod objects;
 mod others;
 mod predict;
 mod process;
 mod render;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -98,7 +98,8 @@ fn write_process(text: &mut String, Account { process, opened }: &Account) {
     kernels::write(text, &process.kernels);
 }
 
-fn write_finding(text: &mut String, finding: &Finding) {
+/// A finding, in the lines that every message of ours has.
+pub fn write_finding(text: &mut String, finding: &Finding) {
     let _ = writeln!(text, "{}: {}", word(finding.severity), finding.message);
     for cause in &finding.causes {
         let _ = writeln!(text, "  caused by: {cause}");
