@@ -11,6 +11,7 @@ use report::inspect::Facts;
 use report::loading::{self, Loading};
 
 use crate::failure::{Doing, FAILED, Failure};
+use crate::mechanism;
 
 /// A file that was explained would not work.
 const WOULD_NOT_WORK: u8 = 1;
@@ -34,7 +35,8 @@ pub fn doctor(files: &[PathBuf], markdown: bool) -> Result<ExitCode, Failure> {
 
 fn check_machine(payload: Result<Arc<Files>, String>, markdown: bool) -> ExitCode {
     let places = Places { payload: Some(payload), cache: installation::default_cache() };
-    let checks = doctor::checks(&places);
+    let mut checks = doctor::checks(&places);
+    checks.push(mechanism::check());
     print!("{}", if markdown { doctor::markdown(&checks) } else { doctor::text(&checks) });
     match doctor::worst(&checks) {
         State::Good | State::Degraded => ExitCode::SUCCESS,
