@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn what_the_loader_says_decides() {
         let directory = tempfile::tempdir().unwrap();
-        let source = "int use(void) { return 0; }";
+        let source = "int puts(const char *); int use(void) { return puts(\"\"); }";
         let library = compile(directory.path(), "libclient.so", source, &["-shared", "-fPIC"]);
         let explanation = loaded(&library, "\tlibc.so.6 => /lib/libc.so.6 (0x1)\n", "");
         assert!(explanation.works(), "{explanation:?}");
