@@ -10,7 +10,8 @@
 //! *Keeper* ([`keeper`]): what the shell started. It passes signals and the exit status on, and cleans up if
 //! the supervisor dies. *Supervisor* ([`supervisor`]): answers system calls of the *tree*, which is CMD and
 //! all that comes of it, in one loop ([`main_loop`]). *Link* ([`link`]): what keeper and supervisor tell each
-//! other.
+//! other. *Mechanism* ([`mechanism`]): how the tree's calls come to the supervisor, by a listener, as in the picture, or by
+//! its being the tree's tracer.
 
 mod appearances;
 mod cache;
@@ -29,12 +30,14 @@ mod launch;
 mod link;
 mod log;
 mod main_loop;
+mod mechanism;
 mod nested;
 mod opens;
 mod own_filters;
 mod replaced;
 mod reporting;
 mod supervisor;
+mod traced;
 mod warm;
 
 use std::process::ExitCode;

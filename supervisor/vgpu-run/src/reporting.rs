@@ -57,6 +57,21 @@ pub fn unlisted(error: &std::io::Error) -> Finding {
         .hint("in a container: the seccomp profile has to permit `pidfd_getfd`; Docker's does if CAP_SYS_PTRACE is added")
 }
 
+/// An answer did not reach the process, whose call was made as if we were not there.
+pub fn unanswered(tid: i32, error: &std::io::Error) -> Finding {
+    Finding::new(Severity::Warning, format!("a call of {} could not be answered", process(tid)))
+        .cause(error.to_string())
+}
+
+/// A process can have one tracer, and that is we.
+pub fn debugger(tid: i32) -> Finding {
+    let message =
+        format!("{} uses ptrace, but what it wants to trace is traced by vgpu-run already", process(tid));
+    Finding::new(Severity::Warning, message)
+        .cause("the mechanism in use is ptrace, and the kernel permits one tracer")
+        .hint("debuggers work with `--mechanism notify`")
+}
+
 /// The device node can't be had for want of something of ours.
 pub fn no_node(tid: i32, errno: Errno) -> Finding {
     let finding =
