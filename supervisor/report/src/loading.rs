@@ -61,14 +61,14 @@ impl Loading {
     }
 }
 
-/// `	libc.so.6 => /lib/libc.so.6 (0x…)`, or `	libx.so => not found`.
+/// `\tlibc.so.6 => /lib/libc.so.6 (0x…)`, or `\tlibx.so => not found`.
 fn library(line: &str) -> Option<(String, Option<String>)> {
     let (name, place) = line.strip_prefix('\t')?.split_once(" => ")?;
     let place = place.rsplit_once(" (0x").map(|(path, _)| path.to_owned());
     Some((name.to_owned(), place))
 }
 
-/// `undefined symbol: name, version node	(file)`.
+/// `undefined symbol: name, version node\t(file)`.
 fn undefined(line: &str) -> Option<Undefined> {
     let (symbol, file) = line.strip_prefix("undefined symbol: ")?.split_once('\t')?;
     let (symbol, version) = symbol
