@@ -34,7 +34,7 @@ Environment:
                     one that can be written libraries are given from memory, and code is compiled in each run
   VGPU_RUN_LIBEXEC  directory with `vgpu-engine` and `payload/`, instead of those inside or beside vgpu-run")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -53,6 +53,14 @@ enum Question {
         /// As Markdown, to paste into an issue
         #[arg(long = "report")]
         markdown: bool,
+    },
+    /// Run a program, and print each call that it makes of CUDA and NVML
+    #[command(override_usage = "vgpu-run trace [OPTIONS] [--] CMD [ARGS]...")]
+    Trace {
+        #[command(flatten)]
+        trace: Trace,
+        #[command(flatten)]
+        session: Box<Session>,
     },
     /// List the cards that can be announced
     Profiles,
@@ -81,6 +89,20 @@ pub struct Warm {
     /// Programs, libraries, fat binaries, PTX
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// What is traced, and where it goes.
+#[derive(Args, Clone, Debug)]
+pub struct Trace {
+    /// Only these calls: names with `*` and `?`, or a library (`cuda`, `cudart`, `nvml`, `cublas`, `nccl`); those with `!` are left out
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    pub filter: Vec<String>,
+    /// File for the lines (default: standard error)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// File for a timeline of calls, kernels and copies that https://ui.perfetto.dev shows; without `--output` no lines are printed
+    #[arg(long, value_name = "FILE")]
+    pub perfetto: Option<PathBuf>,
 }
 
 /// What can be done with the code cache.
@@ -129,6 +151,9 @@ pub struct Session {
     /// Say on standard error what is answered: `off`, `error`, `info` or `debug`
     #[arg(long, value_enum, default_value_t = Log::Error, value_name = "LEVEL")]
     pub log: Log,
+    /// For `vgpu-run trace`
+    #[arg(skip)]
+    pub trace: Option<Trace>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -188,6 +213,9 @@ pub fn parse() -> Result<Action, ExitCode> {
     match CommandLine::try_parse() {
         Ok(line) => Ok(match line.question {
             Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
+            Some(Question::Trace { trace, session }) => {
+                Action::Run(Session { trace: Some(trace), ..*session })
+            }
             Some(Question::Profiles) => Action::Profiles,
             Some(Question::Warm(order)) => Action::Warm(order),
             Some(Question::Cache { what }) => Action::Cache(what),
@@ -279,6 +307,21 @@ mod tests {
         let line = CommandLine::try_parse_from(["vgpu-run", "--report", "--", "--odd-name"]).unwrap();
         assert_eq!(line.session.command, ["--odd-name"]);
         assert_eq!(line.session.report, Some(Report::Human));
+    }
+
+    #[test]
+    fn a_trace_has_options_of_its_own_and_those_of_a_run() {
+        let words =
+            ["vgpu-run", "trace", "--filter", "cuMem*,nvml", "--gpus", "2", "-o", "x", "ls", "-o", "y"];
+        let line = CommandLine::try_parse_from(words).unwrap();
+        let Some(Question::Trace { trace, session }) = line.question else { panic!("no trace") };
+        assert_eq!(
+            (trace.filter.as_slice(), session.gpus),
+            (&["cuMem*".to_owned(), "nvml".to_owned()][..], 2)
+        );
+        assert_eq!(session.command, ["ls", "-o", "y"]);
+        let line = CommandLine::try_parse_from(["vgpu-run", "--", "trace", "x"]).unwrap();
+        assert_eq!(line.session.command, ["trace", "x"]);
     }
 
     #[test]

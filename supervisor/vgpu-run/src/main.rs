@@ -33,6 +33,7 @@ mod opens;
 mod replaced;
 mod reporting;
 mod supervisor;
+mod tracing;
 mod warm;
 
 use std::process::ExitCode;
@@ -62,6 +63,11 @@ fn main() -> ExitCode {
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
     supervisor::check_choices()?;
     if nested::inside_a_session() {
+        if session.trace.is_some() {
+            let failure =
+                Failure::new("cannot trace inside another vgpu-run, which serves this process already");
+            return Err(failure.hint("run `vgpu-run trace` outside: it traces every process of its tree"));
+        }
         return Err(nested::become_command(&session));
     }
     keeper::run(session)

@@ -20,6 +20,7 @@ use nix::unistd::{Pid, getppid};
 use notification::{Reply, Request};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
+use trace::Sink;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
@@ -35,6 +36,7 @@ use crate::link::{Link, Message};
 use crate::opens::{self, Open, Trapped};
 use crate::replaced::Replaced;
 use crate::reporting;
+use crate::tracing;
 
 /// What answers are made of.
 pub struct Services {
@@ -48,6 +50,8 @@ pub struct Services {
     pub card: Card,
     /// How clients end.
     pub exits: Exits,
+    /// Reads what is traced.
+    pub tracing: Option<Sink>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -322,6 +326,7 @@ impl<'a> MainLoop<'a> {
         }
         self.handle_children();
         self.handle_clients_ended(LINGER);
+        tracing::finish(self.services.tracing.take());
         if let Phase::Lingering { status, .. } = self.phase {
             self.finish_report();
             let status = self.status_to_pass(status);
@@ -351,6 +356,9 @@ impl<'a> MainLoop<'a> {
         let status = self.status_to_pass(status);
         self.link.tell(&Message::Ended { status, leftovers: true });
         // Whoever reads our standard error to its end must not wait for us.
+        if let Some(sink) = &self.services.tracing {
+            sink.leave_terminal();
+        }
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
     }

@@ -14,6 +14,7 @@ use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
 use overlay::Overlay;
 use syscall_filter::Coverage;
+use trace::{Outputs, Sink};
 use tracee::PidFd;
 use wire::choice::{ISA, TIER};
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
@@ -30,6 +31,7 @@ use crate::launch::{Launched, Plan};
 use crate::link::{Link, Message};
 use crate::main_loop::{MainLoop, Services};
 use crate::reporting;
+use crate::tracing;
 
 /// Launches the program and serves its tree. The code is for the keeper only; the program's status goes
 /// through the link.
@@ -49,9 +51,11 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let _ = prctl::set_name(c"vgpu-supervisor");
     let card = Card::new(session)?;
     let files = find_files()?;
+    let outputs = session.trace.as_ref().map(tracing::open).transpose()?;
     let launched = launch(session)?;
-    settle(&launched, &link, &files);
-    let services = services(session, card, files)?;
+    settle(&launched, &link, &files, outputs.as_ref());
+    let tracing = outputs.map(tracing::start).transpose()?;
+    let services = services(session, card, files, tracing)?;
     let (listener, program) = introduce(&launched, &link)?;
     let listener = Listener::new(listener, Some(in_flight)).doing("use the listener")?;
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
@@ -79,9 +83,10 @@ fn launch(session: &Session) -> Result<Launched, Failure> {
 
 /// Makes this process one that nothing but SIGKILL disturbs. After the fork, so that the program gets none
 /// of it: its own process group, ignored signals, a higher limit.
-fn settle(launched: &Launched, link: &Link, files: &Files) {
+fn settle(launched: &Launched, link: &Link, files: &Files, outputs: Option<&Outputs>) {
     let mut kept = vec![link.as_fd().as_raw_fd(), launched.as_fd().as_raw_fd()];
     kept.extend(files.descriptor());
+    kept.extend(outputs.into_iter().flat_map(Outputs::descriptors));
     descriptors::keep_only(&kept);
     // Ctrl-C and Ctrl-Z of the terminal go to the program's group.
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
@@ -93,7 +98,12 @@ fn settle(launched: &Launched, link: &Link, files: &Files) {
     inherited::raise_descriptor_limit();
 }
 
-fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services, Failure> {
+fn services(
+    session: &Session,
+    card: Card,
+    files: Arc<Files>,
+    tracing: Option<Sink>,
+) -> Result<Services, Failure> {
     let cache = installation::default_cache();
     let overlay = Overlay::new(overlay::Config {
         payload: files.clone(),
@@ -110,6 +120,7 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
         announce: Box::new(move || announcing.announce()),
         engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks)),
         checks: !session.check.is_empty(),
+        tracer: tracing.as_ref().map(Sink::teller).transpose().doing("tell the tracer of programs")?,
     })
     .doing("prepare the broker")?;
     let overlay_is_full = session.overlay == cli::Overlay::Full;
@@ -117,7 +128,7 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
     let mut report = report::Report::new(known);
     reporting::surroundings(&mut report, &overlay);
     let exits = Exits::new().doing("follow clients")?;
-    Ok(Services { overlay, broker, report, card, exits })
+    Ok(Services { overlay, broker, report, card, exits, tracing })
 }
 
 fn open_engine(
