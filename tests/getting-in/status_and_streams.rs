@@ -47,17 +47,6 @@ fn missing_payload_is_125_with_a_hint_and_the_program_does_not_run() {
 }
 
 #[test]
-fn unknown_word_for_tier_or_instructions_is_125_and_the_program_does_not_run() {
-    for (variable, known) in
-        [("VGPU_RUN_TIER", "`auto`, `interpreter`, `compiled`"), ("VGPU_RUN_ISA", "`host`, `avx2`")]
-    {
-        let run = launch_path("echo").arguments(["ran"]).variable(variable, "fast").run();
-        run.assert_exit(125).assert_stdout("");
-        run.assert_stderr_has(&format!("{variable} is `fast`: it can be {known}"));
-    }
-}
-
-#[test]
 fn script_without_interpreter_line_runs_in_a_shell() {
     use std::os::unix::fs::PermissionsExt;
     let script = workshop::directory().join("script-without-line");

@@ -325,6 +325,27 @@ static size_t machine_memory(void) {
     return kibibytes << 10;
 }
 
+// A group's limit leaves less than the card has: what can't be backed is refused, the rest is usable.
+static void confined(const char *mebibytes) {
+    address place, other;
+    begin();
+    GIVES(2, allocate(&place, (size_t)atoi(mebibytes) << 20));
+    OK(allocate(&other, 64 << 20));
+    OK(fill(other, 5, 16 << 20));
+    OK(release(other));
+    work(3);
+    say("ok");
+}
+
+// Ready for kernels, until standard input ends.
+static void waiting(void) {
+    char byte;
+    begin();
+    work(4);
+    say("ready");
+    HOLDS(read(0, &byte, 1) == 0);
+}
+
 // The card is larger than the machine: what can't be backed is refused, though nobody has touched what was granted.
 static void overcommitted(void) {
     enum { PIECE = 256 << 20 };
@@ -653,6 +674,8 @@ int main(int count, char **arguments) {
     else if (!strcmp(part, "elsewhere")) elsewhere();
     else if (!strcmp(part, "narrow-elsewhere")) narrow_elsewhere();
     else if (!strcmp(part, "overcommitted")) overcommitted();
+    else if (!strcmp(part, "confined") && count > 2) confined(arguments[2]);
+    else if (!strcmp(part, "waiting")) waiting();
     else if (!strcmp(part, "computed")) computed();
     else if (!strcmp(part, "lent")) lent();
     else if (!strcmp(part, "staged")) staged();

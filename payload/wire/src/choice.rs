@@ -47,6 +47,11 @@ impl<T: Copy> Choice<T> {
         self.meaning(std::env::var_os(self.variable).as_deref().unwrap_or_default())
     }
 
+    /// The words that it may hold.
+    pub fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.words.iter().map(|(word, _)| *word)
+    }
+
     fn meaning(&self, word: &OsStr) -> Result<T, String> {
         if word.is_empty() {
             return Ok(self.words[0].1);
@@ -56,7 +61,7 @@ impl<T: Copy> Choice<T> {
     }
 
     fn unknown(&self, word: &OsStr) -> String {
-        let words: Vec<String> = self.words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let words: Vec<String> = self.known().map(|word| format!("`{word}`")).collect();
         format!("{} is `{}`: it can be {}", self.variable, word.display(), words.join(", "))
     }
 }

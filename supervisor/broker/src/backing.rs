@@ -3,39 +3,106 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Limits of memory that a process is under (cgroup version 2), found once: a process seldom moves.
+/// Limits of memory that a process is under, found once: a process seldom moves.
 #[derive(Default)]
 pub struct Cgroup {
     /// Directories that have a limit, the process's own first.
-    limited: Vec<PathBuf>,
+    limited: Vec<Group>,
+}
+
+/// A directory of a hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    version: Version,
+    directory: PathBuf,
+}
+
+/// Versions of cgroups, which name the same things differently. Both can be there, with memory in either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    First,
+    Second,
 }
 
 impl Cgroup {
-    /// The limits of a process; none where there is no version 2 hierarchy.
+    /// The limits of a process; none where no hierarchy has memory.
     pub fn of(process: u32) -> Cgroup {
         let membership = procfs::read_to_string(&format!("{process}/cgroup")).unwrap_or_default();
-        let path = membership.lines().find_map(|line| line.strip_prefix("0::/"));
-        path.map_or_else(Cgroup::default, |path| Cgroup::below(Path::new("/sys/fs/cgroup"), path))
+        Cgroup::in_mounts(Path::new("/sys/fs/cgroup"), &membership)
     }
 
-    /// The limits of the group `path` in the hierarchy at `root`.
-    fn below(root: &Path, path: &str) -> Cgroup {
-        let group = root.join(path);
-        let groups = group.ancestors().take_while(|ancestor| ancestor.starts_with(root));
-        let limited = groups.filter(|group| number(&group.join("memory.max")).is_some());
-        Cgroup { limited: limited.map(Path::to_owned).collect() }
+    /// The limits in the hierarchies below `mounts`, of a process whose `/proc/…/cgroup` this is.
+    fn in_mounts(mounts: &Path, membership: &str) -> Cgroup {
+        let hierarchies = membership.lines().filter_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(":/")?;
+            match controllers {
+                "" => Some((Version::Second, mounts.to_owned(), path)),
+                // Version 1 has a mount for each set of controllers.
+                _ if controllers.split(',').any(|controller| controller == "memory") => {
+                    Some((Version::First, mounts.join(controllers), path))
+                }
+                _ => None,
+            }
+        });
+        let limited = hierarchies.flat_map(|(version, root, path)| {
+            let group = root.join(path);
+            let around = group.ancestors().take_while(|ancestor| ancestor.starts_with(&root));
+            let groups = around.map(|directory| Group { version, directory: directory.to_owned() });
+            groups.filter(|group| group.limit().is_some()).collect::<Vec<_>>()
+        });
+        Cgroup { limited: limited.collect() }
     }
 
     /// Bytes that machine and limits leave now.
     pub fn available(&self) -> u64 {
-        self.limited.iter().filter_map(|group| room(group)).fold(machine(), u64::min)
+        self.limited.iter().filter_map(Group::room).fold(machine(), u64::min)
     }
 }
 
-/// What a group's limit leaves.
-fn room(group: &Path) -> Option<u64> {
-    let (limit, used) = (number(&group.join("memory.max"))?, number(&group.join("memory.current"))?);
-    Some(limit.saturating_sub(used))
+impl Group {
+    /// In bytes.
+    fn limit(&self) -> Option<u64> {
+        /// Version 1 writes no limit as the largest multiple of a page.
+        const NONE: u64 = 1 << 62;
+        number(&self.directory.join(self.version.limit())).filter(|limit| *limit < NONE)
+    }
+
+    /// What the limit leaves. Pages of files count as used and give way, as in the machine's `MemAvailable`: a program that has just read
+    /// its model must not be refused the memory for it.
+    fn room(&self) -> Option<u64> {
+        let used = number(&self.directory.join(self.version.usage()))?;
+        let text = fs::read_to_string(self.directory.join("memory.stat")).unwrap_or_default();
+        let file: u64 = self.version.file_pages().iter().filter_map(|name| counter(&text, name)).sum();
+        Some(self.limit()?.saturating_sub(used.saturating_sub(file)))
+    }
+}
+
+impl Version {
+    fn limit(self) -> &'static str {
+        match self {
+            Version::First => "memory.limit_in_bytes",
+            Version::Second => "memory.max",
+        }
+    }
+
+    fn usage(self) -> &'static str {
+        match self {
+            Version::First => "memory.usage_in_bytes",
+            Version::Second => "memory.current",
+        }
+    }
+
+    /// Counters of `memory.stat`, of the group and those below it. Shared memory is in neither.
+    fn file_pages(self) -> [&'static str; 2] {
+        match self {
+            Version::First => ["total_inactive_file", "total_active_file"],
+            Version::Second => ["inactive_file", "active_file"],
+        }
+    }
+}
+
+fn counter(stat: &str, name: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// The number in a file; `None` also for the word `max`.
@@ -70,22 +137,55 @@ mod tests {
         assert!((1 << 20..machine() * 2).contains(&free()), "{} of {}", free(), machine());
     }
 
+    fn mounted(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let mounts = tempfile::tempdir().expect("a directory");
+        for (path, text) in files {
+            let file = mounts.path().join(path);
+            fs::create_dir_all(file.parent().expect("a group")).expect("directories");
+            fs::write(file, text).expect("a file");
+        }
+        mounts
+    }
+
     /// Also a slice far above may be the one that is full.
     #[test]
     fn narrowest_limit_on_the_way_up_counts() {
-        let root = std::env::temp_dir().join(format!("vgpu-cgroup-{}", std::process::id()));
-        let inner = root.join("service/worker");
-        fs::create_dir_all(&inner).expect("directories");
-        let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file");
-        write(inner.join("memory.max"), "max\n");
-        write(inner.join("memory.current"), "4096\n");
-        write(root.join("service/memory.max"), "1000000\n");
-        write(root.join("service/memory.current"), "400000\n");
-        let cgroup = Cgroup::below(&root, "service/worker");
-        assert_eq!(cgroup.limited, [root.join("service")]);
+        let mounts = mounted(&[
+            ("service/worker/memory.max", "max\n"),
+            ("service/worker/memory.current", "4096\n"),
+            ("service/memory.max", "1000000\n"),
+            ("service/memory.current", "400000\n"),
+        ]);
+        let cgroup = Cgroup::in_mounts(mounts.path(), "0::/service/worker\n");
+        let service = Group { version: Version::Second, directory: mounts.path().join("service") };
+        assert_eq!(cgroup.limited, [service]);
         assert_eq!(cgroup.available(), 600_000);
-        write(root.join("service/memory.current"), "1000001\n");
+        fs::write(mounts.path().join("service/memory.current"), "1000001\n").expect("a file");
         assert_eq!(cgroup.available(), 0);
-        fs::remove_dir_all(root).expect("removed");
+    }
+
+    #[test]
+    fn limit_of_version_1_counts_and_its_word_for_none_is_none() {
+        let mounts = mounted(&[
+            ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("memory/memory.usage_in_bytes", "5000000\n"),
+            ("memory/own/memory.limit_in_bytes", "1000000\n"),
+            ("memory/own/memory.usage_in_bytes", "300000\n"),
+        ]);
+        let cgroup = Cgroup::in_mounts(mounts.path(), "5:cpu:/other\n4:memory:/own\n0::/\n");
+        assert_eq!((cgroup.limited.len(), cgroup.available()), (1, 700_000));
+    }
+
+    #[test]
+    fn pages_of_files_give_way() {
+        let mounts = mounted(&[
+            ("memory.max", "1000000\n"),
+            ("memory.current", "900000\n"),
+            (
+                "memory.stat",
+                "anon 100000\nfile 800000\ninactive_file 500000\nactive_file 200000\nshmem 100000\n",
+            ),
+        ]);
+        assert_eq!(Cgroup::in_mounts(mounts.path(), "0::/\n").available(), 800_000);
     }
 }

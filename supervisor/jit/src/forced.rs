@@ -35,6 +35,11 @@ impl Forced {
         self.splits.or(self.stops).is_some_and(|seed| mix(seed ^ mix(!(block as u64))) & 1 == 0)
     }
 
+    /// Whether such passes are a loop, where that can be.
+    pub(crate) fn rolled(&self, block: usize) -> bool {
+        self.splits.or(self.stops).is_some_and(|seed| mix(seed ^ mix(!(block as u64))) & 2 == 0)
+    }
+
     /// Whether a warp leaves the first world where it comes to a block.
     pub(crate) fn leaves_first(&self, block: usize) -> bool {
         self.masked || self.split(block).is_some()

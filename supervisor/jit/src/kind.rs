@@ -10,11 +10,13 @@
 //! nothing wraps: where that can't be seen here, code tests it and stops.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use interpreter::{Plan, VariablePlace};
 use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId, Special, Type};
 
+use crate::counters::{self, Step};
 use crate::graph::{Graph, Set};
 
 /// Lanes of a warp.
@@ -180,8 +182,9 @@ impl<'a> Facts<'a> {
 
     /// Finds the kinds of all registers, given where lanes can wait while each block runs.
     pub fn solve(&mut self, graph: &Graph, frontiers: &[Set]) {
+        let steps = counters::steps(self.body, graph);
         loop {
-            while self.pass(graph, frontiers) {}
+            while self.pass(graph, frontiers, &steps) {}
             // What nobody writes has any value. So has at first what is only written where it is read as well; what becomes of it
             // there is found in the next passes.
             let mut unset = self.kinds.iter_mut().filter(|kind| **kind == Kind::Unset).peekable();
@@ -192,7 +195,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn pass(&mut self, graph: &Graph, frontiers: &[Set]) -> bool {
+    fn pass(&mut self, graph: &Graph, frontiers: &[Set], steps: &HashMap<usize, Step>) -> bool {
         let mut changed = false;
         for (number, block) in graph.blocks.iter().enumerate() {
             for index in block.instructions.clone() {
@@ -205,6 +208,9 @@ impl<'a> Facts<'a> {
                 if let Some(rest) = self.rest(graph, block.instructions.start, index) {
                     fact = rest.of(fact);
                 }
+                if let Some(bits) = steps.get(&index).and_then(|step| self.counted_bits(step)) {
+                    fact = fact.below(bits);
+                }
                 for register in roles.writes.iter().copied() {
                     let waits = |block: usize| graph.live_in[block].has(register as usize);
                     let needed = frontiers[number].iter().any(waits);
@@ -213,6 +219,12 @@ impl<'a> Facts<'a> {
             }
         }
         changed
+    }
+
+    /// Bits of what a register that counts gets by a step, at most.
+    fn counted_bits(&self, step: &Step) -> Option<u32> {
+        let begins = step.begins.iter().map(|index| self.result(&self.body.instructions[*index]).bits);
+        step.bits(begins.max()?)
     }
 
     /// Whether an instruction takes the multiples of a power of two from a number, as compilers do for `%`: `x - ((x + 0) & -32)`,

@@ -15,6 +15,7 @@
 //! Vocabulary: a *region* lies between two barriers; a *world* says whether lanes may have parted; a register's *kind* is
 //! uniform, a pattern, or varying; a *stop* is where code hands a warp to the interpreter.
 
+mod counters;
 mod forced;
 mod graph;
 mod kind;

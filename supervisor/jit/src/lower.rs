@@ -26,6 +26,7 @@ mod fetch;
 mod float;
 mod groups;
 mod halves;
+mod loops;
 mod matrix;
 mod memory;
 mod moves;
@@ -36,13 +37,14 @@ mod pieces;
 mod places;
 mod quads;
 mod reach;
+mod rolled;
 mod rows;
 mod step;
 mod stop;
 mod turns;
 mod warp_wide;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use interpreter::Plan;
 use interpreter::compiled::{MOST_FRAGMENTS, Region, Spread, Stop, Width};
@@ -161,6 +163,11 @@ pub(crate) struct Lowering<'a> {
     fetched: HashMap<usize, Vec<String>>,
     pass: Option<passes::Pass>,
     shared: passes::Shared,
+    rolled: Option<rolled::Rolled>,
+    /// Registers that stay in the register file because passes take lanes of them.
+    taken: HashSet<RegisterId>,
+    /// Registers that have a variable for a pass of so many lanes, where a loop is done in passes.
+    pass_variables: BTreeSet<(RegisterId, usize)>,
     /// The first lane that vectors have.
     first_lane: usize,
     /// Real bases of groups that have been tested, and of which not all has been loaded yet.
@@ -238,6 +245,9 @@ impl<'a> Lowering<'a> {
             fetched: HashMap::new(),
             pass: None,
             shared: passes::Shared::default(),
+            rolled: None,
+            taken: HashSet::new(),
+            pass_variables: BTreeSet::new(),
             first_lane: 0,
             tested: HashMap::new(),
             regions: vec![0],
@@ -278,6 +288,7 @@ impl<'a> Lowering<'a> {
                 lowering.used.note("turns");
             }
         }
+        lowering.find_taken();
         lowering
     }
 
@@ -356,14 +367,17 @@ impl<'a> Lowering<'a> {
                 self.enter_narrow(block);
             }
         }
+        if self.loop_in_passes(queue) {
+            return;
+        }
         let runs = if world == World::Narrow { Vec::new() } else { self.runs() };
         let mut next = range.start;
         while next < range.end {
             let index = next;
-            if let Some(run) = runs.iter().find(|run| run.start == index)
-                && self.in_passes(run.clone())
+            if let Some(run) = runs.iter().find(|run| run.range.start == index)
+                && self.in_passes(run)
             {
-                next = run.end;
+                next = run.range.end;
                 continue;
             }
             next += 1;
@@ -414,6 +428,14 @@ impl<'a> Lowering<'a> {
         if world == World::Narrow && self.is_narrow(register) {
             return format!("%n{register}");
         }
+        if self.rolled.as_ref().is_some_and(|rolled| rolled.carries(register)) {
+            return self.pass_variable(register, self.text.lanes);
+        }
+        self.variable_of_warp(world, register)
+    }
+
+    /// [`Lowering::variable`] of all lanes.
+    fn variable_of_warp(&self, world: World, register: RegisterId) -> String {
         let place = register as usize;
         let same = self.first.facts.kinds[place] == self.second.facts.kinds[place];
         if same || world == World::First { format!("%r{register}") } else { format!("%s{register}") }

@@ -9,6 +9,8 @@ pub const USES: &[&str] = &[
     "back to the first world",
     "narrow world",
     "passes",
+    "passes in a loop",
+    "loop in passes",
     "turns",
     "ends of a pattern",
     "step",

@@ -59,6 +59,7 @@ pub fn checks(places: &Places) -> Vec<Check> {
         outer_filter(),
         process_files(),
         ptrace_scope(),
+        calls_on_others(),
         descriptors(),
         file_size(),
         memory(),
@@ -206,6 +207,32 @@ fn ptrace_scope() -> Check {
         found,
         needed: "0 or 1: the paths that programs open are read from their memory",
         fix: "run `sudo sysctl kernel.yama.ptrace_scope=1`; to keep it, put that into a file under sysctl.d",
+    }
+}
+
+/// Calls on other processes that a container's profile may refuse; asked of nobody, so that only a profile's refusal shows.
+fn calls_on_others() -> Check {
+    let refused = |result: libc::c_long| {
+        result == -1
+            && matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EPERM | libc::ENOSYS))
+    };
+    // SAFETY: a read of nothing, and a descriptor that is none: neither call touches memory.
+    let reads = unsafe { libc::syscall(libc::SYS_process_vm_readv, libc::getpid(), 0, 0, 0, 0, 0) };
+    let reads = refused(reads).then_some("process_vm_readv");
+    // SAFETY: as above.
+    let descriptors = unsafe { libc::syscall(libc::SYS_pidfd_getfd, -1, 0, 0) };
+    let descriptors = refused(descriptors).then_some("pidfd_getfd");
+    let refused: Vec<&str> = [reads, descriptors].into_iter().flatten().collect();
+    Check {
+        name: "calls on other processes",
+        state: if refused.is_empty() { State::Good } else { State::Degraded },
+        found: if refused.is_empty() {
+            "permitted".to_owned()
+        } else {
+            format!("refused: {}", refused.join(", "))
+        },
+        needed: "without process_vm_readv, /proc is used instead; without pidfd_getfd, `--overlay full` lists no driver",
+        fix: "permit them in the container's seccomp profile; Docker's does so if CAP_SYS_PTRACE is added",
     }
 }
 

@@ -1,13 +1,20 @@
-//! Options and arguments.
+//! Options and arguments: what is typed, and what variables and files set ([`settings`]).
+
+mod printing;
+mod settings;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
-use crate::failure;
+use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
+
+use crate::failure::{FAILED, Failure};
 
 /// What the command line asks for.
 pub enum Action {
@@ -21,8 +28,25 @@ pub enum Action {
     Warm(Warm),
     /// Look into the code cache, or empty it.
     Cache(Cache),
+    /// Print something made of the options themselves.
+    Print(Text),
     /// Say which version this is.
     Version,
+}
+
+/// What is printed and ends.
+pub struct Text(Vec<u8>);
+
+impl Text {
+    /// Writes it to standard output.
+    pub fn print(&self) -> ExitCode {
+        match std::io::stdout().write_all(&self.0) {
+            Ok(()) => ExitCode::SUCCESS,
+            // A reader that has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(FAILED),
+        }
+    }
 }
 
 /// Gives an unmodified program an NVIDIA GPU that this machine does not have.
@@ -32,9 +56,17 @@ pub enum Action {
 Environment:
   XDG_CACHE_HOME    where a directory `vgpu-run` for our libraries and compiled code is made (default: ~/.cache); without
                     one that can be written libraries are given from memory, and code is compiled in each run
-  VGPU_RUN_LIBEXEC  directory with `vgpu-engine` and `payload/`, instead of those inside or beside vgpu-run")]
+  VGPU_RUN_LIBEXEC  directory with `vgpu-engine` and `payload/`, instead of those inside or beside vgpu-run
+  VGPU_RUN_CONFIG   configuration file, instead of ~/.config/vgpu-run/config.toml and /etc/vgpu-run/config.toml
+  VGPU_RUN_GPU ...  each option has a variable of its name, and a key in the configuration file: see `vgpu-run config`
+
+Exit status: that of CMD, 128 + N if signal N ended it, or
+  125  vgpu-run itself failed, and said why (also: wrong options, a wrong configuration)
+  126  CMD is there and cannot be executed
+  127  there is no such CMD
+  --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -71,6 +103,18 @@ enum Question {
         #[command(subcommand)]
         what: Cache,
     },
+    /// Print the configuration in force, as a configuration file, and where each value comes from
+    Config,
+    /// Print the script that completes the options in a shell
+    Completions {
+        /// For which one
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    Man {
+        /// Of this subcommand
+        subcommand: Option<String>,
+    },
 }
 
 /// Which kernels are compiled ahead, and for what.
@@ -86,6 +130,8 @@ pub struct Warm {
     /// shapes that are often used)
     #[arg(long = "block", value_name = "XxYxZ", value_parser = parse_shape)]
     pub blocks: Vec<[u32; 3]>,
+    #[command(flatten)]
+    pub code: Code,
     /// Programs, libraries, fat binaries, PTX
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -148,8 +194,10 @@ pub struct Session {
     /// What runs the kernels
     #[arg(long, value_enum, default_value_t = Engine::Cpu)]
     pub engine: Engine,
-    /// Say on standard error what is answered: `off`, `error`, `info` or `debug`
-    #[arg(long, value_enum, default_value_t = Log::Error, value_name = "LEVEL")]
+    #[command(flatten)]
+    pub code: Code,
+    /// Say on standard error what is answered (`info`), and each event (`debug`)
+    #[arg(long, value_enum, default_value_t = Log::Warn, value_name = "LEVEL")]
     pub log: Log,
     /// For `vgpu-run trace`
     #[arg(skip)]
@@ -204,30 +252,93 @@ pub enum Engine {
 pub enum Log {
     Off,
     Error,
+    Warn,
     Info,
     Debug,
+    Trace,
 }
 
-/// Parses the command line; for `--help` and mistakes, prints and returns the exit code.
+/// How the CPU engine runs kernels.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Code {
+    /// Interpret kernels, compile all of them before their first launch, or compile those for which it is worth it
+    #[arg(long, value_enum, default_value_t = Tier::Auto)]
+    pub tier: Tier,
+    /// Processor that code is made for: this one, or the least that the engine runs on
+    #[arg(long, value_enum, default_value_t = Isa::Host)]
+    pub isa: Isa,
+}
+
+impl Code {
+    /// As the engine's environment says it.
+    pub fn variables(self) -> [(&'static str, String); 2] {
+        let word = |value: Option<clap::builder::PossibleValue>| {
+            value.map_or_else(String::new, |value| value.get_name().to_owned())
+        };
+        [
+            (TIER_VARIABLE, word(self.tier.to_possible_value())),
+            (ISA_VARIABLE, word(self.isa.to_possible_value())),
+        ]
+    }
+}
+
+/// The words of [`wire::choice::TIER`].
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Auto,
+    Interpreter,
+    Compiled,
+}
+
+/// The words of [`wire::choice::ISA`].
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    Host,
+    Avx2,
+}
+
+/// Parses the command line, with what variables and files set; for `--help` and mistakes, prints and returns the exit code.
 pub fn parse() -> Result<Action, ExitCode> {
-    match CommandLine::try_parse() {
-        Ok(line) => Ok(match line.question {
-            Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
-            Some(Question::Trace { trace, session }) => {
-                Action::Run(Session { trace: Some(trace), ..*session })
-            }
-            Some(Question::Profiles) => Action::Profiles,
-            Some(Question::Warm(order)) => Action::Warm(order),
-            Some(Question::Cache { what }) => Action::Cache(what),
-            None => Action::Run(line.session),
-        }),
-        Err(error) if error.kind() == ErrorKind::DisplayVersion => Ok(Action::Version),
+    let command = CommandLine::command();
+    let failed = |failure: Failure| {
+        eprint!("{failure}");
+        ExitCode::from(FAILED)
+    };
+    let settings = settings::Settings::read(&command).map_err(failed)?;
+    let matches = settings.applied(command.clone()).try_get_matches();
+    let line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
+        Ok(line) => line,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Action::Version),
         Err(error) => {
             // Nothing is left to do if even that cannot be printed.
             let _ = error.print();
-            Err(if error.use_stderr() { ExitCode::from(failure::FAILED) } else { ExitCode::SUCCESS })
+            return Err(if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS });
         }
-    }
+    };
+    let mut text = Vec::new();
+    Ok(match line.question {
+        Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
+        Some(Question::Trace { trace, session }) => Action::Run(Session { trace: Some(trace), ..*session }),
+        Some(Question::Profiles) => Action::Profiles,
+        Some(Question::Warm(order)) => Action::Warm(order),
+        Some(Question::Cache { what }) => Action::Cache(what),
+        Some(Question::Config) => {
+            printing::configuration(&command, &settings, &mut text).expect("memory takes all");
+            Action::Print(Text(text))
+        }
+        Some(Question::Completions { shell }) => {
+            printing::completions(command, shell, &mut text);
+            Action::Print(Text(text))
+        }
+        Some(Question::Man { subcommand }) => {
+            let unknown =
+                || failed(Failure::new("there is no such subcommand").hint("see `vgpu-run --help`"));
+            let page = printing::manual(command, subcommand.as_deref(), &mut text);
+            page.ok_or_else(unknown)?.expect("memory takes all");
+            Action::Print(Text(text))
+        }
+        None => Action::Run(line.session),
+    })
 }
 
 /// Threads of a block along each axis; missing ones are 1.
@@ -327,6 +438,16 @@ mod tests {
     #[test]
     fn unknown_options_are_no_programs() {
         assert!(CommandLine::try_parse_from(["vgpu-run", "--no-such-option", "true"]).is_err());
+    }
+
+    #[test]
+    fn the_engine_knows_each_word_for_tier_and_instructions() {
+        let has = |known: Vec<&str>, word: &str| assert!(known.contains(&word), "{word}");
+        for (tier, isa) in Tier::value_variants().iter().zip(Isa::value_variants().iter().cycle()) {
+            let [tier, isa] = Code { tier: *tier, isa: *isa }.variables();
+            has(wire::choice::TIER.known().collect(), &tier.1);
+            has(wire::choice::ISA.known().collect(), &isa.1);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What we say when we ourselves fail, and the exit codes for it.
+//! What we say when we ourselves fail, and the exit statuses for it, those that `env` and shells have; `--help` and the manual page list them.
 
 use std::fmt;
 

@@ -27,13 +27,14 @@ mod inherited;
 mod keeper;
 mod launch;
 mod link;
+mod log;
 mod main_loop;
 mod nested;
 mod opens;
 mod replaced;
 mod reporting;
 mod supervisor;
-mod tracing;
+mod traced;
 mod warm;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Cache(what) => cache::cache(what),
+        Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),
     };
     result.unwrap_or_else(|failure| {
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
-    supervisor::check_choices()?;
+    log::start(session.log);
     if nested::inside_a_session() {
         if session.trace.is_some() {
             let failure =

@@ -25,7 +25,7 @@ use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
 use crate::card::Card;
-use crate::cli::{Log, Session};
+use crate::cli::Session;
 use crate::control::{Asker, Nodes};
 use crate::descendants;
 use crate::descriptors;
@@ -36,7 +36,7 @@ use crate::link::{Link, Message};
 use crate::opens::{self, Open, Trapped};
 use crate::replaced::Replaced;
 use crate::reporting;
-use crate::tracing;
+use crate::traced;
 
 /// What answers are made of.
 pub struct Services {
@@ -111,9 +111,7 @@ impl<'a> MainLoop<'a> {
     pub fn run(mut self) -> Result<(), Failure> {
         loop {
             let event = self.events.next(self.timeout()).doing("wait for the tree")?;
-            if self.session.log >= Log::Debug {
-                eprintln!("vgpu-run: {event}");
-            }
+            tracing::debug!("{event}");
             match event {
                 Event::Notification(request) => self.handle_notification(request),
                 Event::ChildChanged => self.handle_children(),
@@ -204,9 +202,9 @@ impl<'a> MainLoop<'a> {
     fn handle_open(&mut self, request: Request, open: &Open) {
         let query = OpenQuery { pid: request.tid, dirfd: open.dirfd, path: &open.path };
         let Outcome { answer: what, seen } = self.services.overlay.open(&query);
-        if seen.is_some() && self.session.log >= Log::Info {
+        if seen.is_some() {
             let path = String::from_utf8_lossy(&open.path);
-            eprintln!("vgpu-run: thread {} opens {path}: {}", request.tid, reporting::answer(&what));
+            tracing::info!("thread {} opens {path}: {}", request.tid, reporting::answer(&what));
         }
         if seen.as_ref().is_some_and(|seen| *seen != Seen::LoaderCache) {
             self.follow(&request);
@@ -276,9 +274,7 @@ impl<'a> MainLoop<'a> {
             let [major, minor] = profile.capability;
             report.device_chosen(&profile.name, (major, minor));
             overlay.set_files(card.files());
-            if self.session.log >= Log::Info {
-                eprintln!("vgpu-run: announces {} (`--gpu {}`)", profile.name, profile.key);
-            }
+            tracing::info!("announces {} (`--gpu {}`)", profile.name, profile.key);
         }
     }
 
@@ -326,7 +322,7 @@ impl<'a> MainLoop<'a> {
         }
         self.handle_children();
         self.handle_clients_ended(LINGER);
-        tracing::finish(self.services.tracing.take());
+        traced::finish(self.services.tracing.take());
         if let Phase::Lingering { status, .. } = self.phase {
             self.finish_report();
             let status = self.status_to_pass(status);

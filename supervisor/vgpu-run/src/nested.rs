@@ -41,8 +41,8 @@ pub fn inside_a_session() -> bool {
 /// Executes the command in place of ourselves; returns only if that fails.
 pub fn become_command(session: &Session) -> Failure {
     if session.memory.is_some() || session.gpu != "auto" || session.gpus != 1 {
-        eprintln!(
-            "vgpu-run: warning: inside another vgpu-run, whose GPU is used; --gpu, --gpus and --memory have no effect"
+        tracing::warn!(
+            "inside another vgpu-run, whose GPU is used; --gpu, --gpus and --memory have no effect"
         );
     }
     inherited::restore();

@@ -16,7 +16,6 @@ use overlay::Overlay;
 use syscall_filter::Coverage;
 use trace::{Outputs, Sink};
 use tracee::PidFd;
-use wire::choice::{ISA, TIER};
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
 use crate::card::Card;
@@ -31,7 +30,7 @@ use crate::launch::{Launched, Plan};
 use crate::link::{Link, Message};
 use crate::main_loop::{MainLoop, Services};
 use crate::reporting;
-use crate::tracing;
+use crate::traced;
 
 /// Launches the program and serves its tree. The code is for the keeper only; the program's status goes
 /// through the link.
@@ -51,10 +50,10 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let _ = prctl::set_name(c"vgpu-supervisor");
     let card = Card::new(session)?;
     let files = find_files()?;
-    let outputs = session.trace.as_ref().map(tracing::open).transpose()?;
+    let outputs = session.trace.as_ref().map(traced::open).transpose()?;
     let launched = launch(session)?;
     settle(&launched, &link, &files, outputs.as_ref());
-    let tracing = outputs.map(tracing::start).transpose()?;
+    let tracing = outputs.map(traced::start).transpose()?;
     let services = services(session, card, files, tracing)?;
     let (listener, program) = introduce(&launched, &link)?;
     let listener = Listener::new(listener, Some(in_flight)).doing("use the listener")?;
@@ -115,10 +114,10 @@ fn services(
     });
     let announcing = card.clone();
     let engine = files.clone();
-    let checks = session.check.clone();
+    let (checks, code) = (session.check.clone(), session.code);
     let broker = broker::Broker::new(broker::Config {
         announce: Box::new(move || announcing.announce()),
-        engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks)),
+        engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks, code)),
         checks: !session.check.is_empty(),
         tracer: tracing.as_ref().map(Sink::teller).transpose().doing("tell the tracer of programs")?,
     })
@@ -135,26 +134,21 @@ fn open_engine(
     files: &Files,
     cache: Option<&Path>,
     checks: &[cli::Check],
+    code: cli::Code,
 ) -> Result<broker::Program, String> {
     let program = installation::open_engine(files, cache).map_err(|error| error.to_string())?;
-    let mut environment = engine_environment(cache);
+    let mut environment = engine_environment(cache, code);
     environment.extend(checks_for_engine(checks));
     Ok(broker::Program { file: program.file, name: program.name, environment })
 }
 
-/// Looks at what the environment asks of the engine, before anything is started.
-pub fn check_choices() -> Result<(), Failure> {
-    TIER.made().map_err(Failure::new)?;
-    ISA.made().map(drop).map_err(Failure::new)
-}
-
 /// What the engine is told by its environment: where its cache may be, which tier and which instructions were asked for.
-pub fn engine_environment(cache: Option<&Path>) -> Vec<CString> {
+pub fn engine_environment(cache: Option<&Path>, code: cli::Code) -> Vec<CString> {
     let cache = cache.map(|path| (CACHE_VARIABLE, path.as_os_str().to_owned()));
-    let asked = |name| std::env::var_os(name).map(|value| (name, value));
-    [cache, asked(TIER.variable), asked(ISA.variable)]
+    let code = code.variables().map(|(name, word)| (name, word.into()));
+    cache
         .into_iter()
-        .flatten()
+        .chain(code)
         .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect()
 }

@@ -13,7 +13,6 @@ use crate::{cache, cli, supervisor};
 
 /// Becomes the engine's program with what was asked for.
 pub fn warm(order: &cli::Warm) -> Result<Infallible, Failure> {
-    supervisor::check_choices()?;
     let card = device::by_name(&order.gpu).ok_or_else(|| {
         Failure::new(format!("there is no card `{}`", order.gpu)).hint("see `vgpu-run profiles`")
     })?;
@@ -29,6 +28,6 @@ pub fn warm(order: &cli::Warm) -> Result<Infallible, Failure> {
     let arguments: Result<Vec<CString>, _> =
         words.into_iter().chain(more).chain(named).map(CString::new).collect();
     let arguments = arguments.doing("pass the arguments on")?;
-    let environment = supervisor::engine_environment(Some(&home));
+    let environment = supervisor::engine_environment(Some(&home), order.code);
     execveat(&program.file, c"", &arguments, &environment, AtFlags::AT_EMPTY_PATH).doing("execute the engine")
 }

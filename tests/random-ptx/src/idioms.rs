@@ -21,6 +21,7 @@ pub fn idiom(random: &mut Random, place: Place, manner: Manner) -> String {
         10 => blocks(random),
         11 => quads(random),
         12 => dots(random),
+        _ if random.one_in(2) => sums(random),
         _ => turns(random, manner),
     };
     fill(random, manner, &text)
@@ -397,6 +398,49 @@ fn branch(random: &mut Random, manner: Manner) -> String {
         "{{ .reg .b32 %a<12>, %b; .reg .f32 %c; .reg .pred %g, %q; {list} setp.{test}.u32 %g, %a{last}, {bound}; {unset} \
          @%g bra other; {first} bra both; other: {second} both: mov.b32 %b, 0; }}"
     )
+}
+
+/// Sums of products of what each lane reads and what all of them read, in a loop or one after the other: more of them than a
+/// processor has registers for.
+fn sums(random: &mut Random) -> String {
+    let lane = random.choose(&["%me", "%lane", "%lane", "%b"]);
+    let (width, count) = (random.choose(&[4, 4, 8, 16, 36, 68]), 3 + random.below(6));
+    let (from, step) = (1024 + 4 * random.below(64), random.choose(&[4, 32, 128]));
+    let mut out = format!(
+        "{{ .reg .b64 %o<4>; .reg .b32 %n, %b, %v, %w, %s<9>; .reg .pred %g, %q; shr.u32 %b, %me, 3; \
+         mul.wide.u32 %o0, {lane}, {width}; add.s64 %o1, %data, %o0; add.s64 %o2, %data, {from}; mov.u32 %n, 0; mov.b32 %s0, {{r}}; "
+    );
+    for sum in 1..count {
+        let _ = write!(out, "add.u32 %s{sum}, %s0, {}; ", 3 * sum);
+    }
+    let is_loop = random.one_in(2);
+    if is_loop {
+        out += "turn: ";
+    }
+    for round in 0..2 + random.below(3) {
+        let kind = random.choose(&["", ".nc"]);
+        let _ = write!(out, "ld.global{kind}.b32 %v, [%o1+{}]; ", 4 * round);
+        for sum in 0..count {
+            let _ = write!(out, "ld.global.b32 %w, [%o2+{}]; ", 4 * (round + 8 * sum));
+            out += &match random.below(8) {
+                0 => format!("setp.gt.u32 %q, %v, %w; @%q add.u32 %s{sum}, %s{sum}, %w; "),
+                1 => format!("xor.b32 %w, %w, %v; add.u32 %s{sum}, %s{sum}, %w; "),
+                2 => format!("mad.lo.u32 %s{sum}, %v, %lane, %s{sum}; "),
+                _ => format!("mad.lo.u32 %s{sum}, %v, %w, %s{sum}; "),
+            };
+        }
+    }
+    if is_loop {
+        let turns = 1 + random.below(5);
+        let _ = write!(
+            out,
+            "add.s64 %o1, %o1, {step}; add.s64 %o2, %o2, 4; add.u32 %n, %n, 1; setp.lt.u32 %g, %n, {turns}; @%g bra turn; "
+        );
+    }
+    for sum in 0..count {
+        let _ = write!(out, "mad.lo.u32 {{r}}, %s{sum}, {}, {{r}}; ", 2 * sum + 1);
+    }
+    out + "}"
 }
 
 /// A loop that all lanes, or all of a block, go round as often, over statements.

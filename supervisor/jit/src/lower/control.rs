@@ -130,7 +130,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn go_first(&mut self, block: usize, queue: &mut Queue) {
+    pub(super) fn go_first(&mut self, block: usize, queue: &mut Queue) {
         queue.want(World::First, block);
         let label = self.label(World::First, block);
         self.text.line(format!("br label %{label}"));
@@ -259,6 +259,7 @@ impl Lowering<'_> {
         self.text.line("%seen = alloca i64");
         self.text.line("%patience = alloca i32");
         self.text.line("%rounds = alloca i32");
+        self.text.line("%pass = alloca i32");
         self.text.line("%index = alloca i32");
         if self.manner.forced.order.is_some() {
             self.text.line("%turn = alloca i32");
@@ -279,6 +280,7 @@ impl Lowering<'_> {
                 }
             }
         }
+        self.declare_pass_variables();
         if self.has_narrow() {
             let all = self.all_registers();
             let narrow: Vec<RegisterId> = all.into_iter().filter(|it| self.is_narrow(*it)).collect();

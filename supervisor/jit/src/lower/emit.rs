@@ -22,7 +22,7 @@ impl Lowering<'_> {
             return value.clone();
         }
         let kind = self.kind(register);
-        if self.is_resident(register) {
+        if self.lies_in_file(register) {
             return Value { kind, name: self.load_lanes(register) };
         }
         let (ty, variable) = (self.type_of(register, kind), self.variable(self.world, register));
@@ -79,7 +79,8 @@ impl Lowering<'_> {
         if !wide || value.kind == Kind::Varying {
             return value.name.clone();
         }
-        let splat = self.splat(&value.name, bits);
+        let base = self.moved(&value.name, value.kind, bits);
+        let splat = self.splat(&base, bits);
         match value.kind {
             Kind::Pattern(number) => {
                 let pattern = self.pattern_here(Kind::Pattern(number));
@@ -349,7 +350,7 @@ impl Lowering<'_> {
                 let place = self
                     .text
                     .value(format!("getelementptr <{LANES} x i32>, ptr @lanes{dimension}, i32 {warp}"));
-                let first = self.first_lane;
+                let first = self.first_lane_name();
                 let place = self.text.value(format!("getelementptr i32, ptr {place}, i32 {first}"));
                 let name = self.text.value(format!("load {ty}, ptr {place}, align 4, !invariant.load !0"));
                 Ok(Value { kind: Kind::Varying, name })
@@ -435,7 +436,7 @@ impl Lowering<'_> {
             self.written.iter().map(|(register, value)| (*register, value.clone())).collect();
         written.sort_by_key(|(register, _)| *register);
         for (register, value) in written.into_iter().filter(|(register, _)| live.has(*register as usize)) {
-            if self.is_resident(register) {
+            if self.lies_in_file(register) {
                 self.file(register);
                 continue;
             }

@@ -22,6 +22,7 @@ impl Lowering<'_> {
             return None;
         }
         let real = self.real_base(number)?;
+        let real = self.moved(&real, kind, 64);
         let pattern = self.pattern_here(kind);
         let access = group.access();
         let mut members = near(group.members, at, &pattern);
@@ -67,6 +68,7 @@ impl Lowering<'_> {
         let second = member.loads[0] != at;
         let offset = member.offset + if second { i64::from(member.bits / 16) } else { 0 };
         let real = self.real_base(number)?;
+        let real = self.hidden(&real);
         Some(self.plus(&real, offset, false))
     }
 

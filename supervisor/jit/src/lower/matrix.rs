@@ -104,6 +104,11 @@ impl Lowering<'_> {
         self.matrix.resident = resident;
     }
 
+    /// Registers that stay in the register file for another reason than that they are matrices.
+    pub(super) fn make_resident(&mut self, registers: &HashSet<RegisterId>) {
+        self.matrix.resident.extend(registers);
+    }
+
     /// Whether a register is kept in the register file.
     pub(super) fn is_resident(&self, register: RegisterId) -> bool {
         self.matrix.resident.contains(&register)

@@ -204,7 +204,8 @@ impl Lowering<'_> {
             Kind::Uniform => self.load_one(&place.name, access, lanes.as_deref()),
             Kind::Pattern(number) => {
                 let pattern = self.pattern_here(Kind::Pattern(number));
-                self.load_pattern(&place.name, &pattern, access, lanes.as_deref())
+                let base = self.moved(&place.name, place.kind, 64);
+                self.load_pattern(&base, &pattern, access, lanes.as_deref())
             }
             _ => self.load_each(&place, access, lanes.as_deref()),
         };
@@ -226,13 +227,19 @@ impl Lowering<'_> {
         if let Some(name) = self.shared_place(self.at) {
             return Ok(Value { kind: Kind::Uniform, name });
         }
-        if let Some(place) = self.tested_before() {
-            return Ok(place);
-        }
-        let address = self.address(&operands[1], room(mnemonic)?, access)?;
-        let place = self.checked(&address, access, lanes)?;
-        self.keep_tested(&place);
-        Ok(place)
+        let place = match self.tested_before() {
+            Some(place) => place,
+            None => {
+                let address = self.address(&operands[1], room(mnemonic)?, access)?;
+                let place = self.checked(&address, access, lanes)?;
+                self.keep_tested(&place);
+                place
+            }
+        };
+        Ok(match place.kind {
+            Kind::Uniform => Value { name: self.hidden(&place.name), ..place },
+            _ => place,
+        })
     }
 
     /// Tests where a load reads, if all lanes' places are known by one, for passes to come.

@@ -20,6 +20,28 @@ const SHORTEST: usize = 16;
 /// Of so many instructions one may read what lanes share.
 const SHARE: usize = 4;
 
+/// Bits of the processor's registers that passes may fill with what is alive, of 16 of 256 bits, and of 32 of 512.
+const FILLED: [u32; 2] = [13 * 256, 28 * 512];
+
+/// Instructions that are done in passes.
+pub(super) struct Run {
+    pub range: Range<usize>,
+    /// Lanes of a pass, if passes are a loop.
+    pub rolled: Option<usize>,
+}
+
+/// What there is to do in a run.
+struct Work {
+    /// Instructions of which each lane has its own.
+    count: usize,
+    /// Of these, loads.
+    loads: usize,
+    /// The longest chain of them that wait for each other, in the processor's turns.
+    deepest: usize,
+    /// How often they read what all lanes share.
+    shared: usize,
+}
+
 /// The pass that is being lowered.
 #[derive(Default)]
 pub(super) struct Pass {
@@ -42,9 +64,15 @@ pub(super) struct Shared {
     tested: HashMap<usize, Value>,
 }
 
+impl Pass {
+    pub fn into_written(self) -> HashMap<RegisterId, Value> {
+        self.written
+    }
+}
+
 impl Lowering<'_> {
     /// The runs of the block that are done in passes.
-    pub(super) fn runs(&self) -> Vec<Range<usize>> {
+    pub(super) fn runs(&self) -> Vec<Run> {
         let block = self.graph.blocks[self.block].instructions.clone();
         let mut runs = Vec::new();
         let mut start = block.start;
@@ -55,11 +83,37 @@ impl Lowering<'_> {
             }
         }
         runs.push(start..block.end);
-        let forced = self.manner.forced.passes(self.block);
-        runs.retain(|run| {
-            !run.is_empty() && (forced || self.is_worth(run.clone()) && self.is_crowded(run.clone()))
-        });
-        runs
+        runs.into_iter().filter_map(|range| self.as_passes(range)).collect()
+    }
+
+    /// A run, if it is done in passes.
+    fn as_passes(&self, range: Range<usize>) -> Option<Run> {
+        let is_rollable = |lanes: &usize| self.world == World::First && self.is_rollable(&range, *lanes);
+        let rolled = if self.manner.forced.passes(self.block) {
+            Some(self.manner.pass).filter(|lanes| self.manner.forced.rolled(self.block) && is_rollable(lanes))
+        } else if self.is_worth(range.clone()) && self.is_crowded(range.clone()) {
+            None
+        } else {
+            Some(self.lanes_of_rolled(range.clone()).filter(is_rollable)?)
+        };
+        (!range.is_empty()).then_some(Run { range, rolled })
+    }
+
+    /// How many lanes each pass of some instructions should have, if passes are a loop, and if that pays: as many as registers
+    /// have room for. What all lanes share is read by each pass anew, so that loads must not come to much more than the rest.
+    pub(super) fn lanes_of_rolled(&self, run: Range<usize>) -> Option<usize> {
+        let work = self.work(run.clone());
+        let live = if work.count < SHORTEST { 0 } else { self.most_alive(run) as usize };
+        if live <= self.manner.room as usize {
+            return None;
+        }
+        let least = self.manner.pass;
+        let room = FILLED[usize::from(least > 8)] as usize;
+        let lanes = if 2 * least < LANES && live * 2 * least <= room { 2 * least } else { least };
+        let (vectors, passes) = (LANES / least, LANES / lanes);
+        let busy = work.deepest * least <= work.count * lanes;
+        let loads = work.loads * vectors + work.shared * passes;
+        (busy && loads <= 2 * (work.count - work.loads) * vectors).then_some(lanes)
     }
 
     fn is_passable(&self, index: usize) -> bool {
@@ -70,15 +124,24 @@ impl Lowering<'_> {
             && instruction.operands[1..3]
                 .iter()
                 .all(|operand| self.facts().operand(operand).kind != Kind::Varying);
-        let plain = |register: &RegisterId| self.bits(*register) != 0 && !self.is_resident(*register);
         is_lane_wise(mnemonic)
             && mnemonic.op != Op::St
             && !by_ends
-            && roles.reads.iter().chain(&roles.writes).all(plain)
+            && roles.reads.iter().chain(&roles.writes).all(|register| self.is_plain(*register))
+    }
+
+    /// Whether a register is one that passes can have.
+    pub(super) fn is_plain(&self, register: RegisterId) -> bool {
+        self.bits(register) != 0 && (!self.is_resident(register) || self.taken.contains(&register))
     }
 
     /// Whether a run needs more vectors at once than the processor has registers.
     fn is_crowded(&self, run: Range<usize>) -> bool {
+        self.most_alive(run) > self.manner.room
+    }
+
+    /// Bits of each lane that are alive at once in a run, at most, of what it touches.
+    fn most_alive(&self, run: Range<usize>) -> u32 {
         let mut live = self.graph.live_before(self.body, self.block, run.end);
         let roles = run.clone().map(|index| &self.graph.roles[index]);
         let touched: HashSet<RegisterId> =
@@ -88,22 +151,25 @@ impl Lowering<'_> {
             let counts = kind == Kind::Varying && bits > 1 && touched.contains(&(register as RegisterId));
             if counts { bits.max(32) } else { 0 }
         };
+        let mut most = 0;
         for index in run.rev() {
-            let bits: u32 = live.iter().map(size).sum();
-            if bits > self.manner.room {
-                return true;
-            }
+            most = most.max(live.iter().map(size).sum());
             self.graph.step_back(self.body, index, &mut live);
         }
-        false
+        most
     }
 
     /// Whether passes of a run would keep the processor busy, each by itself: enough instructions of which each lane has its own,
     /// no chain of them that is as long as all are in sum, and few that read what lanes share, which each pass would spread
     /// anew.
     fn is_worth(&self, run: Range<usize>) -> bool {
+        let Work { count, deepest, shared, .. } = self.work(run);
+        count >= SHORTEST && deepest <= count && shared * SHARE <= count
+    }
+
+    fn work(&self, run: Range<usize>) -> Work {
         let mut depths: HashMap<RegisterId, usize> = HashMap::new();
-        let (mut count, mut deepest, mut shared) = (0, 0, 0);
+        let (mut count, mut loads, mut deepest, mut shared) = (0, 0, 0, 0);
         for index in run {
             let (instruction, roles) = (&self.body.instructions[index], &self.graph.roles[index]);
             if self.is_shared(index) {
@@ -125,14 +191,19 @@ impl Lowering<'_> {
             depths.extend(roles.writes.iter().map(|register| (*register, depth)));
             deepest = deepest.max(depth);
             shared += roles.reads.iter().filter(spread).count();
+            loads += usize::from(is_load);
             count += 1;
         }
-        count >= SHORTEST && deepest <= count && shared * SHARE <= count
+        Work { count, loads, deepest, shared }
     }
 
     /// Lowers a run in passes. False: that can't be, and nothing has been done.
-    pub(super) fn in_passes(&mut self, run: Range<usize>) -> bool {
-        self.next_segment(run.start);
+    pub(super) fn in_passes(&mut self, run: &Run) -> bool {
+        self.next_segment(run.range.start);
+        if let Some(lanes) = run.rolled {
+            return self.in_rolled_passes(run.range.clone(), lanes);
+        }
+        let run = run.range.clone();
         let (mark, segment, ahead) = (self.text.mark(), self.segment.clone(), self.ahead.clone());
         let before = (self.written.clone(), self.tested.clone(), self.quads.clone());
         let lanes = self.manner.pass;
@@ -159,6 +230,66 @@ impl Lowering<'_> {
         self.used.note("passes");
         self.join(&run, passes);
         true
+    }
+
+    /// [`Lowering::in_passes`] in a loop.
+    fn in_rolled_passes(&mut self, run: Range<usize>, lanes: usize) -> bool {
+        let (mark, segment, ahead) = (self.text.mark(), self.segment.clone(), self.ahead.clone());
+        let before = (self.written.clone(), self.tested.clone(), self.quads.clone());
+        self.text.lanes = lanes;
+        let mut done = self.first_pass(run.clone());
+        if done {
+            self.text.lanes = LANES;
+            self.pass = None;
+            self.store_for_passes(&run);
+            self.written.clone_from(&before.0);
+            self.begin_rolled(lanes, HashSet::new());
+            done = self.one_pass(run.clone());
+        }
+        let pass = self.pass.take().unwrap_or_default();
+        self.shared = Shared::default();
+        if !done {
+            self.rolled = None;
+            self.text.lanes = LANES;
+            self.text.back_to(mark);
+            (self.written, self.tested, self.quads) = before;
+            (self.segment, self.ahead) = (segment, ahead);
+            return false;
+        }
+        self.used.note("passes in a loop");
+        let live = self.graph.live_before(self.body, self.block, run.end);
+        let mut results: Vec<(RegisterId, Value)> = pass.written.into_iter().collect();
+        results.sort_by_key(|(register, _)| *register);
+        for (register, value) in results {
+            if live.has(register as usize) {
+                self.put_lanes(register, &value.name);
+            }
+            self.written.remove(&register);
+        }
+        self.end_rolled();
+        // Registers are not any more what they were at the segment's beginning.
+        self.next_segment(run.end);
+        true
+    }
+
+    /// Stores registers where passes take their lanes from.
+    fn store_for_passes(&mut self, run: &Range<usize>) {
+        let mut registers: Vec<RegisterId> =
+            run.clone().flat_map(|index| self.graph.roles[index].reads.iter().copied()).collect();
+        // A guarded instruction leaves the old value to some lanes.
+        registers.extend(run.clone().flat_map(|index| self.graph.roles[index].writes.iter().copied()));
+        registers.sort_unstable();
+        registers.dedup();
+        for register in registers {
+            let Some(value) = self.written.get(&register).cloned() else { continue };
+            if self.is_resident(register) {
+                self.store_lanes(register, &value);
+            } else if value.kind == Kind::Varying && self.bits(register) > 1 {
+                let (name, ty) = (value.name, self.type_of(register, Kind::Varying));
+                let variable = self.variable(World::First, register);
+                self.text.line(format!("store {ty} {name}, ptr {variable}"));
+            }
+        }
     }
 
     /// What is done once for all passes, with tests of all addresses that can be tested now, so that passes have no branches: LLVM
@@ -191,7 +322,8 @@ impl Lowering<'_> {
 
     fn one_pass(&mut self, run: Range<usize>) -> bool {
         let mut pass = Pass::default();
-        for index in run.clone() {
+        let fixed = if self.rolled.is_none() { run.clone() } else { run.start..run.start };
+        for index in fixed {
             if let Some(values) = self.fetched.get(&index).cloned() {
                 let bits = self.loaded_bits(index);
                 let values = values.iter().map(|name| self.lanes_of_pass(name, bits)).collect();
@@ -219,7 +351,7 @@ impl Lowering<'_> {
         writes.iter().all(|register| self.kind(*register) != Kind::Varying)
     }
 
-    fn is_load(&self, index: usize) -> bool {
+    pub(super) fn is_load(&self, index: usize) -> bool {
         matches!(self.body.mnemonic(&self.body.instructions[index]).op, Op::Ld | Op::Ldu)
     }
 
@@ -289,6 +421,10 @@ impl Lowering<'_> {
         let pass = self.pass.as_ref()?;
         if let Some(value) = pass.written.get(&register) {
             return Some(value.clone());
+        }
+        if let Some(rolled) = &self.rolled {
+            let own = rolled.carries(register) || self.kind(register) != Kind::Varying;
+            return Some(if own { self.whole(register) } else { self.take_lanes(register) });
         }
         let value = self.on_all_lanes(|this| this.whole(register));
         let bits = self.bits(register);

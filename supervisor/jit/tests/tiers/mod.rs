@@ -27,6 +27,7 @@ enum By {
 }
 
 /// Runs a body in both tiers over memory that counts up, compares what they leave, and gives it.
+#[allow(dead_code, reason = "not all tests of this folder ask for it")]
 pub fn both(body: &str, grid: u32, block: u32) -> Vec<u32> {
     compared(body, grid, block, false).0
 }
@@ -43,10 +44,21 @@ pub fn both_whole(body: &str, grid: u32, block: u32) -> Vec<u32> {
     compared(body, grid, block, true).0
 }
 
-fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
+/// What lowering a body does that it does not do in every kernel.
+#[allow(dead_code, reason = "not all tests of this folder ask for it")]
+pub fn uses(body: &str, block: u32) -> Vec<&'static str> {
+    let image = Image::load(module(body), &mut |_, _| None).expect("no variables");
+    let made = jit::lower(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("lowers");
+    made.used.iter().collect()
+}
+
+fn module(body: &str) -> Arc<ptx::Module> {
     let text = format!("{HEAD}.visible .entry k(.param .u64 memory) {{ {PROLOGUE} {body} ret; }}");
-    let module = Arc::new(ptx::Module::parse(text).expect("PTX of this test"));
-    let image = Image::load(module, &mut |_, _| None).expect("no variables");
+    Arc::new(ptx::Module::parse(text).expect("PTX of this test"))
+}
+
+fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
+    let image = Image::load(module(body), &mut |_, _| None).expect("no variables");
     let kernel = image.kernel("k").expect("decodes");
     if whole {
         let made = jit::lower(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("lowers");
