@@ -225,7 +225,7 @@ impl Worker {
         };
         let blocks = grid.blocks();
         let running = Arc::new(Running { grid, stream, sequence, priority, begun, in_code });
-        if blocks > 1 {
+        if self.is_shared(&running) {
             self.shared.grids.share(running.clone());
         }
         self.take(Held::new(running));
@@ -234,11 +234,16 @@ impl Worker {
         }
     }
 
+    /// Whether there is something in a kernel for other workers, and there are some.
+    fn is_shared(&self, running: &Running) -> bool {
+        self.shared.threads > 1 && running.grid.blocks() > 1
+    }
+
     /// A kernel is over.
     fn end(&mut self, place: usize) {
         let held = self.hands.remove(place);
         let running = &held.running;
-        if running.grid.blocks() > 1 {
+        if self.is_shared(running) {
             self.shared.grids.remove(running);
         }
         let now = Instant::now();

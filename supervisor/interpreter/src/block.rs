@@ -279,6 +279,11 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Blocks of the row behind the one that is running, which are somebody else's from now on.
+    pub fn give_up_rest(&mut self) -> u32 {
+        self.native.as_mut().map_or(0, |(native, _)| native.give_up_rest())
+    }
+
     /// Runs each warp until it waits, ends or has run for long.
     pub fn run(&mut self, kernel: &Kernel, compiled: Option<&Compiled>) -> Result<Progress, Fault> {
         let _flush = (kernel.flush == Flush::Whole).then(FlushAll::begin);

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::block::{Barriers, run_warp};
 use crate::code::{BarrierKind, Kernel};
 use crate::control_word::Control;
+use crate::grid::Pace;
 use crate::memory::Memory;
 use crate::order::Shuffle;
 use crate::registers::{FULL, LANES};
@@ -124,8 +125,11 @@ pub struct Place {
     pub words: *mut u64,
     /// The region that it runs next, or [`ENDED`].
     pub next: u32,
+    /// Lanes that have not ended, where a block's last warp is a part of one ([`Compiled::last_lanes`]); code puts them there at the block's
+    /// beginning.
+    pub lanes: u32,
     /// Keeps the size a power of two.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
 }
 
 /// Width of a register in the register file.
@@ -195,14 +199,25 @@ pub struct Compiled {
     pub symbols: Vec<u64>,
     /// Words of spread registers that a warp needs.
     pub words: usize,
+    /// Lanes of a block's last warp. If that is a part of one, code has warps without some of their lanes, also behind barriers.
+    pub last_lanes: u32,
     /// Masks that [`Frame::pending`] needs.
     pub pending: usize,
     /// How often it had to be helped.
     pub helped: Helped,
+    /// How many blocks to run per call.
+    pub pace: Pace,
     /// Where a test has forced code to run warps in a random order, another one in each region: what decides it.
     pub order: Option<u64>,
     /// Keeps the code mapped.
     pub owner: Box<dyn Any + Send + Sync>,
+}
+
+impl Compiled {
+    /// Whether a block's last warp is a part of one.
+    fn has_parts(&self) -> bool {
+        self.last_lanes != FULL
+    }
 }
 
 /// A block's memory for compiled code.
@@ -267,7 +282,8 @@ impl Native {
                 registers: warp.register_file(),
                 words: words[index * compiled.words..].as_mut_ptr(),
                 next: 0,
-                reserved: [0; 3],
+                lanes: FULL,
+                reserved: [0; 2],
             })
             .collect();
         let order = compiled.order.map(|seed| Order::new(seed, compiled, warps.len()));
@@ -328,6 +344,11 @@ impl Native {
     /// The block that is running.
     pub fn index(&self) -> &[u32; 3] {
         self.frame.index.first_chunk().expect("four is more than three")
+    }
+
+    /// See [`Room::give_up_rest`](crate::block::Room::give_up_rest).
+    pub fn give_up_rest(&mut self) -> u32 {
+        std::mem::take(&mut self.frame.left)
     }
 
     /// Goes on to the next block of the row, if there is one.
@@ -428,12 +449,13 @@ impl Native {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         };
-        if fragment.mask != FULL || !compiled.regions[next].spread.iter().all(|spread| read_in(spread, place))
-        {
+        let expected = if compiled.has_parts() { warp.live } else { FULL };
+        let mut spread = compiled.regions[next].spread.iter();
+        if fragment.mask != expected || !spread.all(|spread| read_in(spread, place, expected)) {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         }
-        place.next = next as u32;
+        (place.next, place.lanes) = (next as u32, expected);
         self.frame.seen |= 1 << next;
         true
     }
@@ -442,22 +464,29 @@ impl Native {
     /// the beginning of `region`, or where it has passed them over.
     fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: Option<usize>, region: u32) {
         let last = except.map(|except| self.turn(region, except));
+        let count = warps.len();
         for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| Some(*number) != except) {
             let place = &self.places[number];
             warp.prepare(&compiled.kernel);
             let is_behind = last.is_some_and(|last| self.turn(region, number) > last);
             // What a warp came to in another block says nothing before it has run in this one.
-            let next = if is_behind && region == 0 { 0 } else { place.next };
+            let is_new = is_behind && region == 0;
+            let next = if is_new { 0 } else { place.next };
+            let lanes = match compiled.has_parts() {
+                true if is_new && number + 1 == count => compiled.last_lanes,
+                true if !is_new => place.lanes,
+                _ => FULL,
+            };
             if next == ENDED {
                 warp.resume(0);
                 continue;
             }
             let at = &compiled.regions[next as usize];
             at.spread.iter().for_each(|spread| write_out(spread, place));
-            warp.resume(FULL);
+            warp.resume(lanes);
             let has_begun = is_behind && next == region;
             let instruction = if has_begun { at.entry } else { at.barrier.unwrap_or(at.entry) };
-            warp.send(0, compiled.kernel.block_of(instruction), FULL);
+            warp.send(0, compiled.kernel.block_of(instruction), lanes);
         }
     }
 }
@@ -507,26 +536,27 @@ fn write_out(spread: &Spread, place: &Place) {
     }
 }
 
-/// Makes a word of a register, if its lanes are as the code expects.
-fn read_in(spread: &Spread, place: &Place) -> bool {
+/// Makes a word of a register, if some of its lanes are as the code expects.
+fn read_in(spread: &Spread, place: &Place, lanes: u32) -> bool {
     let more = |index: usize| spread.pattern.as_ref().map_or(0, |pattern| pattern[index]) as u64;
+    let here = || (0..LANES).filter(|index| lanes >> index & 1 != 0);
     // SAFETY: as in `write_out`.
     unsafe {
         let source = place.registers.add(spread.offset as usize);
         let word = match spread.width {
-            Width::Predicate => match source.cast::<u32>().read() {
+            Width::Predicate => match source.cast::<u32>().read() & lanes {
                 0 => Some(0),
-                FULL => Some(1),
+                held if held == lanes => Some(1),
                 _ => None,
             },
             Width::Narrow => {
-                let bases = (0..LANES)
+                let bases = here()
                     .map(|index| source.cast::<u32>().add(index).read().wrapping_sub(more(index) as u32));
                 only(bases).map(u64::from)
             }
             Width::Wide => {
                 let bases =
-                    (0..LANES).map(|index| source.cast::<u64>().add(index).read().wrapping_sub(more(index)));
+                    here().map(|index| source.cast::<u64>().add(index).read().wrapping_sub(more(index)));
                 only(bases)
             }
         };

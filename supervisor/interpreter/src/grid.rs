@@ -56,10 +56,15 @@ pub fn with_current(tell: impl FnOnce(Option<Current>)) {
     tell(current.map(|(kernel, block)| unsafe { Current { kernel: &(*kernel).name, block: *block } }));
 }
 
-/// Blocks that a worker takes at once at most.
-const MOST_TAKEN: usize = 32;
-/// How long a turn may take before the next one takes fewer blocks.
-const SOON: Duration = Duration::from_micros(200);
+/// How long a turn in compiled code should take: other kernels wait for its end. Of a turn that is much shorter a good part is
+/// taking blocks and making ready.
+const TURN: Duration = Duration::from_micros(50);
+/// By that much more blocks than its last turn had a turn has at most: clocks are coarse.
+const GROWTH: usize = 16;
+/// Of several workers each takes one in so many of its share of the blocks that are left, so that all end at about the same time.
+const SHARES: usize = 4;
+/// But no fewer than one in so many of those that fit into a turn: where the whole kernel takes no longer, nobody is called for it.
+const LEAST: usize = 64;
 /// Words that all blocks of a cooperative launch share, zero at first.
 const WORKSPACE_WORDS: usize = 8;
 /// Turns that a block gets, in a launch that is not cooperative, before others are begun beside it.
@@ -77,10 +82,10 @@ pub struct Grid<'a, O> {
     size: [u32; 3],
     cooperative: bool,
     blocks: usize,
-    /// Blocks that a worker with compiled code takes at once, at most.
-    chunk: usize,
-    /// The order of chunks, for the interpreter as well, if it is random; and what decides that of warps.
-    shuffled: Option<(u64, Vec<u32>)>,
+    /// Who may work on it.
+    workers: usize,
+    /// The order of chunks, for the interpreter as well, if it is random.
+    shuffled: Option<Shuffled>,
     /// The next block that nobody has taken.
     next: AtomicUsize,
     /// Takings that have not come to their end: of a hand what it has begun, row by row, and what it has taken and not begun.
@@ -88,6 +93,39 @@ pub struct Grid<'a, O> {
     /// Somebody has been told that it is over.
     told: AtomicBool,
     fault: Mutex<Option<Fault>>,
+}
+
+/// Chunks of blocks in a random order.
+struct Shuffled {
+    /// What decides the order of warps.
+    seed: u64,
+    /// Blocks of a chunk.
+    chunk: usize,
+    chunks: Vec<u32>,
+}
+
+/// How many blocks of a kernel fit into a turn, as its last turn shows: compiled code runs as many per call.
+#[derive(Default)]
+pub struct Pace(AtomicUsize);
+
+impl Pace {
+    /// Nothing is known before the first turn.
+    fn fitting(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A turn ran so many blocks in that time.
+    fn ran(&self, blocks: usize, time: Duration) {
+        let fit = blocks as u128 * TURN.as_nanos() / time.as_nanos().max(1);
+        self.0.store((fit as usize).min(GROWTH * blocks), Ordering::Relaxed);
+    }
+
+    /// How many blocks of those that are left one of the workers takes.
+    fn taken(&self, left: usize, workers: usize) -> usize {
+        let fitting = self.fitting();
+        let share = if workers > 1 { left / (SHARES * workers) } else { left };
+        share.max(fitting / LEAST).min(fitting).clamp(1, left.max(1))
+    }
 }
 
 /// What a turn came to.
@@ -109,10 +147,6 @@ impl<'a, O: Order> Grid<'a, O> {
         let launch = order.launch();
         block::check(order.kernel(), &launch)?;
         let blocks: usize = launch.grid.iter().map(|size| *size as usize).product();
-        // Compiled code runs as many blocks per call as leave enough for all workers. Blocks that wait for each other are begun one
-        // by one.
-        let chunk =
-            if launch.cooperative { 1 } else { (blocks / (16 * workers.max(1))).clamp(1, MOST_TAKEN) };
         let (size, cooperative) = (launch.grid, launch.cooperative);
         Ok(Grid {
             order,
@@ -121,7 +155,7 @@ impl<'a, O: Order> Grid<'a, O> {
             size,
             cooperative,
             blocks,
-            chunk,
+            workers,
             shuffled: None,
             next: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
@@ -133,8 +167,9 @@ impl<'a, O: Order> Grid<'a, O> {
     /// The same, but blocks are taken in a random order, and how many at once is so too.
     pub(crate) fn in_random_order(mut self, seed: u64) -> Grid<'a, O> {
         let mut shuffle = Shuffle::of(seed, self.order.kernel());
-        self.chunk = if self.cooperative { 1 } else { shuffle.up_to(4) };
-        self.shuffled = Some((seed, shuffle.permutation(self.blocks.div_ceil(self.chunk))));
+        let chunk = if self.cooperative { 1 } else { shuffle.up_to(4) };
+        let chunks = shuffle.permutation(self.blocks.div_ceil(chunk));
+        self.shuffled = Some(Shuffled { seed, chunk, chunks });
         self
     }
 
@@ -187,13 +222,23 @@ impl<'a, O: Order> Grid<'a, O> {
             return None;
         }
         self.open.fetch_add(1, Ordering::AcqRel);
-        let count = if self.shuffled.is_some() { self.chunk } else { count };
+        let count = self.shuffled.as_ref().map_or(count, |shuffled| shuffled.chunk);
         let next = self.next.fetch_add(count, Ordering::AcqRel).min(self.blocks);
         let first = match &self.shuffled {
-            Some((_, order)) if next < self.blocks => order[next / self.chunk] as usize * self.chunk,
+            Some(Shuffled { chunk, chunks, .. }) if next < self.blocks => {
+                chunks[next / chunk] as usize * chunk
+            }
             _ => next,
         };
         Some(first..(first + count).min(self.blocks))
+    }
+
+    /// How many blocks compiled code is to run in the next call. Blocks that wait for each other are begun one by one.
+    fn count(&self, pace: &Pace) -> usize {
+        if self.cooperative {
+            return 1;
+        }
+        pace.taken(self.blocks.saturating_sub(self.next.load(Ordering::Relaxed)), self.workers)
     }
 
     /// Takings come to their end; whether the launch does, and the caller is the one to know.
@@ -237,8 +282,8 @@ pub struct Hand<'a> {
     compiled: bool,
     /// Blocks that are taken and not begun.
     taken: Range<usize>,
-    /// Blocks that were taken last.
-    count: usize,
+    /// Blocks of the row that was begun last, until it has had its first turn.
+    fresh: usize,
     /// Turns since a block last ended.
     waited: u32,
 }
@@ -275,13 +320,13 @@ impl<'a> Hand<'a> {
         if self.begun.is_empty() {
             return Turn::Nothing;
         }
-        // Other kernels wait for the turn's end, so it takes no more blocks than are done soon.
-        let begun = (self.count > 1).then(Instant::now);
+        let fresh = std::mem::take(&mut self.fresh);
+        let begun = (self.compiled && fresh > 0 && grid.blocks > 1).then(Instant::now);
         let mut ended = 0;
         let outcome = self.run(grid, &mut ended);
         CURRENT.set(None);
-        if begun.is_some_and(|begun| begun.elapsed() > SOON) {
-            self.count /= 4;
+        if let (Some(begun), Some(code), true) = (begun, grid.order.compiled(), self.begun.is_empty()) {
+            code.pace.ran(fresh, begun.elapsed());
         }
         if let Err(fault) = outcome {
             grid.fail(fault);
@@ -306,7 +351,14 @@ impl<'a> Hand<'a> {
             let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
             CURRENT.set(Some((Arc::as_ptr(kernel), room.index())));
             match room.run(kernel, code)? {
-                Progress::Yielded => place += 1,
+                Progress::Yielded => {
+                    // What it waits for may be done by the blocks behind it.
+                    let rest = room.give_up_rest();
+                    if rest > 0 {
+                        self.put_back(grid, rest);
+                    }
+                    place += 1;
+                }
                 Progress::Done => {
                     *ended += 1;
                     let Begun { room, compiled } = self.begun.swap_remove(place);
@@ -328,8 +380,7 @@ impl<'a> Hand<'a> {
             self.spare.clear();
         }
         if self.taken.is_empty() {
-            self.count = if self.compiled { (2 * self.count).clamp(1, grid.chunk) } else { 1 };
-            self.taken = grid.take(self.count)?;
+            self.taken = grid.take(code.map_or(1, |code| grid.count(&code.pace)))?;
             if self.taken.is_empty() {
                 // Somebody was faster.
                 return grid.close(1).then_some(Turn::Last);
@@ -344,14 +395,23 @@ impl<'a> Hand<'a> {
         }
         let kernel = code.map_or(grid.order.kernel(), |code| &code.kernel);
         let fresh = || {
-            let order = grid.shuffled.as_ref().map(|(seed, _)| Shuffle::of(*seed, kernel));
+            let order = grid.shuffled.as_ref().map(|shuffled| Shuffle::of(shuffled.seed, kernel));
             let launch = grid.order.launch();
             Box::new(Room::new(kernel, &launch, grid.environment, grid.workspace(), code, order))
         };
         let mut room = self.spare.pop().unwrap_or_else(fresh);
         room.start(index, count as u32);
         self.begun.push(Begun { room, compiled: self.compiled });
+        self.fresh = count;
         None
+    }
+
+    /// The last blocks of the row that was begun last are taken, but not begun.
+    fn put_back<O: Order>(&mut self, grid: &Grid<'a, O>, blocks: u32) {
+        if self.taken.is_empty() {
+            grid.open.fetch_add(1, Ordering::AcqRel);
+        }
+        self.taken.start -= blocks as usize;
     }
 
     /// Lets go of everything: the launch ends before its time.
@@ -391,4 +451,25 @@ impl SpareRoom<'_> {
 fn position(index: usize, grid: [u32; 3]) -> [u32; 3] {
     let (x, y) = (grid[0] as usize, grid[1] as usize);
     [(index % x) as u32, (index / x % y) as u32, (index / x / y) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_lets_a_turn_take_its_time_and_leaves_others_their_share() {
+        let pace = Pace::default();
+        assert_eq!(pace.taken(1000, 1), 1, "nothing is known");
+        pace.ran(1, Duration::from_nanos(1));
+        assert_eq!(pace.taken(1000, 1), GROWTH, "a clock's tick is no measure");
+        pace.ran(200, TURN / 10);
+        assert_eq!(pace.taken(100_000, 1), 2000);
+        assert_eq!(pace.taken(1600, 1), 1600);
+        assert_eq!(pace.taken(1600, 2), 200);
+        assert_eq!(pace.taken(100, 2), 2000 / LEAST, "what is over so soon is not shared");
+        assert_eq!(pace.taken(7, 2), 7);
+        pace.ran(10, 100 * TURN);
+        assert_eq!((pace.taken(1000, 1), pace.taken(0, 1)), (1, 1));
+    }
 }

@@ -56,7 +56,7 @@ pub mod watch;
 
 pub use code::{Attributes, Kernel};
 pub use decode::{product, shuffle_partners};
-pub use grid::{Current, Grid, Hand, Order, SpareRoom, Turn, with_current};
+pub use grid::{Current, Grid, Hand, Order, Pace, SpareRoom, Turn, with_current};
 pub use heap::Heap;
 pub use image::{Image, LoadError, Plan, Unsupported, VariablePlace};
 pub use launch::{Environment, Fault, FaultKind, Launch};

@@ -268,14 +268,24 @@ pub(crate) unsafe fn store<T: Copy, W: Word>(
     }
 }
 
-/// Positions of a warp's threads in the block: x, y, z.
+/// Positions of a warp's threads in the block: x, y, z. One division for the first of them: a launch asks for all of a block's.
 pub(crate) fn thread_positions(index: u32, [x, y, _]: [u32; 3]) -> [[u32; LANES]; 3] {
-    let linear = |lane: usize| index * LANES as u32 + lane as u32;
-    [
-        std::array::from_fn(|lane| linear(lane) % x),
-        std::array::from_fn(|lane| linear(lane) / x % y),
-        std::array::from_fn(|lane| linear(lane) / x / y),
-    ]
+    let first = index * LANES as u32;
+    let mut place = [first % x, first / x % y, first / x / y];
+    let mut positions = [[0; LANES]; 3];
+    for lane in 0..LANES {
+        for (dimension, list) in positions.iter_mut().enumerate() {
+            list[lane] = place[dimension];
+        }
+        place[0] += 1;
+        if place[0] == x {
+            place = [0, place[1] + 1, place[2]];
+        }
+        if place[1] == y {
+            place = [place[0], 0, place[2] + 1];
+        }
+    }
+    positions
 }
 
 /// On a card the local memory of every thread has the same addresses, each thread's its own: a pointer to it that one thread gets

@@ -22,6 +22,11 @@ const INSTRUCTIONS: u64 = 3;
 const ROUNDS: u32 = 3;
 
 impl Forced {
+    /// Whether warps go their usual way from instruction to instruction.
+    pub(crate) fn is_straight(&self) -> bool {
+        !self.masked && self.splits.is_none() && self.stops.is_none()
+    }
+
     /// The lanes that go on first where lanes come to a block, if not all do.
     pub(crate) fn split(&self, block: usize) -> Option<u32> {
         let hash = mix(self.splits? ^ mix(block as u64));

@@ -9,8 +9,7 @@
 //! ```
 //!
 //! A kernel is compiled for one shape of its blocks. Nothing here knows a kernel by its name. What has no code is left to the
-//! interpreter at the instruction ([`Made::refused`]); a kernel that is too large, or whose blocks end in a part of a warp, is
-//! refused.
+//! interpreter at the instruction ([`Made::refused`]); a kernel that is too large is refused.
 //!
 //! Vocabulary: a *region* lies between two barriers; a *world* says whether lanes may have parted; a register's *kind* is
 //! uniform, a pattern, or varying; a *stop* is where code hands a warp to the interpreter.
@@ -30,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use code_memory::Code;
 use interpreter::compiled::{Compiled, Enter, Helped};
-use interpreter::{Image, Unsupported};
+use interpreter::{Image, Pace, Unsupported};
 
 pub use forced::Forced;
 pub use used::{USES, Used};
@@ -106,9 +105,6 @@ fn lower_forced(
     let refused = |why: String| Error::Refused(name.into(), why);
     let plan = image.plan(name)?;
     let body = plan.body.clone();
-    if !block.iter().product::<u32>().is_multiple_of(kind::LANES as u32) {
-        return Err(refused("its blocks end in a part of a warp".into()));
-    }
     if body.instructions.len() > MOST_INSTRUCTIONS {
         return Err(refused(format!("it has {} instructions", body.instructions.len())));
     }
@@ -178,7 +174,9 @@ impl Made {
             symbols,
             words: self.output.words,
             pending: self.output.pending,
+            last_lanes: self.output.last_lanes,
             helped: Helped::default(),
+            pace: Pace::default(),
             order: self.order,
             owner: Box::new(code),
         })

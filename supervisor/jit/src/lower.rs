@@ -17,6 +17,8 @@
 
 mod ahead;
 mod arithmetic;
+mod atomic;
+mod bound;
 mod control;
 mod convert;
 mod copy;
@@ -35,12 +37,15 @@ mod parted;
 mod passes;
 mod pieces;
 mod places;
+mod proof;
 mod quads;
 mod reach;
 mod rolled;
+mod rounds;
 mod rows;
 mod step;
 mod stop;
+mod sweep;
 mod turns;
 mod warp_wide;
 
@@ -120,6 +125,7 @@ pub(crate) struct Output {
     pub symbols: Vec<String>,
     pub words: usize,
     pub pending: usize,
+    pub last_lanes: u32,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
     pub used: Used,
@@ -197,6 +203,10 @@ pub(crate) struct Lowering<'a> {
     halves: halves::Halves,
     /// Of the comparison that the block's branch is for, where its ends tell.
     ends: Option<Ends>,
+    atomics: atomic::Needs,
+    proof: proof::Proof,
+    /// Whether there is a sweep.
+    is_swept: bool,
     used: Used,
 }
 
@@ -267,6 +277,9 @@ impl<'a> Lowering<'a> {
             quads: quads::Known::default(),
             halves: halves::Halves::default(),
             ends: None,
+            atomics: atomic::Needs::default(),
+            is_swept: false,
+            proof: proof::Proof::default(),
             used: Used::default(),
         };
         lowering.find_resident();
@@ -307,6 +320,7 @@ impl<'a> Lowering<'a> {
             region += 1;
         }
         let regions = (0..self.regions.len()).map(|region| self.describe_region(region)).collect();
+        let last_lanes = self.last_lanes();
         Ok(Output {
             ir: self.function(),
             stops: self.stops,
@@ -315,6 +329,7 @@ impl<'a> Lowering<'a> {
             symbols: self.symbols,
             words: self.words.len(),
             pending: self.graph.blocks.len(),
+            last_lanes,
             refused: self.refused,
             used: self.used,
         })
@@ -323,9 +338,18 @@ impl<'a> Lowering<'a> {
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
         self.changed = control::written_in_region(self.body, self.graph, entry);
+        if self.region == 0 {
+            self.lower_sweep();
+        }
         self.region_head(entry);
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds);
+        }
         let mut queue = Queue::default();
         queue.want(World::First, entry);
+        if self.has_parts() {
+            queue.want(World::Second, entry);
+        }
         while let Some((world, block)) = queue.waiting.pop() {
             self.lower_block(world, block, &mut queue);
         }
@@ -335,7 +359,8 @@ impl<'a> Lowering<'a> {
         self.done += &self.text.take();
     }
 
-    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
         (self.world, self.block) = (world, block);
         self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
         self.written.clear();
@@ -346,8 +371,12 @@ impl<'a> Lowering<'a> {
         self.ahead.clear();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
+        self.begin_block(world, block);
         let range = self.graph.blocks[block].instructions.clone();
-        self.begin_segment(range.start);
         let label = self.label(world, block);
         self.text.begin(&label);
         if world == World::First && self.turns.contains_key(&block) && self.regions[self.region] != block {
@@ -478,6 +507,7 @@ impl<'a> Lowering<'a> {
         match mnemonic.op {
             Ld | Ldu => self.load(mnemonic, operands),
             St => self.store(mnemonic, operands),
+            Atom | Red => self.atomic(mnemonic, operands),
             Prefetch | Prefetchu | Discard | Applypriority | Pmevent => Ok(()),
             Membar | Fence => {
                 self.text.line("fence seq_cst");

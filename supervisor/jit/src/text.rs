@@ -171,6 +171,12 @@ impl Text {
         std::mem::take(&mut self.lines)
     }
 
+    /// What was taken, in front of what has been written since.
+    pub fn put_before(&mut self, mut taken: String) {
+        std::mem::swap(&mut self.lines, &mut taken);
+        self.lines += &taken;
+    }
+
     /// Declarations of all that was called.
     pub fn declarations(&self) -> String {
         self.declarations.values().map(|text| format!("{text}\n")).collect()

@@ -8,10 +8,13 @@ pub const USES: &[&str] = &[
     "second world",
     "back to the first world",
     "narrow world",
+    "part of a warp",
     "passes",
     "passes in a loop",
     "loop in passes",
     "turns",
+    "sweep",
+    "rounds proven",
     "ends of a pattern",
     "step",
     // Loads of lanes that lie in a pattern.
@@ -38,6 +41,12 @@ pub const USES: &[&str] = &[
     "stacked",
     "copy",
     "copy of what is taken",
+    // Atomics.
+    "atomic of all lanes",
+    "atomic with ranks",
+    "shared atomics of lanes",
+    "atomics of lanes",
+    "polls counted",
     // Products.
     "dot of words",
     "dot of small bytes",

@@ -2,7 +2,7 @@
 
 mod tiers;
 
-use tiers::{both, both_whole, both_with_stops};
+use tiers::{both, both_whole, both_with_stops, uses};
 
 #[test]
 fn lanes_that_wait_for_each_other_get_their_turn() {
@@ -339,4 +339,97 @@ fn runs_are_done_in_passes() {
              YES: st.global.u32 [%rd2+8192], %r13;";
     let memory = both_whole(&body, 2, 96);
     assert!((0..96).any(|thread| memory[2048 + thread] != memory[2048]));
+}
+
+/// Code runs many blocks per call where those before were short. One that waits must not keep those behind it from beginning.
+#[test]
+fn blocks_that_a_block_of_their_row_waits_for_begin_beside_it() {
+    let memory = both(
+        "st.global.u32 [%rd2], %r1; setp.lt.u32 %p1, %r1, 32; @%p1 bra END;
+         setp.ne.u32 %p2, %r3, 0; @%p2 bra END;
+         atom.global.add.u32 %r5, [%rd1+16380], 1;
+         WAIT: ld.volatile.global.u32 %r6, [%rd1+16380]; setp.lt.u32 %p3, %r6, 4159; @%p3 bra WAIT;
+         END:",
+        96,
+        32,
+    );
+    assert!((0..96 * 32).all(|thread| memory[thread] == thread as u32 / 32));
+    assert_eq!(memory[4095], 4095 + 64);
+}
+
+/// Where a block's bound and places are linear its warps go through a sweep, if all of them may.
+#[test]
+fn blocks_are_swept_where_their_tests_hold_for_all_warps() {
+    // A bound within a warp of a block, and one that no block reaches.
+    for bound in [1000, 4000] {
+        let memory = both_swept(&format!(
+            "setp.ge.s32 %p1, %r4, {bound}; @%p1 bra END;
+             ld.global.u32 %r5, [%rd2]; mad.lo.s32 %r6, %r5, 3, 7; st.global.u32 [%rd2], %r6; END:"
+        ));
+        let expected = |n: u32| if n < bound.min(4 * 96) { 3 * n + 7 } else { n };
+        assert!((0..4096).all(|n| memory[n] == expected(n as u32)), "{bound}");
+    }
+    // Several bounds, of which the second holds for two warps of three.
+    let memory = both_swept(
+        "setp.lt.u32 %p1, %r1, 3; setp.gt.u32 %p2, 64, %r3; and.pred %p3, %p1, %p2; @!%p3 bra END;
+         st.global.u32 [%rd2], %r3; END:",
+    );
+    let expected = |n: u32| if n < 288 && n % 96 < 64 { n % 96 } else { n };
+    assert!((0..4096).all(|n| memory[n] == expected(n as u32)));
+    // A number that wraps between two warps, in a comparison.
+    let memory = both_swept(
+        "add.s32 %r5, %r3, 0x7fffffe0; setp.lt.s32 %p1, %r5, 0; @%p1 bra END; st.global.u32 [%rd2], 5; END:",
+    );
+    assert!((0..384).all(|n| memory[n] == if n % 96 < 32 { 5 } else { n as u32 }));
+    // One that wraps within the second warp, and is widened.
+    let memory = both_swept(
+        "add.s32 %r5, %r3, -48; cvt.u64.u32 %rd4, %r5; mov.b64 {%r6, %r7}, %rd4; st.global.u32 [%rd2], %r7;",
+    );
+    assert!((0..384).all(|n| memory[n] == 0));
+    // A generic address that is not device memory's.
+    let memory = both_swept(
+        ".shared .align 4 .b8 words[384]; mov.u64 %rd5, words; cvta.shared.u64 %rd6, %rd5;
+         mul.wide.u32 %rd7, %r3, 4; add.s64 %rd8, %rd6, %rd7; st.u32 [%rd8], %r4; ld.u32 %r5, [%rd8];
+         add.s32 %r5, %r5, 1; st.global.u32 [%rd2], %r5;",
+    );
+    assert!((0..384).all(|n| memory[n] == n as u32 + 1));
+}
+
+/// As [`both_whole`], four blocks of three warps, and there is a sweep.
+fn both_swept(body: &str) -> Vec<u32> {
+    assert!(uses(body, 96).contains(&"sweep"), "{body}");
+    both_whole(body, 4, 96)
+}
+
+/// What would read or write something else if it was not tested each time is not swept.
+#[test]
+fn blocks_are_not_swept_where_places_are_not_linear() {
+    for body in [
+        "ld.global.u32 %r5, [%rd2]; mul.wide.u32 %rd4, %r5, 4; add.s64 %rd5, %rd1, %rd4; st.global.u32 [%rd5], 1;",
+        "and.b32 %r5, %r3, 48; mul.wide.u32 %rd4, %r5, 4; add.s64 %rd5, %rd1, %rd4; st.global.u32 [%rd5], 1;",
+        "setp.lt.u32 %p1, %r3, 5; @%p1 st.global.u32 [%rd2], 1;",
+        "mov.u32 %r5, 0; AGAIN: add.s32 %r5, %r5, 1; setp.lt.u32 %p1, %r5, 9; @%p1 bra AGAIN; st.global.u32 [%rd2], %r5;",
+    ] {
+        assert!(!uses(body, 96).contains(&"sweep"), "{body}");
+        both(body, 4, 96);
+    }
+}
+
+/// A branch on a comparison that is combined with another predicate asks for both.
+#[test]
+fn a_combined_comparison_is_not_its_ends_alone() {
+    let memory = both_whole(
+        "setp.ge.u32 %p1, %r3, 40; setp.ge.or.u32 %p2, %r4, 4000, %p1; @%p2 bra END;
+         st.global.u32 [%rd2], 5000; END:",
+        4,
+        96,
+    );
+    assert!((0..384).all(|n| (memory[n] == 5000) == (n % 96 < 40)));
+    let memory = both_whole(
+        "setp.ge.u32 %p1, %r3, 40; setp.lt.and.u32 %p2, %r4, 4000, %p1; @!%p2 bra END;
+         st.global.u32 [%rd2], 5000; END:",
+        4,
+        96,
+    );
+    assert!((0..384).all(|n| (memory[n] == 5000) == (n % 96 >= 40)));
 }

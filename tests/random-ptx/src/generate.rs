@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::program::{Count, Exit, Node, Program};
 use crate::random::{Random, mix};
-use crate::statements::{Manner, Place, statement};
+use crate::statements::{Manner, Place, at_one_place, statement};
 use crate::text::DEPTH;
 
 /// Shapes of blocks: whole warps, parts of warps, and three dimensions.
@@ -47,9 +47,26 @@ pub fn generate(seed: u64) -> Program {
     while generator.left > 0 {
         body.push(generator.node(around));
     }
+    // Chosen apart: programs without one are what they were when they were recorded.
+    let mut apart = Random(mix(!seed));
+    if apart.one_in(12) {
+        let text = at_one_place(&mut apart, manner);
+        insert(&mut body, Node::Line(Arc::from(text)), &mut apart);
+    }
     let mut program = Program { seed, grid, block, body, registers: Vec::new() };
     program.registers = program.named();
     program
+}
+
+/// Puts a statement anywhere.
+fn insert(nodes: &mut Vec<Node>, statement: Node, random: &mut Random) {
+    let place = random.below(nodes.len() + 1);
+    match nodes.get_mut(place) {
+        Some(Node::If { then: inside, .. } | Node::Loop { body: inside, .. }) if random.one_in(2) => {
+            insert(inside, statement, random)
+        }
+        _ => nodes.insert(place, statement),
+    }
 }
 
 struct Generator {

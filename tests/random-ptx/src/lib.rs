@@ -6,6 +6,8 @@
 //!                          └──────────── shrink: fewer statements that still fail ◀──────────────── no
 //! ```
 //!
+//! Programs that do the same to each element, without all that, are a kind of their own (`straight`).
+//!
 //! What compilers make of a thread's place, of loops and of pointers, they make in registers that have one meaning each; pieces of
 //! kernels written like that are statements too (`idioms`). Otherwise a program works on registers that all have a value from the
 //! start, so that any statement can be taken out and what is left is a program too. Its result is a checksum of every thread's
@@ -29,6 +31,7 @@ pub mod reach;
 pub mod run;
 pub mod shrink;
 mod statements;
+pub mod straight;
 mod text;
 pub mod ways;
 

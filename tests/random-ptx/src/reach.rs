@@ -7,6 +7,7 @@ use executors::interpreter::{Loaded, Tier};
 use jit::USES;
 
 use crate::generate;
+use crate::straight::Straight;
 
 /// What the compiler does for some programs.
 #[derive(Default)]
@@ -27,6 +28,7 @@ impl Reach {
         let mut reach = Reach { uses: USES.iter().map(|name| (*name, 0)).collect(), ..Reach::default() };
         for seed in seeds {
             reach.add(seed);
+            reach.add_straight(seed);
         }
         reach
     }
@@ -42,6 +44,13 @@ impl Reach {
         reasons.sort_unstable();
         reasons.dedup();
         reasons.into_iter().for_each(|reason| *self.refused.entry(reason).or_default() += 1);
+    }
+
+    fn add_straight(&mut self, seed: u64) {
+        let program = Straight::of(seed);
+        let loaded = Loaded::on(Tier::Avx2, program.text()).expect("PTX of ours");
+        let made = loaded.lowered("straight", program.block).expect("it has code");
+        made.used.iter().for_each(|name| *self.uses.entry(name).or_default() += 1);
     }
 
     /// What no program came by.

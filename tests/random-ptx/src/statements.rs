@@ -338,6 +338,22 @@ const SUMS: &[&str] = &[
     "mov.u32 %t1, counts; and.b32 %t0, {r}, 7; mad.lo.u32 %t1, %t0, 4, %t1; red.shared.add.u32 [%t1+96], 1;",
 ];
 
+/// One place for all lanes. Sums of what they found there are the same in any order, as all of them add the same.
+const ONE_PLACE: &[&str] = &[
+    "atom.shared.add.u32 %t0, [counts+128], 1; red.global.add.u32 [%sums], %t0;",
+    "atom.shared.add.u32 %t0, [counts+132], 3; red.global.add.u32 [%sums+4], %t0;",
+    "mov.u32 %t0, 0; @{not}{p} atom.shared.add.u32 %t0, [counts+128], 1; red.global.add.u32 [%sums+8], %t0;",
+    "red.global.add.u32 [%sums+12], {r};",
+    "red.global.add.u32 [%sums+16], 5;",
+    "red.global.add.u64 [%sums+224], {w};",
+    "red.global.min.s32 [%sums+36], {r};",
+    "red.global.max.u32 [%sums+68], {r};",
+    "red.shared.xor.b32 [counts+64], {r};",
+    "red.global.xor.b32 [%sums+132], 0x1235;",
+    "red.global.or.b32 [%sums+100], {r};",
+    "red.global.inc.u32 [%sums+196], 1000;",
+];
+
 /// A sum by compare and exchange: lanes that lose try again.
 const RETRY: &[&str] = &[
     "{ .reg .b32 %a, %b, %c; .reg .pred %q; and.b32 %a, {r}, 7; mad.wide.u32 %u0, %a, 4, %sums; ld.volatile.global.b32 %a, [%u0]; \
@@ -434,6 +450,17 @@ pub fn statement(random: &mut Random, place: Place, manner: Manner) -> String {
         };
         break random.choose(family);
     };
+    guarded(random, manner, template)
+}
+
+/// An atomic at one place for all lanes.
+pub fn at_one_place(random: &mut Random, manner: Manner) -> String {
+    let template = random.choose(ONE_PLACE);
+    guarded(random, manner, template)
+}
+
+/// A template's text, with a guard now and then.
+fn guarded(random: &mut Random, manner: Manner, template: &str) -> String {
     let text = fill(random, manner, template);
     if may_be_guarded(&text) && random.below(8) < manner.guards {
         let predicate = random.below(6);

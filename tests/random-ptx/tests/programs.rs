@@ -5,6 +5,7 @@ use executors::{Executor, Interpreter};
 use random_ptx::generate;
 use random_ptx::golden::{Line, text_hash};
 use random_ptx::reach::Reach;
+use random_ptx::straight::Straight;
 use random_ptx::ways::{self, Way};
 
 /// A generator that has changed has other programs: then the GPU has to be asked anew.
@@ -48,8 +49,8 @@ fn run_in_all_ways() {
     let every = std::env::var_os("EVERY_PROGRAM").is_some();
     let interpreted = Interpreter::new(1);
     for (number, Way { name, executor }) in ways::plain().into_iter().chain(ways::forced()).enumerate() {
-        let first = 200_000 + 14 * number as u64;
-        let seeds = if every { 0..800 } else { first..first + 14 };
+        let first = 200_000 + 10 * number as u64;
+        let seeds = if every { 0..800 } else { first..first + 10 };
         for seed in seeds {
             let program = generate(seed);
             let (expected, actual) = (program.run(&interpreted), program.run(&executor));
@@ -58,6 +59,23 @@ fn run_in_all_ways() {
         }
         if !name.starts_with("interpreter") {
             executor.tally.require(if every { 350 } else { 5 });
+        }
+    }
+}
+
+/// What the compiler tests once for many warps, or for many rounds of a loop, holds for all of them, wherever bounds and places lie.
+#[test]
+fn straight_programs_give_the_same_however_they_are_compiled() {
+    let seeds = if std::env::var_os("EVERY_PROGRAM").is_some() { 2000 } else { 24 };
+    let turns = Tier::Forced(jit::Forced { turns: Some(1), ..jit::Forced::default() });
+    for (number, (tier, threads)) in
+        [(Tier::Compiled, 1), (Tier::Avx2, 1), (Tier::Avx2, 3), (turns, 1)].into_iter().enumerate()
+    {
+        for seed in (0..seeds).map(|seed| seed + 10_000 * number as u64) {
+            let program = Straight::of(seed);
+            let expected = program.run(Tier::Interpreter, 1);
+            assert!(expected.is_ok(), "straight program {seed}: {expected:?}");
+            assert_eq!(program.run(tier, threads), expected, "straight program {seed}: {}", program.text());
         }
     }
 }

@@ -51,7 +51,13 @@ impl Lowering<'_> {
                 self.load_in(register);
             }
         }
-        let label = self.label(World::First, entry);
+        let label = match self.turns.contains_key(&entry) {
+            true => self.rounds_label(),
+            false => self.label(World::First, entry),
+        };
+        if self.has_parts() {
+            return self.begin_part(entry, &label);
+        }
         self.text.line(format!("br label %{label}"));
     }
 
@@ -219,7 +225,7 @@ impl Lowering<'_> {
         self.text.line(format!("store i32 {next}, ptr %index"));
         let field = self.field(offset_of!(Frame, index));
         self.text.line(format!("store i32 {next}, ptr {field}"));
-        self.text.line("br label %r0h");
+        self.text.line(format!("br label %{}", self.begin_label()));
         self.text.begin("finished");
         self.text.line("ret i32 0");
     }
@@ -267,6 +273,8 @@ impl Lowering<'_> {
             self.text.line(format!("%order = load ptr, ptr {place}, !invariant.load !0"));
         }
         self.begin_doubts();
+        self.begin_atomics();
+        self.begin_reach();
         self.text.line("store i32 %index0, ptr %index");
         self.text.line("%buffer = alloca [256 x i8], align 32");
         self.packed_places();
@@ -295,7 +303,10 @@ impl Lowering<'_> {
         self.text.line(format!("store i64 {seen}, ptr %seen"));
         let cases: Vec<String> =
             (1..self.regions.len()).map(|region| format!("i32 {region}, label %r{region}h")).collect();
-        self.text.line(format!("switch i32 %region, label %r0h [ {} ]", cases.join(" ")));
+        self.text.line(format!("switch i32 %region, label %begin [ {} ]", cases.join(" ")));
+        self.text.begin("begin");
+        let is_first = self.text.value("icmp eq i32 %first, 0");
+        self.text.line(format!("br i1 {is_first}, label %{}, label %r0h", self.begin_label()));
         text += &self.text.take();
         text += &self.done;
         self.row_tail();

@@ -82,7 +82,7 @@ pub(crate) fn room(mnemonic: &Mnemonic) -> Lowered<Room> {
     })
 }
 
-fn elements(operand: &Operand) -> Vec<Operand> {
+pub(super) fn elements(operand: &Operand) -> Vec<Operand> {
     match operand {
         Operand::Vector(parts) => parts.clone(),
         other => vec![other.clone()],
@@ -98,7 +98,7 @@ impl Lowering<'_> {
     }
 
     /// What an access looks like, or why it has no code.
-    fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
+    pub(super) fn access(&self, mnemonic: &Mnemonic, count: usize) -> Lowered<(Access, Type)> {
         use Modifier::*;
         if mnemonic.modifiers.first_of(&[Volatile, Relaxed, Acquire, Release, Mmio, Async, Bulk]).is_some() {
             return Err("an access in an order".into());
@@ -292,7 +292,7 @@ impl Lowering<'_> {
     }
 
     /// Scratch memory if no lane executes, which only a guard can bring about.
-    fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
+    pub(super) fn real_or_scratch(&mut self, address: &str, lanes: Option<&str>) -> String {
         match lanes {
             Some(lanes) if self.guard.is_some() => {
                 let some = self.text.value(format!("icmp ne i32 {lanes}, 0"));

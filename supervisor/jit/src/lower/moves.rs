@@ -313,8 +313,10 @@ impl Lowering<'_> {
     /// `setp.lt.and.s32 p|q, a, b, c`.
     pub(super) fn setp(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         let wide = self.is_wide(&operands[1..3]);
+        let boolean = mnemonic.modifiers.first_of(&[Modifier::And, Modifier::Or, Modifier::Xor]);
         let held = match self.ends(mnemonic, &operands[1..3])? {
-            Some(ends) if self.only_parts(&operands[0]) => {
+            // Where it is combined with another predicate, its ends do not tell of the result.
+            Some(ends) if boolean.is_none() && self.only_parts(&operands[0]) => {
                 self.ends = Some(ends);
                 let bit = self.compared(mnemonic, &operands[1..3], wide)?;
                 self.as_predicate(bit, wide)
@@ -325,7 +327,6 @@ impl Lowering<'_> {
                 self.as_predicate(bit, wide)
             }
         };
-        let boolean = mnemonic.modifiers.first_of(&[Modifier::And, Modifier::Or, Modifier::Xor]);
         let how = match boolean {
             Some(Modifier::And) => "and",
             Some(Modifier::Or) => "or",

@@ -3,12 +3,15 @@
 //! Each block has a word of lanes that wait for it (`%pending`); the lowest block with lanes runs, until all lanes are at one
 //! place and registers are as the first world keeps them.
 
+use std::mem::offset_of;
+
+use interpreter::compiled::Place;
 use ptx::RegisterId;
 
 use super::{Lowering, Queue, Value, World};
 use crate::graph::{End, Set};
 use crate::kind::{Kind, LANES};
-use crate::text::constant;
+use crate::text::{constant, constants};
 
 /// Turns of loops that lanes which have parted get.
 const PATIENCE: u32 = 1 << 20;
@@ -41,6 +44,51 @@ impl Lowering<'_> {
         queue.want(World::Second, block);
         let label = self.label(World::Second, block);
         self.text.line(format!("br label %{label}"));
+    }
+
+    /// Lanes of the block's last warp.
+    pub(super) fn last_lanes(&self) -> u32 {
+        match self.block_shape.iter().product::<u32>() % LANES as u32 {
+            0 => u32::MAX,
+            rest => (1 << rest) - 1,
+        }
+    }
+
+    /// Whether the last warp is a part of one. Then any warp may lack lanes, those that have ended, also behind barriers.
+    pub(super) fn has_parts(&self) -> bool {
+        self.last_lanes() != u32::MAX
+    }
+
+    /// The beginning of a region, in kernels with parts of warps: a warp that lacks lanes begins in the second world.
+    pub(super) fn begin_part(&mut self, entry: usize, whole: &str) {
+        self.used.note("part of a warp");
+        let place = self.lanes_of_warp();
+        let lanes = if self.region == 0 {
+            let warp = self.text.value("load i32, ptr %warp");
+            let next = self.text.value(format!("add i32 {warp}, 1"));
+            let last = self.text.value(format!("icmp eq i32 {next}, %count"));
+            let part = constant(32, false, self.last_lanes().into());
+            let lanes = self.text.value(format!("select i1 {last}, i32 {part}, i32 -1"));
+            self.text.line(format!("store i32 {lanes}, ptr {place}"));
+            lanes
+        } else {
+            self.text.value(format!("load i32, ptr {place}"))
+        };
+        let (all, part) = (self.text.value(format!("icmp eq i32 {lanes}, -1")), self.text.label());
+        self.text.line(format!("br i1 {all}, label %{whole}, label %{part}"));
+        self.text.begin(&part);
+        self.text.line(format!("store i32 {PATIENCE}, ptr %patience"));
+        self.set_pending(entry, &lanes);
+        let live = self.graph.live_in[entry].clone();
+        self.convert_variables(&live);
+        let label = self.label(World::Second, entry);
+        self.text.line(format!("br label %{label}"));
+    }
+
+    /// Where it says which lanes of the region's warp have not ended.
+    fn lanes_of_warp(&mut self) -> String {
+        let place = format!("getelementptr i8, ptr %place{}, i64 {}", self.region, offset_of!(Place, lanes));
+        self.text.value(place)
     }
 
     /// Lets some of the lanes that have come to a block wait there for the others, if a test forces it.
@@ -95,7 +143,7 @@ impl Lowering<'_> {
             let (test, back) = (self.text.label(), self.text.label());
             self.text.line(format!("br i1 {all}, label %{test}, label %{rest}"));
             self.text.begin(&test);
-            let (alike, values) = self.as_in_first(&others);
+            let (alike, values) = self.as_in_first(&others, None);
             self.text.line(format!("br i1 {alike}, label %{back}, label %{rest}"));
             self.text.begin(&back);
             for (register, value) in values {
@@ -128,8 +176,13 @@ impl Lowering<'_> {
             .collect()
     }
 
-    /// In the second world: whether lanes of some registers are as the first world keeps them, and what it would keep.
-    fn as_in_first(&mut self, registers: &[RegisterId]) -> (String, Vec<(RegisterId, Value)>) {
+    /// In the second world: whether lanes of some registers, all lanes or those of a mask, are as the first world keeps them, and
+    /// what it would keep.
+    fn as_in_first(
+        &mut self,
+        registers: &[RegisterId],
+        lanes: Option<&str>,
+    ) -> (String, Vec<(RegisterId, Value)>) {
         let mut alike = String::from("true");
         let mut values = Vec::new();
         for register in registers.iter().copied() {
@@ -141,11 +194,12 @@ impl Lowering<'_> {
             }
             let bits = self.bits(register);
             let (same, name) = if bits == 1 {
-                let none = self.text.value(format!("icmp eq i32 {}, 0", value.name));
-                let all = self.text.value(format!("icmp eq i32 {}, -1", value.name));
+                let held = self.of_lanes(value.name, lanes);
+                let none = self.text.value(format!("icmp eq i32 {held}, 0"));
+                let all = self.text.value(format!("icmp eq i32 {held}, {}", lanes.unwrap_or("-1")));
                 (self.text.value(format!("or i1 {none}, {all}")), all)
             } else {
-                self.base_of(&value.name, kind, bits)
+                self.base_of(&value.name, kind, bits, lanes)
             };
             alike = self.text.value(format!("and i1 {alike}, {same}"));
             values.push((register, Value { kind, name }));
@@ -153,16 +207,33 @@ impl Lowering<'_> {
         (alike, values)
     }
 
-    /// Whether a vector is a base and what `kind` says of its lanes, and the base.
-    fn base_of(&mut self, vector: &str, kind: Kind, bits: u32) -> (String, String) {
+    /// The bits of a word that are some lanes'.
+    fn of_lanes(&mut self, word: String, lanes: Option<&str>) -> String {
+        match lanes {
+            Some(lanes) => self.text.value(format!("and i32 {word}, {lanes}")),
+            None => word,
+        }
+    }
+
+    /// Whether a vector is a base and what `kind` says of some of its lanes, and the base.
+    fn base_of(&mut self, vector: &str, kind: Kind, bits: u32, lanes: Option<&str>) -> (String, String) {
         let ty = self.text.integer(bits, true);
         let pattern = self.facts().pattern(kind).unwrap_or([0; LANES]);
-        let first = self.text.value(format!("extractelement {ty} {vector}, i32 0"));
-        let base =
-            self.text.value(format!("sub i{bits} {first}, {}", constant(bits, false, pattern[0] as u64)));
+        let lane = match lanes {
+            Some(lanes) => {
+                let lane = self.text.call("llvm.cttz.i32", "i32", &[("i32", lanes), ("i1", "false")]);
+                self.text.value(format!("and i32 {lane}, {}", LANES - 1))
+            }
+            None => "0".into(),
+        };
+        let table = constants(bits, pattern.into_iter());
+        let [first, more] = [vector, &table]
+            .map(|vector| self.text.value(format!("extractelement {ty} {vector}, i32 {lane}")));
+        let base = self.text.value(format!("sub i{bits} {first}, {more}"));
         let expected = self.shaped(&Value { kind, name: base.clone() }, bits, true);
         let differ = self.text.value(format!("icmp ne {ty} {vector}, {expected}"));
         let word = self.word_of_bits(&differ);
+        let word = self.of_lanes(word, lanes);
         (self.text.value(format!("icmp eq i32 {word}, 0")), base)
     }
 
@@ -170,15 +241,27 @@ impl Lowering<'_> {
     fn meet_again(&mut self, next: usize) {
         let mask = self.mask.clone().unwrap_or("-1".into());
         let live = self.graph.live_in[next].clone();
-        let all = self.text.value(format!("icmp eq i32 {mask}, -1"));
+        let parts = self.has_parts().then_some(mask.as_str());
+        let all = match parts {
+            // Whoever is not here has ended.
+            Some(_) => {
+                let waiting = self.waiting_elsewhere();
+                self.text.value(format!("icmp eq i32 {waiting}, 0"))
+            }
+            None => self.text.value(format!("icmp eq i32 {mask}, -1")),
+        };
         let others = self.kept_otherwise(&live);
-        let (alike, values) = self.as_in_first(&others);
+        let (alike, values) = self.as_in_first(&others, parts);
         let fine = self.text.value(format!("and i1 {all}, {alike}"));
         let (together, stop) = (self.text.label(), self.text.label());
         self.text.line(format!("br i1 {fine}, label %{together}, label %{stop}"));
         self.text.begin(&stop);
         self.write_stop(self.at);
         self.text.begin(&together);
+        if parts.is_some() {
+            let place = self.lanes_of_warp();
+            self.text.line(format!("store i32 {mask}, ptr {place}"));
+        }
         self.written.extend(values);
         self.world = World::First;
         self.arrive(next);

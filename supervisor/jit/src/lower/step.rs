@@ -48,7 +48,7 @@ impl Lowering<'_> {
     }
 
     /// Whether lanes can come back to the running block.
-    fn is_in_loop(&self) -> bool {
+    pub(super) fn is_in_loop(&self) -> bool {
         let mut seen = crate::graph::Set::new(self.graph.blocks.len());
         let mut waiting: Vec<usize> = self.graph.blocks[self.block].successors().collect();
         while let Some(block) = waiting.pop() {

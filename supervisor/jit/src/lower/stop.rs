@@ -34,7 +34,7 @@ impl Lowering<'_> {
 
     /// Goes to the segment's stop unless a condition (an `i1`) holds.
     pub(super) fn assume(&mut self, holds: &str) {
-        if holds == "true" {
+        if holds == "true" || self.assume_otherwise(holds) {
             return;
         }
         let stop = match &self.segment.label {
