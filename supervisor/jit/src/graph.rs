@@ -88,6 +88,8 @@ pub(crate) struct Graph {
     pub roles: Vec<Roles>,
     /// Registers whose value a block needs from before it.
     pub live_in: Vec<Set>,
+    /// Of registers that a single instruction writes, whatever its guard, which never are read before: that instruction.
+    pub only_write: Vec<Option<usize>>,
 }
 
 impl Graph {
@@ -95,9 +97,38 @@ impl Graph {
         let blocks = blocks(body);
         let roles = body.instructions.iter().map(|instruction| body.roles(instruction)).collect();
         let live_in = vec![Set::new(body.register_count as usize); blocks.len()];
-        let mut graph = Graph { blocks, roles, live_in };
+        let mut graph = Graph { blocks, roles, live_in, only_write: Vec::new() };
         while graph.spread_liveness(body) {}
+        graph.only_write = graph.only_writes(body.register_count as usize);
         graph
+    }
+
+    fn only_writes(&self, registers: usize) -> Vec<Option<usize>> {
+        let mut only = vec![None; registers];
+        let mut several = self.live_in.first().cloned().unwrap_or_default();
+        for (index, roles) in self.roles.iter().enumerate() {
+            for register in roles.writes.iter().map(|register| *register as usize) {
+                if only[register].replace(index).is_some() {
+                    several.insert(register);
+                }
+            }
+        }
+        several.iter().filter(|register| *register < registers).for_each(|register| only[register] = None);
+        only
+    }
+
+    /// Whether a register has one value from its only write on: that is in no loop.
+    pub fn is_settled(&self, register: RegisterId) -> bool {
+        let Some(write) = self.only_write[register as usize] else { return false };
+        let Some(home) = self.blocks.iter().position(|block| block.instructions.contains(&write)) else {
+            return false;
+        };
+        // Whatever lies in a loop lies between the ends of one of its ways back.
+        let goes_back = |(number, block): (usize, &Block)| {
+            let mut next = block.successors().chain(block.behind.iter().copied());
+            number >= home && next.any(|next| next <= home)
+        };
+        !self.blocks.iter().enumerate().any(goes_back)
     }
 
     /// Takes liveness one step further back; whether that changed anything.

@@ -238,13 +238,16 @@ impl<'a> Facts<'a> {
         else {
             return None;
         };
-        // The instruction before another of the block that writes a register, if the number stays what it is meanwhile.
+        // The instruction before another of the block that writes a register, if the number stays what it is meanwhile; or the
+        // only one, if the number never changes.
         let writer = |register: RegisterId, before: usize| {
             let near = first.max(index.saturating_sub(FAR_BACK))..before;
-            let place = near.rev().find(|place| {
+            let near = near.rev().find(|place| {
                 let writes = &graph.roles[*place].writes;
                 writes.contains(&register) || writes.contains(number)
-            })?;
+            });
+            let only = || graph.only_write[register as usize].filter(|_| graph.is_settled(*number));
+            let place = near.or_else(only)?;
             let kept = register == *number || !graph.roles[place].writes.contains(number);
             let found = &self.body.instructions[place];
             (kept && found.guard.is_none()).then_some((place, self.body.mnemonic(found).op, &found.operands))

@@ -51,6 +51,7 @@ pub const USES: &[&str] = &[
     "dot of words",
     "dot of small bytes",
     "dot of signed bytes",
+    "dot of chunks",
     "dot of unsigned bytes",
     "dot of both",
     "product of integers",

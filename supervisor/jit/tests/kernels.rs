@@ -341,6 +341,95 @@ fn runs_are_done_in_passes() {
     assert!((0..96).any(|thread| memory[2048 + thread] != memory[2048]));
 }
 
+/// Two words of each lane side by side, masked, shifted and multiplied with others that lie in the same way, and with one that all
+/// lanes share: sums that 16 bits hold, and too many for that.
+#[test]
+fn products_of_bytes_are_summed_where_they_lie() {
+    let mut body = String::from(
+        "mul.wide.u32 %rd5, %r3, 8; add.s64 %rd6, %rd1, %rd5; mov.u32 %r9, 7; mov.u32 %r20, 0; ld.global.u32 %r12, [%rd1+800];",
+    );
+    for round in 0..6 {
+        for word in 0..2 {
+            let place = 1024 * round + 4 * word;
+            body += &format!(
+                "ld.global.u32 %r5, [%rd6+{place}]; mul.lo.u32 %r5, %r5, 0x9e3779b1; st.global.u32 [%rd6+{place}], %r5;"
+            );
+        }
+    }
+    body += "bar.sync 0;";
+    for round in 0..6 {
+        let mask = if round % 2 == 0 { 0x0f0f_0f0f } else { 0x7f7f_7f7f };
+        for word in 0..2 {
+            body += &format!(
+                "ld.global.u32 %r5, [%rd6+{}]; ld.global.u32 %r6, [%rd6+{}];
+                 and.b32 %r7, %r5, {mask}; shr.u32 %r8, %r5, 4; and.b32 %r8, %r8, 0x0f0f0f0f;
+                 dp4a.s32.s32 %r9, %r7, %r6, %r9; dp4a.s32.s32 %r9, %r6, %r8, %r9; dp4a.s32.s32 %r20, %r5, %r6, %r20;
+                 dp4a.s32.s32 %r20, %r7, %r12, %r20;",
+                1024 * round + 4 * word,
+                1024 * ((round + 1) % 6) + 4 * word
+            );
+        }
+    }
+    body += "mul.wide.u32 %rd7, %r4, 4; add.s64 %rd8, %rd1, %rd7; st.global.u32 [%rd8+12288], %r9; st.global.u32 [%rd8+14336], %r20;";
+    let memory = both_whole(&body, 1, 64);
+    let dot = |x: u32, y: u32| -> u32 {
+        let bytes = x.to_le_bytes().into_iter().zip(y.to_le_bytes());
+        bytes.map(|(x, y)| i32::from(x as i8) * i32::from(y as i8)).sum::<i32>() as u32
+    };
+    for thread in 0..64 {
+        let at = |round: usize, word: usize| memory[256 * (round % 6) + 2 * thread + word];
+        let (mut small, mut signed) = (7u32, 0u32);
+        for round in 0..6 {
+            let mask = if round % 2 == 0 { 0x0f0f_0f0f } else { 0x7f7f_7f7f };
+            for word in 0..2 {
+                let (x, y) = (at(round, word), at(round + 1, word));
+                small = small.wrapping_add(dot(x & mask, y)).wrapping_add(dot(x >> 4 & 0x0f0f_0f0f, y));
+                signed = signed.wrapping_add(dot(x, y)).wrapping_add(dot(x & mask, 200));
+            }
+        }
+        assert_eq!([memory[3072 + thread], memory[3584 + thread]], [small, signed], "of {thread}");
+    }
+}
+
+#[test]
+fn bytes_are_copies_of_signs() {
+    let memory = both_whole(
+        "mul.lo.u32 %r5, %r4, 0x01838507; not.b32 %r6, %r5; prmt.b32 %r7, %r5, %r6, 0xba98; prmt.b32 %r8, %r5, %r6, 0x7c19;
+         st.global.u32 [%rd2], %r7; st.global.u32 [%rd2+1024], %r8;",
+        1,
+        64,
+    );
+    for place in 0..64u32 {
+        let number = place.wrapping_mul(0x0183_8507);
+        let bytes = [number, !number].map(u32::to_le_bytes).concat();
+        let made = |selector: u32| {
+            u32::from_le_bytes(std::array::from_fn(|byte| {
+                let chosen = selector >> (4 * byte) & 15;
+                let value = bytes[chosen as usize & 7];
+                if chosen < 8 { value } else { ((value as i8) >> 7) as u8 }
+            }))
+        };
+        assert_eq!(
+            [0, 256].map(|part| memory[place as usize + part]),
+            [made(0xba98), made(0x7c19)],
+            "of {place}"
+        );
+    }
+}
+
+/// What `%` leaves of a thread's place is known behind a branch as well: loads by it are not gathered.
+#[test]
+fn remainders_are_known_behind_branches() {
+    let body = "shr.s32 %r5, %r3, 31; shr.u32 %r5, %r5, 27; add.s32 %r6, %r3, %r5; ld.global.u32 %r7, [%rd1];
+                setp.eq.u32 %p1, %r7, 9; @%p1 bra OVER;
+                and.b32 %r8, %r6, -32; sub.s32 %r9, %r3, %r8; shr.s32 %r10, %r9, 31; shr.u32 %r10, %r10, 28; add.s32 %r13, %r9, %r10;
+                shr.s32 %r11, %r13, 4; mul.wide.s32 %rd5, %r11, 36; add.s64 %rd6, %rd1, %rd5; ld.global.u32 %r12, [%rd6+64];
+                st.global.u32 [%rd2+8192], %r12; OVER: st.global.u32 [%rd2+4096], %r6;";
+    let memory = both_whole(body, 1, 64);
+    assert!((0..64).all(|thread| memory[2048 + thread] as usize == 16 + 9 * (thread % 32 / 16)));
+    assert!(!uses(body, 64).contains(&"gather"));
+}
+
 /// Code runs many blocks per call where those before were short. One that waits must not keep those behind it from beginning.
 #[test]
 fn blocks_that_a_block_of_their_row_waits_for_begin_beside_it() {

@@ -307,7 +307,8 @@ fn quads(random: &mut Random) -> String {
     )
 }
 
-/// Products of bytes in a loop, of signs of either kind, one factor's high bits known to be clear or not.
+/// Products of bytes in a loop, of signs of either kind, one factor's high bits known to be clear or not, of words that lie side by
+/// side or not.
 fn dots(random: &mut Random) -> String {
     let (first, second) = (random.choose(&["s32", "s32", "u32"]), random.choose(&["s32", "s32", "u32"]));
     let factor = random.choose(&[
@@ -318,9 +319,10 @@ fn dots(random: &mut Random) -> String {
     let (from, to) = (16 * random.below(32), 8 * random.below(64));
     let place = random.choose(&["%me", "%lane", "%b"]);
     let turned = random.choose(&["%w, %v", "%v, %w"]);
+    let apart = [4, 4, 8, 4][from / 16 % 4];
     format!(
         "{{ .reg .b64 %o<3>; .reg .b32 %b, %n, %s, %v, %w, %x; .reg .pred %g; mov.u32 %b, %ctaid.x; and.b32 %b, %b, 7; \
-         mul.wide.u32 %o0, {place}, 4; add.s64 %o1, %data, %o0; add.s64 %o2, %data, {to}; mov.u32 %n, 0; mov.u32 %s, 0; \
+         mul.wide.u32 %o0, {place}, {apart}; add.s64 %o1, %data, %o0; add.s64 %o2, %data, {to}; mov.u32 %n, 0; mov.u32 %s, 0; \
          turn: ld.global.b32 %x, [%o1+{from}]; {} ld.global.b32 %w, [%o2]; dp4a.{first}.{second} %s, {turned}, %s; \
          add.s64 %o1, %o1, 64; add.s64 %o2, %o2, 4; add.u32 %n, %n, 1; setp.lt.u32 %g, %n, {}; @%g bra turn; add.u32 {{r}}, {{r}}, %s; }}",
         factor.replacen("%x,", "%v,", 1),

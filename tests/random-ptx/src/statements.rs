@@ -544,7 +544,12 @@ impl Filler<'_> {
             // No large constant: NVIDIA's compiler reads its low 16 bits where 16 bits are shifted.
             "count" if random.one_in(3) => random.below(40).to_string(),
             "count" => return self.operand("r"),
-            "selector" => format!("{:#x}", random.word() & 0x7777),
+            "selector" => {
+                // Some copy signs.
+                let word = random.word();
+                let known = if word >> 16 & 3 == 0 { 0xffff } else { 0x7777 };
+                format!("{:#x}", word & known)
+            }
             "byte" => format!("{:#x}", random.below(256)),
             "five" => {
                 let value = random.below(32).to_string();

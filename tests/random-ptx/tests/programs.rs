@@ -12,7 +12,7 @@ use random_ptx::ways::{self, Way};
 #[test]
 fn programs_give_what_an_h100_gave() {
     let lines = Line::all(include_str!("../golden/h100.txt")).expect("the checksums are readable");
-    assert!(lines.len() >= 500, "the checksums are there");
+    assert!(lines.len() >= 450, "the checksums are there");
     let interpreter = Interpreter::new(1);
     for line in lines {
         let program = generate(line.seed);

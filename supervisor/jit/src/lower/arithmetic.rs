@@ -79,7 +79,15 @@ impl Lowering<'_> {
             Add => self.text.value(pair("add")),
             Sub => self.text.value(pair("sub")),
             Mul if !mnemonic.has(Modifier::Hi) => self.text.value(pair("mul")),
-            And => self.text.value(pair("and")),
+            And => {
+                let name = self.text.value(pair("and"));
+                for place in [1, 2] {
+                    if let Some(number) = self.facts().operand(&operands[place]).constant {
+                        self.follow(&name, "and", &sources[2 - place], number);
+                    }
+                }
+                name
+            }
             Or => self.text.value(pair("or")),
             Xor => self.xor(mnemonic, operands, &sources, shape),
             Mul => self.high_product(&sources, shape),
@@ -246,7 +254,10 @@ impl Lowering<'_> {
             if count > most && how != "ashr" {
                 return Ok(self.text.value(format!("and {ty} {value}, {}", shape.constant(0))));
             }
-            return Ok(self.text.value(format!("{how} {ty} {value}, {}", shape.constant(count.min(most)))));
+            let count = count.min(most);
+            let name = self.text.value(format!("{how} {ty} {value}, {}", shape.constant(count)));
+            self.follow(&name, how, &value, count);
+            return Ok(name);
         }
         let count = self.source(&operands[2], 32, shape.wide)?;
         let narrow = Shape { bits: 32, ..shape };
@@ -314,13 +325,14 @@ impl Lowering<'_> {
         Ok(self.text.value(format!("or {ty} {rest}, {moved}")))
     }
 
-    /// `prmt` with a selector that is known and copies no signs.
+    /// `prmt` with a selector that is known. Its bytes are copied, or made of copies of their signs.
     fn permute(&mut self, mnemonic: &Mnemonic, operands: &[Operand], wide: bool) -> Lowered<String> {
         use Modifier::*;
         let selector = self.facts().operand(&operands[3]).constant;
         let plain = mnemonic.modifiers.first_of(&[F4e, B4e, Rc8, Ecl, Ecr, Rc16]).is_none();
-        let selector = selector.filter(|selector| plain && selector & 0x8888 == 0);
-        let Some(selector) = selector else { return Err("a permutation that is not known".into()) };
+        let Some(selector) = selector.filter(|_| plain) else {
+            return Err("a permutation that is not known".into());
+        };
         let (x, y) = (self.source(&operands[1], 32, wide)?, self.source(&operands[2], 32, wide)?);
         let lanes = if wide { self.text.lanes } else { 1 };
         let places = (0..4 * lanes).map(|byte| {
@@ -330,7 +342,15 @@ impl Lowering<'_> {
         let (ty, bytes) = (self.text.integer(32, wide), format!("<{} x i8>", 4 * lanes));
         let x = self.text.value(format!("bitcast {ty} {x} to {bytes}"));
         let y = self.text.value(format!("bitcast {ty} {y} to {bytes}"));
-        let mixed = self.text.shuffle(&bytes, &x, &y, places);
+        let mut mixed = self.text.shuffle(&bytes, &x, &y, places);
+        if selector & 0x8888 != 0 {
+            let signs = self.text.value(format!("ashr {bytes} {mixed}, splat (i8 7)"));
+            let places = (0..4 * lanes).map(|byte| {
+                let is_sign = selector >> (4 * (byte % 4)) & 8 != 0;
+                Some(if is_sign { 4 * lanes + byte } else { byte })
+            });
+            mixed = self.text.shuffle(&bytes, &mixed, &signs, places);
+        }
         Ok(self.text.value(format!("bitcast {bytes} {mixed} to {ty}")))
     }
 

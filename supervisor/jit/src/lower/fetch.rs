@@ -48,6 +48,8 @@ impl Lowering<'_> {
                     let above = self.text.value(format!("lshr {word} {}, splat (i32 16)", mine[0]));
                     let first = self.text.value(format!("trunc {word} {} to {half}", mine[0]));
                     let second = self.text.value(format!("trunc {word} {above} to {half}"));
+                    self.halves.note_part(&first, &mine[0], 0);
+                    self.halves.note_part(&second, &mine[0], 1);
                     self.keep_fetched(low, vec![first]);
                     self.keep_fetched(high, vec![second]);
                 }

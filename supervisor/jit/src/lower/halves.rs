@@ -31,20 +31,25 @@ impl Halves {
         }
     }
 
-    /// The word of which two values are the lower and the upper half, converted.
-    fn word_of(&self, values: &[String]) -> Option<&str> {
-        let [low, high] = values else { return None };
-        match (self.converted.get(low)?, self.converted.get(high)?) {
-            ((first, 0), (second, 1)) if first == second => Some(first),
-            _ => None,
-        }
+    /// The word of which two values are the lower and the upper half.
+    pub fn whole(&self, values: &[String]) -> Option<&str> {
+        word_of(&self.parts, values)
+    }
+}
+
+/// The word of which two values come from the lower and the upper half.
+fn word_of<'a>(origins: &'a HashMap<String, (String, usize)>, values: &[String]) -> Option<&'a str> {
+    let [low, high] = values else { return None };
+    match (origins.get(low)?, origins.get(high)?) {
+        ((first, 0), (second, 1)) if first == second => Some(first),
+        _ => None,
     }
 }
 
 impl Lowering<'_> {
     /// Both halves of each lane's word as `f32`, lane after lane, if that is what two vectors are: a vector of so many words.
     pub(super) fn converted_halves(&mut self, values: &[String]) -> Option<(String, usize)> {
-        let word = self.halves.word_of(values)?.to_string();
+        let word = word_of(&self.halves.converted, values)?.to_string();
         let length = 2 * self.text.lanes;
         let (words, halves) = (self.text.integer(32, true), format!("<{length} x half>"));
         let halves_name = self.text.value(format!("bitcast {words} {word} to {halves}"));

@@ -71,7 +71,7 @@ impl Lowering<'_> {
             self.at = index;
             if self.instruction(index).is_err() {
                 self.end_pass();
-                self.text.back_to(mark);
+                self.back_to(mark);
                 self.segment = segment;
                 return false;
             }

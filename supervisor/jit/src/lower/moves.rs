@@ -43,6 +43,12 @@ impl Lowering<'_> {
         for part in parts {
             values.push(self.operand(part, bits)?);
         }
+        let names: Vec<String> = values.iter().map(|value| value.name.clone()).collect();
+        if (whole, bits) == (32, 16)
+            && let Some(word) = self.halves.whole(&names).map(str::to_string)
+        {
+            return self.assign(target, Kind::Varying, word, whole);
+        }
         let wide = values.iter().any(|value| value.kind != Kind::Uniform);
         let (from, to) = (self.text.integer(bits, wide), self.text.integer(whole, wide));
         let mut result = constant(whole, wide, 0);

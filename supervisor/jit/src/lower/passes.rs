@@ -222,7 +222,7 @@ impl Lowering<'_> {
         (self.text.lanes, self.first_lane, self.pass) = (LANES, 0, None);
         self.shared = Shared::default();
         if !done {
-            self.text.back_to(mark);
+            self.back_to(mark);
             (self.written, self.tested, self.quads) = before;
             (self.segment, self.ahead) = (segment, ahead);
             return false;
@@ -251,7 +251,7 @@ impl Lowering<'_> {
         if !done {
             self.rolled = None;
             self.text.lanes = LANES;
-            self.text.back_to(mark);
+            self.back_to(mark);
             (self.written, self.tested, self.quads) = before;
             (self.segment, self.ahead) = (segment, ahead);
             return false;

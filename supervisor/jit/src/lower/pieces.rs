@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Lowering;
 use super::memory::Access;
+use super::raw::{Raw, WORDS};
 use crate::text::constants;
 
 /// Bytes of a chunk.
@@ -227,15 +228,20 @@ impl Lowering<'_> {
     ) -> String {
         let width = (8 * CHUNK / i64::from(bits)) as usize;
         let ty = format!("<{width} x i{bits}>");
-        let mut parts: Vec<String> = Vec::new();
+        let (mut parts, mut raw): (Vec<String>, Vec<Raw>) = (Vec::new(), Vec::new());
         for lanes in places.chunks(width) {
             let wanted: Vec<(usize, usize)> = lanes.iter().map(|place| at[place]).collect();
             parts.push(self.take_chunk(&wanted, chunks, &ty, width));
+            raw.push(raw_of(&wanted, chunks));
         }
         if width > places.len() {
             return self.text.shuffle(&ty, &parts[0], "poison", (0..places.len()).map(Some));
         }
-        self.text.joined(parts, width, bits)
+        let name = self.text.joined(parts, width, bits);
+        if width == WORDS {
+            self.raw.note(&name, raw);
+        }
+        name
     }
 
     /// One register's lanes: from the first chunk, then more from each other.
@@ -264,6 +270,16 @@ impl Lowering<'_> {
             result = self.text.shuffle(ty, &result, &chunks[*source], places);
         }
         result
+    }
+}
+
+/// Lanes' words as they lie in chunks.
+fn raw_of(wanted: &[(usize, usize)], chunks: &[String]) -> Raw {
+    let sources: BTreeSet<usize> = wanted.iter().map(|(chunk, _)| *chunk).collect();
+    let number = |chunk: &usize| sources.range(..chunk).count();
+    Raw {
+        chunks: sources.iter().map(|chunk| chunks[*chunk].clone()).collect(),
+        places: wanted.iter().map(|(chunk, place)| (number(chunk), *place)).collect(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use interpreter::compiled::Compiled;
 use interpreter::{Environment, Image, Launch, Pool};
 
 const HEAD: &str = ".version 8.4\n.target sm_90\n.address_size 64\n";
@@ -64,8 +65,11 @@ fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
         let made = jit::lower(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("lowers");
         assert_eq!(made.refused, [], "{body}");
     }
-    let (code, _) = jit::compile(&image, "k", [block, 1, 1], &llvm::Target::host()).expect("compiles");
-    let run = |by: By| {
+    let compile = |target: &llvm::Target| {
+        let (code, _) = jit::compile(&image, "k", [block, 1, 1], target).expect("compiles");
+        code
+    };
+    let run = |by: By, code: &Compiled| {
         let mut memory: Vec<u32> = (0..4096).collect();
         let start = memory.as_mut_ptr().expose_provenance() as u64;
         let environment = Environment {
@@ -83,26 +87,30 @@ fn compared(body: &str, grid: u32, block: u32, whole: bool) -> (Vec<u32>, u64) {
         };
         let pool = Pool::new(1);
         let begun = AtomicU32::new(0);
-        let later = || (begun.fetch_add(1, Ordering::Relaxed) >= grid / 2).then_some(&code);
+        let later = || (begun.fetch_add(1, Ordering::Relaxed) >= grid / 2).then_some(code);
         let ran = match by {
             By::Interpreter => pool.run(&kernel, &launch, &environment),
-            By::Code => pool.run_compiled(&code, &launch, &environment),
+            By::Code => pool.run_compiled(code, &launch, &environment),
             By::Both => pool.run_until(&kernel, &later, &launch, &environment),
         };
         ran.expect("no fault");
         memory
     };
-    let interpreted = run(By::Interpreter);
-    let mut stops = 0;
-    for (by, what) in
-        [(By::Code, "compiled code differs"), (By::Both, "code that came in the middle differs")]
-    {
-        let ran = run(by);
-        let differ = (0..ran.len()).find(|place| ran[*place] != interpreted[*place]);
-        assert_eq!(differ.map(|place| (place, ran[place], interpreted[place])), None, "{what}");
-        if matches!(by, By::Code) {
-            stops = code.helped.stops.load(Ordering::Relaxed);
+    let mut found = None;
+    // Any processor's code, then that for this one.
+    for target in [llvm::Target::avx2(), llvm::Target::host()] {
+        let code = compile(&target);
+        let interpreted = run(By::Interpreter, &code);
+        for (by, what) in
+            [(By::Code, "compiled code differs"), (By::Both, "code that came in the middle differs")]
+        {
+            let ran = run(by, &code);
+            let differ = (0..ran.len()).find(|place| ran[*place] != interpreted[*place]);
+            assert_eq!(differ.map(|place| (place, ran[place], interpreted[place])), None, "{what}");
+            if matches!(by, By::Code) {
+                found = Some((interpreted.clone(), code.helped.stops.load(Ordering::Relaxed)));
+            }
         }
     }
-    (interpreted, stops)
+    found.expect("it ran")
 }
