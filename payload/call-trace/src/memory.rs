@@ -58,9 +58,9 @@ mod tests {
         let number = |address: *const u64| read(address).map(|bytes| unsafe { bytes.assume_init() });
         assert_eq!(number(&77), Some(77));
         assert_eq!(number(std::ptr::null()), None);
-        assert_eq!(number(8 as *const u64), None);
+        assert_eq!(number(24 as *const u64), None);
         assert_eq!(read_text(c"saxpy".as_ptr()).as_deref(), Some(b"saxpy".as_slice()));
-        assert_eq!(read_text(8 as *const libc::c_char), None);
+        assert_eq!(read_text(24 as *const libc::c_char), None);
     }
 
     #[test]

@@ -45,10 +45,11 @@ pub fn enter(implementation: impl FnOnce() -> Blas) -> u32 {
 #[macro_export]
 macro_rules! exports {
     ($(fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
+        #[allow(clippy::macro_metavars_in_unsafe, reason = "a body is an unsafe function's, of this crate or cuBLASLt's")]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what cuBLAS's documentation makes the caller promise.
             call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what cuBLAS's documentation makes the caller promise.
                 $crate::door::enter(|| -> $crate::door::Blas { unsafe { $body } })
             })
         }

@@ -104,8 +104,8 @@ macro_rules! exports {
     (fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what the driver API's documentation makes the caller promise.
             call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what the driver API's documentation makes the caller promise.
                 $crate::door::enter(stringify!($name), || -> driver::Cuda { unsafe { $body } })
             })
         }
@@ -124,17 +124,17 @@ macro_rules! exports {
     (fn $name:ident |$twin:ident as $flag:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: as in the first form.
             call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
                 let $flag = false;
+                // SAFETY: as in the first form.
                 $crate::door::enter(stringify!($name), || -> driver::Cuda { unsafe { $body } })
             })
         }
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $twin($($argument: $type),*) -> u32 {
-            // SAFETY: as in the first form.
             call_trace::through!($crate::door::LIBRARY, $twin($($argument: $type),*) {
                 let $flag = true;
+                // SAFETY: as in the first form.
                 $crate::door::enter(stringify!($twin), || -> driver::Cuda { unsafe { $body } })
             })
         }
@@ -147,7 +147,6 @@ macro_rules! unsupported {
     ($name:ident) => {
         #[unsafe(no_mangle)]
         pub extern "C" fn $name() -> u32 {
-            // SAFETY: takes nothing.
             call_trace::through!($crate::door::LIBRARY, $name() {
                 driver::note::unsupported(stringify!($name));
                 driver::CuResult::NOT_SUPPORTED.0

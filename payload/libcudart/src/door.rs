@@ -106,8 +106,8 @@ macro_rules! exports {
     (fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what the runtime API's documentation makes the caller promise.
             call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what the runtime API's documentation makes the caller promise.
                 $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
             })
         }
@@ -126,17 +126,17 @@ macro_rules! exports {
     (fn $name:ident |$twin:ident as $stream:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: as in the first form.
             call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
                 let $stream: $crate::streams::Stream = std::ptr::null_mut();
+                // SAFETY: as in the first form.
                 $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
             })
         }
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $twin($($argument: $type),*) -> u32 {
-            // SAFETY: as in the first form.
             call_trace::through!($crate::door::LIBRARY, $twin($($argument: $type),*) {
                 let $stream = $crate::streams::per_thread(std::ptr::null_mut());
+                // SAFETY: as in the first form.
                 $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
             })
         }

@@ -108,8 +108,8 @@ macro_rules! exports {
     ($(fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what NVML's documentation makes the caller promise.
             call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what NVML's documentation makes the caller promise.
                 $crate::door::enter(|| -> $crate::door::Nvml { unsafe { $body } })
             })
         }

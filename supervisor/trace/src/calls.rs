@@ -96,8 +96,9 @@ impl Calls {
         match kind {
             Kind::Padding => Told::Nothing,
             Kind::Call | Kind::Begin => {
-                let call = begin(process, &record, kind == Kind::Begin);
-                call.map(|call| self.thread(process, &record).begin(call));
+                if let Some(call) = begin(process, &record, kind == Kind::Begin) {
+                    self.thread(process, &record).begin(call);
+                }
                 Told::Nothing
             }
             Kind::Return => self.returned(process, &record).map_or(Told::Nothing, Told::Calls),

@@ -304,8 +304,7 @@ mod tests {
 
     #[test]
     fn scribbles_are_an_error_and_no_crash() {
-        for (length, used) in [(3, 0), (4, 0), (8, 0), (24, 1), (8192, 0), (u32::MAX & !7, 0), (32, u32::MAX)]
-        {
+        for (length, used) in [(3, 0), (4, 0), (8, 0), (24, 1), (8192, 0), (!7, 0), (32, u32::MAX)] {
             let ring = ring();
             ring.write(Kind::Call, 1, 1, &[0; 100]).expect("room");
             let head = Head { length, kind: Kind::Call as u16, used, ..Head::default() };
