@@ -20,8 +20,9 @@ const SHORTEST: usize = 16;
 /// Of so many instructions one may read what lanes share.
 const SHARE: usize = 4;
 
-/// Bits of the processor's registers that passes may fill with what is alive, of 16 of 256 bits, and of 32 of 512.
-const FILLED: [u32; 2] = [13 * 256, 28 * 512];
+/// Bits of the processor's registers, of 16 of 256 bits, and of 32 of 512; and what passes may fill of them with what is alive.
+const REGISTERS: [usize; 2] = [16 * 256, 32 * 512];
+const FILLED: [usize; 2] = [13 * 256, 28 * 512];
 
 /// Instructions that are done in passes.
 pub(super) struct Run {
@@ -104,12 +105,12 @@ impl Lowering<'_> {
     pub(super) fn lanes_of_rolled(&self, run: Range<usize>) -> Option<usize> {
         let work = self.work(run.clone());
         let live = if work.count < SHORTEST { 0 } else { self.most_alive(run) as usize };
-        if live <= self.manner.room as usize {
+        let least = self.manner.pass;
+        let kind = usize::from(least > 8);
+        if live * LANES <= REGISTERS[kind] {
             return None;
         }
-        let least = self.manner.pass;
-        let room = FILLED[usize::from(least > 8)] as usize;
-        let lanes = if 2 * least < LANES && live * 2 * least <= room { 2 * least } else { least };
+        let lanes = if 2 * least < LANES && live * 2 * least <= FILLED[kind] { 2 * least } else { least };
         let (vectors, passes) = (LANES / least, LANES / lanes);
         let busy = work.deepest * least <= work.count * lanes;
         let loads = work.loads * vectors + work.shared * passes;
