@@ -146,7 +146,7 @@ pub struct Trace {
     /// File for the lines (default: standard error)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// File for a timeline of calls, kernels and copies that https://ui.perfetto.dev shows; without `--output` no lines are printed
+    /// File for a timeline of calls, kernels and copies, which ui.perfetto.dev shows; without `--output` no lines are printed
     #[arg(long, value_name = "FILE")]
     pub perfetto: Option<PathBuf>,
 }
