@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use crate::workshop;
 
@@ -99,6 +99,15 @@ impl Launch {
         command
     }
 
+    /// The same without vgpu-run.
+    pub fn native_command(&self) -> Command {
+        let mut words = self.before.iter().chain([&self.program]).chain(&self.arguments);
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words).env_remove("LD_LIBRARY_PATH");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// Starts it with piped standard streams.
     pub fn start(self) -> Child {
         let mut command = self.command();
@@ -125,6 +134,16 @@ impl Run {
     /// Of a child that was started before.
     pub fn of(child: Child) -> Self {
         Self { what: "started before".into(), output: child.wait_with_output().expect("its output") }
+    }
+
+    /// The same, told by its command line when something is wrong.
+    pub(crate) fn named(self, what: String) -> Self {
+        Self { what, ..self }
+    }
+
+    /// How it ended.
+    pub fn status(&self) -> ExitStatus {
+        self.output.status
     }
 
     /// It must have ended with this code; as a shell sees it, so 128 + n for signal n.
@@ -163,7 +182,8 @@ impl Run {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
-    fn text(&self) -> String {
+    /// All that is known of it.
+    pub fn text(&self) -> String {
         format!("{}\n{}\n{}{}", self.what, self.output.status, self.stdout(), self.stderr())
     }
 }

@@ -10,11 +10,13 @@
 //! program get what vgpu-run gives?
 
 pub mod bench_json;
+mod both;
 mod launch;
 mod processes;
 mod terminal;
 pub mod workshop;
 
+pub use both::Both;
 pub use launch::{Launch, Run, launch, launch_path, one_file, vgpu_run};
 pub use processes::{Mark, children, descendants, name_of, parent_of, wait_until};
 pub use terminal::Terminal;
@@ -22,6 +24,11 @@ pub use terminal::Terminal;
 /// Says why a test does not run here.
 pub fn skipped(reason: &str) {
     println!("skipped: {reason}");
+}
+
+/// Whether programs are traced here: VGPU_RUN_MECHANISM says how vgpu-run follows them.
+pub fn is_traced() -> bool {
+    std::env::var("VGPU_RUN_MECHANISM").is_ok_and(|mechanism| mechanism.starts_with("ptrace"))
 }
 
 /// Whether we are root.

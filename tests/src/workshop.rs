@@ -25,6 +25,11 @@ pub fn directory() -> &'static Path {
 
 /// The target program of this name: `tests/targets/NAME.c` or `NAME.go`. `None` if its compiler is missing.
 pub fn target(name: &str) -> Option<PathBuf> {
+    target_with(name, &[])
+}
+
+/// The same, a C program compiled with more options: a sanitizer's, for example.
+pub fn target_with(name: &str, more: &[&str]) -> Option<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("targets");
     let (c, go) = (sources.join(format!("{name}.c")), sources.join(format!("{name}.go")));
     if c.is_file() {
@@ -32,10 +37,13 @@ pub fn target(name: &str) -> Option<PathBuf> {
         // The first line of a source may carry options for the compiler.
         let first_line = text.lines().next().unwrap_or_default();
         let options: Vec<_> = first_line.strip_prefix("// cc: ").unwrap_or_default().split(' ').collect();
-        return Some(build(name, &c, |output| {
+        return Some(build(&format!("{name}{}", more.concat()), &c, |output| {
             let mut command = Command::new("cc");
             command.args(["-O1", "-Wall", "-o"]).arg(output).arg(&c);
-            command.args(options.iter().filter(|option| !option.is_empty())).args(["-lpthread", "-ldl"]);
+            command.args(options.iter().filter(|option| !option.is_empty())).args(more);
+            if !options.contains(&"-nostdlib") {
+                command.args(["-lpthread", "-ldl"]);
+            }
             command
         }));
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytemuck::bytes_of;
 use wire::command::{self, Command, Header};
-use wire::control::{self, MemoryKind, Status};
+use wire::control::{self, MemoryKind, NoteKind, Status};
 use wire::futex;
 use wire::shared::{self, EVENT_SLOTS, EngineState, REPLY_SLOTS, STREAM_SLOTS, View};
 
@@ -87,10 +87,9 @@ impl Engine {
     /// Asks for an engine. It may still be starting when this returns; commands wait for it.
     pub fn connect(connection: &Connection) -> Result<Engine, Status> {
         let window = mapping::choose_window();
-        let answer = connection.call(&control::Connect { window: window.address })?;
+        let answer = connection.call(&control::Connect { window: window.place.start })?;
         let view = map_area(&answer).map_err(|_| Status::OutOfMemory)?;
-        let reserved =
-            if window.reserved { window.address..window.address + control::WINDOW_LENGTH } else { 0..0 };
+        let reserved = if window.reserved { window.place } else { 0..0 };
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let spin = Duration::from_micros(if cores > 1 { 20 } else { 0 });
         view.head().spin.store(spin.as_micros() as u32, Ordering::Relaxed);
@@ -306,14 +305,25 @@ impl Engine {
         length: u64,
     ) -> Result<Mapped, Status> {
         let order = control::Allocate { device, kind: kind as u32, length, address: 0 };
+        let mut refused = libc::EEXIST;
         for _ in 0..PLACES_TRIED {
             let grant = connection.call(&order)?;
             match self.accept(connection, &grant) {
+                Ok(mapped) => return Ok(mapped),
                 // Something lies there, which nothing kept from coming: the broker goes on to the next place.
                 Err(libc::EEXIST) => {}
-                outcome => return outcome.map_err(|_| Status::OutOfMemory),
+                Err(error) => {
+                    refused = error;
+                    break;
+                }
             }
         }
+        let why = std::io::Error::from_raw_os_error(refused);
+        connection.note(
+            NoteKind::AllocationFailed,
+            length as i64,
+            &format!("the process can't map them: {why}"),
+        );
         Err(Status::OutOfMemory)
     }
 

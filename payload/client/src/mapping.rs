@@ -1,6 +1,8 @@
 //! Mapping what the broker grants.
 
-use wire::control::{Allocation, WINDOW_LENGTH, WINDOWS};
+use std::ops::Range;
+
+use wire::control::{Allocation, WINDOWS};
 
 use crate::connection::errno;
 
@@ -16,24 +18,25 @@ pub struct Mapped {
 }
 
 /// A place for device memory in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// One of [`WINDOWS`].
-    pub address: u64,
+    pub place: Range<u64>,
     /// Whether it is this crate's, whole. If not (`RLIMIT_AS`), something else may be mapped into it at any time.
     pub reserved: bool,
 }
 
 /// The first window in which nothing is mapped, reserved if the limits permit.
 pub fn choose_window() -> Window {
-    let choice = WINDOWS.into_iter().find_map(|address| match reserve(address, WINDOW_LENGTH) {
-        Ok(()) => Some(Window { address, reserved: true }),
+    let choice = WINDOWS.into_iter().find_map(|place| match reserve(place.start, place.end - place.start) {
+        Ok(()) => Some(Window { place, reserved: true }),
         // The kernel looks for what is mapped there before it looks at limits, so the window is empty.
-        Err(libc::ENOMEM) => Some(Window { address, reserved: false }),
+        Err(libc::ENOMEM) => Some(Window { place, reserved: false }),
         Err(_) => None,
     });
-    // All four are taken: grants may still fit between what is there.
-    choice.unwrap_or(Window { address: WINDOWS[0], reserved: false })
+    // All are taken: grants may still fit between what is there.
+    let [first, ..] = WINDOWS;
+    choice.unwrap_or(Window { place: first, reserved: false })
 }
 
 /// Takes a place with memory that can't be accessed; an `errno` if something is there.

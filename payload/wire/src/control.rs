@@ -3,6 +3,7 @@
 //! The request number is ours alone, so the seccomp filter traps exactly it, and the block carries a cookie, so the
 //! broker need not look up which file the descriptor names (that look-up costs more than the call).
 
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 
 use bytemuck::{Pod, Zeroable};
@@ -226,17 +227,20 @@ pub struct ProcessEntry {
 }
 
 /// Where device memory may lie, first choice first: free in plain programs, Python, node, the JVM, Go, and (the first)
-/// under AddressSanitizer.
-pub const WINDOWS: [u64; 4] = [0x3000_0000_0000, 0x2000_0000_0000, 0x4000_0000_0000, 0x5000_0000_0000];
-
-/// Bytes of each of [`WINDOWS`].
-pub const WINDOW_LENGTH: u64 = 0x100_0000_0000;
+/// under AddressSanitizer. ThreadSanitizer has only small places left, the last of these among them.
+pub const WINDOWS: [Range<u64>; 5] = [
+    0x3000_0000_0000..0x3100_0000_0000,
+    0x2000_0000_0000..0x2100_0000_0000,
+    0x4000_0000_0000..0x4100_0000_0000,
+    0x5000_0000_0000..0x5100_0000_0000,
+    0x10_0000_0000..0x80_0000_0000,
+];
 
 /// Start an engine for the calling process (its thread group), if it has none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct Connect {
-    /// One of [`WINDOWS`]: where the caller has room, reserved with `PROT_NONE` if its limits permit.
+    /// Start of one of [`WINDOWS`]: where the caller has room, reserved with `PROT_NONE` if its limits permit.
     pub window: u64,
 }
 

@@ -184,13 +184,11 @@ fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: 
 fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) -> Answer {
     broker.announcement();
     let process = caller.process();
-    if !caller.is_waiting() || !control::WINDOWS.contains(&order.window) {
-        return Err(Status::Invalid);
-    }
+    let window = control::WINDOWS.into_iter().find(|window| window.start == order.window);
+    let window = window.filter(|_| caller.is_waiting()).ok_or(Status::Invalid)?;
     // A process that connects anew has lost its old connection (it began another program).
     broker.end_session(process);
     let (user, group) = caller.identity();
-    let window = order.window..order.window + control::WINDOW_LENGTH;
     if let Err(text) = broker.begin_session(process, user, group, window) {
         broker.events.push(Event::EngineFailed { process, text });
         return Err(Status::EngineFailed);
@@ -241,26 +239,25 @@ pub(crate) fn back(
     length: u64,
 ) -> Result<OwnedFd, Status> {
     let session = broker.sessions.get(&process).ok_or(Status::NotFound)?;
-    let can_be_backed = broker.can_back(session, length);
     let charged = cost(kind, length);
-    if !can_be_backed || broker.ledger.charge(device, process, charged).is_err() {
-        let text = match can_be_backed {
-            true => format!("device {device} has not that much left"),
-            false => "this machine and its cgroups can't back that much more".into(),
-        };
-        broker.events.push(Event::Note {
-            process,
-            kind: control::NoteKind::AllocationFailed as u32,
-            caller: 0,
-            value: length as i64,
-            text,
-        });
-        return Err(Status::OutOfMemory);
+    if !broker.can_back(session, length) {
+        let text = "this machine and its cgroups can't back that much more".to_owned();
+        return Err(refuse(broker, process, length, text));
     }
-    memory::create(c"vgpu-memory", length).map_err(|_| {
+    if broker.ledger.charge(device, process, charged).is_err() {
+        return Err(refuse(broker, process, length, format!("device {device} has not that much left")));
+    }
+    memory::create(c"vgpu-memory", length).map_err(|error| {
         broker.ledger.release(device, process, charged);
-        Status::OutOfMemory
+        refuse(broker, process, length, memory::why(error))
     })
+}
+
+/// Tells the report why memory is refused.
+fn refuse(broker: &mut Broker, process: u32, length: u64, text: String) -> Status {
+    let kind = control::NoteKind::AllocationFailed as u32;
+    broker.events.push(Event::Note { process, kind, caller: 0, value: length as i64, text });
+    Status::OutOfMemory
 }
 
 /// Places memory in a session and hands it to client and engine.

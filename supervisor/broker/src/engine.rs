@@ -193,8 +193,9 @@ impl Broker {
         client: &OwnedFd,
     ) -> Result<Engine, String> {
         let fail = |what: &str, error: Errno| format!("can't {what} for process {process}: {error}");
-        let area = memory::create(c"vgpu-area", AREA_LENGTH as u64)
-            .map_err(|error| fail("make the shared area", error))?;
+        let area = memory::create(c"vgpu-area", AREA_LENGTH as u64).map_err(|error| {
+            format!("can't make the shared area for process {process}: {}", memory::why(error))
+        })?;
         let (socket, theirs) = pair().map_err(|error| fail("make the engine's socket", error))?;
         let order = Fork {
             client: process,

@@ -27,6 +27,17 @@ pub fn create(name: &std::ffi::CStr, length: u64) -> Result<OwnedFd, Errno> {
     Ok(memory)
 }
 
+/// Why memory could not be made, for people.
+pub fn why(error: Errno) -> String {
+    match error {
+        // That of root would have been lifted.
+        Errno::EFBIG => {
+            format!("{error}: the limit on the size of files (`ulimit -f`) holds for memory files too")
+        }
+        error => error.to_string(),
+    }
+}
+
 /// Gives the pages back now, also where a forked child still has the memory mapped.
 pub fn punch(memory: &impl AsFd, length: u64) {
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;

@@ -53,13 +53,15 @@ pub enum StoreError {
     },
     /// It could not be opened a second time.
     #[error(
-        "cannot open `{name}` anew without /proc or a cache directory ({cache}); mount /proc, or let XDG_CACHE_HOME name a directory that can be written"
+        "cannot open `{name}` anew: {source}; that takes /proc or a cache directory ({cache}): mount /proc, or let XDG_CACHE_HOME name a directory that can be written"
     )]
     Again {
         /// Name of the file.
         name: String,
         /// Why there is no cache directory.
         cache: String,
+        /// Why not from the descriptor that we have.
+        source: std::io::Error,
     },
 }
 
@@ -130,11 +132,13 @@ impl Store {
             self.open.insert(library.to_owned(), prepared);
         }
         let (file, storage) = &self.open[library];
-        let again = procfs::reopen(file.as_raw_fd()).ok();
-        let again = again.or_else(|| self.cache.as_ref().ok()?.open_again(library, file));
-        let again = again.ok_or_else(|| StoreError::Again {
-            name: library.to_owned(),
-            cache: self.why_in_memory().unwrap_or("its file was replaced").to_owned(),
+        let from_cache = || self.cache.as_ref().ok()?.open_again(library, file);
+        let again = procfs::reopen(file.as_raw_fd()).or_else(|source| {
+            from_cache().ok_or_else(|| StoreError::Again {
+                name: library.to_owned(),
+                cache: self.why_in_memory().unwrap_or("its file can't be opened, or was replaced").to_owned(),
+                source,
+            })
         })?;
         Ok(Some((again, *storage)))
     }

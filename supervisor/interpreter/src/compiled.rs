@@ -123,7 +123,7 @@ pub struct Place {
     pub registers: *mut u8,
     /// Words of [`Spread`] registers.
     pub words: *mut u64,
-    /// The region that it runs next, or [`ENDED`].
+    /// The region that it runs next, or [`ENDED`]; not written where that is known ([`Leads`]).
     pub next: u32,
     /// Lanes that have not ended, where a block's last warp is a part of one ([`Compiled::last_lanes`]); code puts them there at the block's
     /// beginning.
@@ -152,7 +152,8 @@ pub struct Spread {
     pub width: Width,
     /// Index of its word.
     pub word: u32,
-    /// Whether the interpreter has it from the start ([`Plan::kept`](crate::Plan::kept)): code's word may not be written yet.
+    /// Whether the interpreter has it otherwise, and code's word may not be written: from the start ([`Plan::kept`](crate::Plan::kept)), or by
+    /// computing it ([`Region::recomputed`]).
     pub kept: bool,
     /// What each lane has more than the word; `None`: nothing.
     pub pattern: Option<Arc<[i64; LANES]>>,
@@ -174,6 +175,30 @@ pub struct Region {
     pub barrier: Option<u32>,
     /// Registers that it finds as words.
     pub spread: Vec<Spread>,
+    /// Instructions that make registers which it computes anew, and which are nowhere before.
+    pub recomputed: Vec<u32>,
+    /// Where its warps go.
+    pub leads: Leads,
+    /// Whether no warp can have ended before it.
+    pub is_whole: bool,
+}
+
+impl Region {
+    /// Whether it is a loop in which warps take turns.
+    fn has_turns(&self, number: u32) -> bool {
+        number > 0 && self.barrier.is_none()
+    }
+}
+
+/// Where the warps of a region go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// All to the same next region. Code does not write [`Place::next`], as it can be nothing else.
+    Region(u32),
+    /// All to their end, with as little record.
+    End,
+    /// To one of several places: each warp's [`Place::next`] says which.
+    Open,
 }
 
 /// What the interpreter did for compiled code.
@@ -438,9 +463,10 @@ impl Native {
     /// Makes a warp that the interpreter has run the code's again, if it has ended, or come to a barrier as the code would.
     fn give_back(&mut self, compiled: &Compiled, warp: &mut Warp, barriers: &mut Barriers) -> bool {
         let place = &mut self.places[self.frame.warp as usize];
+        let leads = compiled.regions[self.frame.region as usize].leads;
         if warp.live == 0 {
             place.next = ENDED;
-            return true;
+            return !matches!(leads, Leads::Region(_));
         }
         let Some(fragment) = barriers.take_only(warp.index as usize) else { return false };
         let block = |region: &Region| compiled.kernel.block_of(region.entry);
@@ -449,9 +475,11 @@ impl Native {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         };
+        let goes_there = leads == Leads::Open || leads == Leads::Region(next as u32);
         let expected = if compiled.has_parts() { warp.live } else { FULL };
         let mut spread = compiled.regions[next].spread.iter();
-        if fragment.mask != expected || !spread.all(|spread| read_in(spread, place, expected)) {
+        if !goes_there || fragment.mask != expected || !spread.all(|spread| read_in(spread, place, expected))
+        {
             barriers.put_back(warp.index as usize, fragment);
             return false;
         }
@@ -460,21 +488,22 @@ impl Native {
         true
     }
 
-    /// Makes all warps but `except` the interpreter's: those whose turn was before its have come to their next barrier, those behind it are at
-    /// the beginning of `region`, or where it has passed them over.
+    /// Makes all warps the interpreter's, but one that has stopped in a region, if any has: else each is where it says.
     fn hand_over(&mut self, compiled: &Compiled, warps: &mut [Warp], except: Option<usize>, region: u32) {
+        self.frame.tell_place();
         let last = except.map(|except| self.turn(region, except));
         let count = warps.len();
         for (number, warp) in warps.iter_mut().enumerate().filter(|(number, _)| Some(*number) != except) {
             let place = &self.places[number];
             warp.prepare(&compiled.kernel);
             let is_behind = last.is_some_and(|last| self.turn(region, number) > last);
-            // What a warp came to in another block says nothing before it has run in this one.
-            let is_new = is_behind && region == 0;
-            let next = if is_new { 0 } else { place.next };
+            let next = match last {
+                Some(_) => where_is(compiled, region, place, is_behind),
+                None => place.next,
+            };
             let lanes = match compiled.has_parts() {
-                true if is_new && number + 1 == count => compiled.last_lanes,
-                true if !is_new => place.lanes,
+                true if is_behind && region == 0 && number + 1 == count => compiled.last_lanes,
+                true if !(is_behind && region == 0) => place.lanes,
                 _ => FULL,
             };
             if next == ENDED {
@@ -483,11 +512,30 @@ impl Native {
             }
             let at = &compiled.regions[next as usize];
             at.spread.iter().for_each(|spread| write_out(spread, place));
+            for instruction in &at.recomputed {
+                warp.step(&compiled.kernel, compiled.kernel.block_of(*instruction), FULL);
+            }
             warp.resume(lanes);
             let has_begun = is_behind && next == region;
             let instruction = if has_begun { at.entry } else { at.barrier.unwrap_or(at.entry) };
             warp.send(0, compiled.kernel.block_of(instruction), lanes);
         }
+    }
+}
+
+/// Where a warp is while a region runs, whose turn it has had or not: those before the running one have come to their next barrier, those
+/// behind it (`is_behind`) are at the region's beginning, or where it passes them over.
+fn where_is(compiled: &Compiled, number: u32, place: &Place, is_behind: bool) -> u32 {
+    let region = &compiled.regions[number as usize];
+    // What a warp came to in another block says nothing before it has run in this one.
+    let has_ended = !region.is_whole && place.next == ENDED;
+    match region.leads {
+        _ if has_ended => ENDED,
+        _ if is_behind && region.has_turns(number) => place.next,
+        _ if is_behind => number,
+        Leads::Region(next) => next,
+        Leads::End => ENDED,
+        Leads::Open => place.next,
     }
 }
 

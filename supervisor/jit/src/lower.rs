@@ -17,6 +17,7 @@
 
 mod ahead;
 mod arithmetic;
+mod aside;
 mod atomic;
 mod bound;
 mod control;
@@ -42,6 +43,8 @@ mod proof;
 mod quads;
 mod raw;
 mod reach;
+mod recomputed;
+mod regions;
 mod rolled;
 mod rounds;
 mod rows;
@@ -100,6 +103,8 @@ struct Ends {
     any: String,
     /// Whether it holds for all.
     all: String,
+    /// For which it holds if neither, where that is known.
+    parted: Option<u32>,
 }
 
 /// Regions of a kernel: each has a bit of a word.
@@ -185,6 +190,8 @@ pub(crate) struct Lowering<'a> {
     regions: Vec<usize>,
     /// Regions that are loops in which warps take turns, by their block: how often a warp goes round.
     turns: HashMap<usize, u32>,
+    ways: regions::Ways,
+    recomputed: recomputed::Recomputed,
     region: usize,
     narrow: narrow::Narrow,
     /// Registers that the running region may write.
@@ -197,6 +204,8 @@ pub(crate) struct Lowering<'a> {
     at: usize,
     /// Lanes that execute, in the second world.
     mask: Option<String>,
+    /// Those that wait for them, in a block that is run aside.
+    waiting: Option<aside::Waiting>,
     /// Lanes for which the instruction's guard holds as well, if it has one.
     guard: Option<Value>,
     written: HashMap<RegisterId, Value>,
@@ -266,6 +275,8 @@ impl<'a> Lowering<'a> {
             tested: HashMap::new(),
             regions: vec![0],
             turns: HashMap::new(),
+            ways: regions::Ways::default(),
+            recomputed: recomputed::Recomputed::default(),
             narrow: narrow::Narrow::new(body, graph),
             region: 0,
             changed: Set::default(),
@@ -274,6 +285,7 @@ impl<'a> Lowering<'a> {
             block: 0,
             at: 0,
             mask: None,
+            waiting: None,
             guard: None,
             written: HashMap::new(),
             segment: Segment::default(),
@@ -306,7 +318,12 @@ impl<'a> Lowering<'a> {
                 lowering.used.note("turns");
             }
         }
+        let is_turn = |block| lowering.turns.contains_key(&block);
+        lowering.ways = regions::Ways::new(graph, &lowering.regions, is_turn, lowering.has_parts());
         lowering.find_taken();
+        if lowering.regions.len() > 1 {
+            lowering.find_recomputed();
+        }
         lowering
     }
 
@@ -342,7 +359,7 @@ impl<'a> Lowering<'a> {
 
     fn lower_region(&mut self) {
         let entry = self.regions[self.region];
-        self.changed = control::written_in_region(self.body, self.graph, entry);
+        self.changed = regions::written_in_region(self.body, self.graph, entry);
         if self.region == 0 {
             self.lower_sweep();
         }
@@ -362,22 +379,6 @@ impl<'a> Lowering<'a> {
         self.ways_out();
         self.region_tail();
         self.done += &self.text.take();
-    }
-
-    /// Nothing is known where a block begins.
-    fn begin_block(&mut self, world: World, block: usize) {
-        (self.world, self.block) = (world, block);
-        self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
-        self.written.clear();
-        self.fetched.clear();
-        self.matrix.begin_block();
-        self.quads.clear();
-        self.halves.clear();
-        self.raw.clear();
-        self.ahead.clear();
-        self.tested.clear();
-        (self.mask, self.ends) = (None, None);
-        self.begin_segment(self.graph.blocks[block].instructions.start);
     }
 
     fn lower_block(&mut self, world: World, block: usize, queue: &mut Queue) {
@@ -416,17 +417,7 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             next += 1;
-            self.at = index;
-            self.split_segment(index);
-            self.doubt(index);
-            if let Err(reason) = self.instruction(index) {
-                self.refused.push((index as u32, reason));
-                if self.is_stepped(index) {
-                    self.used.note("step");
-                    self.step(index);
-                    continue;
-                }
-                self.write_stop(index);
+            if !self.lower_instruction(index) {
                 self.finish_segment();
                 return;
             }
@@ -435,6 +426,38 @@ impl<'a> Lowering<'a> {
         self.at = self.graph.blocks[block].end_at;
         self.end(queue);
         self.finish_segment();
+    }
+
+    /// Nothing is known where a block begins.
+    fn begin_block(&mut self, world: World, block: usize) {
+        (self.world, self.block) = (world, block);
+        self.text.lanes = if world == World::Narrow { narrow::FEW } else { LANES };
+        self.written.clear();
+        self.fetched.clear();
+        self.matrix.begin_block();
+        self.quads.clear();
+        self.halves.clear();
+        self.raw.clear();
+        self.ahead.clear();
+        self.tested.clear();
+        (self.mask, self.ends) = (None, None);
+        self.begin_segment(self.graph.blocks[block].instructions.start);
+    }
+
+    /// Code for an instruction that does not end a block, or for a stop: whether code goes on behind it.
+    fn lower_instruction(&mut self, index: usize) -> bool {
+        self.at = index;
+        self.split_segment(index);
+        self.doubt(index);
+        let Err(reason) = self.instruction(index) else { return true };
+        self.refused.push((index as u32, reason));
+        if self.is_stepped(index) {
+            self.used.note("step");
+            self.step(index);
+            return true;
+        }
+        self.write_stop(index);
+        false
     }
 
     /// The knowledge of the world that is being lowered.
@@ -541,8 +564,9 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Registers that code keeps as words at a place, for the interpreter; each gets its word if it has none.
-    fn spread(&mut self, world: World, live: &Set) -> Vec<Spread> {
+    /// Registers that code keeps as words at a place, for the interpreter; each gets its word if it has none. Some of them the interpreter
+    /// computes itself.
+    fn spread(&mut self, world: World, live: &Set, recomputed: &Set) -> Vec<Spread> {
         let registers: Vec<RegisterId> = live.iter().map(|register| register as RegisterId).collect();
         let mut list = Vec::new();
         for register in registers {
@@ -562,7 +586,7 @@ impl<'a> Lowering<'a> {
             };
             let word = self.word(register);
             let offset = self.plan.registers[register as usize];
-            let kept = self.plan.kept[register as usize];
+            let kept = self.plan.kept[register as usize] || recomputed.has(register as usize);
             list.push(Spread { offset, width, word, kept, pattern });
         }
         list
@@ -577,7 +601,12 @@ impl<'a> Lowering<'a> {
         self.instructions.push(first);
         self.instructions.extend(barrier);
         let barrier = barrier.filter(|_| region > 0);
-        Region { entry: first, barrier, spread: self.spread(World::First, &live) }
+        let (registers, instructions) = self.recomputing(entry);
+        let recomputed: Vec<u32> = instructions.into_iter().map(|index| index as u32).collect();
+        self.instructions.extend(recomputed.iter().flat_map(|index| [*index, index + 1]));
+        let spread = self.spread(World::First, &live, &registers);
+        let (leads, is_whole) = (self.ways.leads(region), self.ways.is_whole(region));
+        Region { entry: first, barrier, spread, recomputed, leads, is_whole }
     }
 
     fn symbol(&mut self, name: &str) -> usize {

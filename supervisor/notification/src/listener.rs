@@ -4,9 +4,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use interception::Request;
+
 use crate::abi;
+use crate::ahead::Ahead;
+use crate::held;
 use crate::in_flight::InFlight;
-use crate::request::Request;
 
 /// Why a listener cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,7 @@ pub struct Listener {
 /// What requests share with their listener.
 pub(crate) struct Inner {
     descriptor: OwnedFd,
+    ahead: Ahead,
     pub(crate) in_flight: Option<InFlight>,
 }
 
@@ -52,7 +56,7 @@ impl Listener {
                 abi::SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP,
             )
         };
-        Ok(Self { inner: Arc::new(Inner { descriptor, in_flight }) })
+        Ok(Self { inner: Arc::new(Inner { descriptor, ahead: Ahead::default(), in_flight }) })
     }
 
     /// The next request; `None` if the asker died before we could look, or a signal interrupted us. Waits if
@@ -69,7 +73,12 @@ impl Listener {
         }
         // SAFETY: the buffer is aligned to 8 bytes and longer than the struct, whose fields are integers.
         let notification = unsafe { buffer.as_ptr().cast::<libc::seccomp_notif>().read() };
-        Ok(Some(Request::new(&self.inner, &notification)))
+        Ok(Some(held::request(&self.inner, &notification)))
+    }
+
+    /// Whether the next request is known to wait: then there is no need to poll, which is slow when many wait. True only once.
+    pub fn next_waits(&self) -> bool {
+        self.inner.ahead.take()
     }
 
     /// No process has the filter any more.
@@ -114,6 +123,7 @@ impl Inner {
 
     pub(crate) fn send(&self, id: u64, value: i64, error: i32, resume: bool) -> io::Result<()> {
         let flags = if resume { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 } else { 0 };
+        self.ahead.look(&self.descriptor);
         let mut response = libc::seccomp_notif_resp { id, val: value, error, flags };
         self.ioctl(abi::SECCOMP_IOCTL_NOTIF_SEND, &mut response).map(drop)
     }

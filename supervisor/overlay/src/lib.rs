@@ -233,7 +233,14 @@ impl Overlay {
         if self.engine == Engine::Host {
             return Outcome::none();
         }
-        let path = Target::of(query).absolute();
+        let target = Target::of(query);
+        let mut path = target.absolute();
+        if let Some(last) = last_component(&path).filter(|last| nodes::may_be_ours(last))
+            && !path.starts_with(b"/dev/")
+            && target.lies_in("/dev")
+        {
+            path = [b"/dev/", last].concat();
+        }
         if let Some(node) = nodes::node(&path, self.devices) {
             return Outcome::of(node.answer(), Seen::Node(node));
         }

@@ -56,6 +56,18 @@ impl<'a> Target<'a> {
         self.open_path(0).is_ok()
     }
 
+    /// Whether the path's directory is that one under another name: by a link, or mounted at a second place.
+    pub fn lies_in(&self, directory: &str) -> bool {
+        let path = self.absolute();
+        let parent = path.iter().rposition(|&byte| byte == b'/').map_or(&path[..0], |slash| &path[..slash]);
+        let place = |path: &[u8]| {
+            use std::os::unix::fs::MetadataExt;
+            let opened = open_in_root(self.query.pid, path, libc::O_PATH | libc::O_DIRECTORY).ok()?;
+            File::from(opened).metadata().ok().map(|facts| (facts.dev(), facts.ino()))
+        };
+        place(parent).is_some_and(|parent| Some(parent) == place(directory.as_bytes()))
+    }
+
     /// The name that a symbolic link at the path points to.
     pub fn link_name(&self) -> Option<Vec<u8>> {
         let link = self.open_path(libc::O_NOFOLLOW).ok()?;
@@ -263,6 +275,19 @@ mod tests {
         header[..6].copy_from_slice(b"\x7fELF\x01\x01");
         std::fs::write(&path, header).unwrap();
         assert_eq!(loader_of(&File::open(path).unwrap()), Loader::Bits32);
+    }
+
+    #[test]
+    fn a_directory_is_recognised_by_another_name() {
+        let place = tempfile::tempdir().unwrap();
+        let (real, link) = (place.path().join("real"), place.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        let file = link.join("nvidiactl");
+        let query = query(bytes_of(&file));
+        assert!(Target::of(&query).lies_in(real.to_str().unwrap()));
+        assert!(!Target::of(&query).lies_in(place.path().to_str().unwrap()));
+        assert!(!Target::of(&query).lies_in("/no/such/directory"));
     }
 
     #[test]

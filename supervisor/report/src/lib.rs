@@ -32,6 +32,7 @@ use std::sync::Arc;
 use objects::{Files, Objects};
 use overlay::Seen;
 use render::Account;
+use tracee::ThreadGroups;
 use wire::control::{Note, NoteKind};
 use wire::figures::KernelCost;
 
@@ -65,6 +66,21 @@ pub struct Session {
 /// A tree that runs more different programs than this makes them itself.
 const MOST_PROGRAMS: usize = 10_000;
 
+/// So many clients of the device that have ended are told of one by one; of those before, how many there were.
+const MOST_CLIENTS: usize = 1_000;
+/// So many remarks are kept.
+const MOST_REMARKS: usize = 1_000;
+/// When more processes than this are believed to run, those are looked for that have ended and nobody told.
+const MANY: usize = 1_024;
+
+/// What a long session has too much of to keep it all.
+#[derive(Debug, Default)]
+struct LeftOut {
+    clients: u64,
+    failed_clients: u64,
+    remarks: u64,
+}
+
 /// Collects events and says what they mean.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -73,7 +89,12 @@ pub struct Report {
     processes: BTreeMap<u64, Process>,
     next: u64,
     current: HashMap<i32, u64>,
-    thread_groups: HashMap<i32, i32>,
+    thread_groups: ThreadGroups,
+    /// How many entries of `current` make it worth while to look through them.
+    sweep_at: usize,
+    /// Clients that have ended and have a record.
+    ended_clients: usize,
+    left_out: LeftOut,
     /// Programs that did nothing which has to do with CUDA, and how often each ran.
     others: BTreeMap<PathBuf, u64>,
     remarks: Vec<Finding>,
@@ -101,7 +122,6 @@ impl Report {
 
     /// A process has ended.
     pub fn exited(&mut self, pid: i32, exit: Exit) {
-        self.thread_groups.retain(|_, group| *group != pid);
         self.retire(pid, Some(exit));
     }
 
@@ -138,14 +158,19 @@ impl Report {
 
     /// The supervisor itself has something to say: an engine that did not start, a fallback taken.
     pub fn remark(&mut self, finding: Finding) {
-        if !self.remarks.contains(&finding) {
-            self.remarks.push(finding);
+        if self.remarks.contains(&finding) {
+            return;
+        }
+        match self.remarks.len() {
+            0..MOST_REMARKS => self.remarks.push(finding),
+            _ => self.left_out.remarks += 1,
         }
     }
 
     /// Everything worth saying, worst first.
     pub fn findings(&mut self) -> Vec<Finding> {
         let mut findings = self.remarks.clone();
+        findings.extend(self.left_out.findings());
         for process in self.processes.values().filter(|process| process.is_related()) {
             let objects = Objects::of(process, self.session.payload.as_deref(), &mut self.files);
             findings.extend(predict::findings(process, &objects, &self.session));
@@ -160,7 +185,8 @@ impl Report {
     pub fn went_wrong(&mut self) -> bool {
         let failed = |exit: &Option<Exit>| exit.is_some_and(|exit| exit != Exit::Code(0));
         let a_client_failed =
-            self.processes.values().any(|process| process.is_related() && failed(&process.exit));
+            self.processes.values().any(|process| process.is_related() && failed(&process.exit))
+                || self.left_out.failed_clients > 0;
         let least = if a_client_failed { Severity::Warning } else { Severity::Error };
         self.findings().iter().any(|finding| finding.severity <= least)
     }
@@ -224,7 +250,22 @@ impl Report {
         self.next += 1;
         self.current.insert(process.pid, self.next);
         self.processes.insert(self.next, process);
-        self.next
+        let serial = self.next;
+        if self.current.len() >= self.sweep_at.max(MANY) {
+            self.sweep();
+        }
+        serial
+    }
+
+    /// We are told of the end of our children and of clients. Others have ended when their numbers are nobody's.
+    fn sweep(&mut self) {
+        let is_gone = |(pid, serial): (&i32, &u64)| {
+            let related = self.processes.get(serial).is_some_and(Process::is_related);
+            (!related && !process::exists(*pid)).then_some(*pid)
+        };
+        let gone: Vec<i32> = self.current.iter().filter_map(is_gone).collect();
+        gone.into_iter().for_each(|pid| self.retire(pid, None));
+        self.sweep_at = 2 * self.current.len();
     }
 
     /// The record of a process whose exec was not seen: it has its parent's libraries.
@@ -241,25 +282,59 @@ impl Report {
     /// A program has ended: a record that says nothing about CUDA shrinks to a number.
     fn retire(&mut self, pid: i32, exit: Option<Exit>) {
         let Some(serial) = self.current.remove(&pid) else { return };
-        if let Some(process) = self.processes.get_mut(&serial) {
-            process.exit = exit;
-            if !process.is_related() {
-                let program = process.program_that_ran().cloned();
-                self.processes.remove(&serial);
-                let Some(program) = program else { return };
-                if self.others.len() < MOST_PROGRAMS || self.others.contains_key(&program) {
-                    *self.others.entry(program).or_default() += 1;
-                }
+        let Some(process) = self.processes.get_mut(&serial) else { return };
+        process.exit = exit;
+        if process.is_related() {
+            self.ended_clients += 1;
+            if self.ended_clients > MOST_CLIENTS {
+                self.leave_out_oldest_client();
             }
+            return;
+        }
+        let program = process.program_that_ran().cloned();
+        self.processes.remove(&serial);
+        let Some(program) = program else { return };
+        if self.others.len() < MOST_PROGRAMS || self.others.contains_key(&program) {
+            *self.others.entry(program).or_default() += 1;
         }
     }
 
-    /// The process of a thread. Most events come from a first thread, for which one cheap call says so.
+    /// What was an error stays, as a remark.
+    fn leave_out_oldest_client(&mut self) {
+        let has_ended = |serial: &u64, process: &Process| self.current.get(&process.pid) != Some(serial);
+        let oldest = self.processes.iter().find(|(serial, process)| has_ended(serial, process));
+        let Some(process) =
+            oldest.map(|(serial, _)| *serial).and_then(|serial| self.processes.remove(&serial))
+        else {
+            return;
+        };
+        self.ended_clients -= 1;
+        self.left_out.clients += 1;
+        self.left_out.failed_clients += u64::from(process.exit.is_some_and(|exit| exit != Exit::Code(0)));
+        let errors = finding::of_process(&process).into_iter();
+        errors.filter(|finding| finding.severity == Severity::Error).for_each(|error| self.remark(error));
+    }
+
+    /// The process of a thread; what has ended counts as a process of its own.
     fn thread_group(&mut self, thread: i32) -> i32 {
-        if process::leads_its_group(thread) {
-            return thread;
+        self.thread_groups.of(thread).unwrap_or(thread)
+    }
+}
+
+impl LeftOut {
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if self.clients > 0 {
+            let what =
+                format!("{} clients of the device that ended first have no account here", self.clients);
+            let failed = format!("{} of them ended with another status than 0", self.failed_clients);
+            findings.push(Finding::new(Severity::Warning, what).cause(failed));
         }
-        *self.thread_groups.entry(thread).or_insert_with(|| process::thread_group(thread).unwrap_or(thread))
+        if self.remarks > 0 {
+            let what = format!("{} more remarks are left out", self.remarks);
+            findings.push(Finding::new(Severity::Warning, what));
+        }
+        findings
     }
 }
 
@@ -358,6 +433,47 @@ mod tests {
         let given = Seen::Node(overlay::Node::Control);
         report.opened(child.id() as i32, b"/dev/nvidiactl", Some(&given));
         assert_eq!(report.processes.len(), 0);
+    }
+
+    #[test]
+    fn processes_whose_end_nobody_told_do_not_pile_up() {
+        // No process has a number beyond `PID_MAX_LIMIT` of linux/threads.h: these have all ended.
+        const BEYOND: i32 = 5 << 20;
+        let mut report = Report::new(Session::default());
+        for number in 0..4 * MANY as i32 {
+            report.executed(BEYOND + number, Path::new("/usr/bin/true"));
+        }
+        assert!(report.processes.len() <= MANY && report.current.len() <= MANY);
+        assert!(report.others[Path::new("/usr/bin/true")] >= 2 * MANY as u64);
+    }
+
+    #[test]
+    fn the_oldest_clients_of_a_long_session_are_counted_and_their_errors_kept() {
+        let mut report = Report::new(Session::default());
+        let pid = std::process::id() as i32;
+        for round in 0..MOST_CLIENTS + 10 {
+            report.executed(pid, Path::new("/usr/bin/client"));
+            report.noted(pid, &note(NoteKind::Initialised, if round == 3 { 100 } else { 0 }), "cuInit");
+            report.exited(pid, Exit::Code(i32::from(round == 3)));
+        }
+        assert_eq!(report.processes.len(), MOST_CLIENTS);
+        assert!(report.went_wrong());
+        let text = report.render(Form::Short);
+        assert!(
+            text.contains("10 clients of the device that ended first") && text.contains("1 of them"),
+            "{text}"
+        );
+        assert!(text.contains("cuInit: error 100"), "{text}");
+    }
+
+    #[test]
+    fn remarks_are_kept_up_to_a_number_and_counted_from_there() {
+        let mut report = Report::new(Session::default());
+        for number in 0..MOST_REMARKS + 5 {
+            report.remark(Finding::new(Severity::Remark, format!("remark {number}")));
+        }
+        assert_eq!(report.findings().len(), MOST_REMARKS + 1);
+        assert!(report.render(Form::Full).contains("5 more remarks are left out"));
     }
 
     #[test]

@@ -233,18 +233,6 @@ pub fn note_kind(number: u32) -> Option<NoteKind> {
     .find(|kind| *kind as u32 == number)
 }
 
-/// Whether a thread is the first of its process.
-pub fn leads_its_group(thread: i32) -> bool {
-    // SAFETY: signal 0 is never delivered; the call only checks that such a thread exists in such a group.
-    let answer = unsafe { libc::syscall(libc::SYS_tgkill, thread, thread, 0) };
-    answer == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
-}
-
-/// The process that a thread belongs to.
-pub fn thread_group(thread: i32) -> Option<i32> {
-    tracee::ThreadGroups::default().of(thread)
-}
-
 /// The process that made this one.
 pub fn parent(pid: i32) -> Option<i32> {
     status(pid, "PPid:")
@@ -270,16 +258,6 @@ fn status(pid: i32, field: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_thread_is_led_to_its_process() {
-        let own = std::process::id() as i32;
-        assert!(leads_its_group(own));
-        // SAFETY: has no precondition.
-        let thread = unsafe { libc::gettid() };
-        assert_eq!(thread_group(thread), Some(own));
-        assert_eq!(leads_its_group(thread), thread == own);
-    }
 
     #[test]
     fn libraries_are_told_by_their_name() {

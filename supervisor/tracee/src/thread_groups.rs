@@ -9,6 +9,8 @@ use crate::pidfd;
 #[derive(Debug, Default)]
 pub struct ThreadGroups {
     known: HashMap<i32, i32>,
+    /// How many entries make it worth while to look for those of ended threads.
+    sweep_at: usize,
 }
 
 /// Beyond this many entries, those of ended threads are thrown out.
@@ -26,8 +28,10 @@ impl ThreadGroups {
         if belongs(tid, tid) {
             return Some(tid);
         }
-        if self.known.len() >= ENOUGH {
+        if self.known.len() >= self.sweep_at.max(ENOUGH) {
             self.known.retain(|&tid, &mut tgid| belongs(tid, tgid));
+            // Twice what is there now, so that many living threads are not asked again and again.
+            self.sweep_at = 2 * self.known.len();
         }
         let tgid = from_proc(tid).or_else(|| pidfd::process_of(tid))?;
         self.known.insert(tid, tgid);
@@ -72,7 +76,7 @@ mod tests {
     #[test]
     fn a_number_that_was_reused_is_found_out() {
         let own = std::process::id() as i32;
-        let mut groups = ThreadGroups { known: HashMap::from([(own, 1)]) };
+        let mut groups = ThreadGroups { known: HashMap::from([(own, 1)]), ..Default::default() };
         assert_eq!(groups.of(own), Some(own));
     }
 

@@ -191,6 +191,9 @@ pub struct Session {
     /// Exit with this status if a check found something (default: the program's own)
     #[arg(long, value_name = "STATUS", requires = "check", value_parser = clap::value_parser!(u8).range(1..))]
     pub check_exit_code: Option<u8>,
+    /// How the program's calls are brought to us; `auto` takes `notify`, and another where that is not to be had
+    #[arg(long, value_enum, default_value_t = Mechanism::Auto)]
+    pub mechanism: Mechanism,
     /// What runs the kernels
     #[arg(long, value_enum, default_value_t = Engine::Cpu)]
     pub engine: Engine,
@@ -241,6 +244,17 @@ impl Check {
 pub enum Report {
     Human,
     Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    Auto,
+    /// The kernel notifies us of the calls that a seccomp filter names
+    Notify,
+    /// We trace the program, which stops at the calls that a seccomp filter names; it cannot be debugged
+    Ptrace,
+    /// We trace every call: slow, but needs no filter, and comes before the filters of others
+    PtraceSyscalls,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

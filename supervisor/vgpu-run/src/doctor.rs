@@ -9,6 +9,7 @@ use report::doctor::{self, Places, State};
 use report::explain::{Candidate, explain};
 
 use crate::failure::{Doing, FAILED, Failure};
+use crate::mechanism;
 
 /// Checks the machine, or explains files. The exit code says whether vgpu-run can work here.
 pub fn doctor(files: &[PathBuf], markdown: bool) -> Result<ExitCode, Failure> {
@@ -26,7 +27,8 @@ pub fn doctor(files: &[PathBuf], markdown: bool) -> Result<ExitCode, Failure> {
 
 fn check_machine(payload: Result<Arc<Files>, String>, markdown: bool) -> ExitCode {
     let places = Places { payload: Some(payload), cache: installation::default_cache() };
-    let checks = doctor::checks(&places);
+    let mut checks = doctor::checks(&places);
+    checks.push(mechanism::check());
     print!("{}", if markdown { doctor::markdown(&checks) } else { doctor::text(&checks) });
     match doctor::worst(&checks) {
         State::Good | State::Degraded => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 
 /// State of this process as its parent left it.
@@ -63,11 +63,21 @@ pub fn restore() {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&inherited.mask), None);
 }
 
-/// As many descriptors as we may have: the supervisor holds some for every client. The program keeps the
-/// limit that we were started with, as it is forked before.
-pub fn raise_descriptor_limit() {
-    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    // Some systems have no hard limit to speak of; a million descriptors are enough.
-    let wanted: rlim_t = hard.min(1 << 20);
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+/// The limits are meant for the program, which keeps them, as it is forked before. The supervisor holds descriptors for every
+/// client, and engines, which inherit from it, memory: memory files count as files, mappings as the engine's own.
+pub fn raise_limits() {
+    // A million descriptors are enough; some systems have no hard limit to speak of.
+    raise(Resource::RLIMIT_NOFILE, 1 << 20);
+    for resource in [Resource::RLIMIT_FSIZE, Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_CPU]
+    {
+        raise(resource, RLIM_INFINITY);
+    }
+}
+
+/// To the hard limit, or beyond it where we are privileged to.
+fn raise(resource: Resource, wanted: rlim_t) {
+    let Ok((_, hard)) = getrlimit(resource) else { return };
+    if setrlimit(resource, wanted, hard.max(wanted)).is_err() {
+        let _ = setrlimit(resource, hard.min(wanted), hard);
+    }
 }

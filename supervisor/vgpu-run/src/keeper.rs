@@ -63,7 +63,7 @@ struct Keeper {
 }
 
 struct Tree {
-    listener: std::os::fd::OwnedFd,
+    listener: Option<std::os::fd::OwnedFd>,
     program: PidFd,
 }
 
@@ -202,8 +202,9 @@ impl Keeper {
             let mut polled = [PollFd::new(self.supervisor_handle.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut polled, PollTimeout::NONE);
         }
-        if let Some(tree) = self.tree
-            && let Ok(listener) = Listener::new(tree.listener, None)
+        // Without a listener the tree was traced, and the kernel ends it with its tracer.
+        if let Some(listener) = self.tree.and_then(|tree| tree.listener)
+            && let Ok(listener) = Listener::new(listener, None)
         {
             listener.let_everything_through(&self.in_flight);
         }

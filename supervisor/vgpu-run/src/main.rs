@@ -10,10 +10,12 @@
 //! *Keeper* ([`keeper`]): what the shell started. It passes signals and the exit status on, and cleans up if
 //! the supervisor dies. *Supervisor* ([`supervisor`]): answers system calls of the *tree*, which is CMD and
 //! all that comes of it, in one loop ([`main_loop`]). *Link* ([`link`]): what keeper and supervisor tell each
-//! other.
+//! other. *Mechanism* ([`mechanism`]): how the tree's calls come to the supervisor, by a listener, as in the picture, or by
+//! its being the tree's tracer.
 
 mod appearances;
 mod cache;
+mod call_tracing;
 mod card;
 mod cli;
 mod control;
@@ -29,8 +31,10 @@ mod launch;
 mod link;
 mod log;
 mod main_loop;
+mod mechanism;
 mod nested;
 mod opens;
+mod own_filters;
 mod replaced;
 mod reporting;
 mod supervisor;

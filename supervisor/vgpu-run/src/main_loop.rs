@@ -14,16 +14,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
+use interception::{Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
-use notification::{Reply, Request};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
 use trace::Sink;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
+use crate::call_tracing;
 use crate::card::Card;
 use crate::cli::Session;
 use crate::control::{Asker, Nodes};
@@ -34,9 +35,9 @@ use crate::exits::Exits;
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
 use crate::opens::{self, Open, Trapped};
+use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
-use crate::traced;
 
 /// What answers are made of.
 pub struct Services {
@@ -115,6 +116,11 @@ impl<'a> MainLoop<'a> {
             match event {
                 Event::Notification(request) => self.handle_notification(request),
                 Event::ChildChanged => self.handle_children(),
+                Event::Ended(pid, status) => {
+                    self.handle_exit(Pid::from_raw(pid), exit_of(status), status & !CORE_DUMPED)
+                }
+                Event::Stopped(pid) => self.handle_stop(Pid::from_raw(pid)),
+                Event::Continued(pid) => self.handle_continuation(Pid::from_raw(pid)),
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
                 Event::KeeperGone => return self.handle_keeper_gone(),
@@ -139,17 +145,28 @@ impl<'a> MainLoop<'a> {
     fn handle_notification(&mut self, request: Request) {
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
+            Trapped::Special => self.answer(request, Reply::Continue),
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
-                answer(request, Reply::Continue);
+                self.answer(request, Reply::Continue);
+            }
+            Trapped::Trace => {
+                self.services.report.remark(reporting::debugger(request.tid));
+                self.answer(request, Reply::Continue);
+            }
+            Trapped::OwnFilter => {
+                if let Some(conflict) = own_filters::conflict(&request) {
+                    self.services.report.remark(reporting::own_filter(request.tid, conflict));
+                }
+                self.answer(request, Reply::Continue);
             }
             Trapped::Open(Err(error)) | Trapped::Execute(Err(error)) => self.handle_unread(request, &error),
             Trapped::List => self.handle_listing(request),
             Trapped::Look => {
                 let reply = appearances::look(&request, &mut self.services.overlay);
-                answer(request, reply);
+                self.answer(request, reply);
             }
         }
     }
@@ -159,7 +176,7 @@ impl<'a> MainLoop<'a> {
         if error.is_refusal() {
             self.services.report.remark(reporting::unread(request.tid, error));
         }
-        answer(request, Reply::Continue);
+        self.answer(request, Reply::Continue);
     }
 
     fn handle_execute(&mut self, request: Request, program: &Path) {
@@ -171,7 +188,7 @@ impl<'a> MainLoop<'a> {
                 self.replaced.expect(tgid);
             }
         }
-        answer(request, Reply::Continue);
+        self.answer(request, Reply::Continue);
     }
 
     fn handle_listing(&mut self, request: Request) {
@@ -182,7 +199,7 @@ impl<'a> MainLoop<'a> {
             report.remark(reporting::unlisted(&error));
             Reply::Continue
         });
-        answer(request, reply);
+        self.answer(request, reply);
     }
 
     /// What a process held of the device ends with the program that it was.
@@ -214,15 +231,19 @@ impl<'a> MainLoop<'a> {
             self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
         let reply = match what {
+            Answer::File(_) | Answer::ControlNode if open.wants_directory() => Reply::Errno(libc::ENOTDIR),
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
             Answer::ControlNode => match self.nodes.open() {
                 Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
-                Err(errno) => Reply::Errno(errno as i32),
+                Err(errno) => {
+                    self.services.report.remark(reporting::no_node(request.tid, errno));
+                    Reply::Errno(errno as i32)
+                }
             },
         };
-        answer(request, reply);
+        self.answer(request, reply);
         if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
             self.services.broker.prepare();
         }
@@ -243,6 +264,7 @@ impl<'a> MainLoop<'a> {
                 self.services.report.exited(tgid, exit_of(status));
             }
         }
+        self.nodes.forget_closed();
     }
 
     fn handle_control(&mut self, request: Request) {
@@ -255,7 +277,7 @@ impl<'a> MainLoop<'a> {
             Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
             Err(errno) => Reply::Errno(errno as i32),
         };
-        answer(request, reply);
+        self.answer(request, reply);
         self.report_broker();
     }
 
@@ -296,10 +318,22 @@ impl<'a> MainLoop<'a> {
             WaitStatus::Signaled(_, signal, _) => {
                 self.handle_exit(pid, Exit::Signal(signal as i32), signal as i32)
             }
-            // The shell sees us stopped when the program is, and we go on when it does.
-            WaitStatus::Stopped(..) if pid == self.program => self.link.tell(&Message::Stopped),
-            WaitStatus::Continued(_) if pid == self.program => drop(kill(getppid(), Signal::SIGCONT)),
+            WaitStatus::Stopped(..) => self.handle_stop(pid),
+            WaitStatus::Continued(_) => self.handle_continuation(pid),
             _ => {}
+        }
+    }
+
+    /// The shell sees us stopped when the program is, and we go on when it does.
+    fn handle_stop(&mut self, pid: Pid) {
+        if pid == self.program {
+            self.link.tell(&Message::Stopped);
+        }
+    }
+
+    fn handle_continuation(&mut self, pid: Pid) {
+        if pid == self.program {
+            let _ = kill(getppid(), Signal::SIGCONT);
         }
     }
 
@@ -322,7 +356,7 @@ impl<'a> MainLoop<'a> {
         }
         self.handle_children();
         self.handle_clients_ended(LINGER);
-        traced::finish(self.services.tracing.take());
+        call_tracing::finish(self.services.tracing.take());
         if let Phase::Lingering { status, .. } = self.phase {
             self.finish_report();
             let status = self.status_to_pass(status);
@@ -340,6 +374,14 @@ impl<'a> MainLoop<'a> {
                 Ok(status) => self.handle_child(status),
                 Err(_) => return,
             }
+        }
+    }
+
+    /// A request that cannot be answered has been let through; why, the report says.
+    fn answer(&mut self, request: Request, reply: Reply) {
+        let tid = request.tid;
+        if let Err(error) = request.reply(reply) {
+            self.services.report.remark(reporting::unanswered(tid, &error));
         }
     }
 
@@ -379,7 +421,5 @@ fn exit_of(status: i32) -> Exit {
     }
 }
 
-/// A request that cannot be answered is let through when it is dropped.
-fn answer(request: Request, reply: Reply) {
-    let _ = request.reply(reply);
-}
+/// Set in a wait status beside the signal.
+const CORE_DUMPED: i32 = 0x80;

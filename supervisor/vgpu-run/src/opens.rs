@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use notification::Request;
+use interception::Request;
 use tracee::{Memory, MemoryError, RemotePtr};
 
 /// An open, as its caller put it.
@@ -22,12 +22,18 @@ pub struct Open {
 pub enum Trapped {
     /// open, openat, openat2.
     Open(Result<Open, MemoryError>),
+    /// An openat2 that is more than an open.
+    Special,
     /// execve, execveat.
     Execute(Result<PathBuf, MemoryError>),
     /// ioctl with one of our request numbers.
     Control,
     /// io_uring_setup.
     IoUring,
+    /// ptrace.
+    Trace,
+    /// seccomp, and the prctl that does the same.
+    OwnFilter,
     /// getdents64.
     List,
     /// stat, access and their kind.
@@ -40,11 +46,16 @@ pub fn decode(request: &Request) -> Trapped {
     match request.number {
         libc::SYS_open => Trapped::Open(open(request, libc::AT_FDCWD, first, second as i32)),
         libc::SYS_openat => Trapped::Open(open(request, first as i32, second, third as i32)),
-        libc::SYS_openat2 => Trapped::Open(openat2(request)),
+        libc::SYS_openat2 => match openat2(request).transpose() {
+            Some(open) => Trapped::Open(open),
+            None => Trapped::Special,
+        },
         libc::SYS_execve => Trapped::Execute(program(request, first)),
         libc::SYS_execveat => Trapped::Execute(program(request, second)),
         libc::SYS_ioctl => Trapped::Control,
         libc::SYS_io_uring_setup => Trapped::IoUring,
+        libc::SYS_ptrace => Trapped::Trace,
+        libc::SYS_seccomp | libc::SYS_prctl => Trapped::OwnFilter,
         libc::SYS_getdents64 => Trapped::List,
         _ => Trapped::Look,
     }
@@ -54,6 +65,11 @@ impl Open {
     /// The file will not be written.
     pub fn only_reads(&self) -> bool {
         self.flags & libc::O_ACCMODE == libc::O_RDONLY
+    }
+
+    /// It is to be a directory, which nothing of ours is.
+    pub fn wants_directory(&self) -> bool {
+        self.flags & libc::O_DIRECTORY != 0
     }
 
     /// The descriptor is closed at exec.
@@ -67,11 +83,26 @@ fn open(request: &Request, dirfd: i32, path: u64, flags: i32) -> Result<Open, Me
     Ok(Open { dirfd, path, flags })
 }
 
-/// The flags are the first field of `struct open_how` (linux/openat2.h).
-fn openat2(request: &Request) -> Result<Open, MemoryError> {
-    let [dirfd, path, how, ..] = request.arguments;
-    let flags: u64 = Memory::of(request.tid).read(RemotePtr::new(how))?;
-    open(request, dirfd as i32, path, flags as i32)
+/// Flags of an openat2 that loaders and clients of a device may pass; with others it is the kernel's.
+const PLAIN_FLAGS: u64 =
+    (libc::O_ACCMODE | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOATIME | O_LARGEFILE) as u64;
+/// The kernel's; libc has 0 for it, as a 64-bit program need not pass it.
+const O_LARGEFILE: i32 = 0o100000;
+/// What can be asked beyond openat and makes no difference to a name that we answer: no link leads there.
+const PLAIN_RESOLUTION: u64 = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_CACHED;
+
+/// `None` for what is no plain open: only the kernel knows other roots and today's rules for what is refused.
+fn openat2(request: &Request) -> Result<Option<Open>, MemoryError> {
+    let [dirfd, path, how, size, ..] = request.arguments;
+    // `struct open_how` of linux/openat2.h. Longer ones ask for what this program knows nothing of.
+    if size != size_of::<libc::open_how>() as u64 {
+        return Ok(None);
+    }
+    let [flags, mode, resolve]: [u64; 3] = Memory::of(request.tid).read(RemotePtr::new(how))?;
+    if flags & !PLAIN_FLAGS != 0 || mode != 0 || resolve & !PLAIN_RESOLUTION != 0 {
+        return Ok(None);
+    }
+    open(request, dirfd as i32, path, flags as i32).map(Some)
 }
 
 fn program(request: &Request, path: u64) -> Result<PathBuf, MemoryError> {

@@ -1,6 +1,7 @@
 //! What the report hears from the rest, and its printing.
 
 use broker::Event;
+use nix::errno::Errno;
 use overlay::{Answer, Overlay};
 use procfs::Place;
 use report::{Finding, Form, Report, Severity};
@@ -8,6 +9,7 @@ use tracee::MemoryError;
 use wire::control::Note;
 
 use crate::cli::{self, Log, Session};
+use crate::own_filters::Conflict;
 
 /// Prints the report if it was asked for, or if something went wrong.
 pub fn print(report: &mut Report, session: &Session) {
@@ -55,10 +57,51 @@ pub fn unlisted(error: &std::io::Error) -> Finding {
         .hint("in a container: the seccomp profile has to permit `pidfd_getfd`; Docker's does if CAP_SYS_PTRACE is added")
 }
 
+/// An answer did not reach the process, whose call was made as if we were not there.
+pub fn unanswered(tid: i32, error: &std::io::Error) -> Finding {
+    Finding::new(Severity::Warning, format!("a call of {} could not be answered", process(tid)))
+        .cause(error.to_string())
+}
+
+/// A process can have one tracer, and that is we.
+pub fn debugger(tid: i32) -> Finding {
+    let message =
+        format!("{} uses ptrace, but what it wants to trace is traced by vgpu-run already", process(tid));
+    Finding::new(Severity::Warning, message)
+        .cause("the mechanism in use is ptrace, and the kernel permits one tracer")
+        .hint("debuggers work with `--mechanism notify`")
+}
+
+/// The device node can't be had for want of something of ours.
+pub fn no_node(tid: i32, errno: Errno) -> Finding {
+    let finding =
+        Finding::new(Severity::Error, format!("{} could not open the virtual device", process(tid)));
+    let finding = finding.cause(errno.to_string());
+    match errno {
+        Errno::EMFILE => finding
+            .hint("vgpu-run holds one descriptor for each open of it: raise the hard limit (`ulimit -Hn`)"),
+        _ => finding,
+    }
+}
+
 /// Opens through a ring are not seen.
 pub fn io_uring(tid: i32) -> Finding {
     Finding::new(Severity::Remark, format!("{} uses io_uring", process(tid)))
         .cause("files that it opens through a ring are not answered by vgpu-run")
+}
+
+/// A filter of the program's own that does not do beside ours what it does alone.
+pub fn own_filter(tid: i32, conflict: Conflict) -> Finding {
+    let finding = |severity, what| Finding::new(severity, format!("{} {what}", process(tid)));
+    match conflict {
+        Conflict::Listener => finding(Severity::Warning, "is refused a seccomp listener of its own (EBUSY)")
+            .cause("the kernel allows one listener for a process tree, and vgpu-run has it"),
+        Conflict::Strict => finding(Severity::Warning, "is refused seccomp's strict mode (EINVAL)")
+            .cause("the kernel has it for processes without a filter only, and vgpu-run's is in place"),
+        Conflict::Tracer => finding(Severity::Remark, "installs a seccomp filter that hands calls to a tracer")
+            .cause("the tracer sees none of the calls that come to vgpu-run: open, openat, openat2, execve, execveat")
+            .hint("a tracer that stops at all calls sees these as well: leave out strace's `--seccomp-bpf`"),
+    }
 }
 
 /// What this machine lacks that a run is better with.

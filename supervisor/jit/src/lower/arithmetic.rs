@@ -188,7 +188,8 @@ impl Lowering<'_> {
     ) -> Lowered<()> {
         let fact = self.facts().operand(operand);
         let Kind::Pattern(number) = fact.kind else { return Ok(()) };
-        if wide || self.facts().is_apart(fact, if signed { bits - 1 } else { bits }) {
+        // What is computed anew has been tested before.
+        if wide || self.recomputed.runs || self.facts().is_apart(fact, if signed { bits - 1 } else { bits }) {
             return Ok(());
         }
         let pattern = self.facts().patterns.get(number);

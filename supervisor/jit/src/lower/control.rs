@@ -2,12 +2,13 @@
 
 use std::mem::offset_of;
 
-use interpreter::compiled::{ENDED, Frame, Place};
-use ptx::{Body, RegisterId};
+use interpreter::compiled::{ENDED, Frame, Leads, Place};
+use ptx::RegisterId;
 
 use super::narrow::FEW;
+use super::regions::reachable_regions;
 use super::{Ends, Lowering, Queue, World};
-use crate::graph::{End, Graph, Set};
+use crate::graph::End;
 use crate::kind::Kind;
 
 impl Lowering<'_> {
@@ -28,14 +29,14 @@ impl Lowering<'_> {
         let words = offset_of!(Place, words);
         for (name, offset) in [("file", file), ("words", words)] {
             let place = self.text.value(format!("getelementptr i8, ptr %place{region}, i64 {offset}"));
-            self.text.line(format!("%{name}{region} = load ptr, ptr {place}"));
+            self.text.line(format!("%{name}{region} = load ptr, ptr {place}, !invariant.load !0"));
         }
         let next = offset_of!(Place, next);
         self.text.line(format!("%next{region} = getelementptr i8, ptr %place{region}, i64 {next}"));
-        if region == 0 {
-            self.text.line("br label %r0b");
-        } else if self.turns.contains_key(&entry) {
+        if self.turns.contains_key(&entry) {
             self.take_turn();
+        } else if self.ways.is_whole(region) {
+            self.text.line(format!("br label %r{region}b"));
         } else {
             let next = self.text.value(format!("load i32, ptr %next{region}"));
             let ended = self.text.value(format!("icmp eq i32 {next}, {}", ENDED as i32));
@@ -46,11 +47,13 @@ impl Lowering<'_> {
             self.text.line(format!("store i32 {rounds}, ptr %rounds"));
         }
         let live = self.graph.live_in[entry].clone();
-        for register in live.iter().map(|register| register as RegisterId) {
-            if self.bits(register) != 0 {
-                self.load_in(register);
+        let (recomputed, _) = self.recomputing(entry);
+        for register in live.iter().filter(|register| !recomputed.has(*register)) {
+            if self.bits(register as RegisterId) != 0 {
+                self.load_in(register as RegisterId);
             }
         }
+        self.recompute(entry);
         let label = match self.turns.contains_key(&entry) {
             true => self.rounds_label(),
             false => self.label(World::First, entry),
@@ -99,6 +102,19 @@ impl Lowering<'_> {
         let seen = self.text.value("load i64, ptr %seen");
         self.text.line("store i64 0, ptr %seen");
         self.text.line(format!("store i32 0, ptr {counter}"));
+        if self.ways.leads(region) != Leads::Open && self.regions.len() > 1 {
+            self.used.note("certain region");
+        }
+        match self.ways.leads(region) {
+            Leads::Region(next) => self.text.line(format!("br label %r{next}h")),
+            Leads::End => self.text.line("br label %done"),
+            Leads::Open => self.region_choice(&seen),
+        }
+    }
+
+    /// To the region that all warps have come to.
+    fn region_choice(&mut self, seen: &str) {
+        let region = self.region;
         for (next, _) in self.regions.iter().enumerate().filter(|(_, entry)| self.turns.contains_key(entry)) {
             let some = self.text.value(format!("and i64 {seen}, {}", 1u64 << next));
             let some = self.text.value(format!("icmp ne i64 {some}, 0"));
@@ -165,8 +181,12 @@ impl Lowering<'_> {
         let (there, here) = (self.round(there, taken), self.round(here, Some(next)));
         if condition.kind == Kind::Varying {
             let parted = self.text.label();
-            let word = condition.name;
-            if let Some(Ends { any, all }) = self.ends.take() {
+            let mut word = condition.name;
+            if let Some(Ends { any, all, parted: known }) = self.ends.take() {
+                if let Some(lanes) = known {
+                    self.used.note("parted in a known way");
+                    word = (if negated { !lanes } else { lanes } as i32).to_string();
+                }
                 self.used.note("ends of a pattern");
                 let some = self.text.label();
                 let (yes, no) = if negated { (&here, &there) } else { (&there, &here) };
@@ -179,7 +199,10 @@ impl Lowering<'_> {
                 ));
             }
             self.text.begin(&parted);
-            self.part(&word, taken, next, queue);
+            match self.detour(taken, next) {
+                Some(detour) => self.take_detour(&detour, &word, queue),
+                None => self.part(&word, taken, next, queue),
+            }
         } else {
             self.text.line(format!("br i1 {}, label %{there}, label %{here}", condition.name));
         }
@@ -194,19 +217,28 @@ impl Lowering<'_> {
     pub(super) fn arrive(&mut self, next: usize) {
         let region = self.regions.iter().position(|entry| *entry == next).unwrap_or(0);
         let live = self.graph.live_in[next].clone();
-        for register in live.iter().map(|register| register as RegisterId) {
+        let (recomputed, _) = self.recomputing(next);
+        let (fresh, _) = self.recomputing(self.regions[self.region]);
+        for register in live.iter().filter(|register| !recomputed.has(*register)) {
             // What the region has only read is where it was.
-            if self.bits(register) != 0 && (self.region == 0 || self.changed.has(register as usize)) {
-                self.store_out(register);
+            let is_new = self.region == 0 || self.changed.has(register) || fresh.has(register);
+            if is_new && self.bits(register as RegisterId) != 0 {
+                self.store_out(register as RegisterId);
             }
         }
-        self.text.line(format!("store i32 {region}, ptr %next{}", self.region));
-        self.see(&(1u64 << region).to_string());
+        if self.ways.is_noted(self.region, region) {
+            self.text.line(format!("store i32 {region}, ptr %next{}", self.region));
+        }
+        if self.ways.leads(self.region) == Leads::Open {
+            self.see(&(1u64 << region).to_string());
+        }
         self.text.line(format!("br label %r{}n", self.region));
     }
 
     pub(super) fn warp_ended(&mut self) {
-        self.text.line(format!("store i32 {}, ptr %next{}", ENDED as i32, self.region));
+        if self.ways.leads(self.region) == Leads::Open {
+            self.text.line(format!("store i32 {}, ptr %next{}", ENDED as i32, self.region));
+        }
         self.text.line(format!("br label %r{}n", self.region));
     }
 
@@ -315,44 +347,4 @@ impl Lowering<'_> {
         text += &self.text.declarations();
         text + "!0 = !{}\n!1 = !{!\"branch_weights\", i32 2000, i32 1}\n"
     }
-}
-
-/// Blocks that lanes reach from a region's first block without a barrier.
-fn region_blocks(graph: &Graph, entry: usize) -> Set {
-    let mut reached = Set::new(graph.blocks.len());
-    let mut waiting = vec![entry];
-    while let Some(block) = waiting.pop() {
-        if reached.insert(block) && !matches!(graph.blocks[block].end, End::Barrier { .. }) {
-            waiting.extend(graph.blocks[block].successors());
-        }
-    }
-    reached
-}
-
-/// Regions that can follow one.
-fn reachable_regions(graph: &Graph, regions: &[usize], entry: usize) -> Vec<usize> {
-    let blocks = region_blocks(graph, entry);
-    let mut following: Vec<usize> = blocks
-        .iter()
-        .filter_map(|block| match graph.blocks[block].end {
-            End::Barrier { next } => regions.iter().position(|entry| *entry == next),
-            _ => None,
-        })
-        .collect();
-    following.sort_unstable();
-    following.dedup();
-    following
-}
-
-/// Registers that a region may write.
-pub(super) fn written_in_region(body: &Body, graph: &Graph, entry: usize) -> Set {
-    let mut written = Set::new(body.register_count as usize);
-    for block in region_blocks(graph, entry).iter() {
-        for index in graph.blocks[block].instructions.clone() {
-            graph.roles[index].writes.iter().for_each(|register| {
-                written.insert(*register as usize);
-            });
-        }
-    }
-    written
 }

@@ -247,7 +247,8 @@ impl Lowering<'_> {
     /// What a register has after a write: for lanes that do not execute what it had, if that matters to anyone.
     fn blended(&mut self, register: RegisterId, fresh: String) -> String {
         let needed = |block: usize| self.graph.live_in[block].has(register as usize);
-        let waited = self.here().frontiers[self.block].iter().any(needed);
+        let elsewhere = self.waiting.as_ref().is_some_and(|waiting| needed(waiting.block));
+        let waited = elsewhere || self.here().frontiers[self.block].iter().any(needed);
         if self.guard.is_none() && !waited {
             return fresh;
         }

@@ -386,7 +386,7 @@ impl Lowering<'_> {
                 let pattern = self.pattern_here(Kind::Pattern(number));
                 self.store_pattern(&place.name, &pattern, &values, access)
             }
-            _ => self.store_each(&place, &values, access, lanes.as_deref()),
+            _ => self.store_each(address.room, &place, &values, access, lanes.as_deref()),
         }
         Ok(())
     }
@@ -472,24 +472,24 @@ impl Lowering<'_> {
     }
 
     /// Any addresses, or lanes that do not all execute.
-    fn store_each(&mut self, place: &Value, values: &[Value], access: Access, lanes: Option<&str>) {
+    fn store_each(
+        &mut self,
+        room: Room,
+        place: &Value,
+        values: &[Value],
+        access: Access,
+        lanes: Option<&str>,
+    ) {
         let (ty, width) = (self.text.integer(access.bits, true), self.text.lanes);
-        let mask = self.text.integer(1, true);
-        let align = access.size().to_string();
         let vectors: Vec<String> = values.iter().map(|value| self.shaped(value, access.bits, true)).collect();
         if let (Kind::Pattern(number), Some(lanes)) = (place.kind, lanes) {
             let pattern = *self.facts().patterns.get(number);
             if access.count == 1 && access.bits >= 32 && is_row(&pattern, access.size()) {
                 let start = self.plus(&place.name, pattern[0], false);
-                let (pointer, chosen) = (self.pointer(&start), self.vector_of(lanes));
-                let name = format!("llvm.masked.store.v{width}i{}.p0", access.bits);
-                let arguments = [
-                    (ty.as_str(), vectors[0].as_str()),
-                    ("ptr", &pointer),
-                    ("i32", &align),
-                    (&mask, &chosen),
-                ];
-                return self.text.perform(&name, &arguments);
+                return match room {
+                    Room::Shared => self.store_shared_row(&start, &vectors[0], access.bits, lanes),
+                    _ => self.store_row(&start, &vectors[0], access.bits, lanes, false),
+                };
             }
         }
         if access.is_row() {
@@ -498,6 +498,7 @@ impl Lowering<'_> {
             return self.store_rows(place, &rows, access, lanes);
         }
         self.used.note("scatter");
+        let (mask, align) = (self.text.integer(1, true), access.size().to_string());
         let addresses = self.each_address(place, lanes);
         for (index, vector) in vectors.iter().enumerate() {
             let addresses = self.plus(&addresses, index as i64 * access.size(), true);

@@ -4,7 +4,7 @@ use ptx::{Mnemonic, Modifier, Op, Operand, Type};
 
 use super::{Ends, Lowered, Lowering, Value};
 use crate::graph::End;
-use crate::kind::{Kind, LANES};
+use crate::kind::{Fact, Kind, LANES};
 use crate::text::constant;
 
 impl Lowering<'_> {
@@ -214,7 +214,7 @@ impl Lowering<'_> {
     fn ends(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<Option<Ends>> {
         use Modifier::*;
         let Some((test, ty)) =
-            mnemonic.modifiers.first_of(&[Lt, Le, Gt, Ge, Lo, Ls, Hi, Hs]).zip(mnemonic.ty())
+            mnemonic.modifiers.first_of(&[Eq, Ne, Lt, Le, Gt, Ge, Lo, Ls, Hi, Hs]).zip(mnemonic.ty())
         else {
             return Ok(None);
         };
@@ -229,6 +229,10 @@ impl Lowering<'_> {
             _ => return Ok(None),
         };
         let varying = facts[usize::from(!first)];
+        let parted = self.parted_by(test, ty, facts, first);
+        if matches!(test, Eq | Ne) {
+            return self.ends_of_equality(test == Eq, operands, bits, first, parted);
+        }
         let usable = if ty.is_signed() { bits - 1 } else { bits };
         if varying.bits == crate::kind::ANY && !self.facts().is_apart(varying, usable) {
             return Ok(None);
@@ -252,7 +256,67 @@ impl Lowering<'_> {
         // A lower bound holds for all lanes if it does for the least, and for any if it does for the most.
         let is_lower = matches!(test, Gt | Ge | Hi | Hs) == first;
         let [all, any] = if is_lower { ends } else { [ends[1].clone(), ends[0].clone()] };
-        Ok(Some(Ends { any, all }))
+        Ok(Some(Ends { any, all, parted }))
+    }
+
+    /// [`Lowering::ends`] of a test for (in)equality, where each lane has one more than the one before.
+    fn ends_of_equality(
+        &mut self,
+        equal: bool,
+        operands: &[Operand],
+        bits: u32,
+        first: bool,
+        parted: Option<u32>,
+    ) -> Lowered<Option<Ends>> {
+        let varying = self.facts().operand(&operands[usize::from(!first)]);
+        let pattern = self.facts().pattern(varying.kind).unwrap_or([0; LANES]);
+        if pattern.windows(2).any(|pair| pair[1] - pair[0] != 1) {
+            return Ok(None);
+        }
+        let (x, y) = (self.source(&operands[0], bits, false)?, self.source(&operands[1], bits, false)?);
+        let (base, number) = if first { (x, y) } else { (y, x) };
+        let lane = self.text.value(format!("sub i{bits} {number}, {base}"));
+        let lane = self.text.value(format!("sub i{bits} {lane}, {}", pattern[0]));
+        let how = if equal { "ult" } else { "uge" };
+        let one = self.text.value(format!("icmp {how} i{bits} {lane}, {LANES}"));
+        Ok(Some(match equal {
+            true => Ends { any: one, all: "false".into(), parted },
+            false => Ends { any: "true".into(), all: one, parted },
+        }))
+    }
+
+    /// The lanes for which a comparison with a constant holds if it does not for all alike: where the pattern lies in bits that the
+    /// base does not have, only one base can be that of such a warp.
+    fn parted_by(&self, test: Modifier, ty: Type, facts: [Fact; 2], first: bool) -> Option<u32> {
+        use Modifier::*;
+        let (varying, other) = (facts[usize::from(!first)], facts[usize::from(first)]);
+        let bits = 8 * ty.size();
+        let constant = other.constant? as i64;
+        let constant = if bits == 32 { i64::from(constant as i32) } else { constant };
+        // Numbers of either type that are alike in both.
+        let number = u64::try_from(constant).ok()?;
+        let zeros = varying.zeros.min(bits - 1).min(62);
+        let pattern = self.facts().pattern(varying.kind)?;
+        let room = 1u64 << zeros;
+        let base = number & !(room - 1);
+        if base.checked_add(room)? > 1 << (bits - 1).min(62)
+            || pattern.iter().any(|more| !(0..room as i64).contains(more))
+        {
+            return None;
+        }
+        let holds = |more: i64| {
+            let value = base + more as u64;
+            let (x, y) = if first { (value, number) } else { (number, value) };
+            match test {
+                Eq => x == y,
+                Ne => x != y,
+                Lt | Lo => x < y,
+                Le | Ls => x <= y,
+                Gt | Hi => x > y,
+                _ => x >= y,
+            }
+        };
+        Some((0..LANES).fold(0, |word, lane| word | u32::from(holds(pattern[lane])) << lane))
     }
 
     /// Whether a comparison's result is there for the branch at the block's end alone.
@@ -283,8 +347,13 @@ impl Lowering<'_> {
         self.text.begin(&before);
         self.text.line(format!("br i1 {same}, label %{join}, label %{apart}, !prof !1"));
         self.text.begin(&apart);
-        let bit = self.compared(mnemonic, operands, true)?;
-        let word = self.as_predicate(bit, true).name;
+        let word = match ends.parted {
+            Some(word) => (word as i32).to_string(),
+            None => {
+                let bit = self.compared(mnemonic, operands, true)?;
+                self.as_predicate(bit, true).name
+            }
+        };
         self.text.line(format!("br label %{join}"));
         self.text.begin(&join);
         let name = self.text.value(format!("phi i32 [ {all}, %{before} ], [ {word}, %{apart} ]"));
@@ -320,9 +389,10 @@ impl Lowering<'_> {
     pub(super) fn setp(&mut self, mnemonic: &Mnemonic, operands: &[Operand]) -> Lowered<()> {
         let wide = self.is_wide(&operands[1..3]);
         let boolean = mnemonic.modifiers.first_of(&[Modifier::And, Modifier::Or, Modifier::Xor]);
-        let held = match self.ends(mnemonic, &operands[1..3])? {
-            // Where it is combined with another predicate, its ends do not tell of the result.
-            Some(ends) if boolean.is_none() && self.only_parts(&operands[0]) => {
+        // Of what a comparison is combined with the ends say nothing.
+        let ends = if boolean.is_none() { self.ends(mnemonic, &operands[1..3])? } else { None };
+        let held = match ends {
+            Some(ends) if self.only_parts(&operands[0]) => {
                 self.ends = Some(ends);
                 let bit = self.compared(mnemonic, &operands[1..3], wide)?;
                 self.as_predicate(bit, wide)

@@ -210,6 +210,51 @@ impl Lowering<'_> {
         self.text.value(format!("icmp ne {ty} {some}, {zeros}"))
     }
 
+    /// Stores a vector side by side, for the lanes of a word, to shared memory. Nobody else writes there meanwhile, as a block's warps run one
+    /// after the other: so what other lanes have there is stored as it is, if all of it is the block's. Processors are slow to store
+    /// with a mask, and to load what was stored so.
+    pub(super) fn store_shared_row(&mut self, address: &str, vector: &str, bits: u32, lanes: &str) {
+        let offset = self.text.value(format!("sub i64 {address}, %shared"));
+        let end = self.plus(&offset, self.text.lanes as i64 * i64::from(bits / 8), false);
+        let low = self.text.value(format!("icmp sge i64 {offset}, 0"));
+        let high = self.text.value(format!("icmp sle i64 {end}, %shared_bytes"));
+        let inside = self.text.value(format!("and i1 {low}, {high}"));
+        let (whole, part, behind) = (self.text.label(), self.text.label(), self.text.label());
+        self.text.line(format!("br i1 {inside}, label %{whole}, label %{part}, !prof !1"));
+        for (label, blends) in [(whole, true), (part, false)] {
+            self.text.begin(&label);
+            self.store_row(address, vector, bits, lanes, blends);
+            self.text.line(format!("br label %{behind}"));
+        }
+        self.text.begin(&behind);
+    }
+
+    /// Stores a vector side by side, for the lanes of a word: by vectors of the processor's, each with its own mask, or blended into what is
+    /// there.
+    pub(super) fn store_row(&mut self, address: &str, vector: &str, bits: u32, lanes: &str, blends: bool) {
+        self.used.note("part of a row stored");
+        let count = (8 * CHUNK / i64::from(bits)) as usize;
+        let (all, part) = (self.text.integer(bits, true), format!("<{count} x i{bits}>"));
+        for first in (0..self.text.lanes).step_by(count) {
+            let mine: Vec<u32> = (first..first + count).map(|lane| 1 << (self.first_lane + lane)).collect();
+            let mask = self.executing(&mine, lanes);
+            let value = self.text.shuffle(&all, vector, "poison", (first..first + count).map(Some));
+            let place = self.plus(address, first as i64 * i64::from(bits / 8), false);
+            let pointer = self.pointer(&place);
+            let (align, mask_type) = (bits / 8, format!("<{count} x i1>"));
+            if blends {
+                let old = self.text.value(format!("load {part}, ptr {pointer}, align {align}"));
+                let new = self.text.value(format!("select {mask_type} {mask}, {part} {value}, {part} {old}"));
+                self.text.line(format!("store {part} {new}, ptr {pointer}, align {align}"));
+                continue;
+            }
+            let align = align.to_string();
+            let arguments =
+                [(part.as_str(), value.as_str()), ("ptr", &pointer), ("i32", &align), (&mask_type, &mask)];
+            self.text.perform(&format!("llvm.masked.store.v{count}i{bits}.p0"), &arguments);
+        }
+    }
+
     /// A place, or scratch memory if none of some lanes executes.
     pub(super) fn place_for(&mut self, place: &str, owners: u32, lanes: Option<&str>) -> String {
         let Some(lanes) = lanes else { return place.to_string() };

@@ -71,10 +71,18 @@ impl Lowering<'_> {
         let above = self.text.call("llvm.ctlz.i32", "i32", &[("i32", lanes), flag]);
         let last = self.text.value(format!("sub i32 31, {above}"));
         let (ty, table) = (format!("<{} x i64>", pattern.len()), constants(64, pattern.iter().copied()));
+        let step = pattern[1] - pattern[0];
+        let is_even = pattern.windows(2).all(|pair| pair[1] - pair[0] == step);
         for (lane, end) in [(first, range.start()), (last, range.end())] {
             // Without lanes any of them will do: nothing is assumed then.
             let lane = self.text.value(format!("and i32 {lane}, {}", pattern.len() - 1));
-            let more = self.text.value(format!("extractelement {ty} {table}, i32 {lane}"));
+            let more = if is_even {
+                let lane = self.text.value(format!("zext i32 {lane} to i64"));
+                let far = self.text.value(format!("mul i64 {lane}, {step}"));
+                self.plus(&far, pattern[0], false)
+            } else {
+                self.text.value(format!("extractelement {ty} {table}, i32 {lane}"))
+            };
             let place = self.text.value(format!("add i64 {base}, {more}"));
             self.reachable(room, &place, *end..=*end, access, None, Some(lanes));
         }

@@ -6,7 +6,7 @@
 use interpreter::compiled::Outcome;
 use ptx::{Modifier, Op, RegisterId, Roles};
 
-use super::{Lowering, Value, World};
+use super::{Lowering, Value};
 use crate::kind::{Kind, LANES};
 use crate::text::constants;
 
@@ -68,7 +68,7 @@ impl Lowering<'_> {
         self.instructions.extend([index as u32, index as u32 + 1]);
         let instruction = &self.body.instructions[index];
         let Roles { reads, writes } = &self.graph.roles[index];
-        let partly = self.world != World::First || instruction.guard.is_some();
+        let partly = self.mask.is_some() || instruction.guard.is_some();
         let old = writes.iter().filter(|_| partly);
         let guard = instruction.guard.map(|(register, _)| register);
         // What the interpreter has from the start it keeps: it does not do the write again.

@@ -5,7 +5,8 @@ use std::mem::offset_of;
 use interpreter::compiled::{Frame, Outcome, Stop};
 use ptx::{Instruction, Op, RegisterId};
 
-use super::{Lowering, Segment, World};
+use super::{Lowering, Segment, World, aside};
+use crate::graph::Set;
 use crate::text::constant;
 
 impl Lowering<'_> {
@@ -34,6 +35,7 @@ impl Lowering<'_> {
 
     /// Goes to the segment's stop unless a condition (an `i1`) holds.
     pub(super) fn assume(&mut self, holds: &str) {
+        debug_assert!(!self.recomputed.runs, "a region's beginning has no stop");
         if holds == "true" || self.assume_otherwise(holds) {
             return;
         }
@@ -102,13 +104,15 @@ impl Lowering<'_> {
         for block in self.here().frontiers[self.block].iter() {
             live.add_all(&self.graph.live_in[block]);
         }
+        self.waiting.iter().for_each(|waiting| live.add_all(&self.graph.live_in[waiting.block]));
         for register in live.iter().map(|register| register as RegisterId) {
             // What the interpreter has from the start may not be written here yet: it would never get it back.
             if self.bits(register) != 0 && !self.plan.kept[register as usize] {
                 self.store_out(register);
             }
         }
-        let spread = self.spread(self.world, &live);
+        let none = Set::new(self.body.register_count as usize);
+        let spread = self.spread(self.world, &live, &none);
         self.stops.push(Stop { spread });
         let number = self.stops.len() - 1;
         let warp = self.text.value("load i32, ptr %warp");
@@ -138,6 +142,11 @@ impl Lowering<'_> {
                 self.instructions.push(first as u32);
                 fragments.push((first, mask));
             }
+        }
+        if let Some(aside::Waiting { block, lanes }) = self.waiting.clone() {
+            let first = self.graph.blocks[block].instructions.start;
+            self.instructions.push(first as u32);
+            fragments.push((first, lanes));
         }
         let start = offset_of!(Frame, fragment);
         for (place, (instruction, mask)) in fragments.iter().enumerate() {

@@ -1,0 +1,111 @@
+//! Many processes, many threads, many signals; and a target or the supervisor that stands still for a while.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use tests::{
+    Mark, Run, can_be_nobody, children, descendants, launch, launch_path, name_of, skipped, wait_until,
+    workshop,
+};
+
+#[test]
+fn ten_thousand_processes_one_after_another_all_run() {
+    let nothing = workshop::target("nothing").unwrap();
+    let storm = launch("storms").arguments(["processes", "10000"]).arguments([nothing]);
+    storm.run_in_time().assert_exit(0).assert_stdout("10000 of 10000\n");
+}
+
+/// Also in a time that says that waiting threads do not wait for each other: alone these calls take one second.
+#[test]
+fn two_thousand_threads_open_files_at_once() {
+    let begun = Instant::now();
+    launch("storms")
+        .arguments(["threads", "2000"])
+        .run_in_time()
+        .assert_exit(0)
+        .assert_stdout("2000 of 2000\n");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_process_bomb_is_bounded_by_its_limit_and_leaves_nothing() {
+    if !can_be_nobody() {
+        return;
+    }
+    // A user of its own: the limit counts all processes of one.
+    let user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
+    let mark = Mark::new();
+    let (name, value) = mark.variable();
+    let bomb = launch("storms").arguments(["bomb", "200"]).through(user).variable(name, value);
+    bomb.variable("XDG_CACHE_HOME", "/proc/no-such-directory").both().assert_works().assert_same();
+    mark.assert_nobody_left();
+}
+
+#[test]
+fn a_go_program_that_is_preempted_all_the_time_runs_as_ever() {
+    match workshop::target("go_storm") {
+        Some(program) => drop(launch_path(program).both().assert_works().assert_same()),
+        None => skipped("no Go compiler"),
+    }
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: the call takes numbers.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// A shell whose child opens files for a second, and the pids of supervisor and child.
+fn opening() -> (Child, i32, i32) {
+    let storms = workshop::target("storms").unwrap();
+    let script = format!("{} opens 1; exit $?", storms.display());
+    let keeper = launch_path("/bin/sh").arguments(["-c", &script]).start();
+    let found = || {
+        let supervisor = *children(keeper.id() as i32).first()?;
+        let opener = descendants(supervisor).into_iter().find(|&pid| name_of(pid) == "storms")?;
+        Some((supervisor, opener))
+    };
+    assert!(wait_until(Duration::from_secs(20), || found().is_some()));
+    let (supervisor, opener) = found().unwrap();
+    (keeper, supervisor, opener)
+}
+
+/// Stops it again and again, at moments that differ.
+fn stop_and_continue(pid: i32) {
+    for round in 0..40u64 {
+        signal(pid, libc::SIGSTOP);
+        std::thread::sleep(Duration::from_micros(round * 7919 % 10_000));
+        signal(pid, libc::SIGCONT);
+        std::thread::sleep(Duration::from_micros(round * 6007 % 5_000));
+    }
+}
+
+#[test]
+fn a_target_that_is_stopped_in_its_calls_goes_on() {
+    let (keeper, _supervisor, opener) = opening();
+    stop_and_continue(opener);
+    Run::of(keeper).assert_exit(0).assert_stdout("0 failed\n");
+}
+
+#[test]
+fn calls_wait_for_a_supervisor_that_is_stopped() {
+    let (keeper, supervisor, _opener) = opening();
+    stop_and_continue(supervisor);
+    Run::of(keeper).assert_exit(0).assert_stdout("0 failed\n");
+}
+
+/// What nobody will answer must still be possible to kill.
+#[test]
+fn a_target_of_a_stopped_supervisor_can_be_killed() {
+    let (keeper, supervisor, opener) = opening();
+    signal(supervisor, libc::SIGSTOP);
+    signal(opener, libc::SIGKILL);
+    let gone = || matches!(state_of(opener), None | Some('Z'));
+    assert!(wait_until(Duration::from_secs(10), gone), "{:?}", state_of(opener));
+    signal(supervisor, libc::SIGCONT);
+    Run::of(keeper).assert_exit(128 + libc::SIGKILL);
+}
+
+fn state_of(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat[stat.rfind(')')? + 2..].chars().next()
+}
