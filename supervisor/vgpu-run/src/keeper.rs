@@ -128,6 +128,8 @@ impl Keeper {
                 self.early_signals.drain(..).for_each(|signal| drop(program.signal(signal)));
                 self.tree = Some(Tree { listener, program });
             }
+            // Who was killed while it was stopped does not continue.
+            Message::Stopped if self.tree.as_ref().is_some_and(|tree| tree.program.has_ended()) => {}
             // Not through the signal mask: SIGSTOP cannot be blocked. SIGCONT wakes us.
             Message::Stopped => drop(nix::sys::signal::raise(Signal::SIGSTOP)),
             Message::Ended { status, .. } => self.status = Some(status),

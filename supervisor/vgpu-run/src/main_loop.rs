@@ -333,13 +333,14 @@ impl<'a> MainLoop<'a> {
 
     fn handle_continuation(&mut self, pid: Pid) {
         if pid == self.program {
-            let _ = kill(getppid(), Signal::SIGCONT);
+            wake_keeper();
         }
     }
 
     fn handle_exit(&mut self, pid: Pid, exit: Exit, status: i32) {
         self.services.report.exited(pid.as_raw(), exit);
         if pid == self.program && self.phase == Phase::Running {
+            wake_keeper();
             self.phase = Phase::Lingering { status, until: Instant::now() + LINGER };
         }
     }
@@ -361,6 +362,8 @@ impl<'a> MainLoop<'a> {
             self.finish_report();
             let status = self.status_to_pass(status);
             self.link.tell(&Message::Ended { status, leftovers: false });
+            // Once more, should it have stopped itself only now, for a stop before the end.
+            wake_keeper();
         }
         // Engines and the process that makes them are our children too.
         self.services.broker.end_engines();
@@ -393,6 +396,7 @@ impl<'a> MainLoop<'a> {
         self.events.ignore_keeper();
         let status = self.status_to_pass(status);
         self.link.tell(&Message::Ended { status, leftovers: true });
+        wake_keeper();
         // Whoever reads our standard error to its end must not wait for us.
         if let Some(sink) = &self.services.tracing {
             sink.leave_terminal();
@@ -411,6 +415,11 @@ impl<'a> MainLoop<'a> {
         self.handle_broker();
         reporting::print(&mut self.services.report, self.session);
     }
+}
+
+/// It stops itself when the program is stopped, and one that is killed then does not continue first.
+fn wake_keeper() {
+    let _ = kill(getppid(), Signal::SIGCONT);
 }
 
 fn exit_of(status: i32) -> Exit {
