@@ -158,7 +158,11 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::OwnFilter => {
                 if let Some(conflict) = own_filters::conflict(&request) {
-                    self.services.report.remark(reporting::own_filter(request.tid, conflict));
+                    let explain = match self.events.are_of_a_tracer() {
+                        true => reporting::own_filter_of_traced,
+                        false => reporting::own_filter,
+                    };
+                    self.services.report.remark(explain(request.tid, conflict));
                 }
                 self.answer(request, Reply::Continue);
             }
