@@ -78,7 +78,12 @@ struct CommandLine {
 /// What can be asked without a run. A program of such a name is run with `vgpu-run -- NAME`.
 #[derive(Subcommand)]
 enum Question {
-    /// Check what this machine offers, or explain programs and libraries
+    /// Check what this machine offers, or explain programs and libraries: what they need and whether they get it
+    #[command(after_help = "\
+Exit status:
+  0    the machine is fit, or every file would work
+  1    a file would not work, for a reason that is said
+  125  the machine is not fit, or vgpu-run itself failed")]
     Doctor {
         /// Programs and libraries to explain
         files: Vec<PathBuf>,
