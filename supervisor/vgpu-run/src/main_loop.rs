@@ -20,9 +20,11 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
+use trace::Sink;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
+use crate::call_tracing;
 use crate::card::Card;
 use crate::cli::Session;
 use crate::control::{Asker, Nodes};
@@ -49,6 +51,8 @@ pub struct Services {
     pub card: Card,
     /// How clients end.
     pub exits: Exits,
+    /// Reads what is traced.
+    pub tracing: Option<Sink>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -357,6 +361,7 @@ impl<'a> MainLoop<'a> {
         }
         self.handle_children();
         self.handle_clients_ended(LINGER);
+        call_tracing::finish(self.services.tracing.take());
         if let Phase::Lingering { status, .. } = self.phase {
             self.finish_report();
             let status = self.status_to_pass(status);
@@ -397,6 +402,9 @@ impl<'a> MainLoop<'a> {
         self.link.tell(&Message::Ended { status, leftovers: true });
         wake_keeper();
         // Whoever reads our standard error to its end must not wait for us.
+        if let Some(sink) = &self.services.tracing {
+            sink.leave_terminal();
+        }
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
     }
