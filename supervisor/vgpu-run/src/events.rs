@@ -113,6 +113,11 @@ impl Events {
         Ok(Self { calls, turn: Cell::new(0), others, children, keeper })
     }
 
+    /// Calls come by stops, not by a listener.
+    pub fn are_of_a_tracer(&self) -> bool {
+        matches!(self.calls, Calls::Traced(_))
+    }
+
     /// The keeper's end no longer matters.
     pub fn ignore_keeper(&self) {
         let _ = self.others.delete(&self.keeper);

@@ -16,6 +16,7 @@
 mod appearances;
 mod attach;
 mod cache;
+mod call_tracing;
 mod card;
 mod cli;
 mod control;
@@ -69,6 +70,11 @@ fn main() -> ExitCode {
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
     log::start(session.log);
     if nested::inside_a_session() {
+        if session.trace.is_some() {
+            let failure =
+                Failure::new("cannot trace inside another vgpu-run, which serves this process already");
+            return Err(failure.hint("run `vgpu-run trace` outside: it traces every process of its tree"));
+        }
         return Err(nested::become_command(&session));
     }
     keeper::run(session)

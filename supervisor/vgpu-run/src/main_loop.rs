@@ -23,9 +23,11 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
+use trace::Sink;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
+use crate::call_tracing;
 use crate::card::Card;
 use crate::cli::{Session, Target};
 use crate::control::{Asker, Nodes};
@@ -52,6 +54,8 @@ pub struct Services {
     pub card: Card,
     /// How clients end.
     pub exits: Exits,
+    /// Reads what is traced.
+    pub tracing: Option<Sink>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +173,11 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::OwnFilter => {
                 if let Some(conflict) = own_filters::conflict(&request) {
-                    self.services.report.remark(reporting::own_filter(request.tid, conflict));
+                    let explain = match self.events.are_of_a_tracer() {
+                        true => reporting::own_filter_of_traced,
+                        false => reporting::own_filter,
+                    };
+                    self.services.report.remark(explain(request.tid, conflict));
                 }
                 self.answer(request, Reply::Continue);
             }
@@ -368,6 +376,7 @@ impl<'a> MainLoop<'a> {
         }
         self.handle_children();
         self.handle_clients_ended(LINGER);
+        call_tracing::finish(self.services.tracing.take());
         let status = match self.phase {
             Phase::Lingering { status, .. } => Some(status),
             // How it ended is its parent's to know.
@@ -414,6 +423,9 @@ impl<'a> MainLoop<'a> {
         self.link.tell(&Message::Ended { status, leftovers: true });
         wake_keeper();
         // Whoever reads our standard error to its end must not wait for us.
+        if let Some(sink) = &self.services.tracing {
+            sink.leave_terminal();
+        }
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
     }

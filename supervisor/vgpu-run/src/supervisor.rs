@@ -13,9 +13,11 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
 use overlay::Overlay;
+use trace::{Outputs, Sink};
 use tracee::{Facts, PidFd};
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
+use crate::call_tracing;
 use crate::card::Card;
 use crate::cli::{self, Session, Target};
 use crate::descendants;
@@ -48,9 +50,11 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let _ = prctl::set_name(c"vgpu-supervisor");
     let card = Card::new(session)?;
     let files = find_files()?;
+    let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
     let (launched, fallback) = mechanism::launch(session)?;
-    settle(&launched, &link, &files);
-    let mut services = services(session, card, files)?;
+    settle(&launched, &link, &files, outputs.as_ref());
+    let tracing = outputs.map(call_tracing::start).transpose()?;
+    let mut services = services(session, card, files, tracing)?;
     if let Some(fallback) = fallback {
         fallback.tell(&mut services.report);
     }
@@ -77,10 +81,11 @@ fn find_files() -> Result<Arc<Files>, Failure> {
 
 /// Makes this process one that nothing but SIGKILL disturbs. After the fork, so that the program gets none
 /// of it: its own process group, ignored signals, higher limits.
-fn settle(launched: &Launched, link: &Link, files: &Files) {
+fn settle(launched: &Launched, link: &Link, files: &Files, outputs: Option<&Outputs>) {
     let mut kept = vec![link.as_fd().as_raw_fd()];
     kept.extend(launched.descriptor());
     kept.extend(files.descriptor());
+    kept.extend(outputs.into_iter().flat_map(Outputs::descriptors));
     descriptors::keep_only(&kept);
     // Ctrl-C and Ctrl-Z of the terminal go to the program's group.
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
@@ -92,7 +97,12 @@ fn settle(launched: &Launched, link: &Link, files: &Files) {
     inherited::raise_limits();
 }
 
-fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services, Failure> {
+fn services(
+    session: &Session,
+    card: Card,
+    files: Arc<Files>,
+    tracing: Option<Sink>,
+) -> Result<Services, Failure> {
     let cache = installation::default_cache();
     let overlay = Overlay::new(overlay::Config {
         payload: files.clone(),
@@ -109,6 +119,7 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
         announce: Box::new(move || announcing.announce()),
         engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks, code)),
         checks: !session.check.is_empty(),
+        tracer: tracing.as_ref().map(Sink::teller).transpose().doing("tell the tracer of programs")?,
     })
     .doing("prepare the broker")?;
     let overlay_is_full = session.overlay == cli::Overlay::Full;
@@ -116,7 +127,7 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
     let mut report = report::Report::new(known);
     reporting::surroundings(&mut report, &overlay);
     let exits = Exits::new().doing("follow clients")?;
-    Ok(Services { overlay, broker, report, card, exits })
+    Ok(Services { overlay, broker, report, card, exits, tracing })
 }
 
 fn open_engine(

@@ -31,7 +31,7 @@ const FOR_ALL_USERS: &str = "/etc/vgpu-run/config.toml";
 
 /// Whether a subcommand takes what is set for runs, if it has no setting of its own for an option.
 fn takes_runs(subcommand: &str, option: &str) -> bool {
-    subcommand == "attach" || ["tier", "isa"].contains(&option)
+    ["attach", "trace"].contains(&subcommand) || ["tier", "isa"].contains(&option)
 }
 
 /// An option: its subcommand, empty for a run, and its long name.
@@ -303,6 +303,7 @@ mod tests {
         assert_eq!(values("", "check"), ["memory", "race"]);
         assert_eq!(settings.get("warm", "gpu").unwrap().place, "file.toml:7");
         assert_eq!(values("warm", "gpu"), ["t4"]);
+        assert_eq!(values("trace", "gpu"), ["h100"], "a trace is a run");
     }
 
     #[test]
