@@ -47,6 +47,9 @@ pub fn forbid_new_privileges() -> io::Result<()> {
 /// From linux/seccomp.h (5.19); libc has no name for it yet everywhere.
 const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
 
+const NOTIFY: libc::c_ulong =
+    libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW | WAIT_KILLABLE_RECV;
+
 /// Installs the program and returns the listener.
 ///
 /// `WAIT_KILLABLE_RECV`: a signal does not interrupt a call that the supervisor has begun to answer, so
@@ -55,19 +58,41 @@ const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
 ///
 /// Allocates nothing: it runs between fork and exec.
 pub fn install(program: &Program) -> Result<OwnedFd, InstallError> {
-    let instructions = program.instructions();
-    let program =
-        libc::sock_fprog { len: instructions.len() as u16, filter: instructions.as_ptr().cast_mut() };
-    let flags =
-        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW | WAIT_KILLABLE_RECV;
-    // SAFETY: `program` points at `len` instructions that live in the borrowed `Program`; the kernel copies
-    // them and writes nothing.
+    let descriptor = set_filter(NOTIFY, Some(program))?;
+    // SAFETY: the kernel just made this descriptor for us; nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Installs a program whose calls stop for the tracer, which the calling thread has already.
+///
+/// Allocates nothing: it runs between fork and exec.
+pub fn install_traced(program: &Program) -> Result<(), InstallError> {
+    match set_filter(libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW, Some(program)) {
+        // The flag came with Linux 4.17.
+        Err(InstallError::TooOld) => set_filter(0, Some(program)).map(drop),
+        result => result.map(drop),
+    }
+}
+
+/// Whether the kernel knows user notification and the flags that [`install`] wants. Installs nothing.
+pub fn kernel_can_notify() -> bool {
+    // Without a program the kernel says EFAULT, if it has nothing to say against the flags.
+    matches!(set_filter(NOTIFY, None), Err(InstallError::Failed(error)) if error.raw_os_error() == Some(libc::EFAULT))
+}
+
+fn set_filter(flags: libc::c_ulong, program: Option<&Program>) -> Result<i32, InstallError> {
+    let described = program.map(|program| {
+        let instructions = program.instructions();
+        libc::sock_fprog { len: instructions.len() as u16, filter: instructions.as_ptr().cast_mut() }
+    });
+    let program = described.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `program` is null, which is an error to the kernel, or points at a length and instructions that live in the
+    // borrowed `Program`; the kernel copies them and writes nothing.
     let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong, flags, &program)
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong, flags, program)
     };
     if result >= 0 {
-        // SAFETY: the kernel just made this descriptor for us; nobody else knows it.
-        return Ok(unsafe { OwnedFd::from_raw_fd(result as i32) });
+        return Ok(result as i32);
     }
     let error = io::Error::last_os_error();
     Err(match error.raw_os_error() {

@@ -5,6 +5,7 @@
 //!    (rows)         (seccompiler, then      (in the child,       │ handover::send / receive
 //!                    two kinds of RET        just before exec)    ▼
 //!                    are rewritten)                           supervisor
+//!                                          └─install_traced──▶ stops for the tracer
 //! ```
 //!
 //! A *row* names one system call, the conditions on its arguments under which we want to see it, why, and
@@ -18,6 +19,6 @@ mod install;
 mod policy;
 mod program;
 
-pub use install::{InstallError, forbid_new_privileges, install};
-pub use policy::{Argument, Coverage, POLICY, Row, Test};
+pub use install::{InstallError, forbid_new_privileges, install, install_traced, kernel_can_notify};
+pub use policy::{Action, Argument, Coverage, POLICY, Row, TRACED, Test, rows};
 pub use program::{CompileError, Instruction, Program, compile};

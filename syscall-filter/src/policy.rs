@@ -81,6 +81,54 @@ const FROM_CWD: Argument = argument(0, Test::Equals(AT_FDCWD as u32));
 
 use Coverage::{Full, Lean};
 
+/// Who brings the calls to the supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The kernel's user notification.
+    Notify,
+    /// The tracer, which must be there: without one a call that matches fails with ENOSYS.
+    Trace,
+}
+
+/// The rows that are in force.
+pub fn rows(coverage: Coverage, action: Action) -> impl Iterator<Item = &'static Row> {
+    let traced = if action == Action::Trace { TRACED } else { &[] };
+    POLICY.iter().filter(move |row| row.coverage <= coverage).chain(traced)
+}
+
+impl Row {
+    /// Whether it names this call of the 64-bit interface. `requests` are the ioctl numbers of the payload.
+    pub fn names(&self, number: i64, arguments: &[u64; 6], requests: &[u32]) -> bool {
+        let holds = |Argument { index, test }: &Argument| {
+            let value = arguments[usize::from(*index)] as u32;
+            match test {
+                Test::Equals(wanted) => value == *wanted,
+                Test::NoneOf(bits) => value & bits == 0,
+                Test::Masked(bits, wanted) => value & bits == *wanted,
+                Test::OurRequest => requests.contains(&value),
+            }
+        };
+        self.number == number && self.when.iter().all(holds)
+    }
+}
+
+/// What a tracer has to see besides: calls by which a process would leave it, or could not do what it wants.
+#[rustfmt::skip]
+pub static TRACED: &[Row] = &[
+    Row { name: "clone", number: libc::SYS_clone, coverage: Lean,
+        when: &[argument(0, Test::Masked(libc::CLONE_UNTRACED as u32, libc::CLONE_UNTRACED as u32))],
+        reason: "a child that the tracer does not get: its trapped calls would fail with ENOSYS",
+        cost: "no call in any of the workloads" },
+    Row { name: "clone3", number: libc::SYS_clone3, coverage: Lean,
+        when: &[],
+        reason: "the same; its flags are in memory, where the filter cannot look",
+        cost: "one stop more for each new thread and posix_spawn of glibc" },
+    Row { name: "ptrace", number: libc::SYS_ptrace, coverage: Lean,
+        when: &[],
+        reason: "the report says why a debugger finds no process that it may trace",
+        cost: "no call in any of the workloads" },
+];
+
 /// The policy. Rows with the same number are alternatives.
 #[rustfmt::skip]
 pub static POLICY: &[Row] = &[

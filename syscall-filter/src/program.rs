@@ -1,7 +1,7 @@
 //! From the policy to a program for the kernel.
 //!
 //! seccompiler writes the comparisons. It knows no user notification, so we let it write `RET TRACE|MARK`
-//! and replace that by `RET USER_NOTIF`. It also kills a process that makes a call of another architecture
+//! and replace that by `RET USER_NOTIF` where calls are to be notified and not traced. It also kills a process that makes a call of another architecture
 //! (every i386 program, and `int $0x80` in a 64-bit one); that becomes `RET ALLOW`: such programs are
 //! followed, get no payload and are told so, and nobody's program ends silently. A call in x32 numbering
 //! (bit 30 set) matches no row, so it is allowed as well.
@@ -13,7 +13,7 @@ use seccompiler::{
     TargetArch,
 };
 
-use crate::policy::{Argument, Coverage, POLICY, Row, Test};
+use crate::policy::{Action, Argument, Coverage, Row, Test, rows};
 
 /// One instruction of the program, laid out as the kernel's `struct sock_filter`.
 pub type Instruction = libc::sock_filter;
@@ -46,9 +46,8 @@ const MARK: u16 = 77;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// Compiles the rows of `coverage`. `requests` are the ioctl numbers of the payload.
-pub fn compile(coverage: Coverage, requests: &[u32]) -> Result<Program, CompileError> {
-    let rows = POLICY.iter().filter(|row| row.coverage <= coverage);
-    let rules = rules(rows, requests).map_err(CompileError)?;
+pub fn compile(coverage: Coverage, requests: &[u32], action: Action) -> Result<Program, CompileError> {
+    let rules = rules(rows(coverage, action), requests).map_err(CompileError)?;
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,
@@ -56,14 +55,16 @@ pub fn compile(coverage: Coverage, requests: &[u32]) -> Result<Program, CompileE
         TargetArch::x86_64,
     );
     let compiled: BpfProgram = filter.and_then(TryInto::try_into).map_err(CompileError)?;
-    Ok(Program(compiled.into_iter().map(rewrite).collect()))
+    Ok(Program(compiled.into_iter().map(|instruction| rewrite(instruction, action)).collect()))
 }
 
-fn rewrite(instruction: seccompiler::sock_filter) -> Instruction {
+fn rewrite(instruction: seccompiler::sock_filter, action: Action) -> Instruction {
     let seccompiler::sock_filter { code, jt, jf, k } = instruction;
     let k = match k {
         _ if code != RETURN => k,
-        _ if k == libc::SECCOMP_RET_TRACE | u32::from(MARK) => libc::SECCOMP_RET_USER_NOTIF,
+        _ if k == libc::SECCOMP_RET_TRACE | u32::from(MARK) && action == Action::Notify => {
+            libc::SECCOMP_RET_USER_NOTIF
+        }
         libc::SECCOMP_RET_KILL_PROCESS | libc::SECCOMP_RET_KILL_THREAD => libc::SECCOMP_RET_ALLOW,
         _ => k,
     };

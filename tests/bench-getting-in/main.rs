@@ -1,6 +1,8 @@
 //! What being followed costs: each workload without and with `vgpu-run`, alternating, in one run; and beside it what two other ways
 //! of seeing every open cost, a preloaded library and `strace -f`.
 //!
+//! The rows `, traced` and `, every call traced` are of the mechanisms for where there is no listener.
+//!
 //! Prints a table and appends rows to `bench.json` in the build directory. `--quick` makes workloads small;
 //! `--overlay=full` measures the rows of the full overlay; other words choose the workloads whose names contain one of them. The
 //! payload is that of stand-ins: no GPU is used; except in the rows of the release's one file, which has its payload inside and
@@ -26,7 +28,7 @@ fn main() {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
     let bench = Bench { full: has("--overlay=full"), peers: peers::found() };
     let heads = bench.peers.iter().map(|peer| format!("{:>9}", peer.name)).collect::<String>();
-    println!("{:<34} {:>7} {:>11} {:>11}      {:>9}{heads}", "workload", "ratio", "ours", "native", "traps");
+    println!("{:<48} {:>7} {:>11} {:>11}      {:>9}{heads}", "workload", "ratio", "ours", "native", "traps");
     let size = if has("--quick") { Size::Quick } else { Size::Full };
     let mut rows = if names.is_empty() { bench.call_costs(size) } else { vec![] };
     let workloads = workloads::all(size, wanted);
@@ -50,13 +52,15 @@ impl Bench {
         command
     }
 
-    fn ours(&self, words: &[String]) -> Command {
-        launch_path(&words[0]).arguments(&words[1..]).options(self.options()).command()
+    fn ours(&self, words: &[String], mechanism: &str) -> Command {
+        let launch = launch_path(&words[0]).arguments(&words[1..]).options(self.options());
+        launch.options(["--mechanism", mechanism]).command()
     }
 
     fn in_its_way(&self, workload: &Workload) -> Command {
         let cache = match workload.way {
-            Way::Build => return self.ours(&workload.words),
+            Way::Build => return self.ours(&workload.words, NOTIFIED),
+            Way::By(mechanism) => return self.ours(&workload.words, mechanism),
             Way::OneFile => workshop::directory().join("cache"),
             Way::Memory => PathBuf::from("/dev/null"),
         };
@@ -79,7 +83,7 @@ impl Bench {
                 }
             }
         }
-        let mut row = row(&workload.name, "ms", &mut ours, &mut native, Some(self.traps(&workload.words)));
+        let mut row = row(&workload.name, "ms", &mut ours, &mut native, Some(self.traps(workload)));
         for (peer, times) in peers.iter().zip(&mut theirs) {
             let ratio = median(times) / median(&mut native);
             print!("{ratio:>9.2}");
@@ -90,30 +94,53 @@ impl Bench {
     }
 
     /// Counted in a run of its own, as telling of each slows it down.
-    fn traps(&self, words: &[String]) -> usize {
+    fn traps(&self, Workload { words, way, .. }: &Workload) -> usize {
         let launch = launch_path(&words[0]).arguments(&words[1..]).options(self.options());
-        let output = launch.options(["--log", "debug"]).command().stdin(Stdio::null()).output();
+        let mechanism = if let Way::By(mechanism) = way { mechanism } else { NOTIFIED };
+        let output = launch
+            .options(["--log", "debug", "--mechanism", mechanism])
+            .command()
+            .stdin(Stdio::null())
+            .output();
         let text = String::from_utf8_lossy(&output.expect("a run").stderr).into_owned();
         text.lines().filter(|line| line.starts_with("vgpu-run: call ")).count()
     }
 
     fn call_costs(&self, size: Size) -> Vec<Value> {
         let program = workshop::target("call_costs").expect("a C compiler");
-        let words = vec![program.display().to_string(), size.of(20_000, 4_000).to_string()];
-        let names = ["call without a row (getppid)", "open passed on, and close", "control call"];
-        let (mut ours, mut native) = ([vec![], vec![], vec![]], [vec![], vec![], vec![]]);
-        for _ in 0..size.of(7, 3) {
-            collect(&mut native, self.native(&words));
-            collect(&mut ours, self.ours(&words));
+        let words = |rounds: usize| vec![program.display().to_string(), rounds.to_string()];
+        let mut rows = call_costs_by(self, &words(size.of(20_000, 4_000)), size, "", NOTIFIED);
+        for (by, mechanism) in workloads::TRACED {
+            // Fewer: each of twenty times as many plain calls is two stops where every call is traced.
+            rows.extend(call_costs_by(
+                self,
+                &words(size.of(1_000, 500)),
+                size,
+                &format!(", {by}"),
+                mechanism,
+            ));
         }
-        let columns = names.iter().zip(ours.iter_mut().zip(native.iter_mut()));
-        let rows = columns.map(|(name, (ours, native))| {
-            let row = row(name, "ns", ours, native, None);
-            println!();
-            row
-        });
-        rows.collect()
+        rows
     }
+}
+
+/// The usual mechanism.
+const NOTIFIED: &str = "notify";
+
+fn call_costs_by(bench: &Bench, words: &[String], size: Size, by: &str, mechanism: &str) -> Vec<Value> {
+    let names = ["call without a row (getppid)", "open passed on, and close", "control call"];
+    let (mut ours, mut native) = ([vec![], vec![], vec![]], [vec![], vec![], vec![]]);
+    for _ in 0..size.of(7, 3) {
+        collect(&mut native, bench.native(words));
+        collect(&mut ours, bench.ours(words, mechanism));
+    }
+    let columns = names.iter().zip(ours.iter_mut().zip(native.iter_mut()));
+    let rows = columns.map(|(name, (ours, native))| {
+        let row = row(&format!("{name}{by}"), "ns", ours, native, None);
+        println!();
+        row
+    });
+    rows.collect()
 }
 
 fn collect(columns: &mut [Vec<f64>; 3], mut command: Command) {
@@ -142,6 +169,6 @@ fn row(name: &str, unit: &str, ours: &mut [f64], native: &mut [f64], traps: Opti
     let (our, their) = (median(ours), median(native));
     let spread = (ours[ours.len() * 3 / 4] - ours[ours.len() / 4]) / our;
     let trapped = traps.map_or_else(String::new, |traps| traps.to_string());
-    print!("{name:<34} {:>7.3} {our:>11.2} {their:>11.2} {unit}  {trapped:>9}", our / their);
+    print!("{name:<48} {:>7.3} {our:>11.2} {their:>11.2} {unit}  {trapped:>9}", our / their);
     json!({"name": name, "ratio": our / their, "ours": our, "native": their, "unit": unit, "spread": spread, "traps": traps})
 }

@@ -25,6 +25,9 @@ impl Size {
     }
 }
 
+/// The mechanisms without a listener.
+pub const TRACED: [(&str, &str); 2] = [("traced", "ptrace"), ("every call traced", "ptrace-syscalls")];
+
 /// A command to be timed.
 pub struct Workload {
     pub name: String,
@@ -38,6 +41,8 @@ pub struct Workload {
 pub enum Way {
     /// `vgpu-run` as it was built, with stand-ins.
     Build,
+    /// The same, with this mechanism.
+    By(&'static str),
     /// The one file.
     OneFile,
     /// The one file without a cache directory.
@@ -57,6 +62,14 @@ pub fn all(size: Size, wanted: impl Fn(&str) -> bool) -> Vec<Workload> {
     {
         let (name, words) = (format!("start-up: true{name}"), vec!["/bin/true".into()]);
         workloads.push(Workload { name, words, rounds: size.of(101, 31), way });
+    }
+    for (by, mechanism) in TRACED {
+        let (name, words) = (format!("start-up: true, {by}"), vec!["/bin/true".into()]);
+        workloads.push(Workload { name, words, rounds: 31, way: Way::By(mechanism) });
+        // Short, as nobody is to wait for every call of ten thousand processes.
+        let words = shell("i=0; while [ $i -lt 500 ]; do /bin/true; i=$((i+1)); done".to_owned());
+        let name = format!("500 x /bin/true, {by}");
+        workloads.push(Workload { name, words, rounds: 3, way: Way::By(mechanism) });
     }
     let files = size.of(20_000, 4_000);
     let sources = size.of(200, 10);

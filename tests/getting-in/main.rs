@@ -4,6 +4,7 @@ mod configuration;
 mod container_profile;
 mod following;
 mod kills;
+mod mechanisms;
 mod overlay_full;
 mod status_and_streams;
 mod terminals;

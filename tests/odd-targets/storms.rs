@@ -105,6 +105,26 @@ fn a_target_of_a_stopped_supervisor_can_be_killed() {
     Run::of(keeper).assert_exit(128 + libc::SIGKILL);
 }
 
+/// A stopped program stops vgpu-run, which must not stay so when the program is killed: it does not continue before it ends.
+#[test]
+fn a_program_that_is_killed_while_it_is_stopped_ends_vgpu_run() {
+    let mut child = launch_path("sleep").arguments(["30"]).start();
+    let keeper = child.id() as i32;
+    let program = || {
+        let found = children(*children(keeper).first()?).into_iter().next()?;
+        (name_of(found) == "sleep").then_some(found)
+    };
+    assert!(wait_until(Duration::from_secs(20), || program().is_some()));
+    let program = program().unwrap();
+    signal(program, libc::SIGSTOP);
+    assert!(wait_until(Duration::from_secs(20), || state_of(keeper) == Some('T')), "{:?}", state_of(keeper));
+    signal(program, libc::SIGKILL);
+    let ended = wait_until(Duration::from_secs(20), || child.try_wait().unwrap().is_some());
+    signal(keeper, libc::SIGCONT);
+    assert!(ended, "it stays stopped");
+    Run::of(child).assert_exit(128 + libc::SIGKILL);
+}
+
 fn state_of(pid: i32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat[stat.rfind(')')? + 2..].chars().next()

@@ -26,6 +26,11 @@ pub fn skipped(reason: &str) {
     println!("skipped: {reason}");
 }
 
+/// Whether programs are traced here: VGPU_RUN_MECHANISM says how vgpu-run follows them.
+pub fn is_traced() -> bool {
+    std::env::var("VGPU_RUN_MECHANISM").is_ok_and(|mechanism| mechanism.starts_with("ptrace"))
+}
+
 /// Whether we are root.
 pub fn is_root() -> bool {
     // SAFETY: the call takes nothing.

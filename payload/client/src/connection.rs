@@ -43,13 +43,7 @@ pub struct Connection {
 impl Connection {
     /// Opens the rendezvous node and says who we are.
     pub fn open(caller: Caller) -> Result<Connection, Unavailable> {
-        let node = CString::new(NODE).expect("a constant without NUL");
-        // SAFETY: the path is NUL-terminated.
-        let descriptor = unsafe { libc::open(node.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
-        if descriptor < 0 {
-            return Err(Unavailable::Open(errno()));
-        }
-        let mut connection = Connection { descriptor, caller, welcome: Zeroable::zeroed() };
+        let mut connection = Connection::open_node(caller)?;
         let hello = control::Hello { caller: caller as u32, reserved: 0 };
         let mut call = Connection::prepare(&hello, &[]);
         let mut welcome = control::Welcome::default();
@@ -63,6 +57,17 @@ impl Connection {
         }
         connection.welcome = welcome;
         Ok(connection)
+    }
+
+    /// A connection over which nothing has been said: who says [`control::Hello`] makes the supervisor choose the card.
+    pub(crate) fn open_node(caller: Caller) -> Result<Connection, Unavailable> {
+        let node = CString::new(NODE).expect("a constant without NUL");
+        // SAFETY: the path is NUL-terminated.
+        let descriptor = unsafe { libc::open(node.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        if descriptor < 0 {
+            return Err(Unavailable::Open(errno()));
+        }
+        Ok(Connection { descriptor, caller, welcome: Zeroable::zeroed() })
     }
 
     /// What the supervisor announced.

@@ -17,6 +17,7 @@ use crate::connection::{Connection, errno};
 use crate::mapping::{self, Mapped};
 use crate::ring::Ring;
 use crate::slots::Slots;
+use crate::trace;
 
 /// `CUDA_ERROR_LAUNCH_FAILED`: what a client is told when its engine is gone without a word.
 const LAUNCH_FAILED: u32 = 719;
@@ -146,6 +147,10 @@ impl Engine {
         sequences[stream as usize] = sequence;
         if sequence == 1 {
             used.push(stream);
+        }
+        drop(producer);
+        if trace::may_be_on() {
+            trace::submitted(stream, sequence, C::NUMBER);
         }
         Ok(sequence)
     }

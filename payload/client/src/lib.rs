@@ -17,6 +17,7 @@ pub mod fork;
 mod mapping;
 mod ring;
 mod slots;
+pub mod trace;
 mod virtual_memory;
 
 pub use bounce::Bounce;

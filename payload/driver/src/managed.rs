@@ -15,6 +15,8 @@ pub struct Location {
     pub id: i32,
 }
 
+call_trace::fields! { Location { kind, id } }
+
 /// `CU_DEVICE_CPU`
 const CPU: i32 = -1;
 /// `CU_DEVICE_INVALID`

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use client::{Bounce, Engine};
+use client::{Bounce, Engine, trace};
 use wire::command;
 use wire::control::{self, MemoryKind};
+use wire::trace::value::Writer;
 
 use crate::checks;
 use crate::context::{self, Context};
@@ -432,11 +433,27 @@ pub fn copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     }
     stream.wait()?;
     // SAFETY: device ranges are mapped grants (`check_range`); host ranges are the caller's promise.
-    unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+    unsafe { copy_here(target, source, length) };
     if seen.0 {
         checks::written(engine, target, length);
     }
     Ok(())
+}
+
+/// Copies on the calling thread, and traces that.
+///
+/// # Safety
+/// All of the source must be readable and all of the target writable.
+unsafe fn copy_here(target: u64, source: u64, length: u64) {
+    let describe = |to: &mut Writer| {
+        to.unsigned("bytes", length);
+        to.address("target", target);
+        to.address("source", source);
+    };
+    // SAFETY: the caller's promise.
+    trace::step("copy", describe, || unsafe {
+        std::ptr::copy(source as *const u8, target as *mut u8, length as usize);
+    });
 }
 
 /// `cuMemcpy…Async`
@@ -481,7 +498,7 @@ pub fn submit_copy(stream: &Stream, target: u64, source: u64, length: u64) -> Cu
         (target_seen, _) => {
             stream.wait()?;
             // SAFETY: as in `copy`.
-            unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+            unsafe { copy_here(target, source, length) };
             if target_seen {
                 checks::written(engine, target, length);
             }
@@ -497,7 +514,7 @@ fn stage(stream: &Stream, target: u64, source: u64, length: u64) -> Cuda {
     let Some(mut bounce) = engine.take_bounce(length) else {
         stream.wait()?;
         // SAFETY: as in `copy`.
-        unsafe { std::ptr::copy(source as *const u8, target as *mut u8, length as usize) };
+        unsafe { copy_here(target, source, length) };
         checks::written(engine, target, length);
         return Ok(());
     };
@@ -546,26 +563,35 @@ pub fn submit_rectangle(stream: &Stream, order: &command::CopyRectangle) -> Cuda
         return engine.submit(stream.slot, order).map(drop).map_err(gone);
     }
     stream.wait()?;
-    let [width, height, depth] = order.extent;
-    for slice in 0..depth {
-        for row in 0..height {
-            let place = |start: u64, side: usize| {
-                start + slice * order.slice_pitch[side] + row * order.row_pitch[side]
-            };
-            // SAFETY: device sides are mapped; host sides are the caller's promise.
-            unsafe {
-                std::ptr::copy(
-                    place(order.source, 1) as *const u8,
-                    place(order.target, 0) as *mut u8,
-                    width as usize,
-                )
-            };
-        }
-    }
+    // SAFETY: device sides are mapped; host sides are the caller's promise.
+    unsafe { copy_box_here(order) };
     if target_seen {
         checks::written_box(engine, order);
     }
     Ok(())
+}
+
+/// Copies a box on the calling thread, and traces that.
+///
+/// # Safety
+/// All of the source must be readable and all of the target writable.
+unsafe fn copy_box_here(order: &command::CopyRectangle) {
+    let [width, height, depth] = order.extent;
+    let describe = |to: &mut Writer| {
+        to.unsigned("bytes", width.saturating_mul(height).saturating_mul(depth));
+        to.list("extent", order.extent.iter().copied());
+    };
+    let run = || {
+        for (slice, row) in (0..depth).flat_map(|slice| (0..height).map(move |row| (slice, row))) {
+            let place = |start: u64, side: usize| {
+                start + slice * order.slice_pitch[side] + row * order.row_pitch[side]
+            };
+            let (source, target) = (place(order.source, 1), place(order.target, 0));
+            // SAFETY: a row of the box, by the caller's promise.
+            unsafe { std::ptr::copy(source as *const u8, target as *mut u8, width as usize) };
+        }
+    };
+    trace::step("copy of a box", describe, run);
 }
 
 /// `cuMemcpy2D`, `cuMemcpy3D` and their kin.

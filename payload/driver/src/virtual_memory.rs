@@ -54,6 +54,8 @@ pub struct Properties {
     pub reserved: [u8; 4],
 }
 
+call_trace::fields! { Properties { kind, handle_types, location } }
+
 /// `CUmemAccessDesc`
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct Access {
     /// `CUmemAccess_flags`
     pub flags: u32,
 }
+
+call_trace::fields! { Access { location, flags } }
 
 struct Physical {
     length: u64,

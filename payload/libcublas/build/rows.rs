@@ -90,11 +90,11 @@ impl Function<'_> {
         let [a, b, c] = places.map(|element| format!("Element::{element}"));
         let (name, routine, Text { parameters, body }) = (&self.name, self.routine, text);
         format!(
-            "#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn {name}(handle: usize{parameters}) -> u32 {{\n    \
-             enter(|| {{\n        let mut call = Call::new(Routine::{routine}, [{a}, {b}, {c}, Element::{arithmetic}]);\n\
+            "exports! {{\n    fn {name}(handle: usize{parameters}) {{\n        \
+             let mut call = Call::new(Routine::{routine}, [{a}, {b}, {c}, Element::{arithmetic}]);\n\
              {body}        \
-             // SAFETY: scalars and results are where cuBLAS's documentation makes the caller put them.\n        \
-             unsafe {{ call.run(handle, \"{name}\\0\") }}\n    }})\n}}\n\n"
+             // Scalars and results are where cuBLAS's documentation makes the caller put them.\n        \
+             call.run(handle, \"{name}\\0\")\n    }}\n}}\n\n"
         )
     }
 }

@@ -2,6 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use call_trace::Library;
+use wire::control::Caller;
+
+/// For traces.
+pub static LIBRARY: Library = Library { caller: Caller::Blas, result: crate::handles::name };
+
 /// A `cublasStatus_t` that is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u32);
@@ -39,12 +45,13 @@ pub fn enter(implementation: impl FnOnce() -> Blas) -> u32 {
 #[macro_export]
 macro_rules! exports {
     ($(fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
+        #[allow(clippy::macro_metavars_in_unsafe, reason = "a body is an unsafe function's, of this crate or cuBLASLt's")]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what cuBLAS's documentation makes the caller promise.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            #[allow(clippy::macro_metavars_in_unsafe, reason = "a body is an unsafe function's, of this crate or cuBLASLt's")]
-            $crate::door::enter(|| -> $crate::door::Blas { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what cuBLAS's documentation makes the caller promise.
+                $crate::door::enter(|| -> $crate::door::Blas { unsafe { $body } })
+            })
         }
     )*};
 }
@@ -55,8 +62,10 @@ macro_rules! unsupported {
     ($name:ident) => {
         #[unsafe(no_mangle)]
         pub extern "C" fn $name() -> u32 {
-            $crate::driver::note_unsupported(concat!(stringify!($name), "\0"));
-            $crate::door::Status::NOT_SUPPORTED.0
+            call_trace::through!($crate::door::LIBRARY, $name() {
+                $crate::driver::note_unsupported(concat!(stringify!($name), "\0"));
+                $crate::door::Status::NOT_SUPPORTED.0
+            })
         }
     };
 }

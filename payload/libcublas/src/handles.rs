@@ -85,6 +85,12 @@ const STATUSES: &[(u32, &str)] = &[
     (16, "CUBLAS_STATUS_LICENSE_ERROR\0"),
 ];
 
+/// Name of a status, for traces; empty for what is none.
+pub fn name(status: u32) -> &'static str {
+    let found = STATUSES.iter().find(|(number, _)| *number == status);
+    found.map_or("", |(_, name)| name.trim_end_matches('\0'))
+}
+
 /// Name of a status.
 pub fn status_name(status: u32) -> *const c_char {
     let found = STATUSES.iter().find(|(number, _)| *number == status);

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use half::{bf16, f16};
 use wire::blas::{Blas, Element, Place, Routine, Scalar};
 
-use crate::door::{Blas as Outcome, Status, enter};
+use crate::door::{Blas as Outcome, Status};
 use crate::driver::{self, note_unsupported};
 use crate::handles::{self, State};
 

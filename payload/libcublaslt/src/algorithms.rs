@@ -24,6 +24,8 @@ pub struct Algorithm {
     cluster_shape: u16,
     reserved: [u32; 8],
 }
+
+call_trace::fields! { Algorithm { id, tile, split, reduction, stages } }
 const _: () = assert!(size_of::<Algorithm>() == 64);
 
 /// `cublasLtMatmulAlgoConfigAttributes_t`: number, offset, bytes.
@@ -69,6 +71,8 @@ pub struct Found {
     waves: f32,
     reserved: [i32; 4],
 }
+
+call_trace::fields! { Found { algorithm, workspace, state, waves } }
 const _: () = assert!(size_of::<Found>() == 96);
 
 /// # Safety

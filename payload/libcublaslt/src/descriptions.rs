@@ -48,6 +48,8 @@ pub struct Layout {
     pub plane: i64,
 }
 
+call_trace::fields! { Layout { element, order, rows, columns, leading, batch, stride } }
+
 attributes! { Layout, 64,
     0: element 4, 1: order 4, 2: rows 8, 3: columns 8, 4: leading 8, 5: batch 4, 6: stride 8, 7: plane 8, 8: batch_mode 4,
 }
@@ -82,6 +84,8 @@ pub struct Product {
     pub scale_modes: [i32; 4],
     pub emulation: u64,
 }
+
+call_trace::fields! { Product { compute, scale_type, pointer_mode, transpose_a, transpose_b, epilogue, bias } }
 
 impl Product {
     const SCALE_A: usize = offset_of!(Product, scales);
@@ -142,6 +146,8 @@ pub struct Preference {
     implementations: u64,
 }
 
+call_trace::fields! { Preference { search, workspace } }
+
 attributes! { Preference, 64,
     0: search 4, 1: workspace 8, 3: reductions 4, 5: alignment_a 4, 6: alignment_b 4, 7: alignment_c 4, 8: alignment_d 4,
     9: waves 4, 12: implementations 8,
@@ -156,6 +162,8 @@ pub struct Transform {
     pub transpose_a: u32,
     pub transpose_b: u32,
 }
+
+call_trace::fields! { Transform { scale_type, pointer_mode, transpose_a, transpose_b } }
 
 attributes! { Transform, 64, 0: scale_type 4, 1: pointer_mode 4, 2: transpose_a 4, 3: transpose_b 4, }
 

@@ -11,6 +11,8 @@ pub struct Properties {
     values: [i32; 15],
 }
 
+call_trace::opaque! { Properties }
+
 exports! {
     fn cuDeviceGetCount(count: *mut i32) {
         *out(count)? = device::get_count()?;

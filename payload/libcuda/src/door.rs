@@ -3,7 +3,16 @@
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use call_trace::Library;
 use driver::{CuResult, Cuda};
+use wire::control::Caller;
+
+/// For traces.
+pub static LIBRARY: Library = Library { caller: Caller::Driver, result: result_name };
+
+fn result_name(code: u32) -> &'static str {
+    api::result::describe(code).map_or("", |(name, _)| name.trim_end_matches('\0'))
+}
 
 /// Runs the implementation of `name`.
 pub fn enter(name: &str, implementation: impl FnOnce() -> Cuda) -> u32 {
@@ -95,9 +104,10 @@ macro_rules! exports {
     (fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what the driver API's documentation makes the caller promise.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(stringify!($name), || -> driver::Cuda { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what the driver API's documentation makes the caller promise.
+                $crate::door::enter(stringify!($name), || -> driver::Cuda { unsafe { $body } })
+            })
         }
         exports! { $($rest)* }
     };
@@ -114,17 +124,19 @@ macro_rules! exports {
     (fn $name:ident |$twin:ident as $flag:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            let $flag = false;
-            // SAFETY: as in the first form.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(stringify!($name), || -> driver::Cuda { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                let $flag = false;
+                // SAFETY: as in the first form.
+                $crate::door::enter(stringify!($name), || -> driver::Cuda { unsafe { $body } })
+            })
         }
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $twin($($argument: $type),*) -> u32 {
-            let $flag = true;
-            // SAFETY: as in the first form.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(stringify!($twin), || -> driver::Cuda { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $twin($($argument: $type),*) {
+                let $flag = true;
+                // SAFETY: as in the first form.
+                $crate::door::enter(stringify!($twin), || -> driver::Cuda { unsafe { $body } })
+            })
         }
         exports! { $($rest)* }
     };
@@ -135,8 +147,10 @@ macro_rules! unsupported {
     ($name:ident) => {
         #[unsafe(no_mangle)]
         pub extern "C" fn $name() -> u32 {
-            driver::note::unsupported(stringify!($name));
-            driver::CuResult::NOT_SUPPORTED.0
+            call_trace::through!($crate::door::LIBRARY, $name() {
+                driver::note::unsupported(stringify!($name));
+                driver::CuResult::NOT_SUPPORTED.0
+            })
         }
     };
 }

@@ -13,6 +13,8 @@ pub struct IpcEventHandle {
     rest: [u8; 32],
 }
 
+call_trace::opaque! { IpcEventHandle }
+
 exports! {
     fn cuIpcGetEventHandle(handle: *mut IpcEventHandle, event: usize) {
         let target = out(handle)?;

@@ -16,6 +16,8 @@ pub struct UpdateInfo {
     from: usize,
 }
 
+call_trace::fields! { UpdateInfo { result, node, from } }
+
 /// `CUDA_GRAPH_INSTANTIATE_PARAMS`
 #[repr(C)]
 pub struct InstantiateParams {
@@ -25,10 +27,14 @@ pub struct InstantiateParams {
     result: u32,
 }
 
+call_trace::fields! { InstantiateParams { flags, upload_stream, error_node, result } }
+
 /// `CUgraphEdgeData`: ports and type of an edge, all zero for a full dependency.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EdgeData([u8; 8]);
+
+call_trace::opaque! { EdgeData }
 
 /// `CU_GRAPH_USER_OBJECT_MOVE`
 const MOVE_REFERENCES: u32 = 1;

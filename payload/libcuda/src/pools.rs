@@ -15,6 +15,8 @@ pub struct Properties {
     location: i32,
 }
 
+call_trace::fields! { Properties { allocation_type, handle_types, location_type, location } }
+
 /// Attributes whose value is an `int`.
 fn is_int(number: u32) -> bool {
     number <= 3

@@ -18,6 +18,8 @@ pub struct IpcHandle {
     rest: [u8; 16],
 }
 
+call_trace::opaque! { IpcHandle }
+
 /// Writes an attribute of a range: numbers, as many as there is room for, the rest "no device".
 ///
 /// # Safety

@@ -20,6 +20,8 @@ pub struct ChannelDesc {
     pub kind: u32,
 }
 
+call_trace::fields! { ChannelDesc { bits, kind } }
+
 /// `cudaChannelFormatKind`
 mod kind {
     pub const SIGNED: u32 = 0;

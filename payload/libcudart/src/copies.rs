@@ -23,6 +23,8 @@ pub struct Position {
     z: usize,
 }
 
+call_trace::fields! { Position { x, y, z } }
+
 /// `cudaMemcpy3DParms`
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -36,6 +38,8 @@ pub struct Copy3D {
     extent: Extent,
     kind: u32,
 }
+
+call_trace::fields! { Copy3D { source_array, source_position, source, target_array, target_position, target, extent, kind } }
 
 impl Copy3D {
     /// The driver's order for it.
@@ -96,6 +100,8 @@ pub struct PeerCopy3D {
     target_device: i32,
     extent: Extent,
 }
+
+call_trace::fields! { PeerCopy3D { source_array, source_position, source, source_device, target_array, target_position, target, target_device, extent } }
 
 /// One side of a box copy: array, position, memory.
 type Side = (*mut c_void, Position, Pitched);

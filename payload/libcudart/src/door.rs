@@ -3,6 +3,12 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use call_trace::Library;
+use wire::control::Caller;
+
+/// For traces.
+pub static LIBRARY: Library = Library { caller: Caller::Runtime, result: crate::errors::name };
+
 /// A `cudaError_t` that is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error(pub u32);
@@ -100,9 +106,10 @@ macro_rules! exports {
     (fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what the runtime API's documentation makes the caller promise.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what the runtime API's documentation makes the caller promise.
+                $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
+            })
         }
         exports! { $($rest)* }
     };
@@ -119,17 +126,19 @@ macro_rules! exports {
     (fn $name:ident |$twin:ident as $stream:ident ($($argument:ident: $type:ty),* $(,)?) $body:block $($rest:tt)*) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            let $stream: $crate::streams::Stream = std::ptr::null_mut();
-            // SAFETY: as in the first form.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                let $stream: $crate::streams::Stream = std::ptr::null_mut();
+                // SAFETY: as in the first form.
+                $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
+            })
         }
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $twin($($argument: $type),*) -> u32 {
-            let $stream = $crate::streams::per_thread(std::ptr::null_mut());
-            // SAFETY: as in the first form.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $twin($($argument: $type),*) {
+                let $stream = $crate::streams::per_thread(std::ptr::null_mut());
+                // SAFETY: as in the first form.
+                $crate::door::enter(|| -> $crate::door::Runtime { unsafe { $body } })
+            })
         }
         exports! { $($rest)* }
     };
@@ -140,9 +149,11 @@ macro_rules! unsupported {
     ($name:ident) => {
         #[unsafe(no_mangle)]
         pub extern "C" fn $name() -> u32 {
-            $crate::door::enter(|| {
-                $crate::driver::note_unsupported(concat!(stringify!($name), "\0"));
-                Err($crate::door::Error::NOT_SUPPORTED)
+            call_trace::through!($crate::door::LIBRARY, $name() {
+                $crate::door::enter(|| {
+                    $crate::driver::note_unsupported(concat!(stringify!($name), "\0"));
+                    Err($crate::door::Error::NOT_SUPPORTED)
+                })
             })
         }
     };

@@ -14,6 +14,8 @@ type Handle = usize;
 #[derive(Clone, Copy)]
 pub struct IpcHandle([u8; 64]);
 
+call_trace::opaque! { IpcHandle }
+
 type Stream = *mut c_void;
 
 macro_rules! functions {

@@ -179,6 +179,12 @@ fn describe(error: u32) -> Option<(*const c_char, *const c_char)> {
     Some((name.as_ptr(), text.as_ptr()))
 }
 
+/// Name of an error, for traces; empty for what is none.
+pub fn name(error: u32) -> &'static str {
+    let row = NAMES.binary_search_by_key(&error, |(number, _, _)| *number);
+    row.ok().and_then(|row| NAMES[row].1.to_str().ok()).unwrap_or_default()
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn cudaGetErrorName(error: u32) -> *const c_char {
     describe(error).map_or(c"unrecognized error code".as_ptr(), |(name, _)| name)
@@ -191,12 +197,12 @@ pub extern "C" fn cudaGetErrorString(error: u32) -> *const c_char {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cudaGetLastError() -> u32 {
-    last_error(true)
+    call_trace::through!(LIBRARY, cudaGetLastError() last_error(true))
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cudaPeekAtLastError() -> u32 {
-    last_error(false)
+    call_trace::through!(LIBRARY, cudaPeekAtLastError() last_error(false))
 }
 
 exports! {

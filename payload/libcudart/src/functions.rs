@@ -22,6 +22,8 @@ pub struct Attributes {
     carveout: i32,
 }
 
+call_trace::fields! { Attributes { shared, constant, local, max_threads, registers, ptx_version, binary_version } }
+
 /// CUDA 12's longer form: cluster limits and reserve.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -30,6 +32,8 @@ pub struct Attributes12 {
     clusters: [i32; 6],
     reserved: [i32; 16],
 }
+
+call_trace::fields! { Attributes12 { common } }
 
 fn attributes(host: *const c_void) -> Runtime<Attributes> {
     let handle = function(host)?;

@@ -25,6 +25,8 @@ pub struct KernelNode {
     extra: *mut *mut c_void,
 }
 
+call_trace::fields! { KernelNode { host, grid, block, shared, parameters, extra } }
+
 impl KernelNode {
     fn order(&self) -> Runtime<KernelNodeParams> {
         Ok(KernelNodeParams {
@@ -52,6 +54,8 @@ pub struct NodeDescription {
     /// As long as the longest of them.
     content: [u64; 30],
 }
+
+call_trace::fields! { NodeDescription { kind } }
 
 impl NodeDescription {
     /// # Safety

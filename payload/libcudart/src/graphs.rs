@@ -14,6 +14,8 @@ pub struct UpdateInfo {
     from: usize,
 }
 
+call_trace::fields! { UpdateInfo { result, node, from } }
+
 /// `cudaGraphInstantiateParams`
 #[repr(C)]
 pub struct InstantiateParams {
@@ -23,10 +25,14 @@ pub struct InstantiateParams {
     result: u32,
 }
 
+call_trace::fields! { InstantiateParams { flags, upload, error_node, result } }
+
 /// `cudaGraphEdgeData`: ports and kind of a dependency.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EdgeData([u8; 8]);
+
+call_trace::opaque! { EdgeData }
 
 /// Refuses dependencies other than "after the whole node": no node here has ports.
 ///

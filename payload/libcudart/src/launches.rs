@@ -20,6 +20,8 @@ pub struct RuntimeConfig {
     attribute_count: u32,
 }
 
+call_trace::fields! { RuntimeConfig { grid, block, shared, stream, attributes, attribute_count } }
+
 /// Launches a registered kernel.
 ///
 /// # Safety

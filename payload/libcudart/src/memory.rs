@@ -16,6 +16,8 @@ pub struct PointerAttributes {
     host_pointer: u64,
 }
 
+call_trace::fields! { PointerAttributes { kind, device, device_pointer, host_pointer } }
+
 /// `cudaMemoryType`
 mod kind {
     pub const UNREGISTERED: u32 = 0;
@@ -32,6 +34,8 @@ pub struct PointerAttributes13 {
     reserved: [u64; 8],
 }
 
+call_trace::fields! { PointerAttributes13 { common } }
+
 /// `cudaMemLocation`
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -39,6 +43,8 @@ pub struct Location {
     kind: u32,
     id: i32,
 }
+
+call_trace::fields! { Location { kind, id } }
 
 impl Location {
     /// The device that it is; `cudaCpuDeviceId` for every kind of host memory.
@@ -70,6 +76,8 @@ pub struct Pitched {
     pub height: usize,
 }
 
+call_trace::fields! { Pitched { pointer, pitch, width, height } }
+
 /// `cudaExtent`
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -78,6 +86,8 @@ pub struct Extent {
     pub height: usize,
     pub depth: usize,
 }
+
+call_trace::fields! { Extent { width, height, depth } }
 
 unsafe fn attribute<T: Default>(number: u32, pointer: u64) -> Runtime<T> {
     let mut value = T::default();

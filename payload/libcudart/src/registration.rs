@@ -336,6 +336,8 @@ pub struct Dim3 {
     pub z: u32,
 }
 
+call_trace::fields! { Dim3 { x, y, z } }
+
 impl Dim3 {
     /// As the driver takes them.
     pub fn extents(self) -> [u32; 3] {

@@ -30,6 +30,8 @@ pub struct TextureReference {
     reserved: [i32; 14],
 }
 
+call_trace::fields! { TextureReference { normalized, filter, address, channels } }
+
 /// Unbinds a texture.
 fn unbind(texture: &Texture) -> Runtime {
     // SAFETY: a place of this frame; nothing is bound by no bytes.

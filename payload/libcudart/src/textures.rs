@@ -16,6 +16,8 @@ pub struct RuntimeResource {
     resource: RuntimeUnion,
 }
 
+call_trace::fields! { RuntimeResource { kind } }
+
 #[repr(C)]
 union RuntimeUnion {
     array: usize,
@@ -56,6 +58,8 @@ pub struct RuntimeTexture {
     mipmap_least: f32,
     mipmap_most: f32,
 }
+
+call_trace::fields! { RuntimeTexture { address, filter, read_mode, srgb, border, normalized } }
 
 fn resource(given: &RuntimeResource) -> Runtime<ResourceDesc> {
     let resource = match given.kind {

@@ -12,6 +12,8 @@ use crate::driver;
 #[derive(Clone, Copy)]
 pub struct UniqueId([u8; 128]);
 
+call_trace::opaque! { UniqueId }
+
 /// Communicators by their handles: numbers that no pointer has, never used again. The device of each.
 static COMMUNICATORS: Mutex<Option<HashMap<usize, i32>>> = Mutex::new(None);
 

@@ -4,6 +4,27 @@ use std::cell::RefCell;
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use call_trace::Library;
+use wire::control::Caller;
+
+/// For traces.
+pub static LIBRARY: Library = Library { caller: Caller::Collectives, result: result_name };
+
+/// Names of `ncclResult_t` (nccl.h, names only).
+fn result_name(code: u32) -> &'static str {
+    const NAMES: [&str; 8] = [
+        "ncclSuccess",
+        "ncclUnhandledCudaError",
+        "ncclSystemError",
+        "ncclInternalError",
+        "ncclInvalidArgument",
+        "ncclInvalidUsage",
+        "ncclRemoteError",
+        "ncclInProgress",
+    ];
+    NAMES.get(code as usize).copied().unwrap_or_default()
+}
+
 /// An `ncclResult_t` that is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure(pub u32);
@@ -66,9 +87,10 @@ macro_rules! exports {
     ($(fn $name:ident |$twin:ident ($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what NCCL's documentation makes the caller promise.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(|| -> $crate::door::Nccl { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what NCCL's documentation makes the caller promise.
+                $crate::door::enter(|| -> $crate::door::Nccl { unsafe { $body } })
+            })
         }
 
         #[unsafe(no_mangle)]
@@ -84,12 +106,14 @@ macro_rules! unsupported {
     ($name:ident) => {
         #[unsafe(no_mangle)]
         pub extern "C" fn $name() -> u32 {
-            $crate::driver::note_unsupported(concat!(stringify!($name), "\0"));
-            $crate::door::enter(|| {
-                $crate::door::fail(
-                    $crate::door::Failure::INVALID_USAGE,
-                    concat!(stringify!($name), " is not supported by vgpu-run"),
-                )
+            call_trace::through!($crate::door::LIBRARY, $name() {
+                $crate::driver::note_unsupported(concat!(stringify!($name), "\0"));
+                $crate::door::enter(|| {
+                    $crate::door::fail(
+                        $crate::door::Failure::INVALID_USAGE,
+                        concat!(stringify!($name), " is not supported by vgpu-run"),
+                    )
+                })
             })
         }
     };

@@ -16,6 +16,8 @@ pub struct PciInfo1 {
     device_id: u32,
 }
 
+call_trace::fields! { PciInfo1 { domain, bus, device, device_id } }
+
 /// As `nvmlDeviceGetPciInfo_v2` fills it.
 #[repr(C)]
 pub struct PciInfo2 {
@@ -23,12 +25,16 @@ pub struct PciInfo2 {
     subsystem_id: u32,
 }
 
+call_trace::fields! { PciInfo2 { first, subsystem_id } }
+
 /// As `nvmlDeviceGetPciInfo_v3` fills it.
 #[repr(C)]
 pub struct PciInfo3 {
     second: PciInfo2,
     id: [u8; 32],
 }
+
+call_trace::fields! { PciInfo3 { second } }
 
 impl From<&Description> for PciInfo1 {
     fn from(device: &Description) -> Self {

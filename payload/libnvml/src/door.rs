@@ -3,6 +3,12 @@
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use call_trace::Library;
+use wire::control::Caller;
+
+/// For traces.
+pub static LIBRARY: Library = Library { caller: Caller::Nvml, result: result_name };
+
 /// An `nvmlReturn_t` that is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error(pub u32);
@@ -29,6 +35,23 @@ impl Error {
     pub const VERSION_MISMATCH: Error = Error(25);
     /// `NVML_ERROR_UNKNOWN`
     pub const UNKNOWN: Error = Error(999);
+}
+
+/// Names of `nvmlReturn_t` (nvml.h, names only).
+fn result_name(code: u32) -> &'static str {
+    match code {
+        0 => "NVML_SUCCESS",
+        1 => "NVML_ERROR_UNINITIALIZED",
+        2 => "NVML_ERROR_INVALID_ARGUMENT",
+        3 => "NVML_ERROR_NOT_SUPPORTED",
+        6 => "NVML_ERROR_NOT_FOUND",
+        7 => "NVML_ERROR_INSUFFICIENT_SIZE",
+        9 => "NVML_ERROR_DRIVER_NOT_LOADED",
+        10 => "NVML_ERROR_TIMEOUT",
+        25 => "NVML_ERROR_ARGUMENT_VERSION_MISMATCH",
+        999 => "NVML_ERROR_UNKNOWN",
+        _ => "",
+    }
 }
 
 /// Runs an implementation.
@@ -85,9 +108,10 @@ macro_rules! exports {
     ($(fn $name:ident ($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-            // SAFETY: what each body dereferences is what NVML's documentation makes the caller promise.
-            #[allow(unused_unsafe, reason = "some bodies are safe")]
-            $crate::door::enter(|| -> $crate::door::Nvml { unsafe { $body } })
+            call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
+                // SAFETY: what each body dereferences is what NVML's documentation makes the caller promise.
+                $crate::door::enter(|| -> $crate::door::Nvml { unsafe { $body } })
+            })
         }
     )*};
 }
@@ -97,8 +121,10 @@ macro_rules! unsupported {
     ($name:ident) => {
         #[unsafe(no_mangle)]
         pub extern "C" fn $name() -> u32 {
-            $crate::session::note_unsupported(stringify!($name));
-            $crate::door::Error::NOT_SUPPORTED.0
+            call_trace::through!($crate::door::LIBRARY, $name() {
+                $crate::session::note_unsupported(stringify!($name));
+                $crate::door::Error::NOT_SUPPORTED.0
+            })
         }
     };
 }

@@ -12,6 +12,8 @@ pub struct Memory {
     used: u64,
 }
 
+call_trace::fields! { Memory { total, free, used } }
+
 /// `nvmlMemory_v2_t`
 #[repr(C)]
 pub struct Memory2 {
@@ -22,12 +24,16 @@ pub struct Memory2 {
     used: u64,
 }
 
+call_trace::fields! { Memory2 { version, total, reserved, free, used } }
+
 /// `nvmlUtilization_t`
 #[repr(C)]
 pub struct Utilization {
     gpu: u32,
     memory: u32,
 }
+
+call_trace::fields! { Utilization { gpu, memory } }
 
 /// Something that moves.
 unsafe fn moving<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description, &Usage) -> Nvml<T>) -> Nvml {

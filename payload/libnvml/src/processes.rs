@@ -13,6 +13,8 @@ pub struct Process1 {
     used: u64,
 }
 
+call_trace::fields! { Process1 { pid, used } }
+
 /// `nvmlProcessInfo_v2_t`, and `nvmlProcessInfo_t` of version 3
 #[repr(C)]
 pub struct Process2 {
@@ -21,6 +23,8 @@ pub struct Process2 {
     gpu_instance: u32,
     compute_instance: u32,
 }
+
+call_trace::fields! { Process2 { pid, used, gpu_instance, compute_instance } }
 
 /// Longest list: more processes than a machine can run engines.
 const MOST: usize = 4096;

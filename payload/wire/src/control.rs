@@ -122,6 +122,7 @@ operations! {
     18 UnmapPhysical -> Unmapped;
     19 ExportPhysical -> ExportedPhysical;
     20 ImportPhysical -> Physical;
+    21 Trace -> TraceMemory;
 }
 
 /// No output.
@@ -153,6 +154,8 @@ pub enum Caller {
     Blas = 4,
     /// A `vgpu-run` inside a `vgpu-run`.
     NestedSupervisor = 5,
+    /// `libnccl.so.*`.
+    Collectives = 6,
 }
 
 /// Answer to [`Hello`].
@@ -478,6 +481,27 @@ pub struct ExportedPhysical {
 pub struct ImportPhysical {
     /// A duplicate of what [`ExportPhysical`] gave to whomever.
     pub descriptor: i32,
+}
+
+/// Ask whether calls are traced (`vgpu-run trace`), and where to. [`Status::NotFound`]: they are not. Chooses no card, unlike [`Hello`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Trace {
+    /// Who asks: a [`Caller`] as a number.
+    pub caller: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Answer to [`Trace`]: the same memory for every library of a process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct TraceMemory {
+    /// A descriptor in the caller, close-on-exec: a [`Ring`](crate::trace::Ring) of [`CALLS_LENGTH`](crate::trace::CALLS_LENGTH)
+    /// bytes. Map it and close it.
+    pub memory: i32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Something for the report. `input` is this head followed by the text (UTF-8, at most 4,000 bytes).

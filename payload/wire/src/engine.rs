@@ -71,8 +71,8 @@ pub struct Fork {
     pub user: u32,
     /// See `user`.
     pub group: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1: what it does is traced ([`View::trace`](crate::shared::View::trace)).
+    pub traces: u32,
     /// The window that device memory lies in; an access outside it is a fault.
     pub window: u64,
     /// Bytes of the window.

@@ -13,6 +13,7 @@
 //!   They hand out identity, memory and an engine, and are the only thing that the supervisor has to trust nobody for.
 //! - **Commands** ([`command`], carried by the ring in [`shared`]): copies, launches, events. They never enter the supervisor.
 //! - **Linear algebra** ([`blas`]): what our cuBLAS asks for, two commands.
+//! - **Traces** ([`trace`]): calls, kernels and copies, for `vgpu-run trace`.
 //! - **Figures** ([`figures`]): what each kernel cost, for the report.
 //! - **Choices** ([`choice`]): what environment variables ask of the engine.
 //! - **Facts** ([`device`]): the announced card, as plain data.
@@ -30,6 +31,7 @@ pub mod figures;
 pub mod futex;
 pub mod shared;
 pub mod texture;
+pub mod trace;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;

@@ -9,6 +9,7 @@
 //!   PRINT           bytes          what kernels printed, engine to client
 //!   RING            bytes          records, see `command`
 //!   BOUNCE          bytes          images and staged copies, managed by the client
+//!   TRACE           a ring         what the engine traces, engine to tracer: see `trace`; else no page of it is touched
 //! ```
 //!
 //! Client and engine do not trust each other more than they must: the engine copies a record out of the ring before
@@ -17,6 +18,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::figures::KernelFigures;
+use crate::trace::{Ring, WORK_LENGTH};
 
 /// Streams that a process can have at a time.
 pub const STREAM_SLOTS: usize = 4096;
@@ -47,8 +49,10 @@ pub const PRINT: usize = (FIGURES + FIGURES_SLOTS * size_of::<KernelFigures>()).
 pub const RING: usize = PRINT + PRINT_LENGTH;
 /// Offset of the bounce buffer.
 pub const BOUNCE: usize = RING + RING_LENGTH;
+/// Offset of the engine's ring of traces.
+pub const TRACE: usize = BOUNCE + BOUNCE_LENGTH;
 /// Bytes of the whole area.
-pub const AREA_LENGTH: usize = BOUNCE + BOUNCE_LENGTH;
+pub const AREA_LENGTH: usize = TRACE + WORK_LENGTH;
 
 /// A word on a cache line of its own.
 #[repr(C, align(64))]
@@ -88,6 +92,12 @@ pub struct Area {
     pub print_lost: AtomicU64,
     /// Microseconds that an idle engine spins before it sleeps; 0 on one core.
     pub spin: AtomicU32,
+    /// Commands in streams that are not done; what the ring holds besides nobody has looked at. For `vgpu-run top`.
+    pub queued: AtomicU32,
+    /// Kernels that wait to be compiled, and compilers at work. For `vgpu-run top`.
+    pub compile_queue: AtomicU32,
+    /// See `compile_queue`.
+    pub compiling: AtomicU32,
     /// Length of `fault`.
     pub fault_length: AtomicU32,
     /// What went wrong, UTF-8: kernel, block, thread, address.
@@ -197,6 +207,12 @@ impl View {
         unsafe { &*self.base.add(FIGURES).cast::<KernelFigures>().add(slot) }
     }
 
+    /// The engine's ring of traces.
+    pub fn trace(&self) -> Ring {
+        // SAFETY: inside the mapping, which is never unmapped while a view is used; a fresh area is zero.
+        unsafe { Ring::new(self.base.add(TRACE), WORK_LENGTH) }
+    }
+
     /// Address of `length` bytes at `offset`, if they lie in the area.
     pub fn bytes(&self, offset: u64, length: u64) -> Option<*mut u8> {
         let end = offset.checked_add(length)?;
@@ -217,6 +233,7 @@ mod tests {
                 && REPLIES.is_multiple_of(64)
                 && FIGURES.is_multiple_of(64)
                 && RING.is_multiple_of(4096)
+                && TRACE.is_multiple_of(4096)
         );
         assert!(RING_LENGTH.is_power_of_two() && PRINT_LENGTH.is_power_of_two());
     }

@@ -14,7 +14,7 @@ use wire::engine::Map;
 
 use crate::export::Export;
 use crate::session::{Grant, cost, memory_kind};
-use crate::{Broker, CallerFd, Event, memory, virtual_memory};
+use crate::{Broker, CallerFd, Event, memory, trace, virtual_memory};
 
 /// The process that waits in its `ioctl`, as far as the broker may touch it.
 pub trait Caller {
@@ -114,6 +114,7 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) 
         UnmapPhysical::NUMBER => virtual_memory::unmap(broker, caller.process(), fixed(input)?),
         ExportPhysical::NUMBER => virtual_memory::export(broker, caller, fixed(input)?),
         ImportPhysical::NUMBER => virtual_memory::import(broker, caller, fixed(input)?),
+        Trace::NUMBER => trace::hand_out(broker, caller),
         _ => Err(Status::Invalid),
     }
 }

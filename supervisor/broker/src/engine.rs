@@ -201,7 +201,7 @@ impl Broker {
             client: process,
             user,
             group,
-            reserved: 0,
+            traces: self.config.tracer.is_some().into(),
             window: window.start,
             window_length: window.end - window.start,
         };
@@ -218,6 +218,9 @@ impl Broker {
             })?;
         }
         let view = MappedArea::new(&area).map_err(|error| fail("map the shared area", error))?;
+        if let Some(tracer) = &mut self.config.tracer {
+            tracer.work_of(process, area.as_fd());
+        }
         Ok(Engine { pidfd: None, socket, area, view, end_told: false })
     }
 
@@ -368,7 +371,7 @@ impl Broker {
     }
 }
 
-fn pidfd_of(process: u32) -> Result<OwnedFd, Errno> {
+pub(crate) fn pidfd_of(process: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: a plain system call; the descriptor that it returns is new and ours.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
     // SAFETY: as above.

@@ -26,6 +26,7 @@ mod memory;
 mod physical;
 mod reclaim;
 mod session;
+mod trace;
 mod virtual_memory;
 mod watch;
 mod zygote;
@@ -38,12 +39,14 @@ use wire::figures::KernelCost;
 
 pub use call::Caller;
 pub use ledger::Ledger;
+pub use trace::Tracer;
 pub use zygote::{OpenProgram, Program};
 
 use crate::export::Exports;
 use crate::physical::PhysicalMemories;
 use crate::reclaim::Reclaimer;
 use crate::session::Session;
+use crate::trace::Rings;
 use crate::watch::Watch;
 use crate::zygote::Zygote;
 
@@ -65,6 +68,8 @@ pub struct Config {
     pub engine: Box<OpenProgram>,
     /// Whether engines check what kernels do, so that clients tell them of memory.
     pub checks: bool,
+    /// Who reads what clients and engines trace, if they are to.
+    pub tracer: Option<Box<dyn Tracer>>,
 }
 
 /// Something for the report. `process` is a thread-group id.
@@ -128,6 +133,7 @@ pub struct Broker {
     zygote: Option<Zygote>,
     watch: Watch,
     reclaimer: Reclaimer,
+    rings: Rings,
     events: Vec<Event>,
     samples: ledger::Utilisation,
 }
@@ -150,6 +156,7 @@ impl Broker {
             zygote: None,
             watch: Watch::new()?,
             reclaimer: Reclaimer::default(),
+            rings: Rings::default(),
             events: Vec::new(),
             samples: ledger::Utilisation::default(),
         })
@@ -186,6 +193,7 @@ impl Broker {
                 watch::Source::Engine(process) => self.engine_ended(process),
                 watch::Source::EngineSocket(process) => drop(self.engine_spoke(process)),
                 watch::Source::Zygote => self.zygote_spoke(),
+                watch::Source::Traced(process) => self.rings.forget(process),
                 watch::Source::Export(export) => {
                     self.physical.export_closed(export, &mut self.ledger, &mut self.reclaimer)
                 }

@@ -18,6 +18,8 @@ pub enum Source {
     Zygote,
     /// A descriptor that stood for memory was closed everywhere.
     Export(u32),
+    /// A process whose calls are traced ended (its pidfd).
+    Traced(u32),
 }
 
 impl Source {
@@ -28,6 +30,7 @@ impl Source {
             Source::EngineSocket(process) => (2, process),
             Source::Zygote => (3, 0),
             Source::Export(export) => (4, export),
+            Source::Traced(process) => (5, process),
         };
         kind << 32 | u64::from(process)
     }
@@ -39,7 +42,8 @@ impl Source {
             1 => Source::Engine(process),
             2 => Source::EngineSocket(process),
             3 => Source::Zygote,
-            _ => Source::Export(process),
+            4 => Source::Export(process),
+            _ => Source::Traced(process),
         }
     }
 }
@@ -93,6 +97,7 @@ mod tests {
             Source::EngineSocket(1),
             Source::Zygote,
             Source::Export(9),
+            Source::Traced(3),
         ] {
             assert_eq!(Source::decode(source.encode()), source);
         }

@@ -143,6 +143,7 @@ impl Dispatcher {
             }
             Admitted::Work { stream, sequence, work } => schedule.push(stream, sequence, work),
         }
+        streams.tell_queued(self.area);
         self.changed.store(true, Ordering::SeqCst);
     }
 
@@ -194,6 +195,7 @@ impl Dispatcher {
         if !streams.schedule.is_empty() {
             self.changed.store(true, Ordering::SeqCst);
         }
+        streams.tell_queued(self.area);
         drop(streams);
         self.area.wake_waiters(stream);
     }
@@ -270,6 +272,7 @@ impl Streams {
                 area.wake_waiters(stream);
             },
         );
+        self.tell_queued(area);
         (self.waits_outside, self.polls) = (waits_outside, polls);
         self.running += usize::from(taken.is_some());
         if let Some(Taken { begun: Some(now), .. }) = taken {
@@ -285,6 +288,11 @@ impl Streams {
             let more = now.saturating_duration_since(told).as_nanos() as u64;
             area.head().kernel_nanoseconds.0.fetch_add(more, Ordering::Relaxed);
         }
+    }
+
+    /// Tells how much there is to do.
+    fn tell_queued(&self, area: SharedArea) {
+        area.head().queued.store(self.schedule.queued() as u32, Ordering::Relaxed);
     }
 
     fn count_kernel(&mut self, more: isize, now: Instant) {

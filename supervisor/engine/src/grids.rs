@@ -35,6 +35,8 @@ impl Order for Box<Launch> {
 pub struct Running {
     pub grid: Grid<'static, Box<Launch>>,
     pub stream: u32,
+    /// Its sequence number there.
+    pub sequence: u64,
     /// The stream's.
     pub priority: i32,
     pub begun: Instant,

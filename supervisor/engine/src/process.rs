@@ -12,7 +12,7 @@ use crate::area::SharedArea;
 use crate::dispatch::Dispatcher;
 use crate::grants::Grants;
 use crate::mapper::Mapper;
-use crate::{cache, confine, fault, host, note, robust, worker};
+use crate::{cache, confine, fault, gauges, host, note, robust, trace, worker};
 
 /// Names this process (or thread) for `ps`, `top` and `pgrep`.
 pub fn set_name(name: &CStr) {
@@ -40,6 +40,10 @@ pub fn run(order: Fork, descriptors: Vec<OwnedFd>, zygote: Pid) -> ! {
     robust::own_until_death(&area.head().robust.0);
     let grants = Arc::new(Grants::default());
     note::send_to(&socket);
+    gauges::begin(area);
+    if order.traces != 0 {
+        trace::begin(area);
+    }
     let dispatcher = Dispatcher::new(area, grants.clone(), &order, threads);
     Mapper { area, grants, socket, client }.start();
     if let Err(error) = confine::drop_privileges(cache::descriptor().ok()) {

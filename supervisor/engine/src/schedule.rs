@@ -50,6 +50,8 @@ pub enum Look {
 /// Work that a thread has taken.
 pub struct Taken {
     pub stream: u32,
+    /// Its sequence number there.
+    pub sequence: u64,
     /// CUDA's: lower goes first.
     pub priority: i32,
     pub work: Work,
@@ -133,9 +135,10 @@ impl Schedule {
                     Look::Runs => {
                         head.state = State::Running;
                         let work = std::mem::replace(&mut head.work, Work::Nothing);
+                        let sequence = head.sequence;
                         let has_more = place + 1 < self.candidates.len();
                         let begun = matches!(work, Work::Launch(_)).then(Instant::now);
-                        return Some(Taken { stream, priority, work, begun, has_more });
+                        return Some(Taken { stream, sequence, priority, work, begun, has_more });
                     }
                     Look::Done => {
                         let sequence = head.sequence;

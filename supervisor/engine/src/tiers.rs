@@ -18,7 +18,7 @@ use wire::choice::{ISA, Isa, TIER, Tier};
 use wire::control::NoteKind;
 use wire::figures::KernelFigures;
 
-use crate::{cache, check, note};
+use crate::{cache, check, gauges, note, trace};
 
 /// Time in the interpreter after which a kernel is compiled: about what compiling a small one takes.
 const WORTH: Duration = Duration::from_millis(5);
@@ -164,8 +164,20 @@ impl Tiered {
         }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The code; else the report is told why there is none.
     fn compile(&self) -> Option<Compiled> {
+        trace::compile_begins(&self.name, self.block);
+        let code = gauges::compiling(|| self.try_compile());
+        trace::compile_ends(&self.name, code.is_some());
+        code
+    }
+
+    fn try_compile(&self) -> Option<Compiled> {
         // A panic of the compiler's costs this kernel its code, and no other.
         let (is_ours, why) = match catch_unwind(AssertUnwindSafe(|| self.make())) {
             Ok(Ok(code)) => return Some(code),
@@ -238,7 +250,11 @@ struct Compiler {
 
 impl Compiler {
     fn order(&self, order: Order) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.push(order);
+        let now = Instant::now();
+        gauges::waiting(orders.iter().filter(|order| order.stands() && order.worth(now).is_some()).count());
+        drop(orders);
         self.changed.notify_one();
     }
 
@@ -249,7 +265,9 @@ impl Compiler {
             orders.retain(Order::stands);
             let now = Instant::now();
             let due = orders.iter().enumerate().filter_map(|(place, order)| Some((order.worth(now)?, place)));
-            if let Some((_, place)) = due.max() {
+            let due: Vec<(u64, usize)> = due.collect();
+            gauges::waiting(due.len().saturating_sub(1));
+            if let Some((_, place)) = due.into_iter().max() {
                 let tiered = orders.swap_remove(place).tiered;
                 tiered.is_begun.store(true, Ordering::Relaxed);
                 return tiered;

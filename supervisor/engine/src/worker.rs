@@ -36,6 +36,7 @@ use crate::dispatch::Dispatcher;
 use crate::fault::{self, result};
 use crate::grids::{Held, Running, refusal_of};
 use crate::schedule::Taken;
+use crate::trace;
 use crate::work::{Launch, Refusal, Work};
 
 /// A kernel that was done sooner, the last time, calls nobody: waking takes longer.
@@ -177,14 +178,18 @@ impl Worker {
             self.shared.rest.call(1);
             return false;
         }
-        let Some(Taken { stream, priority, work, begun, .. }) = self.shared.next() else { return false };
+        let Some(Taken { stream, sequence, priority, work, begun, .. }) = self.shared.next() else {
+            return false;
+        };
+        trace::work_begins(stream, sequence, &work);
         match (work, begun) {
-            (Work::Launch(launch), Some(begun)) => self.begin(stream, priority, launch, begun),
+            (Work::Launch(launch), Some(begun)) => self.begin((stream, sequence), priority, launch, begun),
             (work, _) => {
                 if !is_small(&work) {
                     self.call_for(1);
                 }
                 let outcome = self.shared.perform(&work);
+                trace::work_ends(stream, sequence, None);
                 self.shared.end(stream, outcome, None);
             }
         }
@@ -202,7 +207,9 @@ impl Worker {
         }
     }
 
-    fn begin(&mut self, stream: u32, priority: i32, launch: Box<Launch>, begun: Instant) {
+    /// Begins a kernel. `place`: its stream and sequence number there.
+    fn begin(&mut self, place: (u32, u64), priority: i32, launch: Box<Launch>, begun: Instant) {
+        let (stream, sequence) = place;
         let in_code = launch.kernel.code().is_some();
         if !in_code {
             launch.kernel.begins(begun);
@@ -212,11 +219,12 @@ impl Worker {
             Ok(grid) => grid,
             Err(fault) => {
                 let refusal = refusal_of(&fault).unwrap_or_else(unknown);
+                trace::work_ends(stream, sequence, None);
                 return self.shared.end(stream, Err(refusal), Some(begun));
             }
         };
         let blocks = grid.blocks();
-        let running = Arc::new(Running { grid, stream, priority, begun, in_code });
+        let running = Arc::new(Running { grid, stream, sequence, priority, begun, in_code });
         if self.is_shared(&running) {
             self.shared.grids.share(running.clone());
         }
@@ -245,6 +253,7 @@ impl Worker {
         if let Some(checker) = self.shared.checker {
             checker.settle();
         }
+        trace::work_ends(running.stream, running.sequence, Some(running));
         let outcome = running.grid.outcome().or_else(|fault| refusal_of(&fault).map_or(Ok(()), Err));
         self.shared.end(running.stream, outcome, Some(now));
         held.retire();

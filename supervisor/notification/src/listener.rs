@@ -4,10 +4,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use interception::Request;
+
 use crate::abi;
 use crate::ahead::Ahead;
+use crate::held;
 use crate::in_flight::InFlight;
-use crate::request::Request;
 
 /// Why a listener cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +73,7 @@ impl Listener {
         }
         // SAFETY: the buffer is aligned to 8 bytes and longer than the struct, whose fields are integers.
         let notification = unsafe { buffer.as_ptr().cast::<libc::seccomp_notif>().read() };
-        Ok(Some(Request::new(&self.inner, &notification)))
+        Ok(Some(held::request(&self.inner, &notification)))
     }
 
     /// Whether the next request is known to wait: then there is no need to poll, which is slow when many wait. True only once.

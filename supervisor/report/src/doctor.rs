@@ -129,14 +129,14 @@ fn kernel() -> Check {
     let release = release.trim();
     let state = match version(release) {
         Some(version) if version >= (6, 6) => State::Good,
-        Some(version) if version >= (5, 19) => State::Degraded,
-        _ => State::Bad,
+        _ => State::Degraded,
     };
     Check {
         name: "kernel",
         state,
         found: release.to_owned(),
-        needed: "5.19 for notifications that signals do not repeat; 6.6 for the fast wake-up (half the cost of a trapped call)",
+        needed: "5.19 for notifications that signals do not repeat, else programs are traced; 6.6 for the fast wake-up (half the cost \
+                 of a trapped call)",
         fix: "install a newer kernel",
     }
 }
@@ -155,9 +155,9 @@ fn user_notification() -> Check {
         unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action as *const u32) };
     Check {
         name: "seccomp user notification",
-        state: if answer == 0 { State::Good } else { State::Bad },
+        state: if answer == 0 { State::Good } else { State::Degraded },
         found: if answer == 0 { "available" } else { "not available" }.to_owned(),
-        needed: "available",
+        needed: "available, else programs are traced (`--mechanism ptrace`)",
         fix: "use a kernel with CONFIG_SECCOMP_FILTER, and a container profile that permits seccomp(2)",
     }
 }
@@ -169,7 +169,7 @@ fn outer_filter() -> Check {
         state: if mode == "0" { State::Good } else { State::Degraded },
         found: if mode == "0" { "none" } else { "we run under one" }.to_owned(),
         needed: "none that has a listener of its own: the kernel permits one listener for each process",
-        fix: "if `vgpu-run true` fails with EBUSY, start it outside of the other supervisor",
+        fix: "start vgpu-run outside of the other supervisor; else programs are traced",
     }
 }
 
@@ -205,7 +205,7 @@ fn ptrace_scope() -> Check {
         name: "kernel.yama.ptrace_scope",
         state,
         found,
-        needed: "0 or 1: the paths that programs open are read from their memory",
+        needed: "0 or 1: the paths that programs open are read from their memory, and ptrace may have to be used",
         fix: "run `sudo sysctl kernel.yama.ptrace_scope=1`; to keep it, put that into a file under sysctl.d",
     }
 }

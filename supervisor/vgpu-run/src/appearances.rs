@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsRawFd;
 
-use notification::{Reply, Request};
+use interception::{Reply, Request};
 use overlay::installed::{FileFacts, directory_records};
 use overlay::{OpenQuery, Overlay};
 use tracee::{Memory, PidFd, RemotePtr};

@@ -66,7 +66,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -78,13 +78,26 @@ struct CommandLine {
 /// What can be asked without a run. A program of such a name is run with `vgpu-run -- NAME`.
 #[derive(Subcommand)]
 enum Question {
-    /// Check what this machine offers, or explain programs and libraries
+    /// Check what this machine offers, or explain programs and libraries: what they need and whether they get it
+    #[command(after_help = "\
+Exit status:
+  0    the machine is fit, or every file would work
+  1    a file would not work, for a reason that is said
+  125  the machine is not fit, or vgpu-run itself failed")]
     Doctor {
         /// Programs and libraries to explain
         files: Vec<PathBuf>,
         /// As Markdown, to paste into an issue
         #[arg(long = "report")]
         markdown: bool,
+    },
+    /// Run a program, and print each call that it makes of CUDA and NVML
+    #[command(override_usage = "vgpu-run trace [OPTIONS] [--] CMD [ARGS]...")]
+    Trace {
+        #[command(flatten)]
+        trace: Trace,
+        #[command(flatten)]
+        session: Box<Session>,
     },
     /// List the cards that can be announced
     Profiles,
@@ -129,6 +142,20 @@ pub struct Warm {
     pub files: Vec<PathBuf>,
 }
 
+/// What is traced, and where it goes.
+#[derive(Args, Clone, Debug)]
+pub struct Trace {
+    /// Only these calls: names with `*` and `?`, or a library (`cuda`, `cudart`, `nvml`, `cublas`, `nccl`); those with `!` are left out
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    pub filter: Vec<String>,
+    /// File for the lines (default: standard error)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// File for a timeline of calls, kernels and copies, which ui.perfetto.dev shows; without `--output` no lines are printed
+    #[arg(long, value_name = "FILE")]
+    pub perfetto: Option<PathBuf>,
+}
+
 /// What can be done with the code cache.
 #[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
@@ -169,6 +196,9 @@ pub struct Session {
     /// Exit with this status if a check found something (default: the program's own)
     #[arg(long, value_name = "STATUS", requires = "check", value_parser = clap::value_parser!(u8).range(1..))]
     pub check_exit_code: Option<u8>,
+    /// How the program's calls are brought to us; `auto` takes `notify`, and another where that is not to be had
+    #[arg(long, value_enum, default_value_t = Mechanism::Auto)]
+    pub mechanism: Mechanism,
     /// What runs the kernels
     #[arg(long, value_enum, default_value_t = Engine::Cpu)]
     pub engine: Engine,
@@ -177,6 +207,9 @@ pub struct Session {
     /// Say on standard error what is answered (`info`), and each event (`debug`)
     #[arg(long, value_enum, default_value_t = Log::Warn, value_name = "LEVEL")]
     pub log: Log,
+    /// For `vgpu-run trace`
+    #[arg(skip)]
+    pub trace: Option<Trace>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -216,6 +249,17 @@ impl Check {
 pub enum Report {
     Human,
     Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    Auto,
+    /// The kernel notifies us of the calls that a seccomp filter names
+    Notify,
+    /// We trace the program, which stops at the calls that a seccomp filter names; it cannot be debugged
+    Ptrace,
+    /// We trace every call: slow, but needs no filter, and comes before the filters of others
+    PtraceSyscalls,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,6 +337,7 @@ pub fn parse() -> Result<Action, ExitCode> {
     let mut text = Vec::new();
     Ok(match line.question {
         Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
+        Some(Question::Trace { trace, session }) => Action::Run(Session { trace: Some(trace), ..*session }),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
@@ -392,6 +437,21 @@ mod tests {
         let line = CommandLine::try_parse_from(["vgpu-run", "--report", "--", "--odd-name"]).unwrap();
         assert_eq!(line.session.command, ["--odd-name"]);
         assert_eq!(line.session.report, Some(Report::Human));
+    }
+
+    #[test]
+    fn a_trace_has_options_of_its_own_and_those_of_a_run() {
+        let words =
+            ["vgpu-run", "trace", "--filter", "cuMem*,nvml", "--gpus", "2", "-o", "x", "ls", "-o", "y"];
+        let line = CommandLine::try_parse_from(words).unwrap();
+        let Some(Question::Trace { trace, session }) = line.question else { panic!("no trace") };
+        assert_eq!(
+            (trace.filter.as_slice(), session.gpus),
+            (&["cuMem*".to_owned(), "nvml".to_owned()][..], 2)
+        );
+        assert_eq!(session.command, ["ls", "-o", "y"]);
+        let line = CommandLine::try_parse_from(["vgpu-run", "--", "trace", "x"]).unwrap();
+        assert_eq!(line.session.command, ["trace", "x"]);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use broker::{Caller, CallerFd};
+use interception::Request;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use notification::Request;
 use tracee::{Memory, PidFd, RemotePtr};
 
 /// The asker of a control call, as the broker wants to see it.
@@ -87,14 +87,14 @@ impl Nodes {
         Ok(theirs)
     }
 
-    /// Done when the list would have to grow, so the cost of each open stays the same, or when there is no room for more.
-    fn forget_closed(&mut self) {
-        self.ours.retain(|end| {
-            let mut poll = libc::pollfd { fd: end.as_raw_fd(), events: 0, revents: 0 };
-            // SAFETY: one pollfd, alive here.
-            unsafe { libc::poll(&mut poll, 1, 0) };
-            poll.revents & libc::POLLHUP == 0
-        });
+    /// Lets go of those that nobody has open any more. Done when a client has ended, and before the list grows.
+    pub fn forget_closed(&mut self) {
+        let watched = |end: &OwnedFd| libc::pollfd { fd: end.as_raw_fd(), events: 0, revents: 0 };
+        let mut polled: Vec<_> = self.ours.iter().map(watched).collect();
+        // SAFETY: as many pollfds as told, alive here.
+        unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, 0) };
+        let mut looks = polled.iter();
+        self.ours.retain(|_| looks.next().is_none_or(|look| look.revents & libc::POLLHUP == 0));
         self.ours.reserve(self.ours.len().max(64));
     }
 }

@@ -1,16 +1,20 @@
 //! All that can wake the supervisor, and waiting for it.
 //!
 //! The listener is polled directly, next to one epoll descriptor for everything else: the kernel hands the
-//! core over to a thread that waits on the listener itself (sync wake-up), not to one behind an epoll.
+//! core over to a thread that waits on the listener itself (sync wake-up), not to one behind an epoll. Where the tree is
+//! traced, the signal that a child has news takes the listener's place.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use interception::Request;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use notification::{Listener, Request};
+use notification::Listener;
+use tracer::{News, Tracer};
 
 /// Something to handle.
 pub enum Event {
@@ -18,6 +22,12 @@ pub enum Event {
     Notification(Request),
     /// A child of ours has ended, stopped or continued: the program, an orphan of the tree, an engine.
     ChildChanged,
+    /// A traced thread or process, or another child, has ended, with this wait status.
+    Ended(i32, i32),
+    /// A traced process is being stopped; the number is a thread's of it.
+    Stopped(i32),
+    /// It goes on.
+    Continued(i32),
     /// The broker's descriptor is readable: a client or an engine has ended or spoken.
     Broker,
     /// A client of the device has ended.
@@ -35,6 +45,9 @@ impl fmt::Display for Event {
         match self {
             Event::Notification(request) => write!(out, "call {} of thread {}", request.number, request.tid),
             Event::ChildChanged => write!(out, "a child changed"),
+            Event::Ended(tid, status) => write!(out, "thread {tid} has ended with status {status:#x}"),
+            Event::Stopped(tid) => write!(out, "thread {tid} is stopped"),
+            Event::Continued(tid) => write!(out, "thread {tid} goes on"),
             Event::Broker => write!(out, "the broker has something to do"),
             Event::ClientEnded => write!(out, "a client has ended"),
             Event::KeeperGone => write!(out, "the keeper is gone"),
@@ -44,7 +57,26 @@ impl fmt::Display for Event {
     }
 }
 
-/// Everything except the listener.
+impl From<News> for Event {
+    fn from(news: News) -> Self {
+        match news {
+            News::Call(request) => Event::Notification(request),
+            News::Ended { tid, status } => Event::Ended(tid, status),
+            News::Stopped(tid) => Event::Stopped(tid),
+            News::Continued(tid) => Event::Continued(tid),
+        }
+    }
+}
+
+/// Where calls of the tree come from.
+pub enum Calls {
+    /// The kernel notifies us.
+    Notified(Listener),
+    /// Its threads stop for us.
+    Traced(Tracer),
+}
+
+/// Everything except calls of the tree.
 #[derive(Clone, Copy)]
 enum Token {
     Child,
@@ -57,7 +89,8 @@ const TOKENS: [Token; 4] = [Token::Child, Token::Broker, Token::Exits, Token::Ke
 
 /// Waits for events.
 pub struct Events {
-    listener: Listener,
+    calls: Calls,
+    turn: Cell<u32>,
     others: Epoll,
     children: SignalFd,
     /// Kept for as long as the epoll refers to it.
@@ -66,21 +99,23 @@ pub struct Events {
 
 impl Events {
     /// Watches these sources. `keeper` is our end of the link.
-    pub fn new(
-        listener: Listener,
-        broker: &impl AsFd,
-        exits: &impl AsFd,
-        keeper: OwnedFd,
-    ) -> io::Result<Self> {
+    pub fn new(calls: Calls, broker: &impl AsFd, exits: &impl AsFd, keeper: OwnedFd) -> io::Result<Self> {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let children = SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), flags)?;
         let others = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let watch = |token: Token| EpollEvent::new(EpollFlags::EPOLLIN, token as u64);
-        others.add(&children, watch(Token::Child))?;
+        if matches!(calls, Calls::Notified(_)) {
+            others.add(&children, watch(Token::Child))?;
+        }
         others.add(broker, watch(Token::Broker))?;
         others.add(exits, watch(Token::Exits))?;
         others.add(&keeper, watch(Token::Keeper))?;
-        Ok(Self { listener, others, children, keeper })
+        Ok(Self { calls, turn: Cell::new(0), others, children, keeper })
+    }
+
+    /// Calls come by stops, not by a listener.
+    pub fn are_of_a_tracer(&self) -> bool {
+        matches!(self.calls, Calls::Traced(_))
     }
 
     /// The keeper's end no longer matters.
@@ -90,15 +125,22 @@ impl Events {
 
     /// Waits for the next event, at most `timeout` milliseconds (-1: for ever).
     pub fn next(&self, timeout: i32) -> io::Result<Event> {
+        match &self.calls {
+            Calls::Notified(listener) => self.next_notified(listener, timeout),
+            Calls::Traced(tracer) => self.next_traced(tracer, timeout),
+        }
+    }
+
+    fn next_notified(&self, notifier: &Listener, timeout: i32) -> io::Result<Event> {
         loop {
-            let [others, listener] = self.poll(timeout)?;
+            let [others, listener] = self.poll_listener(notifier, timeout)?;
             // The rare things first, so that a flood of notifications cannot keep them waiting.
             if others != 0 {
                 if let Some(event) = self.other()? {
                     return Ok(event);
                 }
             } else if listener & libc::POLLIN != 0 {
-                if let Some(request) = self.listener.receive()? {
+                if let Some(request) = notifier.receive()? {
                     return Ok(Event::Notification(request));
                 }
             } else if listener & libc::POLLHUP != 0 {
@@ -109,16 +151,51 @@ impl Events {
         }
     }
 
-    fn poll(&self, timeout: i32) -> io::Result<[i16; 2]> {
-        let watched = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut polled = [watched(self.others.0.as_raw_fd()), watched(self.listener.as_fd().as_raw_fd())];
-        let next_waits = self.listener.next_waits();
-        let (count, timeout) = if next_waits { (1, 0) } else { (2, timeout) };
-        // SAFETY: no more pollfds than there are, alive here.
-        let ready = unsafe { libc::poll(polled.as_mut_ptr(), count, timeout) };
-        if next_waits {
-            polled[1].revents = libc::POLLIN;
+    fn next_traced(&self, tracer: &Tracer, timeout: i32) -> io::Result<Event> {
+        /// Turns after which the rare things are looked at, however many calls there are.
+        const OFTEN_ENOUGH: u32 = 32;
+        self.turn.set(self.turn.get().wrapping_add(1));
+        if self.turn.get().is_multiple_of(OFTEN_ENOUGH)
+            && let Some(event) = self.other()?
+        {
+            return Ok(event);
         }
+        loop {
+            if let Some(news) = tracer.next() {
+                return Ok(news.into());
+            }
+            if tracer.is_done() {
+                return Ok(Event::TreeGone);
+            }
+            let [children, others] = self.poll([&self.children, &self.others.0], timeout)?;
+            if children != 0 {
+                // Once is enough: the signal does not queue.
+                let _ = self.children.read_signal();
+            } else if others == 0 {
+                return Ok(Event::TimeOut);
+            } else if let Some(event) = self.other()? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// The rare things and the listener; not that one where its next request is known to wait.
+    fn poll_listener(&self, listener: &Listener, timeout: i32) -> io::Result<[i16; 2]> {
+        match listener.next_waits() {
+            true => self.poll([&self.others.0], 0).map(|[others]| [others, libc::POLLIN]),
+            false => self.poll([&self.others.0, listener], timeout),
+        }
+    }
+
+    fn poll<const N: usize>(&self, sources: [&dyn AsFd; N], timeout: i32) -> io::Result<[i16; N]> {
+        let watched = |source: &dyn AsFd| libc::pollfd {
+            fd: source.as_fd().as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let mut polled = sources.map(watched);
+        // SAFETY: as many pollfds as there are, alive here.
+        let ready = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, timeout) };
         match ready {
             0.. => Ok(polled.map(|fd| fd.revents)),
             _ => Err(io::Error::last_os_error()),

@@ -36,6 +36,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Message and causes, without what to do.
+    pub fn in_one_line(&self) -> String {
+        [std::slice::from_ref(&self.message), &self.causes[..]].concat().join(": ")
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "vgpu-run: error: {}", self.message)?;

@@ -63,7 +63,7 @@ struct Keeper {
 }
 
 struct Tree {
-    listener: std::os::fd::OwnedFd,
+    listener: Option<std::os::fd::OwnedFd>,
     program: PidFd,
 }
 
@@ -128,6 +128,8 @@ impl Keeper {
                 self.early_signals.drain(..).for_each(|signal| drop(program.signal(signal)));
                 self.tree = Some(Tree { listener, program });
             }
+            // Who was killed while it was stopped does not continue.
+            Message::Stopped if self.tree.as_ref().is_some_and(|tree| tree.program.has_ended()) => {}
             // Not through the signal mask: SIGSTOP cannot be blocked. SIGCONT wakes us.
             Message::Stopped => drop(nix::sys::signal::raise(Signal::SIGSTOP)),
             Message::Ended { status, .. } => self.status = Some(status),
@@ -202,8 +204,9 @@ impl Keeper {
             let mut polled = [PollFd::new(self.supervisor_handle.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut polled, PollTimeout::NONE);
         }
-        if let Some(tree) = self.tree
-            && let Ok(listener) = Listener::new(tree.listener, None)
+        // Without a listener the tree was traced, and the kernel ends it with its tracer.
+        if let Some(listener) = self.tree.and_then(|tree| tree.listener)
+            && let Ok(listener) = Listener::new(listener, None)
         {
             listener.let_everything_through(&self.in_flight);
         }

@@ -1,9 +1,8 @@
 //! Starting the program under the filter.
 
-use std::convert::Infallible;
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, ForkResult, Pid, access, execvp, fork};
 use syscall_filter::handover;
 use syscall_filter::{InstallError, Program};
+use tracer::Tracer;
 
 use crate::failure::{self, Doing, Failure};
 use crate::inherited;
@@ -21,88 +21,143 @@ use crate::inherited;
 pub struct Launched {
     /// Its process.
     pub pid: Pid,
-    /// Where its listener comes from.
-    handover: OwnedFd,
+    /// How its calls come to us.
+    pub way: Way,
+}
+
+/// How calls of the program come to us.
+pub enum Way {
+    /// By a listener, which comes from here.
+    Promised(OwnedFd),
+    /// By this listener.
+    Notified(OwnedFd),
+    /// As stops; the program's process waits before its exec.
+    Traced(Tracer),
 }
 
 /// How the program is to be started.
 pub struct Plan {
     command: Vec<CString>,
     executable: CString,
-    filter: Program,
     allow_setuid: bool,
 }
 
 impl Plan {
     /// Prepares all that must not be done between fork and exec.
-    pub fn new(command: &[OsString], filter: Program, allow_setuid: bool) -> Result<Self, Failure> {
+    pub fn new(command: &[OsString], allow_setuid: bool) -> Result<Self, Failure> {
         let c_string = |text: &OsStr| CString::new(text.as_bytes());
         let executable = c_string(find(&command[0]).as_os_str()).doing("use the program's name")?;
         let command: Result<Vec<_>, _> = command.iter().map(|part| c_string(part)).collect();
         let command = command.doing("use the program's arguments")?;
-        Ok(Self { command, executable, filter, allow_setuid })
+        Ok(Self { command, executable, allow_setuid })
     }
 
-    /// Forks. The new process stays in our process group, so the terminal treats it as the shell's job.
-    pub fn start(&self) -> Result<Launched, Failure> {
+    /// Forks a process that installs the filter and sends us its listener. It stays in our process group, so the terminal
+    /// treats it as the shell's job.
+    pub fn start_notified(&self, filter: &Program) -> Result<Launched, Failure> {
         let (here, there) = handover::pair().doing("make a socket pair")?;
         // SAFETY: this process has one thread, so the child may do whatever the parent may.
         match unsafe { fork() }.doing("fork the program")? {
-            ForkResult::Parent { child } => Ok(Launched { pid: child, handover: here }),
+            ForkResult::Parent { child } => Ok(Launched { pid: child, way: Way::Promised(here) }),
             ForkResult::Child => {
-                let Err(errno) = self.become_program(&there);
-                let name = self.command[0].to_string_lossy();
-                let failure = Failure::new(format!("cannot run `{name}`")).cause(errno.desc());
-                eprint!("{failure}");
-                let code = if errno == Errno::ENOENT { failure::NOT_FOUND } else { failure::CANNOT_EXECUTE };
-                // SAFETY: ends this process without the parent's clean-up.
-                unsafe { libc::_exit(code) }
-            }
-        }
-    }
-
-    fn become_program(&self, supervisor: &OwnedFd) -> Result<Infallible, Errno> {
-        match self.install_filter() {
-            Ok(listener) => {
-                let sent = handover::send(supervisor, &[LISTENER], &[listener.as_raw_fd()]);
-                if sent.is_err() {
-                    // The supervisor is gone; nobody would ever answer us.
-                    // SAFETY: ends this process without the parent's clean-up.
-                    unsafe { libc::_exit(failure::FAILED.into()) }
+                let installed = self.give_up_privileges().and_then(|()| syscall_filter::install(filter));
+                match installed {
+                    // If the supervisor is gone, nobody would ever answer us.
+                    Ok(listener) => handover::send(&there, &[LISTENER], &[listener.as_raw_fd()])
+                        .unwrap_or_else(|_| exit(failure::FAILED.into())),
+                    Err(error) => refuse(&there, &error),
                 }
-            }
-            Err(error) => {
-                let _ = handover::send(supervisor, &encode(&error), &[]);
-                // SAFETY: as above.
-                unsafe { libc::_exit(failure::FAILED.into()) }
+                self.become_program()
             }
         }
-        inherited::restore();
-        execvp(&self.executable, &self.command)
     }
 
-    fn install_filter(&self) -> Result<OwnedFd, InstallError> {
-        if !self.allow_setuid {
-            syscall_filter::forbid_new_privileges().map_err(InstallError::Failed)?;
+    /// Programs of its tree will not change their user, unless that is allowed.
+    pub fn give_up_privileges(&self) -> Result<(), InstallError> {
+        match self.allow_setuid {
+            true => Ok(()),
+            false => syscall_filter::forbid_new_privileges().map_err(InstallError::Failed),
         }
-        syscall_filter::install(&self.filter)
+    }
+
+    /// Programs of its tree may change their user.
+    pub fn allows_setuid(&self) -> bool {
+        self.allow_setuid
+    }
+
+    /// The last step of a child.
+    pub fn become_program(&self) -> ! {
+        inherited::restore();
+        let Err(errno) = execvp(&self.executable, &self.command);
+        let name = self.command[0].to_string_lossy();
+        let failure = Failure::new(format!("cannot run `{name}`")).cause(errno.desc());
+        eprint!("{failure}");
+        exit(if errno == Errno::ENOENT { failure::NOT_FOUND } else { failure::CANNOT_EXECUTE })
     }
 }
 
-impl AsFd for Launched {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.handover.as_fd()
+/// Ends a child without the parent's clean-up.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: ends this process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Tells the supervisor why the filter is not in place, and ends the child.
+pub fn refuse(supervisor: &OwnedFd, error: &InstallError) -> ! {
+    let _ = handover::send(supervisor, &encode(error), &[]);
+    exit(failure::FAILED.into())
+}
+
+/// Why the program does not run.
+pub enum Refusal {
+    /// There is no filter.
+    Filter(InstallError),
+    /// Its process has ended before.
+    Ended(nix::Result<WaitStatus>),
+    /// Anything else.
+    Other(Failure),
+}
+
+impl Refusal {
+    /// What the process told before it ended.
+    pub fn told(bytes: &[u8], ended: impl FnOnce() -> nix::Result<WaitStatus>) -> Self {
+        match bytes {
+            [kind, errno @ ..] => Refusal::Filter(decode(*kind, errno)),
+            [] => Refusal::Ended(ended()),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Filter(error) => explain(error),
+            Refusal::Ended(ended) => explain_end(ended),
+            Refusal::Other(failure) => failure,
+        }
     }
 }
 
 impl Launched {
+    /// Descriptors that are needed yet.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match &self.way {
+            Way::Promised(descriptor) | Way::Notified(descriptor) => Some(descriptor.as_raw_fd()),
+            Way::Traced(_) => None,
+        }
+    }
+
     /// Waits until the filter is in place.
-    pub fn listener(&self) -> Result<OwnedFd, Failure> {
-        let mut message = handover::receive(&self.handover).doing("receive the listener")?;
-        match (message.bytes.first(), message.descriptors.pop()) {
-            (Some(&LISTENER), Some(listener)) => Ok(listener),
-            (Some(&kind), None) => Err(explain(decode(kind, &message.bytes[1..]))),
-            _ => Err(explain_end(waitpid(self.pid, None))),
+    pub fn wait_for_listener(&mut self) -> Result<(), Refusal> {
+        let Way::Promised(promise) = &self.way else { return Ok(()) };
+        let message = handover::receive(promise).doing("receive the listener");
+        let mut message = message.map_err(Refusal::Other)?;
+        match message.descriptors.pop() {
+            Some(listener) => {
+                self.way = Way::Notified(listener);
+                Ok(())
+            }
+            None => Err(Refusal::told(&message.bytes, || waitpid(self.pid, None))),
         }
     }
 }
@@ -151,9 +206,9 @@ fn explain(error: InstallError) -> Failure {
     let hint = match &error {
         InstallError::NotPermitted => "leave out `--allow-setuid`, which only root can use",
         InstallError::ListenerExists => {
-            "the kernel allows one seccomp listener; run vgpu-run outside of the other one, or run the other one inside"
+            "the kernel allows one seccomp listener: leave out `--mechanism notify`, or run the other one inside of vgpu-run"
         }
-        InstallError::TooOld => "check `uname -r`",
+        InstallError::TooOld => "check `uname -r`, and leave out `--mechanism notify`",
         InstallError::Failed(error) if error.raw_os_error() == Some(libc::EPERM) => OUTER_FILTER,
         InstallError::Failed(_) => "run `vgpu-run doctor`",
     };

@@ -10,8 +10,8 @@ use tracee::PidFd;
 /// From the supervisor to the keeper.
 #[derive(Debug)]
 pub enum Message {
-    /// The program runs: the listener of its tree, and a handle on it.
-    Launched { listener: OwnedFd, program: PidFd },
+    /// The program runs: the listener of its tree, if it has one, and a handle on it.
+    Launched { listener: Option<OwnedFd>, program: PidFd },
     /// The program was stopped, so the shell should see us stopped.
     Stopped,
     /// The program has ended with this wait status. With `leftovers`, processes of its tree go on.
@@ -53,7 +53,8 @@ impl AsFd for Link {
 fn encode(message: &Message) -> (Vec<u8>, Vec<i32>) {
     match message {
         Message::Launched { listener, program } => {
-            (vec![b'L'], vec![listener.as_raw_fd(), program.as_fd().as_raw_fd()])
+            let listener = listener.as_ref().map(AsRawFd::as_raw_fd);
+            (vec![b'L'], [program.as_fd().as_raw_fd()].into_iter().chain(listener).collect())
         }
         Message::Stopped => (vec![b'S'], vec![]),
         Message::Ended { status, leftovers } => {
@@ -68,8 +69,8 @@ fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Message> {
     let mut descriptors = descriptors.into_iter();
     match bytes {
         [b'L'] => Some(Message::Launched {
-            listener: descriptors.next()?,
             program: PidFd::from(descriptors.next()?),
+            listener: descriptors.next(),
         }),
         [b'S'] => Some(Message::Stopped),
         [b'E', leftovers, status @ ..] => {
@@ -90,8 +91,13 @@ mod tests {
         assert!(keepers.hear().is_none(), "and it does not wait");
         let program = PidFd::open(std::process::id() as i32).unwrap();
         let (listener, _other) = handover::pair().unwrap();
-        supervisors.tell(&Message::Launched { listener, program });
-        assert!(matches!(keepers.hear(), Some(Message::Launched { program, .. }) if !program.has_ended()));
+        supervisors.tell(&Message::Launched { listener: Some(listener), program });
+        assert!(
+            matches!(keepers.hear(), Some(Message::Launched { program, listener: Some(_) }) if !program.has_ended())
+        );
+        let program = PidFd::open(std::process::id() as i32).unwrap();
+        supervisors.tell(&Message::Launched { listener: None, program });
+        assert!(matches!(keepers.hear(), Some(Message::Launched { listener: None, .. })));
         supervisors.tell(&Message::Stopped);
         assert!(matches!(keepers.hear(), Some(Message::Stopped)));
         supervisors.tell(&Message::Ended { status: 0x700, leftovers: true });

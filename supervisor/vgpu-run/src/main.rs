@@ -10,10 +10,12 @@
 //! *Keeper* ([`keeper`]): what the shell started. It passes signals and the exit status on, and cleans up if
 //! the supervisor dies. *Supervisor* ([`supervisor`]): answers system calls of the *tree*, which is CMD and
 //! all that comes of it, in one loop ([`main_loop`]). *Link* ([`link`]): what keeper and supervisor tell each
-//! other.
+//! other. *Mechanism* ([`mechanism`]): how the tree's calls come to the supervisor, by a listener, as in the picture, or by
+//! its being the tree's tracer.
 
 mod appearances;
 mod cache;
+mod call_tracing;
 mod card;
 mod cli;
 mod control;
@@ -29,12 +31,14 @@ mod launch;
 mod link;
 mod log;
 mod main_loop;
+mod mechanism;
 mod nested;
 mod opens;
 mod own_filters;
 mod replaced;
 mod reporting;
 mod supervisor;
+mod traced;
 mod warm;
 
 use std::process::ExitCode;
@@ -65,6 +69,11 @@ fn main() -> ExitCode {
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
     log::start(session.log);
     if nested::inside_a_session() {
+        if session.trace.is_some() {
+            let failure =
+                Failure::new("cannot trace inside another vgpu-run, which serves this process already");
+            return Err(failure.hint("run `vgpu-run trace` outside: it traces every process of its tree"));
+        }
         return Err(nested::become_command(&session));
     }
     keeper::run(session)

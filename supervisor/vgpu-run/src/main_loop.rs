@@ -14,15 +14,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
+use interception::{Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
-use notification::{Reply, Request};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
 use report::{Exit, Report};
+use trace::Sink;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
+use crate::call_tracing;
 use crate::card::Card;
 use crate::cli::Session;
 use crate::control::{Asker, Nodes};
@@ -49,6 +51,8 @@ pub struct Services {
     pub card: Card,
     /// How clients end.
     pub exits: Exits,
+    /// Reads what is traced.
+    pub tracing: Option<Sink>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +116,11 @@ impl<'a> MainLoop<'a> {
             match event {
                 Event::Notification(request) => self.handle_notification(request),
                 Event::ChildChanged => self.handle_children(),
+                Event::Ended(pid, status) => {
+                    self.handle_exit(Pid::from_raw(pid), exit_of(status), status & !CORE_DUMPED)
+                }
+                Event::Stopped(pid) => self.handle_stop(Pid::from_raw(pid)),
+                Event::Continued(pid) => self.handle_continuation(Pid::from_raw(pid)),
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
                 Event::KeeperGone => return self.handle_keeper_gone(),
@@ -136,24 +145,32 @@ impl<'a> MainLoop<'a> {
     fn handle_notification(&mut self, request: Request) {
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
-            Trapped::Special => answer(request, Reply::Continue),
+            Trapped::Special => self.answer(request, Reply::Continue),
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
-                answer(request, Reply::Continue);
+                self.answer(request, Reply::Continue);
+            }
+            Trapped::Trace => {
+                self.services.report.remark(reporting::debugger(request.tid));
+                self.answer(request, Reply::Continue);
             }
             Trapped::OwnFilter => {
                 if let Some(conflict) = own_filters::conflict(&request) {
-                    self.services.report.remark(reporting::own_filter(request.tid, conflict));
+                    let explain = match self.events.are_of_a_tracer() {
+                        true => reporting::own_filter_of_traced,
+                        false => reporting::own_filter,
+                    };
+                    self.services.report.remark(explain(request.tid, conflict));
                 }
-                answer(request, Reply::Continue);
+                self.answer(request, Reply::Continue);
             }
             Trapped::Open(Err(error)) | Trapped::Execute(Err(error)) => self.handle_unread(request, &error),
             Trapped::List => self.handle_listing(request),
             Trapped::Look => {
                 let reply = appearances::look(&request, &mut self.services.overlay);
-                answer(request, reply);
+                self.answer(request, reply);
             }
         }
     }
@@ -163,7 +180,7 @@ impl<'a> MainLoop<'a> {
         if error.is_refusal() {
             self.services.report.remark(reporting::unread(request.tid, error));
         }
-        answer(request, Reply::Continue);
+        self.answer(request, Reply::Continue);
     }
 
     fn handle_execute(&mut self, request: Request, program: &Path) {
@@ -175,7 +192,7 @@ impl<'a> MainLoop<'a> {
                 self.replaced.expect(tgid);
             }
         }
-        answer(request, Reply::Continue);
+        self.answer(request, Reply::Continue);
     }
 
     fn handle_listing(&mut self, request: Request) {
@@ -186,7 +203,7 @@ impl<'a> MainLoop<'a> {
             report.remark(reporting::unlisted(&error));
             Reply::Continue
         });
-        answer(request, reply);
+        self.answer(request, reply);
     }
 
     /// What a process held of the device ends with the program that it was.
@@ -230,7 +247,7 @@ impl<'a> MainLoop<'a> {
                 }
             },
         };
-        answer(request, reply);
+        self.answer(request, reply);
         if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
             self.services.broker.prepare();
         }
@@ -251,6 +268,7 @@ impl<'a> MainLoop<'a> {
                 self.services.report.exited(tgid, exit_of(status));
             }
         }
+        self.nodes.forget_closed();
     }
 
     fn handle_control(&mut self, request: Request) {
@@ -263,7 +281,7 @@ impl<'a> MainLoop<'a> {
             Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
             Err(errno) => Reply::Errno(errno as i32),
         };
-        answer(request, reply);
+        self.answer(request, reply);
         self.report_broker();
     }
 
@@ -304,16 +322,29 @@ impl<'a> MainLoop<'a> {
             WaitStatus::Signaled(_, signal, _) => {
                 self.handle_exit(pid, Exit::Signal(signal as i32), signal as i32)
             }
-            // The shell sees us stopped when the program is, and we go on when it does.
-            WaitStatus::Stopped(..) if pid == self.program => self.link.tell(&Message::Stopped),
-            WaitStatus::Continued(_) if pid == self.program => drop(kill(getppid(), Signal::SIGCONT)),
+            WaitStatus::Stopped(..) => self.handle_stop(pid),
+            WaitStatus::Continued(_) => self.handle_continuation(pid),
             _ => {}
+        }
+    }
+
+    /// The shell sees us stopped when the program is, and we go on when it does.
+    fn handle_stop(&mut self, pid: Pid) {
+        if pid == self.program {
+            self.link.tell(&Message::Stopped);
+        }
+    }
+
+    fn handle_continuation(&mut self, pid: Pid) {
+        if pid == self.program {
+            wake_keeper();
         }
     }
 
     fn handle_exit(&mut self, pid: Pid, exit: Exit, status: i32) {
         self.services.report.exited(pid.as_raw(), exit);
         if pid == self.program && self.phase == Phase::Running {
+            wake_keeper();
             self.phase = Phase::Lingering { status, until: Instant::now() + LINGER };
         }
     }
@@ -330,10 +361,13 @@ impl<'a> MainLoop<'a> {
         }
         self.handle_children();
         self.handle_clients_ended(LINGER);
+        call_tracing::finish(self.services.tracing.take());
         if let Phase::Lingering { status, .. } = self.phase {
             self.finish_report();
             let status = self.status_to_pass(status);
             self.link.tell(&Message::Ended { status, leftovers: false });
+            // Once more, should it have stopped itself only now, for a stop before the end.
+            wake_keeper();
         }
         // Engines and the process that makes them are our children too.
         self.services.broker.end_engines();
@@ -350,6 +384,14 @@ impl<'a> MainLoop<'a> {
         }
     }
 
+    /// A request that cannot be answered has been let through; why, the report says.
+    fn answer(&mut self, request: Request, reply: Reply) {
+        let tid = request.tid;
+        if let Err(error) = request.reply(reply) {
+            self.services.report.remark(reporting::unanswered(tid, &error));
+        }
+    }
+
     /// The program has left processes behind: its status is passed on now, and we stay for them.
     fn detach(&mut self) {
         let Phase::Lingering { status, .. } = self.phase else { return };
@@ -358,7 +400,11 @@ impl<'a> MainLoop<'a> {
         self.events.ignore_keeper();
         let status = self.status_to_pass(status);
         self.link.tell(&Message::Ended { status, leftovers: true });
+        wake_keeper();
         // Whoever reads our standard error to its end must not wait for us.
+        if let Some(sink) = &self.services.tracing {
+            sink.leave_terminal();
+        }
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
     }
@@ -375,6 +421,11 @@ impl<'a> MainLoop<'a> {
     }
 }
 
+/// It stops itself when the program is stopped, and one that is killed then does not continue first.
+fn wake_keeper() {
+    let _ = kill(getppid(), Signal::SIGCONT);
+}
+
 fn exit_of(status: i32) -> Exit {
     if libc::WIFSIGNALED(status) {
         Exit::Signal(libc::WTERMSIG(status))
@@ -383,7 +434,5 @@ fn exit_of(status: i32) -> Exit {
     }
 }
 
-/// A request that cannot be answered is let through when it is dropped.
-fn answer(request: Request, reply: Reply) {
-    let _ = request.reply(reply);
-}
+/// Set in a wait status beside the signal.
+const CORE_DUMPED: i32 = 0x80;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use notification::Request;
+use interception::Request;
 use tracee::{Memory, MemoryError, RemotePtr};
 
 /// An open, as its caller put it.
@@ -30,6 +30,8 @@ pub enum Trapped {
     Control,
     /// io_uring_setup.
     IoUring,
+    /// ptrace.
+    Trace,
     /// seccomp, and the prctl that does the same.
     OwnFilter,
     /// getdents64.
@@ -52,6 +54,7 @@ pub fn decode(request: &Request) -> Trapped {
         libc::SYS_execveat => Trapped::Execute(program(request, second)),
         libc::SYS_ioctl => Trapped::Control,
         libc::SYS_io_uring_setup => Trapped::IoUring,
+        libc::SYS_ptrace => Trapped::Trace,
         libc::SYS_seccomp | libc::SYS_prctl => Trapped::OwnFilter,
         libc::SYS_getdents64 => Trapped::List,
         _ => Trapped::Look,

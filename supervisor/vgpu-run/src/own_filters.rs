@@ -3,7 +3,7 @@
 //! Most of it goes together: the strictest verdict wins, so whatever a program forbids itself stays forbidden. What does not is
 //! left to the kernel and named in the report.
 
-use notification::Request;
+use interception::Request;
 use tracee::{Memory, RemotePtr};
 
 /// What a program asks for and does not get.

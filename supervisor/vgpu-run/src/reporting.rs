@@ -57,6 +57,21 @@ pub fn unlisted(error: &std::io::Error) -> Finding {
         .hint("in a container: the seccomp profile has to permit `pidfd_getfd`; Docker's does if CAP_SYS_PTRACE is added")
 }
 
+/// An answer did not reach the process, whose call was made as if we were not there.
+pub fn unanswered(tid: i32, error: &std::io::Error) -> Finding {
+    Finding::new(Severity::Warning, format!("a call of {} could not be answered", process(tid)))
+        .cause(error.to_string())
+}
+
+/// A process can have one tracer, and that is we.
+pub fn debugger(tid: i32) -> Finding {
+    let message =
+        format!("{} uses ptrace, but what it wants to trace is traced by vgpu-run already", process(tid));
+    Finding::new(Severity::Warning, message)
+        .cause("the mechanism in use is ptrace, and the kernel permits one tracer")
+        .hint("debuggers work with `--mechanism notify`")
+}
+
 /// The device node can't be had for want of something of ours.
 pub fn no_node(tid: i32, errno: Errno) -> Finding {
     let finding =
@@ -86,6 +101,22 @@ pub fn own_filter(tid: i32, conflict: Conflict) -> Finding {
         Conflict::Tracer => finding(Severity::Remark, "installs a seccomp filter that hands calls to a tracer")
             .cause("the tracer sees none of the calls that come to vgpu-run: open, openat, openat2, execve, execveat")
             .hint("a tracer that stops at all calls sees these as well: leave out strace's `--seccomp-bpf`"),
+    }
+}
+
+/// The same, of a process that is traced: nothing is refused, but its own filter comes first.
+pub fn own_filter_of_traced(tid: i32, conflict: Conflict) -> Finding {
+    let finding = |severity, what: &str| Finding::new(severity, format!("{} {what}", process(tid)));
+    match conflict {
+        Conflict::Listener => finding(Severity::Warning, "installs a seccomp listener of its own").cause(
+            "what it listens to does not come to a tracer, so vgpu-run sees none of these calls any more",
+        ),
+        Conflict::Strict => finding(Severity::Remark, "asks for seccomp's strict mode")
+            .cause("the kernel has it for processes without a filter only"),
+        Conflict::Tracer => {
+            finding(Severity::Remark, "installs a seccomp filter that hands calls to a tracer")
+                .cause("its tracer is vgpu-run, which lets them through")
+        }
     }
 }
 

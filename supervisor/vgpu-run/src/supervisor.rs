@@ -1,7 +1,7 @@
 //! The process that answers: how it begins and ends. What it does in between is [`crate::main_loop`].
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,21 +13,23 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
 use overlay::Overlay;
-use syscall_filter::Coverage;
+use trace::{Outputs, Sink};
 use tracee::PidFd;
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
+use crate::call_tracing;
 use crate::card::Card;
 use crate::cli::{self, Session};
 use crate::descendants;
 use crate::descriptors;
-use crate::events::Events;
+use crate::events::{Calls, Events};
 use crate::exits::Exits;
 use crate::failure::{self, Doing, Failure};
 use crate::inherited;
-use crate::launch::{Launched, Plan};
+use crate::launch::{Launched, Way};
 use crate::link::{Link, Message};
 use crate::main_loop::{MainLoop, Services};
+use crate::mechanism;
 use crate::reporting;
 
 /// Launches the program and serves its tree. The code is for the keeper only; the program's status goes
@@ -48,15 +50,20 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let _ = prctl::set_name(c"vgpu-supervisor");
     let card = Card::new(session)?;
     let files = find_files()?;
-    let launched = launch(session)?;
-    settle(&launched, &link, &files);
-    let services = services(session, card, files)?;
-    let (listener, program) = introduce(&launched, &link)?;
-    let listener = Listener::new(listener, Some(in_flight)).doing("use the listener")?;
+    let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
+    let (launched, fallback) = mechanism::launch(session)?;
+    settle(&launched, &link, &files, outputs.as_ref());
+    let tracing = outputs.map(call_tracing::start).transpose()?;
+    let mut services = services(session, card, files, tracing)?;
+    if let Some(fallback) = fallback {
+        fallback.tell(&mut services.report);
+    }
+    let pid = launched.pid;
+    let (calls, program) = introduce(launched, &link, in_flight)?;
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
-    let events = Events::new(listener, &services.broker, &services.exits, link_for_events)
-        .doing("watch for events")?;
-    MainLoop::new(session, events, services, link, launched.pid, program).run()
+    let events =
+        Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
+    MainLoop::new(session, events, services, link, pid, program).run()
 }
 
 fn find_files() -> Result<Arc<Files>, Failure> {
@@ -67,20 +74,13 @@ fn find_files() -> Result<Arc<Files>, Failure> {
     found.map(Arc::new).map_err(|failure| failure.hint(hint()))
 }
 
-fn launch(session: &Session) -> Result<Launched, Failure> {
-    let coverage = match session.overlay {
-        cli::Overlay::Lean => Coverage::Lean,
-        cli::Overlay::Full => Coverage::Full,
-    };
-    let filter = syscall_filter::compile(coverage, &[wire::control::REQUEST]).doing("prepare the filter")?;
-    Plan::new(&session.command, filter, session.allow_setuid)?.start()
-}
-
 /// Makes this process one that nothing but SIGKILL disturbs. After the fork, so that the program gets none
 /// of it: its own process group, ignored signals, higher limits.
-fn settle(launched: &Launched, link: &Link, files: &Files) {
-    let mut kept = vec![link.as_fd().as_raw_fd(), launched.as_fd().as_raw_fd()];
+fn settle(launched: &Launched, link: &Link, files: &Files, outputs: Option<&Outputs>) {
+    let mut kept = vec![link.as_fd().as_raw_fd()];
+    kept.extend(launched.descriptor());
     kept.extend(files.descriptor());
+    kept.extend(outputs.into_iter().flat_map(Outputs::descriptors));
     descriptors::keep_only(&kept);
     // Ctrl-C and Ctrl-Z of the terminal go to the program's group.
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
@@ -92,7 +92,12 @@ fn settle(launched: &Launched, link: &Link, files: &Files) {
     inherited::raise_limits();
 }
 
-fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services, Failure> {
+fn services(
+    session: &Session,
+    card: Card,
+    files: Arc<Files>,
+    tracing: Option<Sink>,
+) -> Result<Services, Failure> {
     let cache = installation::default_cache();
     let overlay = Overlay::new(overlay::Config {
         payload: files.clone(),
@@ -109,6 +114,7 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
         announce: Box::new(move || announcing.announce()),
         engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks, code)),
         checks: !session.check.is_empty(),
+        tracer: tracing.as_ref().map(Sink::teller).transpose().doing("tell the tracer of programs")?,
     })
     .doing("prepare the broker")?;
     let overlay_is_full = session.overlay == cli::Overlay::Full;
@@ -116,7 +122,7 @@ fn services(session: &Session, card: Card, files: Arc<Files>) -> Result<Services
     let mut report = report::Report::new(known);
     reporting::surroundings(&mut report, &overlay);
     let exits = Exits::new().doing("follow clients")?;
-    Ok(Services { overlay, broker, report, card, exits })
+    Ok(Services { overlay, broker, report, card, exits, tracing })
 }
 
 fn open_engine(
@@ -150,11 +156,22 @@ fn checks_for_engine(checks: &[cli::Check]) -> Option<CString> {
 }
 
 /// Waits for the filter and tells the keeper what it needs should we die.
-fn introduce(launched: &Launched, link: &Link) -> Result<(OwnedFd, PidFd), Failure> {
-    let listener = launched.listener()?;
+fn introduce(mut launched: Launched, link: &Link, in_flight: InFlight) -> Result<(Calls, PidFd), Failure> {
+    launched.wait_for_listener()?;
     let program = PidFd::open(launched.pid.as_raw()).doing("watch the program")?;
     let duplicate = |fd: &dyn AsFd| fd.as_fd().try_clone_to_owned().doing("duplicate a descriptor");
     let keepers_program = PidFd::from(duplicate(&program)?);
-    link.tell(&Message::Launched { listener: duplicate(&listener)?, program: keepers_program });
-    Ok((listener, program))
+    let tell = |listener| link.tell(&Message::Launched { listener, program: keepers_program });
+    let calls = match launched.way {
+        Way::Promised(listener) | Way::Notified(listener) => {
+            tell(Some(duplicate(&listener)?));
+            Calls::Notified(Listener::new(listener, Some(in_flight)).doing("use the listener")?)
+        }
+        Way::Traced(mut tracer) => {
+            tell(None);
+            tracer.start();
+            Calls::Traced(tracer)
+        }
+    };
+    Ok((calls, program))
 }

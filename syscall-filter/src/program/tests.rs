@@ -7,6 +7,7 @@ const X86_64: u32 = 0xC000_003E;
 const I386: u32 = 0x4000_0003;
 const REQUEST: u32 = 0xC040_7601;
 const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+const TRACE: u32 = libc::SECCOMP_RET_TRACE | MARK as u32;
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
 struct Call {
@@ -58,8 +59,15 @@ fn run(program: &Program, call: &Call) -> u32 {
 }
 
 fn check(coverage: Coverage, call: &Call, expected: u32) {
-    let program = compile(coverage, &[REQUEST]).expect("the policy compiles");
+    let program = compile(coverage, &[REQUEST], Action::Notify).expect("the policy compiles");
     assert_eq!(run(&program, call), expected, "call {} {:x?}", call.number, call.arguments);
+    let program = compile(coverage, &[REQUEST], Action::Trace).expect("the policy compiles");
+    let traced = if expected == NOTIFY { TRACE } else { expected };
+    assert_eq!(run(&program, call), traced, "traced call {} {:x?}", call.number, call.arguments);
+    // A tracer that sees every call decides by the rows themselves.
+    let mut rows = rows(coverage, Action::Notify);
+    let named = rows.any(|row| row.names(call.number, &call.arguments, &[REQUEST]));
+    assert_eq!(named && call.architecture == X86_64, expected == NOTIFY, "row for call {}", call.number);
 }
 
 fn check_openat(flags: i32, expected: u32) {
@@ -130,15 +138,31 @@ fn x32_calls_are_let_through() {
 
 #[test]
 fn the_program_can_only_allow_or_notify() {
-    let program = compile(Coverage::Full, &[REQUEST]).expect("the policy compiles");
+    let program = compile(Coverage::Full, &[REQUEST], Action::Notify).expect("the policy compiles");
     let returns = program.instructions().iter().filter(|instruction| instruction.code == RETURN);
     assert!(returns.clone().count() > 2);
     assert!(returns.clone().all(|instruction| [NOTIFY, ALLOW].contains(&instruction.k)));
 }
 
 #[test]
+fn a_tracer_also_sees_calls_by_which_a_process_would_leave_it() {
+    let run = |action, call: Call| {
+        run(&compile(Coverage::Lean, &[REQUEST], action).expect("the policy compiles"), &call)
+    };
+    let untraced = i64::from(libc::CLONE_UNTRACED | libc::CLONE_VM);
+    for (traced, expected) in [(untraced, TRACE), (libc::CLONE_VM.into(), ALLOW)] {
+        assert_eq!(run(Action::Trace, call(libc::SYS_clone, &[traced])), expected);
+        assert_eq!(run(Action::Notify, call(libc::SYS_clone, &[traced])), ALLOW);
+    }
+    for number in [libc::SYS_clone3, libc::SYS_ptrace] {
+        assert_eq!(run(Action::Trace, call(number, &[])), TRACE);
+        assert_eq!(run(Action::Notify, call(number, &[])), ALLOW);
+    }
+}
+
+#[test]
 fn every_row_says_why_and_at_what_cost() {
-    for row in POLICY {
+    for row in rows(Coverage::Full, Action::Trace) {
         assert!(!row.reason.is_empty(), "{} has no reason", row.name);
         assert!(!row.cost.is_empty(), "{} has no measured cost", row.name);
     }

@@ -31,6 +31,8 @@ const FOR_ALL_USERS: &str = "/etc/vgpu-run/config.toml";
 
 /// Options of which a subcommand takes what is set for runs, if it has no setting of its own.
 const SHARED: [&str; 2] = ["tier", "isa"];
+/// A subcommand that is a run: of it that holds for all of a run's options.
+const RUN: &str = "trace";
 
 /// An option: its subcommand, empty for a run, and its long name.
 type Key = (String, String);
@@ -82,7 +84,7 @@ impl Settings {
     /// What is set for an option of a subcommand (`""`: of a run).
     pub fn get(&self, subcommand: &str, option: &str) -> Option<&Setting> {
         let of = |subcommand: &str| self.set.get(&(subcommand.to_owned(), option.to_owned()));
-        of(subcommand).or_else(|| of("").filter(|_| SHARED.contains(&option)))
+        of(subcommand).or_else(|| of("").filter(|_| subcommand == RUN || SHARED.contains(&option)))
     }
 
     /// The command with settings as defaults.
@@ -301,6 +303,7 @@ mod tests {
         assert_eq!(values("", "check"), ["memory", "race"]);
         assert_eq!(settings.get("warm", "gpu").unwrap().place, "file.toml:7");
         assert_eq!(values("warm", "gpu"), ["t4"]);
+        assert_eq!(values("trace", "gpu"), ["h100"], "a trace is a run");
     }
 
     #[test]
