@@ -53,12 +53,14 @@ fn strings<S: AsRef<OsStr>>(parts: impl IntoIterator<Item = S>) -> impl Iterator
     parts.into_iter().map(|part| part.as_ref().to_owned())
 }
 
-/// `vgpu-run attach` to this process, with the payload of stand-ins.
+/// `vgpu-run attach` to this process, with the payload of stand-ins; by notification, whatever mechanism the tests are run with, as there is
+/// no other for it.
 pub fn attach(pid: i32, options: &[&str]) -> Command {
     let mut command = Command::new(vgpu_run());
     command.arg("attach").args(options).arg(pid.to_string());
     command
         .env_remove("LD_LIBRARY_PATH")
+        .env_remove("VGPU_RUN_MECHANISM")
         .env("VGPU_RUN_LIBEXEC", launch_path("").libexec)
         .stdin(Stdio::null());
     command

@@ -196,7 +196,10 @@ impl Keeper {
             Some(status) => Ok(end_like(status)),
             None => {
                 if !matches!(ended, Ok(nix::sys::wait::WaitStatus::Exited(..))) {
-                    let failure = Failure::new("the supervisor died, so the program was ended");
+                    let failure = Failure::new(match self.is_attached {
+                        true => "the supervisor died while it attached",
+                        false => "the supervisor died, so the program was ended",
+                    });
                     eprint!("{}", failure.cause(format!("{ended:?}")));
                 }
                 Ok(ExitCode::from(failure::FAILED))
