@@ -24,7 +24,8 @@ struct Client {
 
 impl Client {
     fn range(&self, address: u64, length: usize) -> Result<std::ops::Range<usize>, Errno> {
-        let start = address.checked_sub(BASE).and_then(|start| usize::try_from(start).ok()).ok_or(Errno::EFAULT)?;
+        let start =
+            address.checked_sub(BASE).and_then(|start| usize::try_from(start).ok()).ok_or(Errno::EFAULT)?;
         let end = start.checked_add(length).filter(|end| *end <= BYTES).ok_or(Errno::EFAULT)?;
         Ok(start..end)
     }
@@ -58,7 +59,11 @@ impl Caller for Client {
     }
 
     fn descriptor(&self, number: CallerFd) -> Result<OwnedFd, Errno> {
-        if number < 0 { Err(Errno::EBADF) } else { self.file.as_fd().try_clone_to_owned().map_err(|_| Errno::EMFILE) }
+        if number < 0 {
+            Err(Errno::EBADF)
+        } else {
+            self.file.as_fd().try_clone_to_owned().map_err(|_| Errno::EMFILE)
+        }
     }
 
     fn is_waiting(&self) -> bool {
@@ -78,7 +83,13 @@ fn broker() -> Broker {
         }
     };
     let engine = || Err("no engine here".to_owned());
-    Broker::new(Config { announce: Box::new(announce), engine: Box::new(engine), checks: false }).expect("a broker")
+    Broker::new(Config {
+        announce: Box::new(announce),
+        engine: Box::new(engine),
+        checks: false,
+        tracer: None,
+    })
+    .expect("a broker")
 }
 
 // The input: blocks of a call, each with the bytes of its input behind it, as many as the block says (at most 255).

@@ -18,7 +18,8 @@ static OVERLAY: LazyLock<Mutex<Overlay>> = LazyLock::new(|| {
         sums += &format!("{}  {name}\n", installation::hash(name.as_bytes()));
     }
     std::fs::write(directory.join(installation::FILE_NAME), sums).expect("a file");
-    let payload = Arc::new(Files::beside(directory.clone(), directory.join("vgpu-engine")).expect("a payload"));
+    let payload =
+        Arc::new(Files::beside(directory.clone(), directory.join("vgpu-engine")).expect("a payload"));
     let files = vec![DriverFile { path: "/proc/driver/nvidia/version".into(), content: b"580".to_vec() }];
     Mutex::new(Overlay::new(Config { payload, cache: None, engine: Engine::Cpu, devices: 2, files }))
 });
@@ -32,5 +33,9 @@ fuzz_target!(|data: &[u8]| {
     let outcome = OVERLAY.lock().expect("nobody panicked").open(&query);
     let names_us = |word: &[u8]| path.windows(word.len()).any(|part| part == word);
     let is_ours = [&b"nvidia"[..], b"cuda", b"ld.so.cache", b"nv"].iter().any(|word| names_us(word));
-    assert!(is_ours || matches!(outcome.answer, Answer::Continue), "an answer for {:?}", path.escape_ascii().to_string());
+    assert!(
+        is_ours || matches!(outcome.answer, Answer::Continue),
+        "an answer for {:?}",
+        path.escape_ascii().to_string()
+    );
 });
