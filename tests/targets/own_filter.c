@@ -161,7 +161,7 @@ static void listener(void) {
 static void traced(int number) {
     pid_t child = fork();
     if (child == 0) {
-        ptrace(PTRACE_TRACEME, 0, 0, 0);
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0)) _exit(errno);
         raise(SIGSTOP);
         install(number, SECCOMP_RET_TRACE, 0);
         syscall(SYS_getppid);
@@ -170,6 +170,10 @@ static void traced(int number) {
     }
     int status, seen = 0;
     waitpid(child, &status, 0);
+    if (WIFEXITED(status)) {
+        printf("may not trace: %s\n", strerrorname_np(WEXITSTATUS(status)));
+        return;
+    }
     ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
     do {
         ptrace(PTRACE_CONT, child, 0, 0);

@@ -177,11 +177,16 @@ fn connect(thread: &mut Injection, page: u64) -> Result<Connection, PassError> {
     let shared = thread.shared().clone();
     if !shared.ways.no_duplicates.get() {
         match connect_by_pair(thread, page) {
-            Err(PassError::Failed { .. }) => shared.ways.no_duplicates.set(true),
+            Err(PassError::Failed { error, .. }) if is_refusal(&error) => shared.ways.no_duplicates.set(true),
             result => return result,
         }
     }
     connect_by_name(thread, page)
+}
+
+/// The kernel does not know the call, or a profile forbids it: that will not change.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS))
 }
 
 /// The process makes both ends, and we take one.
