@@ -23,6 +23,19 @@ fn a_programs_own_verdicts_hold_before_ours() {
     killed.assert_same().native.assert_signal(libc::SIGSYS);
 }
 
+/// A descriptor gets into a traced process by calls of its own, which its own filters may forbid: then it has none, and lives.
+#[test]
+fn a_program_that_may_use_no_sockets_is_given_nothing_that_takes_one() {
+    let library = "library: loaded";
+    if is_traced() {
+        assert_eq!(both("no_sockets").assert_works().different_lines(), [library]);
+        both("no_sockets_listener").assert_works().assert_same();
+        return check_report("no_sockets", "cannot receive a descriptor: Operation not permitted");
+    }
+    let seen = both("no_sockets").assert_works().different_lines();
+    assert_eq!(seen, [library, "node: opened", "node again: opened"]);
+}
+
 /// What a program sees of it under vgpu-run, and what the report says.
 fn check_refused(way: &str, line: &str, told: &str) {
     let seen = both(way).assert_works().different_lines();
