@@ -137,7 +137,7 @@ pub enum Call {
         /// Name of the node.
         dev: String,
     },
-    /// The program said what it is about to do: `prctl` with the option [`MARK`].
+    /// The program said what it is about to do: `prctl` with an option that no kernel knows.
     Mark {
         /// Thread group.
         process: u32,

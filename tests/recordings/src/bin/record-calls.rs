@@ -1,4 +1,6 @@
-//! record-calls [--user ID] FILE.jsonl COMMAND…: writes down what COMMAND does with `/dev/nvidia*`.
+//! Writes down what a command does with `/dev/nvidia*`.
+//!
+//!     record-calls [--user ID] FILE.jsonl COMMAND…
 
 use anyhow::{Context, Result, bail};
 use recording::{Recorder, User};
