@@ -1,6 +1,8 @@
 //! The driver's start and a small kernel, step by step, each step marked in the recording.
 //!
-//!     cuda-start [SECONDS]
+//! ```text
+//! cuda-start [SECONDS]
+//! ```
 //!
 //! With SECONDS it then keeps its context, a gigabyte and a busy kernel for that long: something for nvidia-smi to show.
 

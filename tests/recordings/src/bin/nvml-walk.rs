@@ -1,6 +1,8 @@
 //! Calls every function of NVML and prints what each answered.
 //!
-//!     nvml-walk [refused]
+//! ```text
+//! nvml-walk [refused]
+//! ```
 //!
 //! A function that crashes ends its child process; the walk goes on behind it.
 

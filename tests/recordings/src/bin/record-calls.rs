@@ -1,6 +1,8 @@
 //! Writes down what a command does with `/dev/nvidia*`.
 //!
-//!     record-calls [--user ID] FILE.jsonl COMMAND…
+//! ```text
+//! record-calls [--user ID] FILE.jsonl COMMAND…
+//! ```
 
 use anyhow::{Context, Result, bail};
 use recording::{Recorder, User};

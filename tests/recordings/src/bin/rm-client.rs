@@ -1,8 +1,10 @@
 //! Calls the resource manager without NVIDIA's libraries and prints what it answers.
 //!
-//!     rm-client errors        what is right once and what is wrong in every way
-//!     rm-client page          the page of class 0xde that the driver shares with a client, mapped and printed
-//!     rm-client sweep FILE    every control that FILE lists, with zeros for parameters, and each index of those that take indices
+//! ```text
+//! rm-client errors        what is right once and what is wrong in every way
+//! rm-client page          the page of class 0xde that the driver shares with a client, mapped and printed
+//! rm-client sweep FILE    every control that FILE lists, with zeros for parameters, and each index of those that take indices
+//! ```
 
 use anyhow::{Context, Result, bail};
 use recordings::mark::mark;

@@ -1,6 +1,8 @@
 //! Takes the identity of the card and the machine out of every file of a folder.
 //!
-//!     scrub-recordings FOLDER SMI_Q_X_OUTPUT HOST_NAME
+//! ```text
+//! scrub-recordings FOLDER SMI_Q_X_OUTPUT HOST_NAME
+//! ```
 //!
 //! What identifies the card is read from the output of `nvidia-smi -q -x` and of `nvml-walk`.
 
