@@ -7,7 +7,6 @@ use std::fmt::{self, Display, Formatter};
 
 use nix::errno::Errno;
 
-use crate::recording::Call;
 use crate::row::{Field, Form, Row};
 use crate::{Abi, escape};
 
@@ -16,14 +15,50 @@ const RUNS: usize = 8;
 /// Most bytes of an array of bytes that are shown.
 const BYTES: usize = 32;
 
+/// An ioctl on one of NVIDIA's nodes, with what it read and wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The path of the node.
+    pub node: &'a str,
+    /// The request, the ioctl's second argument.
+    pub request: u32,
+    /// What it failed with, or 0.
+    pub errno: i32,
+    /// The argument's struct before the call.
+    pub before: &'a [u8],
+    /// And after it.
+    pub after: &'a [u8],
+    /// The parameters of a control or an allocation before the call; empty if there are none.
+    pub parameters_before: &'a [u8],
+    /// And after it.
+    pub parameters_after: &'a [u8],
+}
+
+impl Call<'_> {
+    /// It went to `/dev/nvidia-uvm`, whose requests are plain numbers.
+    pub fn is_uvm(&self) -> bool {
+        self.node.starts_with("/dev/nvidia-uvm")
+    }
+
+    /// What chooses the row: all of a UVM request, else the lowest byte. The kernel module ignores type and direction.
+    pub fn number(&self) -> u32 {
+        if self.is_uvm() { self.request } else { self.request & 0xff }
+    }
+
+    /// Bytes of the argument that the request promises; UVM's promise none.
+    pub fn promised_size(&self) -> Option<usize> {
+        (!self.is_uvm()).then_some((self.request >> 16 & 0x3fff) as usize)
+    }
+}
+
 impl Abi {
     /// The call as a line of text.
-    pub fn line(&self, call: &Call) -> String {
+    pub fn line(&self, call: &Call<'_>) -> String {
         Line { abi: self, call }.to_string()
     }
 
     /// The row of a call's struct, if there is one for its number and, except for UVM, its size.
-    pub fn of_call(&self, call: &Call) -> Option<&Row> {
+    pub fn of_call(&self, call: &Call<'_>) -> Option<&Row> {
         match call.promised_size() {
             Some(size) => self.escape_of_size(call.number(), size),
             None => self.uvm(call.number()),
@@ -31,8 +66,8 @@ impl Abi {
     }
 
     /// The control or class that a call is about, and its row if it is known.
-    pub fn of_parameters(&self, call: &Call) -> Option<(u32, Option<&Row>)> {
-        let field = |name| self.of_call(call)?.read(&call.before, name).map(|number| number as u32);
+    pub fn of_parameters(&self, call: &Call<'_>) -> Option<(u32, Option<&Row>)> {
+        let field = |name| self.of_call(call)?.read(call.before, name).map(|number| number as u32);
         match call.number() {
             _ if call.is_uvm() => None,
             escape::NV_ESC_RM_CONTROL => field("cmd").map(|number| (number, self.control(number))),
@@ -44,7 +79,7 @@ impl Abi {
 
 struct Line<'a> {
     abi: &'a Abi,
-    call: &'a Call,
+    call: &'a Call<'a>,
 }
 
 impl Display for Line<'_> {
@@ -72,9 +107,9 @@ impl Display for Line<'_> {
         let mut said = vec![];
         let mut answered = vec![];
         let shown = |field: &Field| !is_told_otherwise(outer, field, parameters.is_some());
-        compare(abi, outer, &call.before, &call.after, shown, &mut said, &mut answered);
+        compare(abi, outer, call.before, call.after, shown, &mut said, &mut answered);
         if let Some((_, row)) = parameters {
-            let (before, after) = (&call.parameters_before, &call.parameters_after);
+            let (before, after) = (call.parameters_before, call.parameters_after);
             match row {
                 Some(row) if !row.fields().is_empty() => {
                     compare(abi, row, before, after, |_| true, &mut said, &mut answered);
@@ -96,7 +131,7 @@ impl Display for Line<'_> {
             write!(f, " → {}", answered.join(" "))?;
         }
         let status = outer.fields().iter().find(|field| field.form == Form::Status);
-        if let Some(code) = status.and_then(|field| field.read(&call.after, 0)) {
+        if let Some(code) = status.and_then(|field| field.read(call.after, 0)) {
             write!(f, " status={}", Status(abi, code as u32))?;
         }
         write!(f, "{}", Failure(call))
@@ -211,7 +246,7 @@ impl Display for Status<'_> {
 }
 
 /// The end of a line about a call that the kernel refused.
-struct Failure<'a>(&'a Call);
+struct Failure<'a>(&'a Call<'a>);
 
 impl Display for Failure<'_> {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {

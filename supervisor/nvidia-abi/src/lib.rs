@@ -40,7 +40,6 @@
 
 mod decode;
 mod parse;
-pub mod recording;
 mod row;
 mod version;
 
@@ -48,6 +47,7 @@ use std::collections::HashMap;
 
 use parse::Key;
 
+pub use decode::Call;
 pub use row::{Access, Count, Field, Form, Kind, Place, Pointee, Row};
 pub use version::{UnknownVersion, versions};
 
