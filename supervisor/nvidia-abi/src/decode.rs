@@ -4,6 +4,7 @@
 //! the status. What is zero is left out, and of a union the first member is shown.
 
 use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
 
 use nix::errno::Errno;
 
@@ -97,38 +98,23 @@ impl Display for Line<'_> {
         };
         write!(f, "{}", outer.name.unwrap_or("?"))?;
         let parameters = abi.of_parameters(call);
-        match parameters {
-            Some((number, row)) => match row.and_then(|row| row.name) {
+        if let Some((number, row)) = parameters {
+            match row.and_then(|row| row.name) {
                 Some(name) => write!(f, " {name}")?,
                 None => write!(f, " {number:#x}")?,
-            },
-            None => {}
-        }
-        let mut said = vec![];
-        let mut answered = vec![];
-        let shown = |field: &Field| !is_told_otherwise(outer, field, parameters.is_some());
-        compare(abi, outer, call.before, call.after, shown, &mut said, &mut answered);
-        if let Some((_, row)) = parameters {
-            let (before, after) = (call.parameters_before, call.parameters_after);
-            match row {
-                Some(row) if !row.fields().is_empty() => {
-                    compare(abi, row, before, after, |_| true, &mut said, &mut answered);
-                }
-                _ if before.is_empty() => {}
-                _ => {
-                    said.push(format!("bytes={}", before.len()));
-                    let changed = before.iter().zip(after).filter(|(before, after)| before != after).count();
-                    if changed > 0 {
-                        answered.push(format!("changed={changed}"));
-                    }
-                }
             }
         }
-        for text in said {
+        let mut told = Told::default();
+        let shown = |field: &Field| !is_told_otherwise(outer, field, parameters.is_some());
+        told.compare(abi, outer, call.before, call.after, shown);
+        if let Some((_, row)) = parameters {
+            told.parameters(abi, row, call.parameters_before, call.parameters_after);
+        }
+        for text in told.said {
             write!(f, " {text}")?;
         }
-        if !answered.is_empty() {
-            write!(f, " → {}", answered.join(" "))?;
+        if !told.answered.is_empty() {
+            write!(f, " → {}", told.answered.join(" "))?;
         }
         let status = outer.fields().iter().find(|field| field.form == Form::Status);
         if let Some(code) = status.and_then(|field| field.read(call.after, 0)) {
@@ -145,41 +131,51 @@ fn is_told_otherwise(outer: &Row, field: &Field, has_parameters: bool) -> bool {
         || outer.fields().iter().find(|other| other.form == Form::Status) == Some(field)
 }
 
-/// What the fields said, and what those say now that have changed.
-fn compare(
-    abi: &Abi,
-    row: &Row,
-    before: &[u8],
-    after: &[u8],
-    shown: impl Fn(&Field) -> bool,
-    said: &mut Vec<String>,
-    answered: &mut Vec<String>,
-) {
-    let elements = if row.many { before.len() / row.size } else { 1 };
-    for element in 0..elements {
-        let part = |bytes| slice(bytes, element * row.size..(element + 1) * row.size);
-        let (before, after) = (part(before), part(after));
-        let prefix = if row.many { format!("[{element}].") } else { String::new() };
-        let mut end = 0;
-        for field in row.fields().iter().filter(|field| shown(field)) {
-            // A further member of a union begins where an earlier one lies.
-            if field.offset < end && !matches!(field.form, Form::Bits(..)) {
-                continue;
-            }
-            end = end.max(field.end());
-            let text =
-                |bytes| value(abi, field, bytes).map(|value| format!("{prefix}{}={value}", field.name));
-            let (old, new) = (text(before), text(after));
-            let changed = old != new;
-            said.extend(old);
-            if changed {
-                answered.push(new.unwrap_or_else(|| format!("{prefix}{}=0", field.name)));
+/// What the two sides of the arrow say.
+#[derive(Default)]
+struct Told {
+    said: Vec<String>,
+    answered: Vec<String>,
+}
+
+impl Told {
+    /// By their fields, or if those are not known by how many bytes there are and how many have changed.
+    fn parameters(&mut self, abi: &Abi, row: Option<&Row>, before: &[u8], after: &[u8]) {
+        if let Some(row) = row.filter(|row| !row.fields().is_empty()) {
+            self.compare(abi, row, before, after, |_| true);
+        } else if !before.is_empty() {
+            self.said.push(format!("bytes={}", before.len()));
+            let changed = before.iter().zip(after).filter(|(before, after)| before != after).count();
+            self.answered.extend((changed > 0).then(|| format!("changed={changed}")));
+        }
+    }
+
+    fn compare(&mut self, abi: &Abi, row: &Row, before: &[u8], after: &[u8], shown: impl Fn(&Field) -> bool) {
+        let elements = if row.many { before.len() / row.size } else { 1 };
+        for element in 0..elements {
+            let prefix = if row.many { format!("[{element}].") } else { String::new() };
+            let part = |bytes| slice(bytes, element * row.size..(element + 1) * row.size);
+            let mut end = 0;
+            for field in row.fields().iter().filter(|field| shown(field)) {
+                // A further member of a union begins where an earlier one lies.
+                if field.offset < end && !matches!(field.form, Form::Bits(..)) {
+                    continue;
+                }
+                end = end.max(field.end());
+                let text = |bytes| {
+                    value(abi, field, part(bytes)).map(|value| format!("{prefix}{}={value}", field.name))
+                };
+                let (old, new) = (text(before), text(after));
+                if old != new {
+                    self.answered.push(new.unwrap_or_else(|| format!("{prefix}{}=0", field.name)));
+                }
+                self.said.extend(old);
             }
         }
     }
 }
 
-fn slice(bytes: &[u8], range: std::ops::Range<usize>) -> &[u8] {
+fn slice(bytes: &[u8], range: Range<usize>) -> &[u8] {
     bytes.get(range.start..range.end.min(bytes.len())).unwrap_or_default()
 }
 
