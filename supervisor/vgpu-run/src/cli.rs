@@ -5,6 +5,7 @@ mod settings;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -239,6 +240,28 @@ pub struct Session {
     pub target: Target,
 }
 
+/// As clap makes it of a command line without options.
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            gpu: "auto".to_owned(),
+            gpus: 1,
+            memory: None,
+            overlay: Overlay::Lean,
+            report: None,
+            allow_setuid: false,
+            check: Vec::new(),
+            check_exit_code: None,
+            mechanism: Mechanism::Auto,
+            engine: Engine::Cpu,
+            code: Code { tier: Tier::Auto, isa: Isa::Host },
+            log: Log::Warn,
+            trace: None,
+            target: Target::default(),
+        }
+    }
+}
+
 /// What a session is of.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -362,15 +385,33 @@ impl From<Run> for Action {
 }
 
 /// A run and nothing else: what is typed nearly always. For the whole command line clap makes ten subcommands with all their
-/// options, which takes as long as all the rest of our start. Whatever is no plain run is `None`, mistakes as well.
+/// options, which takes longer than what else we do before we fork. Whatever is no plain run is `None`, mistakes as well.
 fn parse_plain_run(words: &[OsString]) -> Option<Run> {
-    const OTHERS: [&str; 10] =
-        ["attach", "doctor", "trace", "profiles", "warm", "cache", "config", "completions", "man", "help"];
-    if words.iter().any(|word| OTHERS.iter().any(|other| word == other)) {
+    let command = match words.get(1..)? {
+        [dashes, command @ ..] if dashes == "--" => command,
+        command @ [program, ..] if !is_option(program) && !is_subcommand(program) => command,
+        words => return parse_options_of_run(words),
+    };
+    let run = || Run { session: Session::default(), command: command.to_vec() };
+    (!command.is_empty()).then(run)
+}
+
+fn parse_options_of_run(words: &[OsString]) -> Option<Run> {
+    if words.iter().any(is_subcommand) {
         return None;
     }
-    let command = Run::augment_args(clap::Command::new("vgpu-run"));
+    let command = Run::augment_args(clap::Command::new("vgpu-run").no_binary_name(true));
     Run::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
+}
+
+fn is_option(word: &OsString) -> bool {
+    word.as_bytes().starts_with(b"-") || word.is_empty()
+}
+
+fn is_subcommand(word: &OsString) -> bool {
+    const NAMES: [&str; 10] =
+        ["attach", "doctor", "trace", "profiles", "warm", "cache", "config", "completions", "man", "help"];
+    NAMES.iter().any(|name| word == name)
 }
 
 /// Parses the command line, with what variables and files set; for `--help` and mistakes, prints and returns the exit code.
@@ -523,7 +564,10 @@ mod tests {
 
     #[test]
     fn a_plain_run_is_parsed_as_the_whole_command_line_would() {
-        let lines: [&[&str]; 6] = [
+        let lines: [&[&str]; 9] = [
+            &["ls"],
+            &["--", "--odd-name"],
+            &["ls", "doctor", "--", "--gpus", "x"],
             &["ls", "--report", "-l"],
             &["--gpus", "2", "--report=json", "--", "--odd-name"],
             &["--check", "memory,race", "--check-exit-code", "9", "ls"],
@@ -552,7 +596,7 @@ mod tests {
         {
             assert!(is_left(&[&name]), "{name}");
         }
-        for words in [&["help"][..], &["--help"], &["-V"], &["--no-such-option", "ls"], &[]] {
+        for words in [&["help"][..], &["--help"], &["-V"], &["--no-such-option", "ls"], &[], &["--"]] {
             assert!(is_left(words), "{words:?}");
         }
     }
