@@ -72,6 +72,39 @@ impl Terminal {
         panic!("`{text}` did not appear; instead: {:?}", self.seen);
     }
 
+    /// What is written to the terminal goes to `screen`, until that says that it is enough or twenty seconds are over; whether it was.
+    pub fn show(&mut self, mut screen: impl FnMut(&[u8]) -> bool) -> bool {
+        let begin = Instant::now();
+        let mut is_enough = screen(&std::mem::take(&mut self.seen).into_bytes());
+        while !is_enough && begin.elapsed() < Duration::from_secs(20) {
+            let mut poll = libc::pollfd { fd: self.keyboard.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd, alive here.
+            if unsafe { libc::poll(&mut poll, 1, 100) } > 0 {
+                let mut buffer = [0; 4096];
+                match self.keyboard.read(&mut buffer) {
+                    Ok(count) => is_enough = screen(&buffer[..count]),
+                    Err(_) => break,
+                }
+            }
+        }
+        is_enough
+    }
+
+    /// How the terminal treats what is typed and written.
+    pub fn modes(&self) -> [libc::tcflag_t; 4] {
+        // SAFETY: zeros are a termios.
+        let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: writes one termios.
+        assert_eq!(unsafe { libc::tcgetattr(self.keyboard.as_raw_fd(), &mut modes) }, 0);
+        [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag]
+    }
+
+    /// Sends a signal to the command.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: a child of ours that was not waited for.
+        unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+
     /// Waits for the end.
     pub fn end(mut self) -> ExitStatus {
         let mut status = None;

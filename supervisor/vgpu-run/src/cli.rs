@@ -24,6 +24,8 @@ pub enum Action {
     Doctor { files: Vec<PathBuf>, markdown: bool },
     /// List the cards.
     Profiles,
+    /// Show what sessions do.
+    Top(Top),
     /// Compile kernels ahead.
     Warm(Warm),
     /// Look into the code cache, or empty it.
@@ -66,7 +68,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -96,6 +98,8 @@ enum Question {
     },
     /// List the cards that can be announced
     Profiles,
+    /// Show what this user's sessions do, live: processes, memory, kernels, queues; `q` ends it
+    Top(Top),
     /// Compile the kernels of programs and libraries ahead, into the cache that all later runs use
     Warm(Warm),
     /// Look after compiled code that is kept for later runs
@@ -135,6 +139,20 @@ pub struct Warm {
     /// Programs, libraries, fat binaries, PTX
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// How sessions are shown.
+#[derive(Args, Clone, Debug)]
+pub struct Top {
+    /// Print them once, as text
+    #[arg(long)]
+    pub once: bool,
+    /// Print them once, as JSON
+    #[arg(long, conflicts_with = "once")]
+    pub json: bool,
+    /// How often they are asked; rates are those of that time
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_interval)]
+    pub interval: f64,
 }
 
 /// What is traced, and where it goes.
@@ -333,6 +351,7 @@ pub fn parse() -> Result<Action, ExitCode> {
     Ok(match line.question {
         Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
         Some(Question::Trace { trace, session }) => Action::Run(Session { trace: Some(trace), ..*session }),
+        Some(Question::Top(order)) => Action::Top(order),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
@@ -365,6 +384,13 @@ fn parse_shape(text: &str) -> Result<[u32; 3], String> {
         Ok(shape) if (1..=1024).contains(&threads) => Ok(shape),
         _ => Err(format!("`{text}` is no shape of 1 to 1024 threads")),
     }
+}
+
+/// Seconds between two looks.
+fn parse_interval(text: &str) -> Result<f64, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    let seconds = seconds.filter(|seconds| (0.05..=3600.0).contains(seconds));
+    seconds.ok_or_else(|| format!("`{text}` is not a number of seconds from 0.05 to 3600"))
 }
 
 /// Bytes, with an optional binary suffix.

@@ -39,6 +39,7 @@ mod replaced;
 mod reporting;
 mod supervisor;
 mod traced;
+mod viewers;
 mod warm;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
+        Action::Top(order) => viewers::show(&order),
         Action::Cache(what) => cache::cache(what),
         Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),

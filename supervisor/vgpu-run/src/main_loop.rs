@@ -38,6 +38,7 @@ use crate::opens::{self, Open, Trapped};
 use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
+use crate::viewers;
 
 /// What answers are made of.
 pub struct Services {
@@ -80,6 +81,8 @@ pub struct MainLoop<'a> {
     replaced: Replaced,
     card_is_known: bool,
     phase: Phase,
+    viewers: Option<top::Server>,
+    begun: Instant,
 }
 
 impl<'a> MainLoop<'a> {
@@ -105,6 +108,8 @@ impl<'a> MainLoop<'a> {
             replaced: Replaced::default(),
             card_is_known: false,
             phase: Phase::Running,
+            viewers: None,
+            begun: Instant::now(),
         }
     }
 
@@ -123,6 +128,7 @@ impl<'a> MainLoop<'a> {
                 Event::Continued(pid) => self.handle_continuation(Pid::from_raw(pid)),
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
+                Event::Viewer => self.handle_viewer(),
                 Event::KeeperGone => return self.handle_keeper_gone(),
                 Event::TimeOut => self.handle_time_out(),
                 Event::TreeGone => {
@@ -255,6 +261,20 @@ impl<'a> MainLoop<'a> {
             && request.is_alive()
         {
             self.services.exits.follow(tgid);
+        }
+    }
+
+    /// Lets `vgpu-run top` find this session.
+    pub fn show_to(&mut self, viewers: top::Server) -> std::io::Result<()> {
+        self.events.watch_viewers(&viewers)?;
+        self.viewers = Some(viewers);
+        Ok(())
+    }
+
+    fn handle_viewer(&mut self) {
+        let Self { viewers, session, services, begun, .. } = self;
+        if let Some(viewers) = viewers {
+            viewers.answer(|| viewers::snapshot(session, &services.broker, *begun));
         }
     }
 

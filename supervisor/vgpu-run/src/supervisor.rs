@@ -13,6 +13,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
 use overlay::Overlay;
+use top::Server;
 use trace::{Outputs, Sink};
 use tracee::PidFd;
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
@@ -63,7 +64,13 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
     let events =
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
-    MainLoop::new(session, events, services, link, pid, program).run()
+    let mut main_loop = MainLoop::new(session, events, services, link, pid, program);
+    match Server::open().and_then(|viewers| main_loop.show_to(viewers)) {
+        Ok(()) => {}
+        // A sandbox may forbid it: nothing but that is missing then.
+        Err(error) => tracing::info!("`vgpu-run top` will not find this session: {error}"),
+    }
+    main_loop.run()
 }
 
 fn find_files() -> Result<Arc<Files>, Failure> {
