@@ -7,7 +7,7 @@ STATIC := -C target-feature=+crt-static
 DIST := $(or $(CARGO_TARGET_DIR),target)/dist
 PAYLOAD_CRATES := libcuda libnvml libcudart libcublas libcublaslt libnccl
 
-.PHONY: help build release demo test clients bench soak lint clean
+.PHONY: help build release demo test clients bench soak fuzz lint clean
 
 help:
 	@echo "make demo     run a real language model on the virtual GPU"
@@ -15,6 +15,7 @@ help:
 	@echo "make clients  run real CUDA programs from package registries, print a table"
 	@echo "make bench    print the ratios of the design, write target/bench.json"
 	@echo "make soak     storms of processes and random kills for half an hour (SECONDS=…), then looks for what is left"
+	@echo "make fuzz     parsers of what programs bring, 20 minutes each (EACH=…)"
 	@echo "make build    vgpu-run, its engine and its payload in $(RELEASE); all of it as one file in $(RELEASE)/one-file"
 	@echo "make release  one file, licences and checksums, as a tarball that is the same each time, in $(DIST)"
 	@echo "make lint     formatting, clippy and documentation, warnings denied"
@@ -56,6 +57,12 @@ endif
 SECONDS ?= 1800
 soak: build
 	scripts/soak $(SECONDS)
+
+# libFuzzer is C++, which the build's packages include.
+EACH ?= 1200
+fuzz:
+	scripts/setup build
+	scripts/fuzz $(EACH)
 
 lint:
 	$(CARGO) fmt --all --check

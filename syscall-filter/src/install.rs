@@ -50,6 +50,11 @@ const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
 const NOTIFY: libc::c_ulong =
     libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW | WAIT_KILLABLE_RECV;
 
+/// Flags with which a process that runs already gets the program, for all of its threads: with a listener a thread that can't have it is
+/// told as an error, ESRCH, and not by its number.
+pub const ATTACHED: libc::c_ulong =
+    NOTIFY | libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+
 /// Installs the program and returns the listener.
 ///
 /// `WAIT_KILLABLE_RECV`: a signal does not interrupt a call that the supervisor has begun to answer, so

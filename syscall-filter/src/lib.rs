@@ -16,9 +16,13 @@
 
 pub mod handover;
 mod install;
+mod judge;
 mod policy;
 mod program;
 
-pub use install::{InstallError, forbid_new_privileges, install, install_traced, kernel_can_notify};
+pub use install::{
+    ATTACHED, InstallError, forbid_new_privileges, install, install_traced, kernel_can_notify,
+};
+pub use judge::judge;
 pub use policy::{Action, Argument, Coverage, POLICY, Row, TRACED, Test, rows};
 pub use program::{CompileError, Instruction, Program, compile};

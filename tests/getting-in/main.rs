@@ -1,5 +1,6 @@
 //! Getting in: every descendant is followed, and everything else is as without vgpu-run.
 
+mod attach;
 mod configuration;
 mod container_profile;
 mod following;

@@ -5,6 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use report::document::{Document, SCHEMA};
+
 use crate::workshop;
 
 /// The program under test.
@@ -49,6 +51,19 @@ pub fn launch_path(program: impl AsRef<OsStr>) -> Launch {
 
 fn strings<S: AsRef<OsStr>>(parts: impl IntoIterator<Item = S>) -> impl Iterator<Item = OsString> {
     parts.into_iter().map(|part| part.as_ref().to_owned())
+}
+
+/// `vgpu-run attach` to this process, with the payload of stand-ins; by notification, whatever mechanism the tests are run with, as there is
+/// no other for it.
+pub fn attach(pid: i32, options: &[&str]) -> Command {
+    let mut command = Command::new(vgpu_run());
+    command.arg("attach").args(options).arg(pid.to_string());
+    command
+        .env_remove("LD_LIBRARY_PATH")
+        .env_remove("VGPU_RUN_MECHANISM")
+        .env("VGPU_RUN_LIBEXEC", launch_path("").libexec)
+        .stdin(Stdio::null());
+    command
 }
 
 impl Launch {
@@ -120,7 +135,12 @@ impl Launch {
         let mut command = self.command();
         command.stdin(Stdio::null());
         let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Run { what: format!("{command:?}"), output }
+        let run = Run { what: format!("{command:?}"), output };
+        if self.options.iter().any(|option| option == "--report=json") {
+            // Whatever the test is about: each report has the fields and types that its schema tells.
+            run.report();
+        }
+        run
     }
 }
 
@@ -180,6 +200,13 @@ impl Run {
     /// What it and vgpu-run complained about.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    /// The report of `--report=json`.
+    pub fn report(&self) -> Document {
+        let report = Document::last_in(&self.stderr()).unwrap_or_else(|why| panic!("{why}: {}", self.text()));
+        assert_eq!(report.schema, SCHEMA);
+        report
     }
 
     /// All that is known of it.

@@ -17,7 +17,7 @@ mod terminal;
 pub mod workshop;
 
 pub use both::Both;
-pub use launch::{Launch, Run, launch, launch_path, one_file, vgpu_run};
+pub use launch::{Launch, Run, attach, launch, launch_path, one_file, vgpu_run};
 pub use processes::{Mark, children, descendants, name_of, parent_of, wait_until};
 pub use terminal::Terminal;
 

@@ -2,15 +2,20 @@
 //! resized and left by a key, by ctrl-c and by a signal.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tests::{Terminal, launch_path, vgpu_run, workshop};
+use tests::{
+    AS_NOBODY, Terminal, attach, can_be_nobody, children, launch_path, name_of, vgpu_run, wait_until,
+    workshop,
+};
 
 /// A session that runs kernels until it is dropped. Others may run on this machine: its command has a word of its own.
 struct Session {
     keeper: Child,
+    /// It has a line to write at its end.
+    output: BufReader<ChildStdout>,
     word: String,
 }
 
@@ -25,12 +30,15 @@ impl Session {
         let mut output = BufReader::new(keeper.stdout.take().expect("piped"));
         output.read_line(&mut ready).expect("a line");
         assert_eq!(ready, "ready\n");
-        Session { keeper, word }
+        Session { keeper, output, word }
     }
 
     /// Waits for its end: its input ends.
     fn end(mut self) {
         drop(self.keeper.stdin.take());
+        let mut right = String::new();
+        self.output.read_line(&mut right).expect("a line");
+        assert_eq!(right, "right\n");
         assert!(self.keeper.wait().expect("its end").success());
     }
 }
@@ -53,7 +61,7 @@ fn found(word: &str, options: &[&str]) -> Option<Value> {
     let is_it = |session: &&Value| {
         session["command"].as_array().is_some_and(|words| words.iter().any(|one| one == word))
     };
-    all.as_array()?.iter().find(is_it).cloned()
+    all["sessions"].as_array()?.iter().find(is_it).cloned()
 }
 
 #[test]
@@ -94,10 +102,16 @@ fn text_has_a_line_for_each() {
     let text = output(&["--once", "--interval", "0.2"]);
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.contains(&session.word)).collect();
     assert!(lines[1].starts_with("  GPU 0 Tesla T4: "), "{text}");
-    assert!(lines[2].starts_with("  PID ") && lines[2].ends_with("BUSIEST KERNEL"), "{text}");
+    assert!(lines[2].starts_with("    PID PROGRAM ") && lines[2].ends_with("BUSIEST KERNEL"), "{text}");
     assert!(lines[3].contains(" traced ") && lines[3].ends_with(" twice"), "{text}");
     session.end();
 }
+
+/// The first line.
+const TITLE: &str = "vgpu-run top   sessions: ";
+
+/// High enough for the sessions of all tests.
+const HIGH: u16 = 200;
 
 /// A screen and what is on it.
 struct Screen {
@@ -136,7 +150,7 @@ impl Screen {
 #[test]
 fn live_view_shows_the_session_follows_the_window_and_leaves_the_terminal_as_it_was() {
     let session = Session::start("screen");
-    let mut screen = Screen::start(40, 160);
+    let mut screen = Screen::start(HIGH, 160);
     let before = screen.terminal.modes();
     screen.expect_text(&session.word);
     screen.expect("a busy process", |screen| {
@@ -148,7 +162,7 @@ fn live_view_shows_the_session_follows_the_window_and_leaves_the_terminal_as_it_
     screen.terminal.resize(12, 60);
     screen.parser.screen_mut().set_size(12, 60);
     screen.expect("a title as wide as the window", |screen| {
-        screen.contents().lines().next().is_some_and(|line| line.starts_with("vgpu-run top: "))
+        screen.contents().lines().next().is_some_and(|line| line.starts_with(TITLE))
             && screen.rows(0, 60).all(|row| row.chars().count() <= 60)
     });
     screen.terminal.press("q");
@@ -164,7 +178,7 @@ fn ctrl_c_and_signals_leave_the_terminal_as_it_was() {
     for how in ["ctrl-c", "terminated", "hung up"] {
         let mut screen = Screen::start(24, 80);
         let before = screen.terminal.modes();
-        screen.expect_text("vgpu-run top: ");
+        screen.expect_text(TITLE);
         match how {
             "ctrl-c" => screen.terminal.press("\x03"),
             "terminated" => screen.terminal.signal(libc::SIGTERM),
@@ -175,6 +189,81 @@ fn ctrl_c_and_signals_leave_the_terminal_as_it_was() {
         assert!(screen.terminal.end().success(), "{how}");
         assert_eq!(after, before, "{how}");
     }
+}
+
+#[test]
+fn a_session_that_ends_leaves_the_screen() {
+    let session = Session::start("ends");
+    let word = session.word.clone();
+    let mut screen = Screen::start(HIGH, 160);
+    screen.expect_text(&word);
+    session.end();
+    screen.expect("no such session", |screen| !screen.contents().contains(&word));
+    screen.terminal.press("q");
+    assert!(screen.terminal.end().success());
+}
+
+#[test]
+fn a_stopped_supervisor_is_named_and_does_not_hold_up_the_others() {
+    let [stopped, other] = ["stopped", "other"].map(Session::start);
+    let keeper = stopped.keeper.id() as i32;
+    let supervisor = children(keeper).into_iter().find(|&pid| name_of(pid) == "vgpu-supervisor");
+    let supervisor = supervisor.expect("a supervisor");
+    // SAFETY: the calls take numbers.
+    unsafe { libc::kill(supervisor, libc::SIGSTOP) };
+    let all: Value = serde_json::from_str(&output(&["--json", "--interval", "0.05"])).expect("JSON");
+    // SAFETY: as above.
+    unsafe { libc::kill(supervisor, libc::SIGCONT) };
+    assert!(all["silent"].as_array().is_some_and(|all| all.iter().any(|one| one == supervisor)), "{all}");
+    assert!(all.to_string().contains(&other.word) && !all.to_string().contains(&stopped.word), "{all}");
+    stopped.end();
+    other.end();
+}
+
+#[test]
+fn an_attachment_names_its_process() {
+    let program = workshop::target("attached").expect("a compiler");
+    let mut daemon = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it");
+    let pid = daemon.id() as i32;
+    let mut attachment = attach(pid, &[]).stderr(Stdio::piped()).spawn().expect("vgpu-run");
+    let mut shown = None;
+    let found = wait_until(Duration::from_secs(10), || {
+        let all: Value = serde_json::from_str(&output(&["--json", "--interval", "0.05"])).expect("JSON");
+        let mut sessions = all["sessions"].as_array().into_iter().flatten();
+        shown = sessions.find(|session| session["attached"] == pid).cloned();
+        shown.is_some()
+    });
+    drop(daemon.stdin.take());
+    daemon.wait().expect("its end");
+    assert!(attachment.wait().expect("its end").success());
+    assert!(found, "not found");
+    let command = shown.map(|session| session["command"][0].to_string());
+    assert!(command.as_deref().is_some_and(|word| word.ends_with("attached\"")), "{command:?}");
+}
+
+/// Theirs, and not ours; root sees both.
+#[test]
+fn an_ordinary_user_sees_the_own_sessions_only() {
+    if !can_be_nobody() {
+        return;
+    }
+    let roots = Session::start("roots");
+    let word = format!("top-test-nobodys-{}", std::process::id());
+    let waits = launch_path("/bin/sh").arguments(["-c", "echo ready; read line", &word]).through(AS_NOBODY);
+    let mut nobodys = waits.start();
+    let mut ready = String::new();
+    BufReader::new(nobodys.stdout.take().expect("piped")).read_line(&mut ready).expect("a line");
+    let mut command = Command::new(AS_NOBODY[0]);
+    command.args(&AS_NOBODY[1..]).arg(vgpu_run()).args(["top", "--once", "--interval", "0.05"]);
+    let theirs = command.output().expect("vgpu-run");
+    let theirs = String::from_utf8_lossy(&theirs.stdout).into_owned();
+    let all = output(&["--once", "--interval", "0.05"]);
+    drop(nobodys.stdin.take());
+    nobodys.wait().expect("its end");
+    assert!(theirs.contains(&word) && !theirs.contains(&roots.word), "{theirs}");
+    assert!(all.contains(&roots.word), "{all}");
+    assert!(all.lines().any(|line| line.contains(" of user 65534 ") && line.contains(&word)), "{all}");
+    roots.end();
 }
 
 #[test]

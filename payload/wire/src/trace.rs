@@ -8,7 +8,7 @@
 //! - A [`Ring`] is memory that writer and reader share. What is in it stays when the writer is killed, and the reader still gets it.
 //! - Several threads, and the several libraries of a process, write one ring under one lock: a thread's records are in its order.
 //! - A full ring makes its writers wait, as a terminal does. Only if the reader shows no sign of life any more is a record
-//!   left out, and counted ([`Ring::lost`]).
+//!   left out, and counted ([`Ring::take_lost`]).
 //! - A [record](Record) is a [`Head`] and a text of its own kind: a name, then named [values](value).
 //!
 //! A call is two records, since a call may never return: [`Kind::Call`] with what was given, and [`Kind::Return`] with what came

@@ -364,10 +364,10 @@ impl<'a> Lowering<'a> {
             self.lower_sweep();
         }
         self.region_head(entry);
-        if let Some(rounds) = self.turns.get(&entry).copied() {
-            self.lower_rounds(entry, rounds);
-        }
         let mut queue = Queue::default();
+        if let Some(rounds) = self.turns.get(&entry).copied() {
+            self.lower_rounds(entry, rounds, &mut queue);
+        }
         queue.want(World::First, entry);
         if self.has_parts() {
             queue.want(World::Second, entry);

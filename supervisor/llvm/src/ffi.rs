@@ -11,7 +11,7 @@ macro_rules! opaque {
 }
 
 opaque!(Context, Module, MemoryBuffer, DiagnosticInfo, TargetRecord, TargetMachine, TargetData, ErrorRecord);
-opaque!(PassBuilderOptions);
+opaque!(PassBuilderOptions, Value, Type, BasicBlock, Builder);
 
 // LLVMDiagnosticSeverity, LLVMVerifierFailureAction, LLVMRelocMode, LLVMCodeModel, LLVMCodeGenFileType.
 pub const SEVERITY_ERROR: c_int = 0;
@@ -19,6 +19,16 @@ pub const VERIFIER_RETURN_STATUS: c_int = 2;
 pub const RELOCATION_PIC: c_int = 2;
 pub const CODE_MODEL_SMALL: c_int = 3;
 pub const OBJECT_FILE: c_int = 1;
+
+// LLVMOpcode, LLVMTypeKind, LLVMLinkage, LLVMUnnamedAddr.
+pub const ADD: c_int = 8;
+pub const AND: c_int = 23;
+pub const OR: c_int = 24;
+pub const XOR: c_int = 25;
+pub const BIT_CAST: c_int = 41;
+pub const VECTOR_TYPE: c_int = 13;
+pub const PRIVATE_LINKAGE: c_int = 9;
+pub const GLOBAL_UNNAMED_ADDRESS: c_int = 2;
 
 /// LLVMBool of a call that can fail: other than 0 for failure.
 pub type Failed = c_int;
@@ -45,6 +55,35 @@ unsafe extern "C" {
     pub fn LLVMGetBufferStart(buffer: *mut MemoryBuffer) -> *const c_char;
     pub fn LLVMGetBufferSize(buffer: *mut MemoryBuffer) -> usize;
     pub fn LLVMDisposeMemoryBuffer(buffer: *mut MemoryBuffer);
+
+    pub fn LLVMGetModuleContext(module: *mut Module) -> *mut Context;
+    pub fn LLVMGetFirstFunction(module: *mut Module) -> *mut Value;
+    pub fn LLVMGetNextFunction(function: *mut Value) -> *mut Value;
+    pub fn LLVMGetFirstBasicBlock(function: *mut Value) -> *mut BasicBlock;
+    pub fn LLVMGetNextBasicBlock(block: *mut BasicBlock) -> *mut BasicBlock;
+    pub fn LLVMGetFirstInstruction(block: *mut BasicBlock) -> *mut Value;
+    pub fn LLVMGetNextInstruction(instruction: *mut Value) -> *mut Value;
+    pub fn LLVMGetInstructionOpcode(instruction: *mut Value) -> c_int;
+    pub fn LLVMIsAInstruction(value: *mut Value) -> *mut Value;
+    pub fn LLVMIsConstant(value: *mut Value) -> c_int;
+    pub fn LLVMGetOperand(user: *mut Value, operand: c_uint) -> *mut Value;
+    pub fn LLVMSetOperand(user: *mut Value, operand: c_uint, value: *mut Value);
+    pub fn LLVMTypeOf(value: *mut Value) -> *mut Type;
+    pub fn LLVMGetTypeKind(ty: *mut Type) -> c_int;
+    pub fn LLVMAddGlobal(module: *mut Module, ty: *mut Type, name: *const c_char) -> *mut Value;
+    pub fn LLVMSetInitializer(variable: *mut Value, value: *mut Value);
+    pub fn LLVMSetGlobalConstant(variable: *mut Value, is_constant: c_int);
+    pub fn LLVMSetUnnamedAddress(variable: *mut Value, is_unnamed: c_int);
+    pub fn LLVMSetLinkage(variable: *mut Value, linkage: c_int);
+    pub fn LLVMCreateBuilderInContext(context: *mut Context) -> *mut Builder;
+    pub fn LLVMPositionBuilderBefore(builder: *mut Builder, instruction: *mut Value);
+    pub fn LLVMBuildLoad2(
+        builder: *mut Builder,
+        ty: *mut Type,
+        place: *mut Value,
+        name: *const c_char,
+    ) -> *mut Value;
+    pub fn LLVMDisposeBuilder(builder: *mut Builder);
 
     // IRReader.h
     pub fn LLVMParseIRInContext(

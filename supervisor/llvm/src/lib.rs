@@ -14,6 +14,7 @@
 //! compiles once the verifier has passed it, so every module is verified. The objects refer to what they need by name
 //! and are position independent, in the small code model: all of one object lies within 2 GiB.
 
+mod bit_fields;
 mod diagnostics;
 mod error;
 mod fatal;
@@ -67,6 +68,9 @@ fn compile_here(ir: &str, target: &Target) -> Result<Vec<u8>, Error> {
     // LLVM takes a list without a pass for one with a pass that has no name.
     if !target.passes().is_empty() {
         module.run_passes(target.passes(), &machine)?;
+    }
+    if target.has("avx512f") {
+        module.hide_masks();
     }
     context.check()?;
     let object = module.emit(&machine)?;

@@ -4,7 +4,7 @@ use std::ptr::{self, NonNull};
 
 use crate::diagnostics::{Diagnostics, on_diagnostic};
 use crate::text::{Message, c_string, lines_of};
-use crate::{Error, Target, ffi, target};
+use crate::{Error, Target, bit_fields, ffi, target};
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
@@ -153,6 +153,12 @@ impl Module<'_> {
             ffi::LLVMDisposeErrorMessage(raw);
             Err(Error::Passes(message))
         }
+    }
+
+    /// See [`bit_fields`].
+    pub fn hide_masks(&self) {
+        // SAFETY: the module lives, and is this thread's.
+        unsafe { bit_fields::hide_masks(self.raw.as_ptr()) };
     }
 
     /// The object. Uses the module up: the code generator rewrites it.

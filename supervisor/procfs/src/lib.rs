@@ -95,7 +95,16 @@ pub fn metadata(path: &str) -> io::Result<Metadata> {
 
 /// Ids of all processes that can be seen.
 pub fn processes() -> Vec<i32> {
-    let Ok(top) = open_with(".", libc::O_RDONLY | libc::O_DIRECTORY) else { return Vec::new() };
+    numbers(".")
+}
+
+/// Ids of the threads of a process.
+pub fn threads(tgid: i32) -> Vec<i32> {
+    numbers(&format!("{tgid}/task"))
+}
+
+fn numbers(directory: &str) -> Vec<i32> {
+    let Ok(top) = open_with(directory, libc::O_RDONLY | libc::O_DIRECTORY) else { return Vec::new() };
     names(top).into_iter().filter_map(|name| std::str::from_utf8(&name).ok()?.parse().ok()).collect()
 }
 

@@ -232,7 +232,10 @@ impl Module {
         let ty = crate::Type::from_name(&word[1..]).ok_or("unknown opaque type")?;
         // `.tex .u64 name` (5.3, deprecated) has a type of its own.
         cursor.directive();
-        let name = cursor.word().into();
+        let name: Box<str> = cursor.word().into();
+        if name.is_empty() {
+            return Err("a declaration lacks its name".into());
+        }
         cursor.skip_statement();
         self.add_variable(Variable {
             name,

@@ -196,6 +196,15 @@ fn errors_name_line_column_kernel_and_instruction() {
 }
 
 #[test]
+fn an_opaque_variable_without_a_name_is_refused() {
+    for declaration in [".tex .u/", ".global .texref ;", ".surfref = 1;"] {
+        let text = format!(".version 4.0\n.target sm_52\n.address_size 64\n{declaration}\n");
+        let error = Module::parse(text).expect_err(declaration).to_string();
+        assert!(error.contains("lacks its name"), "{declaration}: {error}");
+    }
+}
+
+#[test]
 fn endless_nesting_is_refused() {
     let deep = "{".repeat(100_000);
     for lines in [format!("mov.b32 %r1, {deep}"), format!("mov.b32 %r1, {}", "[%r1,".repeat(100_000))] {

@@ -1,10 +1,9 @@
-//! What `--check` found, as text and as JSON.
+//! What `--check` found, as text and as data.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::{Value, json};
-
+use crate::document::Checked;
 use crate::process::Process;
 
 /// All findings, process by process, and a line that counts them; the line alone where there are none.
@@ -32,17 +31,17 @@ pub fn text<'a>(processes: impl Iterator<Item = &'a Process>) -> String {
 }
 
 /// The findings of a process.
-pub fn values(process: &Process) -> Vec<Value> {
-    let value = |(text, times): &(String, u64)| {
-        let mut lines = text.lines().map(str::trim);
-        json!({
-            "check": check_of(text),
-            "what": lines.next().unwrap_or_default(),
-            "where": lines.collect::<Vec<_>>(),
-            "times": times,
-        })
+pub fn all(process: &Process) -> Vec<Checked> {
+    let one = |(text, times): &(String, u64)| {
+        let mut lines = text.lines().map(|line| line.trim().to_owned());
+        Checked {
+            check: check_of(text).to_owned(),
+            what: lines.next().unwrap_or_default(),
+            r#where: lines.collect(),
+            times: *times,
+        }
     };
-    process.checked.iter().map(value).collect()
+    process.checked.iter().map(one).collect()
 }
 
 fn times_text(times: u64) -> String {

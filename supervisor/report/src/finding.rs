@@ -5,12 +5,15 @@ use std::fs::File;
 use std::path::Path;
 
 use overlay::{Loader, Node, Reason, Seen};
+use serde::{Deserialize, Serialize};
 use wire::control::NoteKind;
 
 use crate::process::{Opened, Process, Told};
 
 /// How bad it is, worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The program can't use the GPU, or lost it.
     Error,
@@ -21,7 +24,9 @@ pub enum Severity {
 }
 
 /// A message, what caused it, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,

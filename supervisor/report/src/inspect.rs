@@ -1,12 +1,13 @@
 //! What can be read from a program or library without running it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::hint::black_box;
 use std::path::Path;
 
 use fatbin::Kind;
 use goblin::container::Ctx;
+use goblin::elf::dynamic::{DF_1_PIE, Dynamic};
 use goblin::elf::sym::{STB_LOCAL, STB_WEAK, STT_TLS};
 use goblin::elf::{Elf, SectionHeader, Sym};
 
@@ -19,6 +20,8 @@ pub struct Facts {
     pub needed: Vec<String>,
     /// Its loader, if it is a dynamic program.
     pub interpreter: Option<String>,
+    /// Whether it is a program that needs no loader.
+    pub is_static: bool,
     /// Whether it is a 32-bit file.
     pub bits32: bool,
     /// Symbols that others must define.
@@ -53,14 +56,24 @@ pub struct Code {
     pub sass: BTreeSet<u32>,
     /// Number of containers.
     pub containers: usize,
-    /// The lowest capability with PTX of each container that has PTX, with how many containers share it.
-    lowest: HashMap<u32, usize>,
+    /// How many containers have the same entries.
+    pub pieces: BTreeMap<Piece, usize>,
+}
+
+/// The entries of one container, by capability.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Piece {
+    /// With PTX.
+    pub ptx: BTreeSet<u32>,
+    /// With machine code.
+    pub sass: BTreeSet<u32>,
 }
 
 impl Code {
     /// Number of containers with PTX that a device of this capability can run.
     pub fn usable(&self, capability: u32) -> usize {
-        self.lowest.iter().filter(|(lowest, _)| **lowest <= capability).map(|(_, count)| count).sum()
+        let runs = |piece: &Piece| piece.ptx.first().is_some_and(|lowest| *lowest <= capability);
+        self.pieces.iter().filter(|(piece, _)| runs(piece)).map(|(_, count)| count).sum()
     }
 
     /// Adds the containers of a file.
@@ -68,11 +81,10 @@ impl Code {
         self.containers += 1;
         let of_kind =
             |kind| container.entries().iter().filter(move |entry| entry.kind == kind).map(|entry| entry.arch);
-        self.sass.extend(of_kind(Kind::Cubin));
-        self.ptx.extend(of_kind(Kind::Ptx));
-        if let Some(lowest) = of_kind(Kind::Ptx).min() {
-            *self.lowest.entry(lowest).or_default() += 1;
-        }
+        let piece = Piece { ptx: of_kind(Kind::Ptx).collect(), sass: of_kind(Kind::Cubin).collect() };
+        self.sass.extend(&piece.sass);
+        self.ptx.extend(&piece.ptx);
+        *self.pieces.entry(piece).or_default() += 1;
     }
 }
 
@@ -126,6 +138,7 @@ pub fn read(bytes: &[u8]) -> Option<Facts> {
         soname: elf.soname.map(str::to_owned),
         needed: elf.libraries.iter().map(|name| (*name).to_owned()).collect(),
         interpreter: elf.interpreter.map(str::to_owned),
+        is_static: is_static(&elf),
         bits32: !elf.is_64,
         nodes: defined_nodes(&elf),
         static_runtime: has_static_runtime(&elf, bytes),
@@ -136,6 +149,12 @@ pub fn read(bytes: &[u8]) -> Option<Facts> {
         facts.code = code(bytes);
     }
     Some(facts)
+}
+
+/// A static program that can lie anywhere looks like a library, up to a flag.
+fn is_static(elf: &Elf) -> bool {
+    let is_program = |dynamic: &Dynamic| dynamic.info.flags_1 & DF_1_PIE != 0;
+    elf.interpreter.is_none() && elf.dynamic.as_ref().is_none_or(is_program)
 }
 
 fn read_symbols(elf: &Elf, facts: &mut Facts) {

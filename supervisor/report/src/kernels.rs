@@ -1,10 +1,10 @@
-//! What the kernels of a process cost: a table of the most expensive ones, and all of them as JSON.
+//! What the kernels of a process cost: a table of the most expensive ones.
 
 use std::fmt::Write;
-use std::time::Duration;
 
-use serde_json::{Value, json};
 use wire::figures::KernelCost;
+
+use crate::document::Kernel;
 
 /// Kernels that the text has a line for; JSON has all.
 const MOST_LINES: usize = 20;
@@ -12,23 +12,23 @@ const MOST_LINES: usize = 20;
 const MOST_NAME: usize = 60;
 
 /// The kernels, the one that took longest first.
-pub fn by_time(kernels: &[KernelCost]) -> Vec<&KernelCost> {
+pub fn by_time(kernels: &[KernelCost]) -> Vec<Kernel> {
     let mut sorted: Vec<&KernelCost> = kernels.iter().collect();
     sorted.sort_by_key(|cost| std::cmp::Reverse(cost.time));
-    sorted
+    sorted.into_iter().map(Kernel::from).collect()
 }
 
-/// The table, if there are kernels.
-pub fn write(text: &mut String, kernels: &[KernelCost]) {
+/// The table of kernels in this order, if there are any.
+pub fn write(text: &mut String, kernels: &[Kernel]) {
     if kernels.is_empty() {
         return;
     }
-    let total: Duration = kernels.iter().map(|cost| cost.time).sum();
+    let total: f64 = kernels.iter().map(|cost| cost.seconds).sum();
     let launches: u64 = kernels.iter().map(|cost| cost.launches).sum();
     let _ = writeln!(
         text,
         "  kernels: {launches} launches, {:.3} s; of each the time, and of it interpreted, launches, and of them",
-        total.as_secs_f64()
+        total
     );
     let _ = writeln!(text, "  compiled, instructions stepped, warps stopped, time to compile, code");
     let _ = writeln!(
@@ -36,54 +36,35 @@ pub fn write(text: &mut String, kernels: &[KernelCost]) {
         "  {:>9} {:>9} {:>8} {:>8} {:>9} {:>8} {:>8} {:>7}  kernel and block",
         "ms", "interpr.", "launches", "compiled", "stepped", "stops", "ms", "KiB"
     );
-    let sorted = by_time(kernels);
-    for cost in sorted.iter().take(MOST_LINES) {
+    for cost in kernels.iter().take(MOST_LINES) {
         let _ = writeln!(text, "  {}", line(cost));
     }
-    if let Some(more) = sorted.get(MOST_LINES..).filter(|more| !more.is_empty()) {
-        let time: Duration = more.iter().map(|cost| cost.time).sum();
-        let _ = writeln!(text, "  {:>9.1} in {} more", milliseconds(time), more.len());
+    if let Some(more) = kernels.get(MOST_LINES..).filter(|more| !more.is_empty()) {
+        let seconds: f64 = more.iter().map(|cost| cost.seconds).sum();
+        let _ = writeln!(text, "  {:>9.1} in {} more", seconds * 1e3, more.len());
     }
 }
 
-fn line(cost: &KernelCost) -> String {
+fn line(cost: &Kernel) -> String {
     let [x, y, z] = cost.block;
     let name: String = cost.kernel.chars().take(MOST_NAME).collect();
     format!(
         "{:>9.1} {:>9.1} {:>8} {:>8} {:>9} {:>8} {:>8.0} {:>7}  {name} {x}x{y}x{z}",
-        milliseconds(cost.time),
-        milliseconds(cost.interpreted),
+        cost.seconds * 1e3,
+        cost.interpreted_seconds * 1e3,
         cost.launches,
         cost.compiled,
         cost.stepped,
         cost.stops,
-        milliseconds(cost.compile_time),
+        cost.compile_seconds * 1e3,
         cost.code_bytes.div_ceil(1 << 10),
     )
 }
 
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-/// One kernel, for programs.
-pub fn value(cost: &KernelCost) -> Value {
-    json!({
-        "kernel": cost.kernel,
-        "block": cost.block,
-        "launches": cost.launches,
-        "compiled": cost.compiled,
-        "seconds": cost.time.as_secs_f64(),
-        "interpreted_seconds": cost.interpreted.as_secs_f64(),
-        "stepped": cost.stepped,
-        "stops": cost.stops,
-        "compile_seconds": cost.compile_time.as_secs_f64(),
-        "code_bytes": cost.code_bytes,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -97,7 +78,7 @@ mod tests {
         };
         let kernels: Vec<KernelCost> = (1..=22).map(cost).collect();
         let mut text = String::new();
-        write(&mut text, &kernels);
+        write(&mut text, &by_time(&kernels));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("22 launches, 0.253 s"), "{text}");
         assert!(lines[3].contains("22.0") && lines[3].ends_with("kernel22 32x4x1"), "{text}");

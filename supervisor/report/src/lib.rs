@@ -6,7 +6,7 @@
 //! *Finding*: something worth saying: message, causes, hints. An error makes the report appear unasked.
 //!
 //! ```text
-//!   supervisor ──started, executed, opened, exited──▶ Report ──▶ findings ──▶ short · full · JSON
+//!   supervisor ──started, executed, opened, exited──▶ Report ──▶ Document ──▶ short · full · JSON
 //!   payload ─────notes (cuInit, unsupported, …)─────▶   │
 //!                                                       └─ inspect: which library will not load, and on which symbol
 //! ```
@@ -15,23 +15,26 @@
 
 mod checked;
 pub mod doctor;
+pub mod document;
 pub mod explain;
 mod finding;
 pub mod inspect;
 mod kernels;
+pub mod loading;
 mod objects;
 mod others;
 mod predict;
 mod process;
 mod render;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use document::Document;
 use objects::{Files, Objects};
 use overlay::Seen;
-use render::Account;
 use tracee::ThreadGroups;
 use wire::control::{Note, NoteKind};
 use wire::figures::KernelCost;
@@ -191,18 +194,22 @@ impl Report {
         self.findings().iter().any(|finding| finding.severity <= least)
     }
 
-    /// The report as text.
+    /// The report in words or for programs, of the same facts.
     pub fn render(&mut self, form: Form) -> String {
-        let mut findings = self.findings();
-        if form == Form::Short {
-            return render::short(&findings);
+        match form {
+            Form::Short => render::short(&self.findings()),
+            Form::Full => render::full(&self.document()),
+            Form::Json => render::json(&self.document()),
         }
+    }
+
+    /// The report as data.
+    pub fn document(&mut self) -> Document {
+        let mut findings = self.findings();
         let payload = self.session.payload.as_deref();
-        let related: Vec<Account> = self
-            .processes
-            .values()
-            .filter(|process| process.is_related())
-            .map(|process| Account::new(process, &Objects::of(process, payload, &mut self.files)))
+        let related = self.processes.values().filter(|process| process.is_related());
+        let processes = related
+            .map(|process| render::account(process, &Objects::of(process, payload, &mut self.files)))
             .collect();
         // Those whose end nobody saw.
         let unrelated: Vec<&PathBuf> = self
@@ -214,9 +221,15 @@ impl Report {
         let others = self.others.values().sum::<u64>() + unrelated.len() as u64;
         let programs: BTreeSet<&PathBuf> = self.others.keys().chain(unrelated).collect();
         findings.extend(others::findings(programs, self.session.overlay_is_full));
-        match form {
-            Form::Json => render::json(&self.session, &related, &findings),
-            _ => render::full(&self.session, &related, others, &findings),
+        let capability = self.session.capability;
+        Document {
+            schema: document::SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: capability.map(|_| self.session.device.clone()),
+            capability: capability.map(|(major, minor)| format!("{major}.{minor}")),
+            processes,
+            others,
+            findings,
         }
     }
 

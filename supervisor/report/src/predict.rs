@@ -319,7 +319,8 @@ fn code_hint(code: &Code) -> String {
     }
 }
 
-fn dotted(capabilities: &BTreeSet<u32>) -> String {
+/// Capabilities as NVIDIA writes them: 6.1 for 61.
+pub fn dotted(capabilities: &BTreeSet<u32>) -> String {
     let parts: Vec<String> =
         capabilities.iter().map(|number| format!("{}.{}", number / 10, number % 10)).collect();
     parts.join(", ")

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use overlay::{Node, Seen};
+use serde::{Deserialize, Serialize};
 use wire::control::NoteKind;
 use wire::figures::KernelCost;
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum Exit {
     /// By itself, with this status.
     Code(i32),
@@ -187,8 +190,7 @@ impl Process {
 
     /// Program and pid, as every line names a process.
     pub fn title(&self) -> String {
-        let name = self.program.file_name().unwrap_or(self.program.as_os_str());
-        format!("`{}` (pid {})", name.to_string_lossy(), self.pid)
+        title(&self.program, self.pid)
     }
 }
 
@@ -206,6 +208,12 @@ impl Opened {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
     }
+}
+
+/// A program's name and its process.
+pub fn title(program: &Path, pid: i32) -> String {
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    format!("`{}` (pid {pid})", name.to_string_lossy())
 }
 
 /// Whether a path looks like a shared library's.

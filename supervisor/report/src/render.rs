@@ -4,40 +4,49 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use overlay::{Seen, Storage};
-use serde_json::{Value, json};
 
-use crate::Session;
+use crate::document::{Account, Document, Opened, Told};
 use crate::finding::{Finding, Severity};
 use crate::kernels;
 use crate::objects::Objects;
-use crate::process::{Exit, Opened, Process};
+use crate::process::{self, Exit, Process};
 
-/// What is told of one process.
-pub struct Account<'a> {
-    process: &'a Process,
-    /// What it opened, each with the answer.
-    opened: Vec<(String, String)>,
+/// What is told of one process, from its record and its files.
+pub fn account(process: &Process, objects: &Objects) -> Account {
+    let of_own = |path: &str| {
+        let object = objects.all.iter().find(|object| object.path == path)?;
+        crate::predict::own_file_text(object)
+    };
+    // A loader probes many places for a library that is not there; the first says it all.
+    let mut left = BTreeSet::new();
+    let mut say = |opened: &process::Opened| {
+        let path = opened.text();
+        let answer = match &opened.seen {
+            Some(Seen::Left { library, .. }) if !left.insert(*library) => return None,
+            Some(seen) => answer_text(seen)?,
+            None => of_own(&path)?,
+        };
+        Some(Opened { path, answer })
+    };
+    Account {
+        pid: process.pid,
+        program: process.program.to_string_lossy().into_owned(),
+        exit: process.exit,
+        opened: process.opened.iter().filter_map(&mut say).collect(),
+        told: process.told.iter().map(told).collect(),
+        checks: crate::checked::all(process),
+        memory_peak: process.memory_peak,
+        kernels: kernels::by_time(&process.kernels),
+    }
 }
 
-impl<'a> Account<'a> {
-    /// From its record and its files.
-    pub fn new(process: &'a Process, objects: &Objects) -> Self {
-        let of_own = |path: &str| {
-            let object = objects.all.iter().find(|object| object.path == path)?;
-            crate::predict::own_file_text(object)
-        };
-        // A loader probes many places for a library that is not there; the first says it all.
-        let mut left = BTreeSet::new();
-        let mut say = |opened: &Opened| {
-            let path = opened.text();
-            let answer = match &opened.seen {
-                Some(Seen::Left { library, .. }) if !left.insert(*library) => return None,
-                Some(seen) => answer_text(seen)?,
-                None => of_own(&path)?,
-            };
-            Some((path, answer))
-        };
-        Self { process, opened: process.opened.iter().filter_map(&mut say).collect() }
+fn told(told: &process::Told) -> Told {
+    Told {
+        kind: told.kind.into(),
+        text: told.text.clone(),
+        value: told.value,
+        times: told.times,
+        message: crate::finding::told_text(told),
     }
 }
 
@@ -50,14 +59,17 @@ pub fn short(findings: &[Finding]) -> String {
     text
 }
 
-/// Everything.
-pub fn full(session: &Session, processes: &[Account], others: u64, findings: &[Finding]) -> String {
-    let mut text = head(session);
-    for process in processes {
+/// Everything, for readers.
+pub fn full(document: &Document) -> String {
+    let mut text = match (&document.device, &document.capability) {
+        (Some(device), Some(capability)) => format!("device: {device}, compute capability {capability}\n"),
+        _ => "device: none was asked for\n".to_owned(),
+    };
+    for process in &document.processes {
         write_process(&mut text, process);
     }
-    let _ = writeln!(text, "\nprograms that did nothing with CUDA: {others}");
-    for finding in findings {
+    let _ = writeln!(text, "\nprograms that did nothing with CUDA: {}", document.others);
+    for finding in &document.findings {
         text.push('\n');
         write_finding(&mut text, finding);
     }
@@ -65,31 +77,19 @@ pub fn full(session: &Session, processes: &[Account], others: u64, findings: &[F
 }
 
 /// Everything, for programs.
-pub fn json(session: &Session, processes: &[Account], findings: &[Finding]) -> String {
-    let value = json!({
-        "device": session.device,
-        "capability": session.capability.map(|(major, minor)| format!("{major}.{minor}")),
-        "processes": processes.iter().map(process_value).collect::<Vec<_>>(),
-        "findings": findings.iter().map(finding_value).collect::<Vec<_>>(),
-    });
-    format!("{value:#}\n")
+pub fn json(document: &Document) -> String {
+    let text = serde_json::to_string_pretty(document).expect("names are text, and numbers are finite");
+    format!("{text}\n")
 }
 
-fn head(session: &Session) -> String {
-    match session.capability {
-        Some((major, minor)) => format!("device: {}, compute capability {major}.{minor}\n", session.device),
-        None => "device: none was asked for\n".to_owned(),
-    }
-}
-
-fn write_process(text: &mut String, Account { process, opened }: &Account) {
-    let _ = writeln!(text, "\n{}: {}{}", process.title(), process.program.display(), exit_text(process.exit));
-    for (path, answer) in opened {
+fn write_process(text: &mut String, process: &Account) {
+    let _ = writeln!(text, "\n{}: {}{}", process.title(), process.program, exit_text(process.exit));
+    for Opened { path, answer } in &process.opened {
         let _ = writeln!(text, "  opened {path}: {answer}");
     }
     for told in &process.told {
         let times = if told.times > 1 { format!(" ({} times)", told.times) } else { String::new() };
-        let _ = writeln!(text, "  {}{times}", crate::finding::told_text(told));
+        let _ = writeln!(text, "  {}{times}", told.message);
     }
     if process.memory_peak > 0 {
         let _ =
@@ -98,7 +98,8 @@ fn write_process(text: &mut String, Account { process, opened }: &Account) {
     kernels::write(text, &process.kernels);
 }
 
-fn write_finding(text: &mut String, finding: &Finding) {
+/// A finding, in the lines that every message of ours has.
+pub fn write_finding(text: &mut String, finding: &Finding) {
     let _ = writeln!(text, "{}: {}", word(finding.severity), finding.message);
     for cause in &finding.causes {
         let _ = writeln!(text, "  caused by: {cause}");
@@ -137,34 +138,5 @@ pub fn answer_text(seen: &Seen) -> Option<String> {
         Seen::Left { library, reason } => {
             format!("not our {library}: {}", crate::finding::reason_text(reason))
         }
-    })
-}
-
-fn process_value(Account { process, opened }: &Account) -> Value {
-    let exit = match process.exit {
-        Some(Exit::Code(code)) => json!({ "code": code }),
-        Some(Exit::Signal(signal)) => json!({ "signal": signal }),
-        None => Value::Null,
-    };
-    json!({
-        "pid": process.pid,
-        "program": process.program.to_string_lossy(),
-        "exit": exit,
-        "opened": opened.iter().map(|(path, answer)| json!({ "path": path, "answer": answer })).collect::<Vec<_>>(),
-        "told": process.told.iter().map(|told| json!({
-            "kind": format!("{:?}", told.kind), "text": told.text, "value": told.value, "times": told.times,
-        })).collect::<Vec<_>>(),
-        "checks": crate::checked::values(process),
-        "memory_peak": process.memory_peak,
-        "kernels": kernels::by_time(&process.kernels).into_iter().map(kernels::value).collect::<Vec<_>>(),
-    })
-}
-
-fn finding_value(finding: &Finding) -> Value {
-    json!({
-        "severity": word(finding.severity),
-        "message": finding.message,
-        "causes": finding.causes,
-        "hints": finding.hints,
     })
 }

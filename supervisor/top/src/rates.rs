@@ -4,25 +4,39 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::sessions::Found;
 use crate::snapshot::{Device, Process, Snapshot};
 
 /// All sessions now and the last time.
 #[derive(Default)]
 pub struct Sessions {
-    now: Vec<Snapshot>,
+    now: Found,
     before: Vec<Snapshot>,
     asked: Option<Instant>,
     /// Between them, seconds.
     between: f64,
 }
 
-/// A session as it is shown.
+/// All that is shown.
 #[derive(Debug, Serialize)]
 pub struct Shown {
+    /// In the order of their supervisors' numbers.
+    pub sessions: Vec<Session>,
+    /// Supervisors that did not answer in time.
+    pub silent: Vec<u32>,
+}
+
+/// A session as it is shown.
+#[derive(Debug, Serialize)]
+pub struct Session {
     /// The supervisor's process.
     pub supervisor: u32,
+    /// Its user.
+    pub user: u32,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// The process that it was attached to, if it did not launch one.
+    pub attached: Option<u32>,
     /// Seconds since the session began.
     pub seconds: f64,
     /// Announced devices.
@@ -47,27 +61,30 @@ pub struct Row {
 
 impl Sessions {
     /// Takes what all sessions tell now.
-    pub fn update(&mut self, now: Vec<Snapshot>) {
+    pub fn update(&mut self, now: Found) {
         let asked = Instant::now();
         self.between = self.asked.map_or(0.0, |before| (asked - before).as_secs_f64());
         self.asked = Some(asked);
-        self.before = std::mem::replace(&mut self.now, now);
+        self.before = std::mem::replace(&mut self.now, now).sessions;
     }
 
     /// Everything with its rates.
-    pub fn shown(&self) -> Vec<Shown> {
-        self.now.iter().map(|session| self.show(session)).collect()
+    pub fn shown(&self) -> Shown {
+        let sessions = self.now.sessions.iter().map(|session| self.show(session)).collect();
+        Shown { sessions, silent: self.now.silent.clone() }
     }
 
-    fn show(&self, session: &Snapshot) -> Shown {
+    fn show(&self, session: &Snapshot) -> Session {
         let before = self.before.iter().find(|before| before.supervisor == session.supervisor);
         let row = |process: &Process| {
             let before = before.and_then(|before| before.processes.iter().find(|old| old.pid == process.pid));
             row(process, before, self.between)
         };
-        Shown {
+        Session {
             supervisor: session.supervisor,
+            user: session.user,
             command: session.command.clone(),
+            attached: session.attached,
             seconds: session.seconds,
             devices: session.devices.clone(),
             processes: session.processes.iter().map(row).collect(),

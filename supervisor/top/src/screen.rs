@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
-use ratatui::style::{Modifier, Style};
-use ratatui::text::Line;
-use ratatui::widgets::{Cell, Paragraph, Row, Table};
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Text};
 use ratatui::{DefaultTerminal, Frame};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::rates::{Sessions, Shown};
+use crate::rates::Sessions;
 use crate::{sessions, table};
 
 /// Shows sessions until a key ends it, and leaves the terminal as it was.
@@ -74,60 +73,67 @@ impl View {
     fn draw(&mut self, frame: &mut Frame) {
         let [head, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(frame.area());
         let shown = self.sessions.shown();
-        let processes: usize = shown.iter().map(|session| session.processes.len()).sum();
-        let title = format!("vgpu-run top: {} sessions, {processes} processes   q: quit", shown.len());
-        frame.render_widget(Line::styled(title, Style::new().add_modifier(Modifier::REVERSED)), head);
-        if shown.is_empty() {
-            frame.render_widget(Paragraph::new("no vgpu-run of this user runs"), body);
-            return;
-        }
-        let rows = rows(&shown);
-        self.above = self.above.min(rows.len().saturating_sub(usize::from(body.height).max(1)));
-        let visible = rows.into_iter().skip(self.above).map(Entry::row);
-        let widths = table::WIDTHS.iter().map(|width| Constraint::Length(*width as u16));
-        let widths = widths.chain([Constraint::Min(10)]);
-        // Lines of sessions and devices go over all columns: they are drawn above the table's own rows.
-        let (lines, rows): (Vec<_>, Vec<_>) = visible.unzip();
-        frame.render_widget(Table::new(rows, widths), body);
-        for (offset, line) in lines.into_iter().enumerate().take(usize::from(body.height)) {
-            if let Some(line) = line {
-                let place = ratatui::layout::Rect { y: body.y + offset as u16, height: 1, ..body };
-                frame.render_widget(line, place);
-            }
-        }
+        let processes: usize = shown.sessions.iter().map(|session| session.processes.len()).sum();
+        let title =
+            format!("vgpu-run top   sessions: {}   processes: {processes}   q: quit", shown.sessions.len());
+        frame.render_widget(Line::styled(title, Modifier::REVERSED), head);
+        let lines = table::lines(&shown);
+        // What is above the screen is at most what does not fit.
+        self.above = self.above.min(lines.len().saturating_sub(usize::from(body.height).max(1)));
+        let visible = lines.into_iter().skip(self.above).map(styled);
+        frame.render_widget(Text::from_iter(visible), body);
     }
 }
 
-/// A line of the screen.
-enum Entry {
-    /// Over all columns.
-    Whole(Line<'static>),
-    /// Column by column.
-    Columns([String; 9], Style),
+fn styled(line: table::Line) -> Line<'static> {
+    let style = match line {
+        table::Line::Session(_) => Modifier::BOLD,
+        table::Line::Device(_) | table::Line::Process(_) => Modifier::empty(),
+        table::Line::Titles(_) | table::Line::Nothing(_) => Modifier::DIM,
+    };
+    Line::styled(line.into_text(), style)
 }
 
-impl Entry {
-    fn row(self) -> (Option<Line<'static>>, Row<'static>) {
-        match self {
-            Entry::Whole(line) => (Some(line), Row::default()),
-            Entry::Columns(columns, style) => (None, Row::new(columns.map(Cell::from)).style(style)),
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
 
-fn rows(shown: &[Shown]) -> Vec<Entry> {
-    let bold = Style::new().add_modifier(Modifier::BOLD);
-    let dim = Style::new().add_modifier(Modifier::DIM);
-    let mut rows = Vec::new();
-    for session in shown {
-        rows.push(Entry::Whole(Line::styled(table::session(session), bold)));
-        let devices = session.devices.iter().map(|device| Line::from(format!("  {}", table::device(device))));
-        rows.extend(devices.map(Entry::Whole));
-        if !session.processes.is_empty() {
-            rows.push(Entry::Columns(table::TITLES.map(str::to_owned), dim));
-        }
-        let processes = session.processes.iter();
-        rows.extend(processes.map(|process| Entry::Columns(table::columns(process), Style::new())));
+    use super::*;
+    use crate::sessions::Found;
+    use crate::snapshot::Snapshot;
+
+    fn press(view: &mut View, code: KeyCode, modifiers: KeyModifiers) -> bool {
+        view.handle(&Event::Key(KeyEvent::new(code, modifiers)))
     }
-    rows
+
+    #[test]
+    fn lines_that_do_not_fit_are_scrolled_to() {
+        let session = |supervisor| Snapshot { supervisor, command: vec!["x".into()], ..Snapshot::default() };
+        let mut view = View { sessions: Sessions::default(), above: 0 };
+        view.sessions.update(Found { sessions: (1..=5).map(session).collect(), silent: vec![] });
+        let mut terminal = Terminal::new(TestBackend::new(20, 4)).unwrap();
+        let mut first = |view: &mut View| {
+            terminal.draw(|frame| view.draw(frame)).unwrap();
+            terminal.backend().buffer()[(0, 1)].symbol().to_owned()
+        };
+        assert_eq!(first(&mut view), "1");
+        for expected in ["2", "3", "3"] {
+            assert!(!press(&mut view, KeyCode::Down, KeyModifiers::NONE));
+            assert_eq!(first(&mut view), expected);
+        }
+        for expected in ["2", "1", "1"] {
+            assert!(!press(&mut view, KeyCode::Char('k'), KeyModifiers::NONE));
+            assert_eq!(first(&mut view), expected);
+        }
+    }
+
+    #[test]
+    fn some_keys_end_it() {
+        let mut view = View { sessions: Sessions::default(), above: 0 };
+        assert!(press(&mut view, KeyCode::Char('q'), KeyModifiers::NONE));
+        assert!(press(&mut view, KeyCode::Esc, KeyModifiers::NONE));
+        assert!(press(&mut view, KeyCode::Char('c'), KeyModifiers::CONTROL));
+        assert!(!press(&mut view, KeyCode::Char('c'), KeyModifiers::NONE));
+    }
 }

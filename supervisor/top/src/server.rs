@@ -14,6 +14,9 @@ use crate::snapshot::Snapshot;
 /// What the names of all sockets begin with; the user follows, and what tells sessions apart.
 pub const NAMES: &str = "vgpu-run/top";
 
+/// What the kernel keeps at least for a viewer that does not read yet, with some hundred processes in it.
+const ROOM: usize = 128 << 10;
+
 /// Answers viewers.
 pub struct Server(UnixListener);
 
@@ -42,7 +45,12 @@ fn tell(viewer: &UnixStream, snapshot: &mut impl FnMut() -> Snapshot) -> io::Res
         return Ok(());
     }
     viewer.set_nonblocking(true)?;
-    let bytes = serde_json::to_vec(&snapshot())?;
+    let mut snapshot = snapshot();
+    let mut bytes = serde_json::to_vec(&snapshot)?;
+    if bytes.len() > ROOM {
+        snapshot.processes.iter_mut().for_each(|process| process.busiest.truncate(1));
+        bytes = serde_json::to_vec(&snapshot)?;
+    }
     (&*viewer).write_all(&bytes)
 }
 

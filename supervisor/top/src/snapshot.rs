@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 pub struct Snapshot {
     /// The supervisor's process.
     pub supervisor: u32,
+    /// Its user.
+    pub user: u32,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// The process that it was attached to, if it did not launch one.
+    pub attached: Option<u32>,
     /// Seconds since the session began.
     pub seconds: f64,
     /// Announced devices; none as long as no program has asked for one.

@@ -63,7 +63,9 @@ mod stopped;
 mod sys;
 mod table;
 mod tracer;
+mod visit;
 mod wait;
 
 pub use stopped::{Gone, Registers, Stopped};
 pub use tracer::{News, Scope, Tracer};
+pub use visit::{Visit, VisitError};

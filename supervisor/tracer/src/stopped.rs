@@ -108,6 +108,11 @@ impl Stopped {
         self.checked(sys::with_numbers(libc::PTRACE_INTERRUPT, self.tid, 0, 0))
     }
 
+    /// Lets it go on untraced.
+    pub(crate) fn detach(self) -> Result<(), Gone> {
+        self.checked(sys::with_numbers(libc::PTRACE_DETACH, self.tid, 0, 0))
+    }
+
     fn checked(&self, result: io::Result<()>) -> Result<(), Gone> {
         // Other errors than ESRCH mean that a request is not known to the kernel. Linux knows all of these since 3.11;
         // where something else stands in for it, the thread is of no more use to us than one that is gone.

@@ -2,6 +2,7 @@
 
 mod printing;
 mod settings;
+mod values;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -68,19 +69,38 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
     question: Option<Question>,
     #[command(flatten)]
     session: Session,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    command: Vec<OsString>,
 }
 
 /// What can be asked without a run. A program of such a name is run with `vgpu-run -- NAME`.
 #[derive(Subcommand)]
 enum Question {
-    /// Check what this machine offers, or explain programs and libraries
+    /// Give the GPU to a process that runs already, its threads and what it starts from now on, until it ends or Ctrl-C
+    Attach {
+        /// The process
+        #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+        pid: i32,
+        /// Also if the process has a seccomp filter that can't be read: one that kills for `seccomp(2)` ends it
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        session: Box<Session>,
+    },
+    /// Check what this machine offers, or explain programs and libraries: what they need and whether they get it
+    #[command(after_help = "\
+Exit status:
+  0    the machine is fit, or every file would work
+  1    a file would not work, for a reason that is said
+  125  the machine is not fit, or vgpu-run itself failed")]
     Doctor {
         /// Programs and libraries to explain
         files: Vec<PathBuf>,
@@ -95,10 +115,23 @@ enum Question {
         trace: Trace,
         #[command(flatten)]
         session: Box<Session>,
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+        command: Vec<OsString>,
     },
     /// List the cards that can be announced
     Profiles,
-    /// Show what this user's sessions do, live: processes, memory, kernels, queues; `q` ends it
+    /// Show what this user's sessions do, live (to root, all sessions): processes, memory, kernels, queues; `q` ends it
+    #[command(after_help = "\
+Columns, of each process that has a context:
+  MEMORY          what it holds of each GPU
+  KERNELS/S BUSY  kernels that ended, and the share of the time in which some ran
+  COMPILED        share of the kernels' time that went by in compiled code
+  QUEUE           commands in streams that are not done; `+`: and some that nobody has looked at yet
+  COMPILER        kernels that are being compiled, and those that wait for it
+  BUSIEST KERNEL  the one that took the most time since the start
+
+Sessions in other network namespaces, as those of containers may be, are not seen: run it in there.")]
     Top(Top),
     /// Compile the kernels of programs and libraries ahead, into the cache that all later runs use
     Warm(Warm),
@@ -132,7 +165,7 @@ pub struct Warm {
     pub kernel: String,
     /// Shape of their blocks, like `256` or `32x8`; can be repeated (default: what each kernel's launch bounds suggest, else
     /// shapes that are often used)
-    #[arg(long = "block", value_name = "XxYxZ", value_parser = parse_shape)]
+    #[arg(long = "block", value_name = "XxYxZ", value_parser = values::parse_shape)]
     pub blocks: Vec<[u32; 3]>,
     #[command(flatten)]
     pub code: Code,
@@ -151,7 +184,7 @@ pub struct Top {
     #[arg(long, conflicts_with = "once")]
     pub json: bool,
     /// How often they are asked; rates are those of that time
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_interval)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = values::parse_interval)]
     pub interval: f64,
 }
 
@@ -180,7 +213,7 @@ pub enum Cache {
     Clear,
 }
 
-/// Options of a run, and the program.
+/// Options of a run or an attachment, and what it is of.
 #[derive(Args, Clone, Debug)]
 pub struct Session {
     /// Card to announce: a name from `vgpu-run profiles`, or `auto`
@@ -190,7 +223,7 @@ pub struct Session {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub gpus: u32,
     /// Memory of each, like `4G` (default: the card's, at most half of this machine's)
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
     pub memory: Option<u64>,
     /// How much of the file system is covered: `full` adds stat, directory listings and relative opens, and
     /// makes programs that walk directories slower
@@ -223,9 +256,24 @@ pub struct Session {
     /// For `vgpu-run trace`
     #[arg(skip)]
     pub trace: Option<Trace>,
-    /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
-    pub command: Vec<OsString>,
+    /// What is run or attached to.
+    #[arg(skip)]
+    pub target: Target,
+}
+
+/// What a session is of.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A program and its arguments.
+    Command(Vec<OsString>),
+    /// A process that runs already; also if it has filters that we can't read.
+    Process { pid: i32, force: bool },
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self::Command(Vec::new())
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -349,8 +397,13 @@ pub fn parse() -> Result<Action, ExitCode> {
     };
     let mut text = Vec::new();
     Ok(match line.question {
+        Some(Question::Attach { pid, force, session }) => {
+            Action::Run(Session { target: Target::Process { pid, force }, ..*session })
+        }
         Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
-        Some(Question::Trace { trace, session }) => Action::Run(Session { trace: Some(trace), ..*session }),
+        Some(Question::Trace { trace, session, command }) => {
+            Action::Run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
+        }
         Some(Question::Top(order)) => Action::Top(order),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
@@ -370,76 +423,18 @@ pub fn parse() -> Result<Action, ExitCode> {
             page.ok_or_else(unknown)?.expect("memory takes all");
             Action::Print(Text(text))
         }
-        None => Action::Run(line.session),
+        None => Action::Run(Session { target: Target::Command(line.command), ..line.session }),
     })
-}
-
-/// Threads of a block along each axis; missing ones are 1.
-fn parse_shape(text: &str) -> Result<[u32; 3], String> {
-    let sides: Result<Vec<u32>, _> = text.split('x').map(str::parse).collect();
-    let mut sides = sides.map_err(|_| format!("`{text}` is no shape like `256` or `32x8x1`"))?;
-    sides.resize(sides.len().max(3), 1);
-    let threads = sides.iter().map(|side| u64::from(*side)).product::<u64>();
-    match <[u32; 3]>::try_from(sides) {
-        Ok(shape) if (1..=1024).contains(&threads) => Ok(shape),
-        _ => Err(format!("`{text}` is no shape of 1 to 1024 threads")),
-    }
-}
-
-/// Seconds between two looks.
-fn parse_interval(text: &str) -> Result<f64, String> {
-    let seconds: Option<f64> = text.parse().ok();
-    let seconds = seconds.filter(|seconds| (0.05..=3600.0).contains(seconds));
-    seconds.ok_or_else(|| format!("`{text}` is not a number of seconds from 0.05 to 3600"))
-}
-
-/// Bytes, with an optional binary suffix.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 0,
-        "K" | "KB" | "KIB" => 10,
-        "M" | "MB" | "MIB" => 20,
-        "G" | "GB" | "GIB" => 30,
-        "T" | "TB" | "TIB" => 40,
-        other => return Err(format!("`{other}` is no unit; use K, M, G or T")),
-    };
-    let number: u64 = digits.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
-    let size = number.checked_mul(1 << shift).filter(|&size| size > 0);
-    size.ok_or_else(|| format!("`{text}` is not a size of memory"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check_size(text: &str, expected: Option<u64>) {
-        assert_eq!(parse_size(text).ok(), expected, "{text}");
-    }
-
-    #[test]
-    fn sizes_have_binary_units() {
-        check_size("512", Some(512));
-        check_size("4G", Some(4 << 30));
-        check_size("100MiB", Some(100 << 20));
-        check_size("1 apple", None);
-        check_size("0", None);
-        check_size("99999999999T", None);
-    }
-
-    #[test]
-    fn shapes_have_one_to_three_sides() {
-        assert_eq!(parse_shape("256"), Ok([256, 1, 1]));
-        assert_eq!(parse_shape("32x8"), Ok([32, 8, 1]));
-        for odd in ["", "0", "32x", "2048", "1x1x1x1", "65536x65536"] {
-            assert!(parse_shape(odd).is_err(), "{odd}");
-        }
-    }
-
     #[test]
     fn options_after_the_program_are_the_programs() {
         let line = CommandLine::try_parse_from(["vgpu-run", "--gpus", "2", "ls", "--report", "-l"]).unwrap();
-        assert_eq!(line.session.command, ["ls", "--report", "-l"]);
+        assert_eq!(line.command, ["ls", "--report", "-l"]);
         assert_eq!((line.session.gpus, line.session.report), (2, None));
     }
 
@@ -456,7 +451,7 @@ mod tests {
     #[test]
     fn a_double_dash_ends_the_options() {
         let line = CommandLine::try_parse_from(["vgpu-run", "--report", "--", "--odd-name"]).unwrap();
-        assert_eq!(line.session.command, ["--odd-name"]);
+        assert_eq!(line.command, ["--odd-name"]);
         assert_eq!(line.session.report, Some(Report::Human));
     }
 
@@ -465,14 +460,14 @@ mod tests {
         let words =
             ["vgpu-run", "trace", "--filter", "cuMem*,nvml", "--gpus", "2", "-o", "x", "ls", "-o", "y"];
         let line = CommandLine::try_parse_from(words).unwrap();
-        let Some(Question::Trace { trace, session }) = line.question else { panic!("no trace") };
+        let Some(Question::Trace { trace, session, command }) = line.question else { panic!("no trace") };
         assert_eq!(
             (trace.filter.as_slice(), session.gpus),
             (&["cuMem*".to_owned(), "nvml".to_owned()][..], 2)
         );
-        assert_eq!(session.command, ["ls", "-o", "y"]);
+        assert_eq!(command, ["ls", "-o", "y"]);
         let line = CommandLine::try_parse_from(["vgpu-run", "--", "trace", "x"]).unwrap();
-        assert_eq!(line.session.command, ["trace", "x"]);
+        assert_eq!(line.command, ["trace", "x"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use interception::Request;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use notification::Listener;
+use notification::{InFlight, Listener};
 use tracer::{News, Tracer};
 
 /// Something to handle.
@@ -122,9 +122,22 @@ impl Events {
         Ok(self.others.add(viewers, EpollEvent::new(EpollFlags::EPOLLIN, Token::Viewers as u64))?)
     }
 
+    /// Calls come by stops, not by a listener.
+    pub fn are_of_a_tracer(&self) -> bool {
+        matches!(self.calls, Calls::Traced(_))
+    }
+
     /// The keeper's end no longer matters.
     pub fn ignore_keeper(&self) {
         let _ = self.others.delete(&self.keeper);
+    }
+
+    /// Lets all calls of the tree through until none of its processes is left.
+    pub fn let_everything_through(&self) -> io::Result<()> {
+        if let Calls::Notified(listener) = &self.calls {
+            listener.let_everything_through(&InFlight::new()?);
+        }
+        Ok(())
     }
 
     /// Waits for the next event, at most `timeout` milliseconds (-1: for ever).

@@ -4,6 +4,7 @@
 //! - stops when the program stops, so that job control works;
 //! - takes in orphans, as the first process of a container must;
 //! - if the supervisor dies, ends the tree and exits with 125;
+//! - if the program is a process that was attached to, Ctrl-C and the like mean us: the supervisor is told to leave it;
 //! - if the program leaves processes behind, goes, and leaves a process that holds their listener: should the
 //!   supervisor die then, that one lets their system calls through until the last of them ends. A filter
 //!   can't be removed, and with nobody listening every filtered call would fail with ENOSYS.
@@ -24,7 +25,7 @@ use nix::unistd::{ForkResult, Pid, fork, setsid};
 use notification::{InFlight, Listener};
 use tracee::PidFd;
 
-use crate::cli::Session;
+use crate::cli::{Session, Target};
 use crate::descendants;
 use crate::descriptors;
 use crate::failure::{self, Doing, Failure};
@@ -37,6 +38,7 @@ pub fn run(session: Session) -> Result<ExitCode, Failure> {
     block_signals().doing("block signals")?;
     let in_flight = InFlight::new().doing("share memory with the supervisor")?;
     let (link, supervisors_link) = Link::pair().doing("make a socket pair")?;
+    let is_attached = matches!(session.target, Target::Process { .. });
     // SAFETY: this process has one thread, so the child may do whatever the parent may.
     match unsafe { fork() }.doing("fork the supervisor")? {
         ForkResult::Child => {
@@ -45,7 +47,7 @@ pub fn run(session: Session) -> Result<ExitCode, Failure> {
         }
         ForkResult::Parent { child } => {
             drop(supervisors_link);
-            Keeper::new(child, link, in_flight)?.watch()
+            Keeper::new(child, link, in_flight, is_attached)?.watch()
         }
     }
 }
@@ -60,6 +62,8 @@ struct Keeper {
     /// Signals that came before there was a program to pass them to.
     early_signals: Vec<i32>,
     status: Option<i32>,
+    /// The program ran before we came, and goes on when we leave.
+    is_attached: bool,
 }
 
 struct Tree {
@@ -75,7 +79,7 @@ struct Woken {
 }
 
 impl Keeper {
-    fn new(supervisor: Pid, link: Link, in_flight: InFlight) -> Result<Self, Failure> {
+    fn new(supervisor: Pid, link: Link, in_flight: InFlight, is_attached: bool) -> Result<Self, Failure> {
         let supervisor_handle = PidFd::open(supervisor.as_raw()).doing("watch the supervisor")?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&asynchronous_signals(), flags).doing("receive signals")?;
@@ -90,6 +94,7 @@ impl Keeper {
             tree: None,
             early_signals: vec![],
             status: None,
+            is_attached,
         })
     }
 
@@ -140,9 +145,19 @@ impl Keeper {
         while let Ok(Some(info)) = self.signals.read_signal() {
             if info.ssi_signo == Signal::SIGCHLD as u32 {
                 self.reap_orphans();
+            } else if self.is_attached {
+                self.handle_signal_of_our_own(info.ssi_signo as i32);
             } else if !sent_by_terminal(&info) && info.ssi_pid != self.supervisor.as_raw() as u32 {
                 self.pass_on(info.ssi_signo as i32);
             }
+        }
+    }
+
+    /// The process that was attached to is not a child of ours and gets no signal by us.
+    fn handle_signal_of_our_own(&self, signal: i32) {
+        let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal);
+        if let Some(link) = self.link.as_ref().filter(|_| ends) {
+            link.fall_silent();
         }
     }
 
@@ -172,11 +187,19 @@ impl Keeper {
         }
         let ended = waitpid(self.supervisor, None);
         descendants::end_all();
+        if self.is_attached && self.status.is_none() && self.tree.is_some() {
+            let failure = Failure::new("the supervisor died; the process goes on, and has no GPU any more");
+            eprint!("{}", failure.cause(format!("{ended:?}")));
+            return Ok(self.leave(i32::from(failure::FAILED) << 8));
+        }
         match self.status {
             Some(status) => Ok(end_like(status)),
             None => {
                 if !matches!(ended, Ok(nix::sys::wait::WaitStatus::Exited(..))) {
-                    let failure = Failure::new("the supervisor died, so the program was ended");
+                    let failure = Failure::new(match self.is_attached {
+                        true => "the supervisor died while it attached",
+                        false => "the supervisor died, so the program was ended",
+                    });
                     eprint!("{}", failure.cause(format!("{ended:?}")));
                 }
                 Ok(ExitCode::from(failure::FAILED))

@@ -31,10 +31,15 @@ impl Link {
         Ok((Link(keepers), Link(supervisors)))
     }
 
-    /// Sends. If the other side is gone, that will be noticed elsewhere.
-    pub fn tell(&self, message: &Message) {
+    /// Sends; false if the other side is gone, which mostly is noticed elsewhere as well.
+    pub fn tell(&self, message: &Message) -> bool {
         let (bytes, descriptors) = encode(message);
-        let _ = handover::send(&self.0, &bytes, &descriptors);
+        handover::send(&self.0, &bytes, &descriptors).is_ok()
+    }
+
+    /// Says nothing any more: to the other side we are gone. It can still be heard.
+    pub fn fall_silent(&self) {
+        let _ = nix::sys::socket::shutdown(self.0.as_raw_fd(), nix::sys::socket::Shutdown::Write);
     }
 
     /// The next message; `None` when there is none or the other side is gone.

@@ -14,6 +14,7 @@
 //! its being the tree's tracer.
 
 mod appearances;
+mod attach;
 mod cache;
 mod call_tracing;
 mod card;

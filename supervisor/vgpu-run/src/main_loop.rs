@@ -5,10 +5,13 @@
 //!                                  │ a moment later
 //!                                  ▼
 //!                              Detached ──tree gone──▶ done      (the keeper has gone already)
+//!
+//!   Attached ──tree gone, or the keeper asks us to leave──▶ done
 //! ```
 //!
 //! *Lingering*: the program has ended and others of its tree may be about to. *Detached*: it has left
-//! processes that go on, which are served until the last has ended.
+//! processes that go on, which are served until the last has ended. *Attached*: the program ran before we came, and goes on when we
+//! leave: then the keeper lets its calls through.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,7 +29,7 @@ use tracee::{MemoryError, PidFd, ThreadGroups};
 use crate::appearances::{self, Listings};
 use crate::call_tracing;
 use crate::card::Card;
-use crate::cli::Session;
+use crate::cli::{Session, Target};
 use crate::control::{Asker, Nodes};
 use crate::descendants;
 use crate::descriptors;
@@ -38,7 +41,7 @@ use crate::opens::{self, Open, Trapped};
 use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
-use crate::viewers;
+use crate::viewers::Viewers;
 
 /// What answers are made of.
 pub struct Services {
@@ -61,6 +64,7 @@ enum Phase {
     Running,
     Lingering { status: i32, until: Instant },
     Detached,
+    Attached,
 }
 
 /// How long we wait for the rest of the tree before we say that it stays.
@@ -81,8 +85,10 @@ pub struct MainLoop<'a> {
     replaced: Replaced,
     card_is_known: bool,
     phase: Phase,
-    viewers: Option<top::Server>,
+    viewers: Option<Viewers>,
     begun: Instant,
+    /// Calls of the tree that came to us.
+    calls: u64,
 }
 
 impl<'a> MainLoop<'a> {
@@ -95,6 +101,10 @@ impl<'a> MainLoop<'a> {
         program: Pid,
         program_handle: PidFd,
     ) -> Self {
+        let phase = match session.target {
+            Target::Command(_) => Phase::Running,
+            Target::Process { .. } => Phase::Attached,
+        };
         Self {
             session,
             events,
@@ -107,9 +117,10 @@ impl<'a> MainLoop<'a> {
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
-            phase: Phase::Running,
+            phase,
             viewers: None,
             begun: Instant::now(),
+            calls: 0,
         }
     }
 
@@ -129,6 +140,7 @@ impl<'a> MainLoop<'a> {
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
                 Event::Viewer => self.handle_viewer(),
+                Event::KeeperGone if self.phase == Phase::Attached => return self.leave(),
                 Event::KeeperGone => return self.handle_keeper_gone(),
                 Event::TimeOut => self.handle_time_out(),
                 Event::TreeGone => {
@@ -144,11 +156,12 @@ impl<'a> MainLoop<'a> {
             Phase::Lingering { until, .. } => {
                 until.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
             }
-            Phase::Running | Phase::Detached => self.replaced.interval(),
+            Phase::Running | Phase::Detached | Phase::Attached => self.replaced.interval(),
         }
     }
 
     fn handle_notification(&mut self, request: Request) {
+        self.calls += 1;
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
             Trapped::Special => self.answer(request, Reply::Continue),
@@ -164,7 +177,11 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::OwnFilter => {
                 if let Some(conflict) = own_filters::conflict(&request) {
-                    self.services.report.remark(reporting::own_filter(request.tid, conflict));
+                    let explain = match self.events.are_of_a_tracer() {
+                        true => reporting::own_filter_of_traced,
+                        false => reporting::own_filter,
+                    };
+                    self.services.report.remark(explain(request.tid, conflict));
                 }
                 self.answer(request, Reply::Continue);
             }
@@ -265,16 +282,15 @@ impl<'a> MainLoop<'a> {
     }
 
     /// Lets `vgpu-run top` find this session.
-    pub fn show_to(&mut self, viewers: top::Server) -> std::io::Result<()> {
+    pub fn show_to(&mut self, viewers: Viewers) -> std::io::Result<()> {
         self.events.watch_viewers(&viewers)?;
         self.viewers = Some(viewers);
         Ok(())
     }
 
-    fn handle_viewer(&mut self) {
-        let Self { viewers, session, services, begun, .. } = self;
-        if let Some(viewers) = viewers {
-            viewers.answer(|| viewers::snapshot(session, &services.broker, *begun));
+    fn handle_viewer(&self) {
+        if let Some(viewers) = &self.viewers {
+            viewers.answer(&self.services.broker);
         }
     }
 
@@ -378,7 +394,13 @@ impl<'a> MainLoop<'a> {
         self.handle_children();
         self.handle_clients_ended(LINGER);
         call_tracing::finish(self.services.tracing.take());
-        if let Phase::Lingering { status, .. } = self.phase {
+        let status = match self.phase {
+            Phase::Lingering { status, .. } => Some(status),
+            // How it ended is its parent's to know.
+            Phase::Attached => Some(0),
+            Phase::Running | Phase::Detached => None,
+        };
+        if let Some(status) = status {
             self.finish_report();
             let status = self.status_to_pass(status);
             self.link.tell(&Message::Ended { status, leftovers: false });
@@ -423,6 +445,24 @@ impl<'a> MainLoop<'a> {
         }
         descriptors::silence(&[0, 1, 2]);
         let _ = std::env::set_current_dir("/");
+    }
+
+    /// Ends our part in a tree that goes on. The keeper lets its calls through, or we do if there is none any more.
+    fn leave(mut self) -> Result<(), Failure> {
+        self.finish_report();
+        self.services.broker.end_engines();
+        descendants::end_all();
+        let (calls, seconds) = (self.calls, self.begun.elapsed().as_secs_f64());
+        tracing::warn!(
+            "detached from pid {}: it has no GPU any more, and each call of the kind that was answered ({calls} in {seconds:.1} s) goes on costing some microseconds until it and what it started have ended",
+            self.program
+        );
+        if !self.link.tell(&Message::Ended { status: self.status_to_pass(0), leftovers: true }) {
+            descriptors::silence(&[0, 1, 2]);
+            let _ = std::env::set_current_dir("/");
+            self.events.let_everything_through().doing("let calls through")?;
+        }
+        Ok(())
     }
 
     /// The program's status, unless checks found something and another one was asked for.

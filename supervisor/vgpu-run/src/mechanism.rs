@@ -16,7 +16,8 @@ use syscall_filter::{Action, Coverage, InstallError, Program, compile, kernel_ca
 use tracer::Scope;
 use wire::control::REQUEST;
 
-use crate::cli::{self, Mechanism, Session};
+use crate::attach;
+use crate::cli::{self, Mechanism, Session, Target};
 use crate::failure::{Doing, Failure};
 use crate::launch::{Launched, Plan, Refusal};
 
@@ -32,7 +33,20 @@ pub fn launch(session: &Session) -> Result<(Launched, Option<Fallback>), Failure
         cli::Overlay::Lean => Coverage::Lean,
         cli::Overlay::Full => Coverage::Full,
     };
-    let start = Start { plan: Plan::new(&session.command, session.allow_setuid)?, coverage };
+    let command = match &session.target {
+        Target::Command(command) => command,
+        Target::Process { pid, force } => {
+            if !matches!(session.mechanism, Mechanism::Auto | Mechanism::Notify) {
+                let failure =
+                    Failure::new("a process that runs already can only be followed by notification");
+                return Err(failure.hint("leave out `--mechanism`"));
+            }
+            let order = attach::Order { pid: *pid, force: *force, allow_setuid: session.allow_setuid };
+            let filter = compile(coverage, &[REQUEST], Action::Notify).doing("prepare the filter")?;
+            return Ok((attach::attach(order, &filter)?, None));
+        }
+    };
+    let start = Start { plan: Plan::new(command, session.allow_setuid)?, coverage };
     let launched = match session.mechanism {
         Mechanism::Auto => start.auto(),
         Mechanism::Notify => start.notified().map(|launched| (launched, None)),

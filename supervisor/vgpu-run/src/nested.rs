@@ -11,7 +11,7 @@ use std::process::Command;
 
 use wire::control::{COOKIE, Call, Caller, Hello, NODE, Operation, REQUEST, Status, Welcome};
 
-use crate::cli::Session;
+use crate::cli::{Session, Target};
 use crate::failure::Failure;
 use crate::inherited;
 
@@ -40,13 +40,18 @@ pub fn inside_a_session() -> bool {
 
 /// Executes the command in place of ourselves; returns only if that fails.
 pub fn become_command(session: &Session) -> Failure {
+    let Target::Command(words) = &session.target else {
+        let failure = Failure::new("cannot attach to a process from inside another vgpu-run");
+        return failure
+            .hint("what that one runs has its GPU; for other processes run vgpu-run outside of it");
+    };
     if session.memory.is_some() || session.gpu != "auto" || session.gpus != 1 {
         tracing::warn!(
             "inside another vgpu-run, whose GPU is used; --gpu, --gpus and --memory have no effect"
         );
     }
     inherited::restore();
-    let mut command = Command::new(&session.command[0]);
-    let error = command.args(&session.command[1..]).exec();
-    Failure::new(format!("cannot run `{}`", session.command[0].to_string_lossy())).cause(error)
+    let mut command = Command::new(&words[0]);
+    let error = command.args(&words[1..]).exec();
+    Failure::new(format!("cannot run `{}`", words[0].to_string_lossy())).cause(error)
 }

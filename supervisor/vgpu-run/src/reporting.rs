@@ -104,6 +104,22 @@ pub fn own_filter(tid: i32, conflict: Conflict) -> Finding {
     }
 }
 
+/// The same, of a process that is traced: nothing is refused, but its own filter comes first.
+pub fn own_filter_of_traced(tid: i32, conflict: Conflict) -> Finding {
+    let finding = |severity, what: &str| Finding::new(severity, format!("{} {what}", process(tid)));
+    match conflict {
+        Conflict::Listener => finding(Severity::Warning, "installs a seccomp listener of its own").cause(
+            "what it listens to does not come to a tracer, so vgpu-run sees none of these calls any more",
+        ),
+        Conflict::Strict => finding(Severity::Remark, "asks for seccomp's strict mode")
+            .cause("the kernel has it for processes without a filter only"),
+        Conflict::Tracer => {
+            finding(Severity::Remark, "installs a seccomp filter that hands calls to a tracer")
+                .cause("its tracer is vgpu-run, which lets them through")
+        }
+    }
+}
+
 /// What this machine lacks that a run is better with.
 pub fn surroundings(report: &mut Report, overlay: &Overlay) {
     if let Some(why) = overlay.why_in_memory() {

@@ -13,14 +13,13 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
 use overlay::Overlay;
-use top::Server;
 use trace::{Outputs, Sink};
-use tracee::PidFd;
+use tracee::{Facts, PidFd};
 use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
 use crate::call_tracing;
 use crate::card::Card;
-use crate::cli::{self, Session};
+use crate::cli::{self, Session, Target};
 use crate::descendants;
 use crate::descriptors;
 use crate::events::{Calls, Events};
@@ -32,6 +31,7 @@ use crate::link::{Link, Message};
 use crate::main_loop::{MainLoop, Services};
 use crate::mechanism;
 use crate::reporting;
+use crate::viewers::Viewers;
 
 /// Launches the program and serves its tree. The code is for the keeper only; the program's status goes
 /// through the link.
@@ -60,12 +60,17 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
         fallback.tell(&mut services.report);
     }
     let pid = launched.pid;
+    if let Target::Process { .. } = session.target
+        && let Some(program) = Facts::of(pid.as_raw()).exe
+    {
+        services.report.executed(pid.as_raw(), &program);
+    }
     let (calls, program) = introduce(launched, &link, in_flight)?;
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
     let events =
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
     let mut main_loop = MainLoop::new(session, events, services, link, pid, program);
-    match Server::open().and_then(|viewers| main_loop.show_to(viewers)) {
+    match Viewers::open(session).and_then(|viewers| main_loop.show_to(viewers)) {
         Ok(()) => {}
         // A sandbox may forbid it: nothing but that is missing then.
         Err(error) => tracing::info!("`vgpu-run top` will not find this session: {error}"),

@@ -1,13 +1,17 @@
 //! `vgpu-run top`: what this session tells viewers, and the command itself.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use broker::{Broker, ClientStatus};
-use top::{Device, Form, Kernel, Process, Snapshot};
+use nix::unistd::geteuid;
+use top::{Device, Form, Kernel, Process, Server, Snapshot};
+use tracee::Facts;
 use wire::figures::KernelCost;
 
-use crate::cli::{Session, Top};
+use crate::cli::{Session, Target, Top};
 use crate::failure::{Doing, Failure};
 
 /// Kernels that are told of each process.
@@ -28,21 +32,53 @@ pub fn show(order: &Top) -> Result<ExitCode, Failure> {
     })
 }
 
-/// What this session does.
-pub fn snapshot(session: &Session, broker: &Broker, begun: Instant) -> Snapshot {
-    let devices = broker.device_status().into_iter().enumerate();
-    let device = |(index, device): (usize, broker::DeviceStatus)| Device {
-        index: index as u32,
-        name: device.name,
-        total: device.total,
-        used: device.used,
-    };
-    Snapshot {
-        supervisor: std::process::id(),
-        command: session.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        seconds: begun.elapsed().as_secs_f64(),
-        devices: devices.map(device).collect(),
-        processes: broker.client_status().into_iter().map(process).collect(),
+/// This session as `vgpu-run top` finds it.
+pub struct Viewers {
+    server: Server,
+    /// What does not change.
+    session: Snapshot,
+    begun: Instant,
+}
+
+impl Viewers {
+    /// Listens for them.
+    pub fn open(session: &Session) -> io::Result<Self> {
+        let (command, attached) = match &session.target {
+            Target::Command(words) => {
+                (words.iter().map(|word| word.to_string_lossy().into_owned()).collect(), None)
+            }
+            Target::Process { pid, .. } => (Facts::of(*pid).arguments, Some(pid.unsigned_abs())),
+        };
+        let (supervisor, user) = (std::process::id(), geteuid().as_raw());
+        let session = Snapshot { supervisor, user, command, attached, ..Snapshot::default() };
+        Ok(Self { server: Server::open()?, session, begun: Instant::now() })
+    }
+
+    /// Answers those who have come.
+    pub fn answer(&self, broker: &Broker) {
+        self.server.answer(|| self.snapshot(broker));
+    }
+
+    fn snapshot(&self, broker: &Broker) -> Snapshot {
+        let devices = broker.device_status().into_iter().enumerate();
+        let device = |(index, device): (usize, broker::DeviceStatus)| Device {
+            index: index as u32,
+            name: device.name,
+            total: device.total,
+            used: device.used,
+        };
+        Snapshot {
+            seconds: self.begun.elapsed().as_secs_f64(),
+            devices: devices.map(device).collect(),
+            processes: broker.client_status().into_iter().map(process).collect(),
+            ..self.session.clone()
+        }
+    }
+}
+
+impl AsFd for Viewers {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.server.as_fd()
     }
 }
 

@@ -87,11 +87,24 @@ impl Stage {
 
     /// `vgpu-run OPTIONS -- PROGRAM`, with the staged payload.
     pub fn run(&self, options: &[&str], program: impl AsRef<Path>) -> Command {
+        let mut command = self.vgpu_run();
+        command.args(options).arg("--").arg(program.as_ref());
+        command
+    }
+
+    /// `vgpu-run doctor FILE`, with the staged payload.
+    pub fn doctor(&self, file: impl AsRef<Path>) -> Command {
+        let mut command = self.vgpu_run();
+        command.arg("doctor").arg(file.as_ref());
+        command
+    }
+
+    fn vgpu_run(&self) -> Command {
         let mut command = Command::new(vgpu_run());
         // Cargo sets it, and a library found through it has another path than the cache says.
         command.env_remove("LD_LIBRARY_PATH");
         command.env("VGPU_RUN_LIBEXEC", self.place.path()).env("XDG_CACHE_HOME", self.path("cache"));
-        command.current_dir(self.place.path()).args(options).arg("--").arg(program.as_ref());
+        command.current_dir(self.place.path());
         command
     }
 

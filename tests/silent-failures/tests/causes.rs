@@ -5,6 +5,8 @@
 use std::path::Path;
 
 use overlay_tests::{Stage, both};
+use report::document::Document;
+use report::{Finding, Severity};
 
 /// Opens each argument as GGML does in its release builds: a failure is nobody's business.
 const QUIET_LOADER: &str = r#"
@@ -17,9 +19,33 @@ const QUIET_LOADER: &str = r#"
 /// What a run prints on standard error; it must have succeeded without a word of its own.
 fn report(stage: &Stage, options: &[&str], names: &[&Path]) -> String {
     let loader = stage.compile("quiet-loader", QUIET_LOADER, &[]);
-    let output = stage.run(options, loader).args(names).output().expect("vgpu-run starts");
-    assert!(output.status.success() && output.stdout.is_empty(), "{}", both(&output));
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let run = |options: &[&str]| {
+        let output = stage.run(options, &loader).args(names).output().expect("vgpu-run starts");
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", both(&output));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let words = run(options);
+    if options.is_empty() {
+        assert_same_errors(&words, &run(&["--report=json"]));
+    }
+    words
+}
+
+/// The report for programs has its schema's fields, and the errors that the one in words has.
+fn assert_same_errors(words: &str, json: &str) {
+    let document = Document::last_in(json).unwrap_or_else(|why| panic!("{why}:\n{json}"));
+    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let mut told: Vec<&str> =
+        document.findings.iter().filter(is_error).map(|finding| finding.message.as_str()).collect();
+    let mut said: Vec<&str> = words.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    // Of two runs; what differs is the process.
+    for messages in [&mut told, &mut said] {
+        messages
+            .iter_mut()
+            .for_each(|message| *message = message.split_once("): ").unwrap_or(("", message)).1);
+        messages.sort_unstable();
+    }
+    assert_eq!(told, said, "{json}");
 }
 
 fn assert_says(report: &str, parts: &[&str]) {

@@ -2,7 +2,7 @@
 
 use ptx::{Mnemonic, Modifier, Op, Operand, RegisterId};
 
-use super::proof::{Linear, SAME};
+use super::proof::{Linear, SAME, Side};
 use super::{Lowered, Lowering};
 use crate::kind::Kind;
 
@@ -59,7 +59,6 @@ impl Lowering<'_> {
         if ty.is_float() || !matches!(ty.size(), 4 | 8) {
             return Err("a comparison of other numbers".into());
         }
-        let (x, y) = (self.prove_number(&operands[0], ty)?, self.prove_number(&operands[1], ty)?);
         let (less, or_equal) = match test {
             Lt | Lo => (true, false),
             Le | Ls => (true, true),
@@ -74,6 +73,10 @@ impl Lowering<'_> {
             (false, false) => "sgt",
             (false, true) => "sge",
         };
+        // The lesser one does not wrap above if the greater one does not, nor the greater one below.
+        let (side_x, side_y) = if less { (Side::Low, Side::High) } else { (Side::High, Side::Low) };
+        let x = self.prove_number(&operands[0], ty, side_x)?;
+        let y = self.prove_number(&operands[1], ty, side_y)?;
         let (of_x, of_y) =
             if less { (x.range.end(), y.range.start()) } else { (x.range.start(), y.range.end()) };
         let wide = format!("i{}", 16 * ty.size());

@@ -83,6 +83,7 @@ impl Lowering<'_> {
             Neg => self.text.value(format!("fneg {ty} {}", sources[0])),
             Abs => self.text.intrinsic("fabs", &ty, sources),
             Sqrt => self.text.intrinsic("sqrt", &ty, sources),
+            Copysign if wide => self.signed_like(&sources[1], &sources[0], bits),
             Copysign => self.text.intrinsic("copysign", &ty, &[sources[1].clone(), sources[0].clone()]),
             Rcp => self.text.value(format!("fdiv {ty} {one}, {}", sources[0])),
             Rsqrt => {
@@ -94,6 +95,19 @@ impl Lowering<'_> {
             Sin | Cos | Lg2 | Tanh if bits == 32 => self.function_of(mnemonic.op, &sources[0], wide),
             _ => return Err("not in code".into()),
         })
+    }
+
+    /// Vectors with the signs of others: as bits, so that crate `llvm` sees that masks put them together (its `bit_fields`).
+    fn signed_like(&mut self, size: &str, sign: &str, bits: u32) -> String {
+        let (float, ty) = (self.text.float(bits, true), self.text.integer(bits, true));
+        let mut masked = |value: &str, mask: i64| {
+            let value = self.text.value(format!("bitcast {float} {value} to {ty}"));
+            self.text.value(format!("and {ty} {value}, splat (i{bits} {mask})"))
+        };
+        let top = -1 << (bits - 1);
+        let (size, sign) = (masked(size, !top), masked(sign, top));
+        let both = self.text.value(format!("or {ty} {size}, {sign}"));
+        self.text.value(format!("bitcast {ty} {both} to {float}"))
     }
 
     /// `.rz` of `f32`: in `f64`, where a product is exact and what a sum loses can be told, then rounded to nearest, and one

@@ -60,7 +60,7 @@ pub(super) enum Assumptions {
 pub(super) struct Proof {
     pub assumptions: Assumptions,
     /// How many times it has.
-    times: i64,
+    pub times: i64,
     /// Whether times are the warps of a block.
     by_warps: bool,
     /// Registers that are linear.
@@ -81,6 +81,17 @@ impl Proof {
     }
 }
 
+/// On which side a number must be tested for not wrapping.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Side {
+    /// Below.
+    Low,
+    /// Above.
+    High,
+    /// On both.
+    Both,
+}
+
 /// A linear number of twice its bits, the first and the last time, and what lanes have beside it.
 pub(super) struct Linear {
     pub ends: Vec<String>,
@@ -88,6 +99,11 @@ pub(super) struct Linear {
 }
 
 impl Lowering<'_> {
+    /// Whether what is being lowered has been proven.
+    pub(super) fn is_proven(&self) -> bool {
+        matches!(self.proof.assumptions, Assumptions::Proven)
+    }
+
     /// Goes where an assumption leads, if that is no stop; `false`: it is one.
     pub(super) fn assume_otherwise(&mut self, holds: &str) -> bool {
         match &self.proof.assumptions {
@@ -333,9 +349,16 @@ impl Lowering<'_> {
         }
         let range = self.range(kind, step)?;
         let even = (total > 1).then_some((pattern[0], total));
-        self.reachable(room, base, range.clone(), access, even, None);
-        if let Some(drift) = self.drift(step) {
-            let last = self.text.value(format!("add i64 {base}, {drift}"));
+        let Some(drift) = self.drift(step) else {
+            self.reachable(room, base, range, access, even, None);
+            return Ok(());
+        };
+        let last = self.text.value(format!("add i64 {base}, {drift}"));
+        // As far as an odd number of steps is aligned, each step is.
+        if room == Room::Window && self.proof.times % 2 == 0 {
+            self.assume_in_window([base, &last], &range, access);
+        } else {
+            self.reachable(room, base, range.clone(), access, even, None);
             self.reachable(room, &last, range, access, None, None);
             let rest = self.text.value(format!("and i64 {}, {}", step.name(), total - 1));
             let even = self.text.value(format!("icmp eq i64 {rest}, 0"));
@@ -356,14 +379,14 @@ impl Lowering<'_> {
             _ => return Ok(()),
         };
         for operand in operands {
-            self.prove_number(operand, *ty)?;
+            self.prove_number(operand, *ty, Side::Both)?;
         }
         self.proof.proven.insert(index);
         Ok(())
     }
 
-    /// A linear number; tests that it never wraps.
-    pub(super) fn prove_number(&mut self, operand: &Operand, ty: Type) -> Lowered<Linear> {
+    /// A linear number; tests that it never wraps, on the side that nothing else tells of.
+    pub(super) fn prove_number(&mut self, operand: &Operand, ty: Type, side: Side) -> Lowered<Linear> {
         let (bits, kind) = (8 * ty.size(), self.facts().operand(operand).kind);
         let wide = format!("i{}", 2 * bits);
         let step = self.step_of(operand).ok_or("a number that is not linear")?;
@@ -377,14 +400,19 @@ impl Lowering<'_> {
             }
             ends.push(self.text.value(format!("add {wide} {}, {drift}", ends[0])));
         }
+        let low = if ty.is_signed() { -1i128 << (bits - 1) } else { 0 };
+        let high = low + (1 << bits) - 1;
         for (place, end) in ends.iter().enumerate() {
-            // Of what the number begins with alone, that is so.
-            for bound in [range.start(), range.end()].into_iter().filter(|bound| place > 0 || **bound != 0) {
-                let bound = self.text.value(format!("add {wide} {end}, {bound}"));
-                let cut = self.text.value(format!("trunc {wide} {bound} to i{bits}"));
-                let back = self.text.value(format!("{how} i{bits} {cut} to {wide}"));
-                let same = self.text.value(format!("icmp eq {wide} {bound}, {back}"));
-                self.assume(&same);
+            // What the number begins with alone is a number.
+            if side != Side::High && (place > 0 || *range.start() < 0) {
+                let least = low - i128::from(*range.start());
+                let holds = self.text.value(format!("icmp sge {wide} {end}, {least}"));
+                self.assume(&holds);
+            }
+            if side != Side::Low && (place > 0 || *range.end() > 0) {
+                let most = high - i128::from(*range.end());
+                let holds = self.text.value(format!("icmp sle {wide} {end}, {most}"));
+                self.assume(&holds);
             }
         }
         Ok(Linear { ends, range })

@@ -119,6 +119,22 @@ impl Lowering<'_> {
         if shared { self.text.value(format!("add i64 {base}, %shared")) } else { base.to_string() }
     }
 
+    /// Assumes that accesses from the first to the last of a range behind each of two bases are to device memory, and aligned.
+    pub(super) fn assume_in_window(&mut self, bases: [&str; 2], range: &RangeInclusive<i64>, access: Access) {
+        let mut all = String::from("0");
+        for base in bases {
+            let offset = self.text.value(format!("sub i64 {base}, %window"));
+            for place in [range.start(), range.end()] {
+                let place = self.plus(&offset, *place, false);
+                all = self.text.value(format!("or i64 {all}, {place}"));
+            }
+        }
+        let wrong = self.text.value(format!("or i64 %outside, {}", access.total() - 1));
+        let wrong = self.text.value(format!("and i64 {all}, {wrong}"));
+        let right = self.text.value(format!("icmp eq i64 {wrong}, 0"));
+        self.assume(&right);
+    }
+
     /// Assumes that the address `even.0` behind the base is a multiple of `even.1`.
     fn assume_even(&mut self, base: &str, even: Option<(i64, i64)>, lanes: Option<&str>) {
         let Some((place, multiple)) = even else { return };

@@ -2,24 +2,35 @@
 //!
 //! Where a loop's warps take turns (`turns`), a warp goes round some times in a row. What it tests meanwhile, whether it goes on and
 //! where it reads, is mostly linear in the round: a counter, or a pointer, to which the loop adds something that it does not
-//! change. Then the first and the last round of the turn tell of all (`proof`).
+//! change. Then the first and the last round of the turn tell of all (`proof`). Whether the loop goes on behind the last round is
+//! not asked beforehand but there: where rounds are a multiple of a turn's, the last turn is proven too.
 
 use ptx::{Op, Operand, RegisterId, Type};
 
 use super::proof::{Assumptions, Proof, SAME, Step};
-use super::{Lowered, Lowering, World};
+use super::{Lowered, Lowering, Queue, World};
 use crate::graph::End;
 use crate::kind::Kind;
 
 /// Bits that a step of 64 bits is tested for.
 const FAR: u32 = 40;
 
+/// Instructions of rounds that are made one behind the other, without a branch between them: the less there is to do between loads,
+/// the farther the processor looks ahead.
+const STRAIGHT: usize = 32;
+
+/// How many rounds are made one behind the other.
+fn copies(rounds: u32, instructions: usize) -> u32 {
+    let fits = |copies: u32| rounds.is_multiple_of(copies) && copies as usize * instructions <= STRAIGHT;
+    [8, 4, 2].into_iter().find(|copies| fits(*copies)).unwrap_or(1)
+}
+
 impl Lowering<'_> {
     /// Where a turn begins in a loop of one block: rounds without tests, or with them.
-    pub(super) fn lower_rounds(&mut self, block: usize, rounds: u32) {
+    pub(super) fn lower_rounds(&mut self, block: usize, rounds: u32, queue: &mut Queue) {
         let (before, used) = (self.text.take(), self.used.clone());
         let usual = self.label(World::First, block);
-        let made = self.proof_and_rounds(block, rounds, &usual).is_ok() && !self.proof.in_doubt;
+        let made = self.proof_and_rounds(block, rounds, &usual, queue).is_ok() && !self.proof.in_doubt;
         self.proof = Proof::default();
         if made {
             self.used.note("rounds proven");
@@ -37,10 +48,14 @@ impl Lowering<'_> {
         format!("r{}p", self.region)
     }
 
-    fn proof_and_rounds(&mut self, block: usize, rounds: u32, usual: &str) -> Lowered<()> {
-        let End::Branch { predicate, negated, taken, .. } = self.graph.blocks[block].end else {
+    fn proof_and_rounds(&mut self, block: usize, rounds: u32, usual: &str, queue: &mut Queue) -> Lowered<()> {
+        let End::Branch { predicate, negated, taken, next } = self.graph.blocks[block].end else {
             return Err("no loop".into());
         };
+        // Its code is made once, by the usual way.
+        if self.detour(taken, next).is_some() {
+            return Err("a loop whose exit leads back to it".into());
+        }
         if !self.manner.forced.is_straight() {
             return Err("a test that wants the usual way".into());
         }
@@ -53,21 +68,29 @@ impl Lowering<'_> {
             self.at = index;
             self.prove(index)?;
         }
-        self.prove_predicate(&Operand::Register(predicate), (taken == Some(block)) != negated)?;
+        if rounds > 1 {
+            self.proof.times -= 1;
+            self.prove_predicate(&Operand::Register(predicate), (taken == Some(block)) != negated)?;
+        }
         let (round, over) = (self.text.label(), self.text.label());
         self.text.line(format!("br label %{round}"));
         self.text.begin(&round);
         self.proof.assumptions = Assumptions::Proven;
         self.begin_block(World::First, block);
-        self.lower_proven(range)?;
+        let copies = copies(rounds, range.len());
+        for _ in 0..copies {
+            self.next_of_way(block);
+            self.lower_proven(range.clone())?;
+        }
         self.write_back();
         let rounds = self.text.value("load i32, ptr %rounds");
-        let left = self.text.value(format!("sub i32 {rounds}, 1"));
+        let left = self.text.value(format!("sub i32 {rounds}, {copies}"));
         self.text.line(format!("store i32 {left}, ptr %rounds"));
         let last = self.text.value(format!("icmp eq i32 {left}, 0"));
         self.text.line(format!("br i1 {last}, label %{over}, label %{round}"));
         self.text.begin(&over);
-        self.arrive(block);
+        self.at = self.graph.blocks[block].end_at;
+        self.end(queue);
         Ok(())
     }
 

@@ -94,7 +94,7 @@ impl Lowering<'_> {
     }
 
     /// The next block of a way: what was written on it keeps its name.
-    fn next_of_way(&mut self, block: usize) {
+    pub(super) fn next_of_way(&mut self, block: usize) {
         let written = std::mem::take(&mut self.written);
         self.begin_block(World::First, block);
         self.written = written;

@@ -99,9 +99,13 @@ impl Lowering<'_> {
         target == Some(self.block) && self.turns.contains_key(&self.block)
     }
 
-    /// Where a branch leads: not straight to the loop's head if others may have their turn.
+    /// Where a branch leads that ends a round: not straight to the loop's head if others may have their turn.
     pub(super) fn round(&self, label: String, target: Option<usize>) -> String {
-        if self.is_round(target) { format!("{label}t") } else { label }
+        match self.is_round(target) {
+            true if self.is_proven() => format!("{label}p"),
+            true => format!("{label}t"),
+            false => label,
+        }
     }
 
     /// Behind a round: another one, or the next warp's turn.
@@ -110,7 +114,11 @@ impl Lowering<'_> {
             return;
         }
         let head = self.label(World::First, self.block);
-        self.text.begin(&format!("{head}t"));
+        self.text.begin(&self.round(head.clone(), Some(self.block)));
+        if self.is_proven() {
+            // It was the last one.
+            return self.arrive(self.block);
+        }
         let rounds = self.text.value("load i32, ptr %rounds");
         let left = self.text.value(format!("sub i32 {rounds}, 1"));
         self.text.line(format!("store i32 {left}, ptr %rounds"));

@@ -29,10 +29,10 @@ const PREFIX: &str = "VGPU_RUN_";
 const NAME_IN_CONFIG: &str = "vgpu-run/config.toml";
 const FOR_ALL_USERS: &str = "/etc/vgpu-run/config.toml";
 
-/// Options of which a subcommand takes what is set for runs, if it has no setting of its own.
-const SHARED: [&str; 2] = ["tier", "isa"];
-/// A subcommand that is a run: of it that holds for all of a run's options.
-const RUN: &str = "trace";
+/// Whether a subcommand takes what is set for runs, if it has no setting of its own for an option.
+fn takes_runs(subcommand: &str, option: &str) -> bool {
+    ["attach", "trace"].contains(&subcommand) || ["tier", "isa"].contains(&option)
+}
 
 /// An option: its subcommand, empty for a run, and its long name.
 type Key = (String, String);
@@ -84,7 +84,7 @@ impl Settings {
     /// What is set for an option of a subcommand (`""`: of a run).
     pub fn get(&self, subcommand: &str, option: &str) -> Option<&Setting> {
         let of = |subcommand: &str| self.set.get(&(subcommand.to_owned(), option.to_owned()));
-        of(subcommand).or_else(|| of("").filter(|_| subcommand == RUN || SHARED.contains(&option)))
+        of(subcommand).or_else(|| of("").filter(|_| takes_runs(subcommand, option)))
     }
 
     /// The command with settings as defaults.
