@@ -8,10 +8,12 @@
 
 mod capture;
 mod event;
+mod file;
 mod recorder;
 mod scrub;
 mod trace_filter;
 
 pub use event::{Call, Event, Indirect, Ioctl};
+pub use file::{open, read};
 pub use recorder::{Recorder, User};
 pub use scrub::Scrubber;

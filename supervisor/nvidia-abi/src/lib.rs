@@ -1,0 +1,116 @@
+//! What NVIDIA's kernel module is asked and how: the numbers, names, sizes and fields of its ioctls, per driver version.
+//!
+//! ```text
+//!   open-gpu-kernel-modules, 66 tags ──generator/generate.py──▶ tables/550.txt … 595.txt     tables/recorded.txt
+//!                                     (the C compiler lays out)        │                      (by hand, with reasons)
+//!                                                                      ▼
+//!      Abi::of("580.159.04") ── 580.142 ── 580.126.20 ── … ── 575.64.05 ── … ── 550.54.14: rows, newest first
+//!          │ escape(0x2a)  control(0x20800110)  class(0x80)  uvm(37)  status(0x56)
+//!          ▼
+//!         Row ── name, size, access, place in the tree of objects, fields ──▶ read, write, pointers, descriptors
+//!          │
+//!          └──▶ decode: `NV_ESC_RM_CONTROL NV2080_CTRL_CMD_GPU_GET_NAME_STRING hClient=0xc1d0003e … status=NV_OK`
+//! ```
+//!
+//! - **escape**: an ioctl of `/dev/nvidiactl` and `/dev/nvidiaN`. The lowest byte of the request and the size in it choose.
+//! - **control**: a command that the escape `NV_ESC_RM_CONTROL` carries to an object; **class**: what `NV_ESC_RM_ALLOC` makes
+//!   an object of. Both point at a struct of their own, the *parameters*.
+//! - **UVM command**: an ioctl of `/dev/nvidia-uvm`, a plain number without a size.
+//! - **release**: a version of the driver. Its table says what differs from its *parent*, the release before it.
+//! - **recorded**: not in the headers, seen in a recording of a real card.
+//!
+//! A row is one line, and the only place of its facts:
+//!
+//! ```text
+//! escape  0x29 NV_ESC_RM_FREE 16 one hRoot@0:handle hObjectParent@4:handle hObjectOld@8:handle status@12:status
+//! class   0x80 NV01_DEVICE_0 56 user Device<RmClientResource deviceId@0:u32 …
+//! control 0x80170d NV0080_CTRL_CMD_FIFO_GET_CHANNELLIST 24 user numChannels@0:u32 pChannelHandleList@8:ptr>numChannels*4:in …
+//! no control 0x20801357
+//! ```
+//!
+//! number, name, bytes, `one` or an array of `many`, who may (`user`, `admin`, `none`: no handler in the open module),
+//! RM's own name for the object and its possible parents, fields as `path[count*stride]@offset:form`; behind a pointer
+//! `count*bytes:direction`. What only the kernel may ask is left out. Of structs with more than 48 fields, of displays'
+//! controls and of those without a handler, fields are left out that are neither pointer nor descriptor.
+//!
+//! The constants ([`control`], [`class`], …) are the numbers of names that mean the same in every release; others are
+//! found by [`Abi::named`].
+
+#![forbid(unsafe_code)]
+
+mod decode;
+mod parse;
+mod row;
+mod version;
+
+use std::collections::HashMap;
+
+use parse::Key;
+
+pub use decode::Call;
+pub use row::{Access, Count, Field, Form, Kind, Place, Pointee, Row};
+pub use version::{UnknownVersion, versions};
+
+include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+
+/// The ioctls of one release.
+pub struct Abi {
+    version: &'static str,
+    rows: HashMap<Key, Row>,
+}
+
+impl Abi {
+    /// Those of the driver that says it is of that version.
+    pub fn of(version: &str) -> Result<Self, UnknownVersion> {
+        let (version, rows) = version::rows(version)?;
+        Ok(Self { version, rows })
+    }
+
+    /// The driver's version.
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// An escape, by the lowest byte of a request.
+    pub fn escape(&self, number: u32) -> Option<&Row> {
+        self.rows.get(&(Kind::Escape, number))
+    }
+
+    /// The struct that an escape's argument of so many bytes is.
+    pub fn escape_of_size(&self, number: u32, bytes: usize) -> Option<&Row> {
+        [Kind::Escape, Kind::Form]
+            .iter()
+            .filter_map(|kind| self.rows.get(&(*kind, number)))
+            .find(|row| row.has_size(bytes))
+    }
+
+    /// A command of `/dev/nvidia-uvm`.
+    pub fn uvm(&self, number: u32) -> Option<&Row> {
+        self.rows.get(&(Kind::Uvm, number))
+    }
+
+    /// A class and the parameters of its allocation.
+    pub fn class(&self, number: u32) -> Option<&Row> {
+        self.rows.get(&(Kind::Class, number))
+    }
+
+    /// A control and its parameters.
+    pub fn control(&self, number: u32) -> Option<&Row> {
+        self.rows.get(&(Kind::Control, number))
+    }
+
+    /// The name of a status code.
+    pub fn status(&self, code: u32) -> Option<&'static str> {
+        self.rows.get(&(Kind::Status, code))?.name
+    }
+
+    /// The row of that name, looked for among all. An escape's further forms have its name and are not found by it.
+    pub fn named(&self, name: &str) -> Option<&Row> {
+        self.rows.values().find(|row| row.name == Some(name) && row.kind != Kind::Form)
+    }
+
+    /// Every row, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.values()
+    }
+}

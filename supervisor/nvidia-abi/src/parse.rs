@@ -1,0 +1,164 @@
+//! The tables' text. [`crate`] says what it looks like; what is not so is a mistake in a file of ours, and a panic.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use crate::row::{Access, Count, Field, Form, Kind, Place, Pointee, Row};
+
+/// What a file says of one release.
+pub(crate) struct Node {
+    pub version: &'static str,
+    pub parent: Option<&'static str>,
+    /// Rows that its parent does not have so, and `no` for those it has and this one has not.
+    pub lines: Vec<&'static str>,
+}
+
+/// The nodes of a file.
+pub(crate) fn nodes(text: &'static str) -> Vec<Node> {
+    let mut nodes: Vec<Node> = vec![];
+    for line in text.lines().map(|line| line.split('#').next().unwrap_or_default().trim_end()) {
+        if let Some(head) = line.strip_prefix("version ") {
+            let mut words = head.split(' ');
+            let version = words.next().expect("a version");
+            nodes.push(Node { version, parent: words.next(), lines: vec![] });
+        } else if !line.is_empty() {
+            nodes.last_mut().expect("a version comes first").lines.push(line);
+        }
+    }
+    nodes
+}
+
+/// What a line is about.
+pub(crate) type Key = (Kind, u32);
+
+/// Lets a line change what was inherited.
+pub(crate) fn apply(lines: &mut HashMap<Key, &'static str>, line: &'static str) {
+    if let Some(key) = line.strip_prefix("no ") {
+        let removed = lines.remove(&key_of(key).0);
+        assert!(removed.is_some(), "{line}: there is none to take away");
+    } else {
+        let (key, rest) = key_of(line);
+        lines.insert(key, rest);
+    }
+}
+
+/// The key at a line's start, and the rest.
+fn key_of(line: &'static str) -> (Key, &'static str) {
+    let (kind, rest) = word(line);
+    let kind = match kind {
+        "escape" => Kind::Escape,
+        "form" => Kind::Form,
+        "uvm" => Kind::Uvm,
+        "class" => Kind::Class,
+        "control" => Kind::Control,
+        "status" => Kind::Status,
+        other => panic!("{other}: no such kind of row"),
+    };
+    let (number, rest) = word(rest);
+    ((kind, self::number(number)), rest)
+}
+
+/// The row of a key, from the rest of its line.
+pub(crate) fn row((kind, number): Key, line: &'static str) -> Row {
+    let (name, mut rest) = word(line);
+    let mut next = || {
+        let (word, behind) = word(rest);
+        rest = behind;
+        word
+    };
+    let name = (name != "?").then_some(name);
+    let size = if kind == Kind::Status { 0 } else { self::number(next()) as usize };
+    let many = matches!(kind, Kind::Escape | Kind::Form) && next() == "many";
+    let access = matches!(kind, Kind::Class | Kind::Control).then(|| access(next()));
+    let place = (kind == Kind::Class).then(|| place(next()));
+    Row { kind, number, name, size, many, access, place, layout: rest, fields: OnceLock::new() }
+}
+
+/// The first word, and what follows it.
+fn word(text: &'static str) -> (&'static str, &'static str) {
+    text.split_once(' ').unwrap_or((text, ""))
+}
+
+fn access(word: &str) -> Access {
+    match word {
+        "user" => Access::User,
+        "admin" => Access::Admin,
+        "none" => Access::NoHandler,
+        "recorded" => Access::Recorded,
+        other => panic!("{other}: nobody's access"),
+    }
+}
+
+fn place(word: &'static str) -> Place {
+    let (internal, parents) = word.split_once('<').expect("parents follow");
+    let any_parent = parents == "any";
+    let parents = parents.split(',').filter(|parent| !parent.is_empty() && !any_parent).collect();
+    Place { internal, parents, any_parent }
+}
+
+/// `name[3*40][16]@offset:form`.
+pub(crate) fn field(word: &'static str) -> Field {
+    let (place, form) = word.split_once(':').expect("a form follows");
+    let (shape, offset) = place.split_once('@').expect("an offset follows");
+    let mut shape = shape.split('[');
+    let name = shape.next().expect("split has a first part");
+    let mut field =
+        Field { name, offset: number(offset) as usize, form: self::form(form), dimensions: vec![] };
+    let width = field.width();
+    for dimension in shape {
+        let dimension = dimension.strip_suffix(']').expect("a bracket closes");
+        let (count, stride) =
+            dimension.split_once('*').map_or((dimension, width), |(n, by)| (n, number(by) as usize));
+        field.dimensions.push((number(count) as usize, stride));
+    }
+    field
+}
+
+fn form(text: &'static str) -> Form {
+    if let Some(pointee) = text.strip_prefix("ptr>") {
+        return Form::Pointer(Some(self::pointee(pointee)));
+    }
+    if let Some(bits) = text.strip_prefix("bits") {
+        let (lowest, bits) = bits.split_once(':').expect("a lowest bit and how many");
+        return Form::Bits(number(lowest) as u8, number(bits) as u8);
+    }
+    match text {
+        "u8" => Form::Unsigned(1),
+        "u16" => Form::Unsigned(2),
+        "u32" => Form::Unsigned(4),
+        "u64" => Form::Unsigned(8),
+        "i8" => Form::Signed(1),
+        "i16" => Form::Signed(2),
+        "i32" => Form::Signed(4),
+        "i64" => Form::Signed(8),
+        "char" => Form::Character,
+        "bool" => Form::Bool,
+        "handle" => Form::Handle,
+        "status" => Form::Status,
+        "fd" => Form::Descriptor(4),
+        "fd64" => Form::Descriptor(8),
+        "ptr" => Form::Pointer(None),
+        other => panic!("{other}: no such form of field"),
+    }
+}
+
+/// `count*element:direction`.
+fn pointee(text: &'static str) -> Pointee {
+    let (extent, direction) = text.split_once(':').expect("a direction follows");
+    let (count, element) = extent.rsplit_once('*').expect("an element's size follows");
+    let count = match count.split_once('*') {
+        Some((of, _)) => Count::Square(of),
+        None if count == "class" => Count::OfClass,
+        None if count.starts_with(|c: char| c.is_ascii_digit()) => Count::Fixed(number(count) as usize),
+        None => Count::Field(count),
+    };
+    Pointee { count, element: number(element) as usize, read: direction != "out", written: direction != "in" }
+}
+
+fn number(text: &str) -> u32 {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.unwrap_or_else(|_| panic!("{text}: no number"))
+}
