@@ -40,6 +40,7 @@ mod replaced;
 mod reporting;
 mod supervisor;
 mod traced;
+mod tracers;
 mod viewers;
 mod warm;
 

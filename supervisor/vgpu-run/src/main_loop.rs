@@ -17,12 +17,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
-use interception::{Reply, Request};
+use interception::{Delivery, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
-use report::{Exit, Report};
+use report::{Exit, Finding, Report};
 use trace::Sink;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
@@ -41,6 +41,7 @@ use crate::opens::{self, Open, Trapped};
 use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
+use crate::tracers;
 use crate::viewers::Viewers;
 
 /// What answers are made of.
@@ -172,7 +173,9 @@ impl<'a> MainLoop<'a> {
                 self.answer(request, Reply::Continue);
             }
             Trapped::Trace => {
-                self.services.report.remark(reporting::debugger(request.tid));
+                if tracers::wants_what_we_trace(&request) {
+                    self.refuse(&request, reporting::debugger(request.tid));
+                }
                 self.answer(request, Reply::Continue);
             }
             Trapped::OwnFilter => {
@@ -181,7 +184,7 @@ impl<'a> MainLoop<'a> {
                         true => reporting::own_filter_of_traced,
                         false => reporting::own_filter,
                     };
-                    self.services.report.remark(explain(request.tid, conflict));
+                    self.refuse(&request, explain(request.tid, conflict));
                 }
                 self.answer(request, Reply::Continue);
             }
@@ -200,6 +203,12 @@ impl<'a> MainLoop<'a> {
             self.services.report.remark(reporting::unread(request.tid, error));
         }
         self.answer(request, Reply::Continue);
+    }
+
+    /// The kernel will say no because we are here. Should the process fail, that may be the reason.
+    fn refuse(&mut self, request: &Request, finding: Finding) {
+        self.services.report.refused(request.tid, finding);
+        self.follow(request);
     }
 
     fn handle_execute(&mut self, request: Request, program: &Path) {
@@ -313,6 +322,9 @@ impl<'a> MainLoop<'a> {
             Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
             Err(errno) => Reply::Errno(errno as i32),
         };
+        if let Some(error) = asker.not_installed() {
+            self.services.report.remark(reporting::not_installed(request.tid, &error));
+        }
         self.answer(request, reply);
         self.report_broker();
     }
@@ -425,9 +437,12 @@ impl<'a> MainLoop<'a> {
     /// A request that cannot be answered has been let through; why, the report says.
     fn answer(&mut self, request: Request, reply: Reply) {
         let tid = request.tid;
-        if let Err(error) = request.reply(reply) {
-            self.services.report.remark(reporting::unanswered(tid, &error));
-        }
+        let finding = match request.reply(reply) {
+            Ok(Delivery::Delivered | Delivery::Gone) => return,
+            Ok(Delivery::NoRoom) => reporting::no_room(tid),
+            Err(error) => reporting::unanswered(tid, &error),
+        };
+        self.services.report.remark(finding);
     }
 
     /// The program has left processes behind: its status is passed on now, and we stay for them.
