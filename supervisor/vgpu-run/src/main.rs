@@ -37,6 +37,7 @@ mod nested;
 mod opens;
 mod own_filters;
 mod replaced;
+mod replaying;
 mod reporting;
 mod supervisor;
 mod traced;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Cache(what) => cache::cache(what),
+        Action::Replay(order) => replaying::replay(&order),
         Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),
     };
