@@ -41,6 +41,8 @@ mod replaying;
 mod reporting;
 mod supervisor;
 mod traced;
+mod tracers;
+mod viewers;
 mod warm;
 
 use std::process::ExitCode;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
+        Action::Top(order) => viewers::show(&order),
         Action::Cache(what) => cache::cache(what),
         Action::Replay(order) => replaying::replay(&order),
         Action::Print(text) => Ok(text.print()),
