@@ -1,6 +1,7 @@
 //! Options and arguments: what is typed, and what variables and files set ([`settings`]).
 
 mod printing;
+mod replay;
 mod settings;
 mod values;
 
@@ -17,6 +18,8 @@ use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
 
 use crate::failure::{FAILED, Failure};
 
+pub use replay::Replay;
+
 /// What the command line asks for.
 pub enum Action {
     /// Run a program.
@@ -31,6 +34,8 @@ pub enum Action {
     Warm(Warm),
     /// Look into the code cache, or empty it.
     Cache(Cache),
+    /// Play recorded calls to the emulated driver.
+    Replay(Replay),
     /// Print something made of the options themselves.
     Print(Text),
     /// Say which version this is.
@@ -69,7 +74,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run replay --check FILE.jsonl.xz...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -140,6 +145,8 @@ Sessions in other network namespaces, as those of containers may be, are not see
         #[command(subcommand)]
         what: Cache,
     },
+    /// Play a program's recorded calls of the driver's nodes to the emulated driver
+    Replay(Replay),
     /// Print the configuration in force, as a configuration file, and where each value comes from
     Config,
     /// Print the script that completes the options in a shell
@@ -408,6 +415,7 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
+        Some(Question::Replay(order)) => Action::Replay(order),
         Some(Question::Config) => {
             printing::configuration(&command, &settings, &mut text).expect("memory takes all");
             Action::Print(Text(text))

@@ -37,6 +37,7 @@ mod nested;
 mod opens;
 mod own_filters;
 mod replaced;
+mod replaying;
 mod reporting;
 mod supervisor;
 mod traced;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Top(order) => viewers::show(&order),
         Action::Cache(what) => cache::cache(what),
+        Action::Replay(order) => replaying::replay(&order),
         Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),
     };
