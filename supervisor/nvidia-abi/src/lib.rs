@@ -47,7 +47,7 @@ use std::collections::HashMap;
 
 use parse::Key;
 
-pub use decode::Call;
+pub use decode::{Behind, Call};
 pub use row::{Access, Count, Field, Form, Kind, Place, Pointee, Row};
 pub use version::{UnknownVersion, versions};
 
@@ -97,6 +97,18 @@ impl Abi {
     /// A control and its parameters.
     pub fn control(&self, number: u32) -> Option<&Row> {
         self.rows.get(&(Kind::Control, number))
+    }
+
+    /// What a client maps of an object of that class, where its layout is known.
+    pub fn page(&self, class: u32) -> Option<&Row> {
+        self.rows.get(&(Kind::Page, class))
+    }
+
+    /// What an element of a control's list of indices asks for, without the prefix of its constant.
+    pub fn index(&self, control: u32, field: &str, value: u32) -> Option<&'static str> {
+        let (of, names) = self.rows.get(&(Kind::Index, control))?.layout.split_once(' ')?;
+        let mut names = names.split(' ').filter_map(|name| name.split_once('='));
+        names.find(|(_, number)| of == field && number.parse() == Ok(value)).map(|(name, _)| name)
     }
 
     /// The name of a status code.

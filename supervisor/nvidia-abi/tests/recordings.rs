@@ -35,6 +35,7 @@ fn call(ioctl: &Ioctl) -> Call<'_> {
         after: &ioctl.outer_after,
         parameters_before: &ioctl.parameters_before,
         parameters_after: &ioctl.parameters_after,
+        behind: &[],
     }
 }
 

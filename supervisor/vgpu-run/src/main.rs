@@ -20,6 +20,7 @@ mod call_tracing;
 mod card;
 mod cli;
 mod control;
+mod decode;
 mod descendants;
 mod descriptors;
 mod doctor;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Cache(what) => cache::cache(what),
+        Action::Decode(order) => decode::decode(&order),
         Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),
     };
