@@ -133,7 +133,7 @@ fn config(arguments: &[&str]) -> Value {
         "process": {
             "user": { "uid": 65534, "gid": 65534 },
             "args": arguments,
-            "env": ["PATH=/usr/bin:/bin"],
+            "env": environment(),
             "cwd": "/",
             "capabilities": { "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": [] },
             "noNewPrivileges": true,
@@ -160,6 +160,13 @@ fn config(arguments: &[&str]) -> Value {
             },
         },
     })
+}
+
+/// Little, and how the tests want programs to be followed.
+fn environment() -> Vec<String> {
+    let mechanism = "VGPU_RUN_MECHANISM";
+    let named = std::env::var(mechanism).map(|value| format!("{mechanism}={value}"));
+    ["PATH=/usr/bin:/bin".to_owned()].into_iter().chain(named).collect()
 }
 
 /// What a run said.

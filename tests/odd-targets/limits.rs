@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use tests::{AS_NOBODY, Launch, can_be_nobody, has_program, is_root, launch, launch_path, skipped, workshop};
+use tests::{
+    AS_NOBODY, Launch, can_be_nobody, has_program, is_root, is_traced, launch, launch_path, skipped, workshop,
+};
 
 fn computes(mebibytes: &str) -> Launch {
     launch("computes").real_payload().arguments([mebibytes])
@@ -57,10 +59,12 @@ fn a_limit_that_leaves_no_room_is_named() {
     if !can_be_nobody() || !has_program("prlimit") {
         return;
     }
+    // Which step finds no room for one more: passing a descriptor to a traced thread takes some of our own.
+    let few_files = if is_traced() { 4 } else { 3 };
     for (option, code, told) in [
         ("--fsize=0", 4, "File too large"),
         ("--as=30000000", 3, "Out of memory"),
-        ("--nofile=16", 3, "Too many open files"),
+        ("--nofile=16", few_files, "Too many open files"),
         ("--nofile=4", 125, "Too many open files"),
         ("--nproc=1", 125, "cannot fork"),
     ] {
@@ -68,6 +72,17 @@ fn a_limit_that_leaves_no_room_is_named() {
         let run = launch.variable("XDG_CACHE_HOME", "/proc/no-such-directory").run_in_time();
         run.assert_exit(code).assert_stderr_has(told);
     }
+}
+
+/// The limit is the program's own: its loader finds room for a library, and then there is none for memory of the card.
+#[test]
+fn a_program_without_room_for_descriptors_is_told() {
+    if !has_program("prlimit") {
+        return;
+    }
+    let program = workshop::target("computes").unwrap();
+    let limited = launch_path("prlimit").real_payload().arguments(["--nofile=4"]).arguments([program]);
+    limited.run_in_time().assert_exit(3).assert_stderr_has("descriptor");
 }
 
 /// How the program's own limits look to it.
@@ -190,9 +205,10 @@ fn a_user_has_the_gpu_whatever_may_be_traced() {
             .variable("XDG_CACHE_HOME", "/proc/no-such-directory")
             .run_in_time();
         let _ = fs::write(SCOPE, &found);
-        // An ordinary user's supervisor may not read memory from 2 on, and says so.
+        // An ordinary user's supervisor may not read memory from 2 on, nor trace, and says so.
         match scope.as_str() {
             "0" | "1" => drop(run.assert_exit(0).assert_stdout("computed\n")),
+            _ if is_traced() => drop(run.assert_exit(125).assert_stderr_has("kernel.yama.ptrace_scope is")),
             _ => drop(
                 run.assert_stderr_has("cannot be read: the files that it opens are not answered by vgpu-run"),
             ),

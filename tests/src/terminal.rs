@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub struct Terminal {
     keyboard: File,
     child: Child,
-    seen: String,
+    seen: Vec<u8>,
 }
 
 impl Terminal {
@@ -35,7 +35,7 @@ impl Terminal {
             })
         };
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { keyboard, child, seen: String::new() }
+        Self { keyboard, child, seen: vec![] }
     }
 
     /// Types.
@@ -52,24 +52,50 @@ impl Terminal {
 
     /// Waits until this appears on the screen, after what was waited for before.
     pub fn expect(&mut self, text: &str) {
+        let mut all = String::new();
+        let appeared = self.show(|bytes| {
+            all += &String::from_utf8_lossy(bytes);
+            all.contains(text)
+        });
+        if !appeared {
+            let _ = self.child.kill();
+            panic!("`{text}` did not appear; instead: {all:?}");
+        }
+        let end = all.find(text).map_or(0, |at| at + text.len());
+        self.seen = all.split_off(end).into_bytes();
+    }
+
+    /// What is written to the terminal goes to `screen`, until that says that it is enough or twenty seconds are over; whether it was.
+    pub fn show(&mut self, mut screen: impl FnMut(&[u8]) -> bool) -> bool {
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(20) {
-            if let Some(at) = self.seen.find(text) {
-                self.seen.drain(..at + text.len());
-                return;
-            }
+        let mut is_enough = screen(&std::mem::take(&mut self.seen));
+        while !is_enough && begin.elapsed() < Duration::from_secs(20) {
             let mut poll = libc::pollfd { fd: self.keyboard.as_raw_fd(), events: libc::POLLIN, revents: 0 };
             // SAFETY: one pollfd, alive here.
             if unsafe { libc::poll(&mut poll, 1, 100) } > 0 {
                 let mut buffer = [0; 4096];
                 match self.keyboard.read(&mut buffer) {
-                    Ok(count) => self.seen += &String::from_utf8_lossy(&buffer[..count]),
+                    Ok(count) => is_enough = screen(&buffer[..count]),
                     Err(_) => break,
                 }
             }
         }
-        let _ = self.child.kill();
-        panic!("`{text}` did not appear; instead: {:?}", self.seen);
+        is_enough
+    }
+
+    /// How the terminal treats what is typed and written.
+    pub fn modes(&self) -> [libc::tcflag_t; 4] {
+        // SAFETY: zeros are a termios.
+        let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: writes one termios.
+        assert_eq!(unsafe { libc::tcgetattr(self.keyboard.as_raw_fd(), &mut modes) }, 0);
+        [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag]
+    }
+
+    /// Sends a signal to the command.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: a child of ours that was not waited for.
+        unsafe { libc::kill(self.child.id() as i32, signal) };
     }
 
     /// Waits for the end.

@@ -161,7 +161,7 @@ static void listener(void) {
 static void traced(int number) {
     pid_t child = fork();
     if (child == 0) {
-        ptrace(PTRACE_TRACEME, 0, 0, 0);
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0)) _exit(errno);
         raise(SIGSTOP);
         install(number, SECCOMP_RET_TRACE, 0);
         syscall(SYS_getppid);
@@ -170,6 +170,10 @@ static void traced(int number) {
     }
     int status, seen = 0;
     waitpid(child, &status, 0);
+    if (WIFEXITED(status)) {
+        printf("may not trace: %s\n", strerrorname_np(WEXITSTATUS(status)));
+        return;
+    }
     ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
     do {
         ptrace(PTRACE_CONT, child, 0, 0);
@@ -177,6 +181,39 @@ static void traced(int number) {
         seen += status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8);
     } while (!WIFEXITED(status));
     printf("the tracer saw %d, exit %d\n", seen, WEXITSTATUS(status));
+}
+
+// What else a client of the device may not do: no sockets. An open of the node is no call of a socket.
+static void forbid_sockets(unsigned action) {
+    static const int numbers[] = {SYS_socketpair, SYS_socket, SYS_connect, SYS_recvmsg};
+    for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++)
+        install(numbers[index], action, 0);
+    printf("library: %s\n", dlopen("libcuda.so.1", RTLD_NOW) ? "loaded" : "not loaded");
+    printf("node: %s\n", tried("/dev/nvidiactl"));
+}
+
+static void no_sockets(void) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    pid_t child = fork();
+    if (child == 0) {
+        forbid_sockets(SECCOMP_RET_KILL_PROCESS);
+        // Inherited, by a thread too.
+        pthread_t thread;
+        pthread_create(&thread, 0, opens, 0);
+        pthread_join(thread, 0);
+        printf("node again: %s\n", tried("/dev/nvidiactl"));
+        fflush(stdout);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    printf("status %d\n", status);
+}
+
+// A listener that answers nobody.
+static void no_sockets_listener(void) {
+    if (install(SYS_socketpair, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER) < 0) printf("no listener\n");
+    printf("node: %s\n", tried("/dev/nvidiactl"));
 }
 
 static void traced_other(void) { traced(SYS_getppid); }
@@ -189,7 +226,8 @@ int main(int count, char **arguments) {
     } ways[] = {{"trap", trap},           {"errno", errno_},         {"kill_process", kill_process},
                 {"kill_thread", kill_thread}, {"allow", allow_and_log}, {"all_threads", all_threads},
                 {"strict", strict},       {"listener", listener},    {"traced_other", traced_other},
-                {"traced_open", traced_open}};
+                {"traced_open", traced_open},  {"no_sockets", no_sockets},
+                {"no_sockets_listener", no_sockets_listener}};
     for (unsigned index = 0; count == 2 && index < sizeof ways / sizeof *ways; index++)
         if (!strcmp(arguments[1], ways[index].name)) {
             show("before");

@@ -1,6 +1,6 @@
 // tracer WAY PROGRAM ARGS…: runs the program as a debugger does and says what it saw. calls: names nothing, but the number of
 // its openat, execve and close calls and their results; steps: single-steps its first instructions; swap: makes each open of
-// "before" one of "after"; both by PTRACE_SYSCALL.
+// "before" one of "after"; both by PTRACE_SYSCALL. Exit 3 where it may not trace.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -17,13 +17,17 @@
 static pid_t start(char **command) {
     pid_t child = fork();
     if (child == 0) {
-        ptrace(PTRACE_TRACEME, 0, 0, 0);
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0)) _exit(errno);
         raise(SIGSTOP);
         execvp(command[0], command);
         _exit(127);
     }
     int status;
     waitpid(child, &status, 0);
+    if (WIFEXITED(status)) {
+        printf("may not trace: %s\n", strerrorname_np(WEXITSTATUS(status)));
+        exit(3);
+    }
     ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL);
     return child;
 }

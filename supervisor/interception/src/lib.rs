@@ -73,6 +73,8 @@ pub enum Reply {
 pub enum Delivery {
     /// The call returns it.
     Delivered,
+    /// The asker has no room for another descriptor: the call failed with EMFILE.
+    NoRoom,
     /// The asker was killed meanwhile; there is nobody to answer.
     Gone,
 }
@@ -95,7 +97,7 @@ impl Request {
     }
 
     /// Answers. An error means that the kernel refused the answer; the asker then goes on as if nobody had
-    /// looked. A descriptor for which the asker has no room (EMFILE) becomes that errno in the asker.
+    /// looked.
     pub fn reply(self, reply: Reply) -> io::Result<Delivery> {
         self.held.answer(reply)
     }

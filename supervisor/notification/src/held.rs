@@ -35,16 +35,17 @@ impl HeldCall for Notified {
     }
 
     fn answer(mut self: Box<Self>, reply: Reply) -> io::Result<Delivery> {
+        let delivered = |()| Delivery::Delivered;
         let result = match reply {
-            Reply::Continue => self.listener.send(self.id, 0, 0, true),
-            Reply::Return(value) => self.listener.send(self.id, value, 0, false),
-            Reply::Errno(errno) => self.listener.send(self.id, 0, -errno, false),
+            Reply::Continue => self.listener.send(self.id, 0, 0, true).map(delivered),
+            Reply::Return(value) => self.listener.send(self.id, value, 0, false).map(delivered),
+            Reply::Errno(errno) => self.listener.send(self.id, 0, -errno, false).map(delivered),
             Reply::InstallFd { fd, cloexec } => self.install(&fd, cloexec),
         };
         match result {
-            Ok(()) => {
+            Ok(delivery) => {
                 self.answered = true;
-                Ok(Delivery::Delivered)
+                Ok(delivery)
             }
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
                 self.answered = true;
@@ -56,11 +57,11 @@ impl HeldCall for Notified {
 }
 
 impl Notified {
-    fn install(&self, fd: &OwnedFd, cloexec: bool) -> io::Result<()> {
+    fn install(&self, fd: &OwnedFd, cloexec: bool) -> io::Result<Delivery> {
         match self.add_descriptor(fd.as_fd(), cloexec, libc::SECCOMP_ADDFD_FLAG_SEND as u32) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Delivery::Delivered),
             Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-                self.listener.send(self.id, 0, -libc::EMFILE, false)
+                self.listener.send(self.id, 0, -libc::EMFILE, false).map(|()| Delivery::NoRoom)
             }
             Err(error) => Err(error),
         }

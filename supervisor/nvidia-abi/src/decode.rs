@@ -218,8 +218,11 @@ fn value(abi: &Abi, row: &Row, field: &Field, bytes: &[u8]) -> Option<String> {
         let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
         return Some(text(&bytes).unwrap_or_else(|| digits(&bytes[..used])));
     }
-    let is_control = row.kind == Kind::Control;
-    let name = |value| is_control.then(|| abi.index(row.number, field.name, value as u32)).flatten();
+    let name = |value| match row.kind {
+        Kind::Control if field.name == "classList" => abi.class(value as u32)?.name,
+        Kind::Control => abi.index(row.number, field.name, value as u32),
+        _ => None,
+    };
     let show = |value| name(value).map_or_else(|| scalar(abi, field.form, value), str::to_owned);
     Some(if field.dimensions.is_empty() { show(values[0]) } else { list(&values[..used], show) })
 }

@@ -25,6 +25,7 @@ mod objects;
 mod others;
 mod predict;
 mod process;
+mod refusals;
 mod render;
 mod verdict;
 
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use document::Document;
 use objects::{Files, Objects};
 use overlay::Seen;
+use refusals::Refusals;
 use tracee::ThreadGroups;
 use wire::control::{Note, NoteKind};
 use wire::figures::KernelCost;
@@ -98,6 +100,7 @@ pub struct Report {
     /// Clients that have ended and have a record.
     ended_clients: usize,
     left_out: LeftOut,
+    refusals: Refusals,
     /// Programs that did nothing which has to do with CUDA, and how often each ran.
     others: BTreeMap<PathBuf, u64>,
     remarks: Vec<Finding>,
@@ -125,6 +128,7 @@ impl Report {
 
     /// A process has ended.
     pub fn exited(&mut self, pid: i32, exit: Exit) {
+        self.refusals.ended(pid, exit);
         self.retire(pid, Some(exit));
     }
 
@@ -170,6 +174,14 @@ impl Report {
         }
     }
 
+    /// The same of something that a process is refused. If it ends with another status than 0, the short form is due: this may be
+    /// the reason.
+    pub fn refused(&mut self, pid: i32, finding: Finding) {
+        let pid = self.thread_group(pid);
+        self.refusals.note(pid);
+        self.remark(finding);
+    }
+
     /// Everything worth saying, worst first.
     pub fn findings(&mut self) -> Vec<Finding> {
         let mut findings = self.remarks.clone();
@@ -184,13 +196,14 @@ impl Report {
     }
 
     /// Whether something CUDA-related went wrong, so that the short form is due. A warning counts when the process it is
-    /// about failed: then it may be the reason.
+    /// about failed, or one that was refused something: then it may be the reason.
     pub fn went_wrong(&mut self) -> bool {
         let failed = |exit: &Option<Exit>| exit.is_some_and(|exit| exit != Exit::Code(0));
         let a_client_failed =
             self.processes.values().any(|process| process.is_related() && failed(&process.exit))
                 || self.left_out.failed_clients > 0;
-        let least = if a_client_failed { Severity::Warning } else { Severity::Error };
+        let least =
+            if a_client_failed || self.refusals.some_failed() { Severity::Warning } else { Severity::Error };
         self.findings().iter().any(|finding| finding.severity <= least)
     }
 

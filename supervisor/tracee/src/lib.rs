@@ -6,10 +6,12 @@
 
 mod facts;
 mod memory;
+mod own_filter;
 mod pidfd;
 mod thread_groups;
 
 pub use facts::Facts;
 pub use memory::{Memory, MemoryError, RemotePtr};
+pub use own_filter::{OwnFilter, read_program};
 pub use pidfd::PidFd;
 pub use thread_groups::ThreadGroups;

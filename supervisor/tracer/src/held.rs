@@ -45,7 +45,9 @@ fn install(mut injection: Injection, fd: &OwnedFd, cloexec: bool) -> io::Result<
     match pass::give(&mut injection, fd.as_fd(), cloexec) {
         Ok(number) => Ok(delivery(injection.finish(number.into()))),
         Err(PassError::Gone(_)) => Ok(Delivery::Gone),
-        Err(PassError::NoRoom) => Ok(delivery(injection.finish(-i64::from(libc::EMFILE)))),
+        Err(PassError::NoRoom) => {
+            Ok(injection.finish(-i64::from(libc::EMFILE)).map_or(Delivery::Gone, |()| Delivery::NoRoom))
+        }
         Err(error) => {
             // Gone or let through: in both cases there is nobody to tell.
             let _ = injection.let_through();

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use crate::filters::{Installation, OwnFilters};
 use crate::stopped::{Gone, Registers, Stopped, Until};
-use crate::tracer::Shared;
+use crate::tracer::{Shared, call_of};
 use crate::wait::Why;
 
 /// Length of the `syscall` instruction, which the thread's instruction pointer is behind.
@@ -28,12 +29,16 @@ pub struct Injection {
     mask: Option<u64>,
     /// The process was being stopped meanwhile.
     group_stop: bool,
+    /// Programs that it has besides ours.
+    filters: OwnFilters,
 }
 
 impl Injection {
     /// Precondition: the thread is at the entry of a call, with these registers.
     pub fn new(shared: Rc<Shared>, thread: Stopped, own: Registers) -> Self {
-        Self { shared, tid: thread.tid(), thread: Some(thread), own, mask: None, group_stop: false }
+        let tid = thread.tid();
+        let filters = shared.table.borrow().filters(tid);
+        Self { shared, tid, thread: Some(thread), own, mask: None, group_stop: false, filters }
     }
 
     /// The thread.
@@ -56,8 +61,16 @@ impl Injection {
         self.thread.as_ref().is_some_and(Stopped::is_alive)
     }
 
-    /// Lets the thread make a call, which must not block; what it returned.
+    /// Whether its own filters let it make this call.
+    pub fn may_call(&self, number: i64, arguments: [u64; 6]) -> bool {
+        self.filters.permit(number, arguments)
+    }
+
+    /// Lets the thread make a call, which must not block; what it returned. One that its own filters forbid is not made.
     pub fn call(&mut self, number: i64, arguments: [u64; 6]) -> Result<i64, Gone> {
+        if !self.may_call(number, arguments) {
+            return Ok(-i64::from(libc::EPERM));
+        }
         let mut registers = self.own;
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = arguments;
         if self.mask.is_none() {
@@ -81,8 +94,8 @@ impl Injection {
             // The kernel skips a call of this number and leaves the result alone.
             registers.orig_rax = u64::MAX;
         } else if self.mask.is_none() {
-            // Filters of others are still to be asked, and would refuse such a number. Nobody refuses this call.
-            self.call(libc::SYS_getpid, [0; 6])?;
+            // Filters of others are still to be asked, and would refuse such a number. Nobody refuses this call, which fails.
+            self.call(libc::SYS_read, [u64::MAX, 0, 0, 0, 0, 0])?;
         }
         self.thread()?.set_registers(&registers)?;
         self.let_go(false)
@@ -90,6 +103,10 @@ impl Injection {
 
     /// The own call is made as if nobody had looked.
     pub fn let_through(mut self) -> Result<(), Gone> {
+        let (number, arguments) = call_of(&self.own);
+        if let Some(installation) = Installation::of(self.tid, number, arguments) {
+            return self.let_install(installation);
+        }
         if self.mask.is_some() {
             self.enter(self.own, self.own.orig_rax)?;
             if self.shared.scope.is_filtered() {
@@ -97,6 +114,17 @@ impl Injection {
             }
         }
         self.let_go(true)
+    }
+
+    /// The same for a call by which it gets another filter. Precondition: the thread is at the entry of it.
+    fn let_install(mut self, installation: Installation) -> Result<(), Gone> {
+        self.run_to(Why::Call)?;
+        let result = self.thread()?.registers()?.rax as i64;
+        let for_all = installation.for_all;
+        if let Some(filters) = installation.done(result, &self.filters) {
+            self.shared.set_filters(self.tid, &filters, for_all);
+        }
+        self.let_go(false)
     }
 
     /// From the exit of a call to the entry of another, by executing the instruction again.

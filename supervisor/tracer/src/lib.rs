@@ -39,6 +39,8 @@
 //!   the last has been reaped, so one never waits for a certain thread alone: all reports are taken, in order, and kept.
 //! - **The tracer's death** ends the tree (`EXITKILL`): with the filter and without a tracer each trapped call would fail
 //!   with ENOSYS. So processes that a program leaves behind do not outlive a killed supervisor, as they do with a listener.
+//! - **Filters of the program's own** apply to injected calls as well: one that such a filter forbids is not made, and what would
+//!   have needed it is let through and told (`filters`).
 //! - **A debugger** in the tree finds that its target has a tracer already, and gets EPERM. The report says so.
 //!
 //! # How a descriptor gets in
@@ -54,6 +56,7 @@
 //! where it is: two stops instead of ten (`path`). Right after an exec, where nobody else has the process's memory, the path
 //! needs no page either.
 
+mod filters;
 mod held;
 mod inject;
 mod page;

@@ -26,7 +26,7 @@ pub enum PassError {
     #[error("the process has no room for another descriptor")]
     NoRoom,
     /// A call that the process made for us failed: it has a filter of its own, or a limit.
-    #[error("the process cannot {doing}: {error}")]
+    #[error("the process, which has a filter or a limit of its own, cannot {doing}: {error}")]
     Refused { doing: &'static str, error: io::Error },
     /// A call of our own failed.
     #[error("cannot {doing}: {error}")]
@@ -139,6 +139,12 @@ struct Connection {
 }
 
 fn receive(thread: &mut Injection, page: u64, file: BorrowedFd, cloexec: bool) -> Result<i32, PassError> {
+    if !may_receive(thread) {
+        return Err(PassError::Refused {
+            doing: "receive a descriptor",
+            error: io::Error::from_raw_os_error(libc::EPERM),
+        });
+    }
     let Connection { theirs, ours } = connect(thread, page)?;
     match receive_through(thread, theirs, &ours, page, file) {
         Ok(received) => {
@@ -155,6 +161,12 @@ fn receive(thread: &mut Injection, page: u64, file: BorrowedFd, cloexec: bool) -
             Err(error)
         }
     }
+}
+
+/// Whether its own filters let the thread make the calls that come last: nothing is to be left in it half done.
+fn may_receive(thread: &Injection) -> bool {
+    let last = [libc::SYS_recvmsg, libc::SYS_dup3, libc::SYS_close];
+    last.iter().all(|number| thread.may_call(*number, [3, 4, 0, 0, 0, 0]))
 }
 
 fn receive_through(
@@ -177,11 +189,16 @@ fn connect(thread: &mut Injection, page: u64) -> Result<Connection, PassError> {
     let shared = thread.shared().clone();
     if !shared.ways.no_duplicates.get() {
         match connect_by_pair(thread, page) {
-            Err(PassError::Failed { .. }) => shared.ways.no_duplicates.set(true),
+            Err(PassError::Failed { error, .. }) if is_refusal(&error) => shared.ways.no_duplicates.set(true),
             result => return result,
         }
     }
     connect_by_name(thread, page)
+}
+
+/// The kernel does not know the call, or a profile forbids it: that will not change.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS))
 }
 
 /// The process makes both ends, and we take one.

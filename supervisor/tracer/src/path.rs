@@ -97,8 +97,12 @@ pub fn open(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<O
 
 /// A plain file that we have open for reading: opened again it is the same to a reader.
 fn is_readable(file: BorrowedFd) -> bool {
-    let Ok(file) = file.try_clone_to_owned().map(File::from) else { return false };
+    // SAFETY: all-zero is a valid `stat`, which the call fills.
+    let (known, facts) = unsafe {
+        let mut facts: libc::stat = std::mem::zeroed();
+        (libc::fstat(file.as_raw_fd(), &mut facts) == 0, facts)
+    };
     // SAFETY: F_GETFL takes numbers only.
     let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
-    file.metadata().is_ok_and(|facts| facts.is_file()) && flags & libc::O_ACCMODE == libc::O_RDONLY
+    known && facts.st_mode & libc::S_IFMT == libc::S_IFREG && flags & libc::O_ACCMODE == libc::O_RDONLY
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::filters::OwnFilters;
+
 /// What is known of a thread.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Thread {
     /// Where every call is traced: it has entered one.
     in_call: bool,
@@ -11,6 +13,8 @@ struct Thread {
     sleeps: bool,
     /// It has called exec, and no other thread or process was made since: nobody else has its memory.
     alone: bool,
+    /// Programs that it has besides ours.
+    filters: OwnFilters,
 }
 
 /// All traced threads, those included that were announced and have not been seen yet.
@@ -34,11 +38,14 @@ impl Table {
 
     /// Its parent told of it, with which it may share its memory.
     pub fn announced(&mut self, tid: i32, parent: i32) {
+        let mut filters = OwnFilters::default();
         if let Some(parent) = self.threads.get_mut(&parent) {
             parent.alone = false;
+            filters = parent.filters.clone();
         }
-        if !self.early.remove(&tid) {
-            self.threads.insert(tid, Thread::default());
+        match self.early.remove(&tid) {
+            true => self.set_filters(tid, filters),
+            false => drop(self.threads.insert(tid, Thread { filters, ..Thread::default() })),
         }
     }
 
@@ -71,16 +78,29 @@ impl Table {
 
     /// The thread `former` has called exec and has its process's number now; the rest of the process has ended.
     pub fn executed(&mut self, former: i32, tid: i32) {
+        let filters = self.filters(former);
         if former != tid {
             self.threads.remove(&former);
         }
         // The call that it is in returns only now.
-        self.threads.insert(tid, Thread { in_call: true, sleeps: false, alone: true });
+        self.threads.insert(tid, Thread { in_call: true, sleeps: false, alone: true, filters });
     }
 
     /// Whether nobody else has its memory.
     pub fn is_alone(&self, tid: i32) -> bool {
         self.threads.get(&tid).is_some_and(|thread| thread.alone)
+    }
+
+    /// The programs that it has besides ours.
+    pub fn filters(&self, tid: i32) -> OwnFilters {
+        self.threads.get(&tid).map(|thread| thread.filters.clone()).unwrap_or_default()
+    }
+
+    /// It has others now.
+    pub fn set_filters(&mut self, tid: i32, filters: OwnFilters) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.filters = filters;
+        }
     }
 
     /// Whether it is inside a call now.

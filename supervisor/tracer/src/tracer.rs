@@ -8,6 +8,7 @@ use interception::Request;
 use syscall_filter::{Action, Coverage, Row, rows};
 use tracee::{Memory, RemotePtr, ThreadGroups};
 
+use crate::filters::OwnFilters;
 use crate::held::Held;
 use crate::inject::Injection;
 use crate::page::Pages;
@@ -75,6 +76,15 @@ impl Shared {
     pub fn process_of(&self, tid: i32) -> io::Result<i32> {
         let process = self.groups.borrow_mut().of(tid);
         process.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+    }
+
+    /// A thread has these filters now; with `for_all` those of its process as well.
+    pub fn set_filters(&self, tid: i32, filters: &OwnFilters, for_all: bool) {
+        let others = self.process_of(tid).ok().filter(|_| for_all).map(procfs::threads);
+        let mut table = self.table.borrow_mut();
+        for thread in others.into_iter().flatten().chain([tid]) {
+            table.set_filters(thread, filters.clone());
+        }
     }
 }
 
@@ -251,7 +261,11 @@ impl Tracer {
         let Ok(registers) = thread.registers() else { return false };
         let (number, arguments) = call_of(&registers);
         let names = |row: &Row| row.names(number, &arguments, requests);
-        rows(coverage, Action::Trace).any(names) && is_of_64_bits(thread.tid(), &registers)
+        let tid = thread.tid();
+        rows(coverage, Action::Trace).any(names)
+            && is_of_64_bits(tid, &registers)
+            // Filters are asked after us here, and what a program forbids itself stays forbidden.
+            && self.shared.table.borrow().filters(tid).permit(number, arguments)
     }
 
     /// A child must not leave us.
@@ -276,7 +290,7 @@ impl Tracer {
 }
 
 /// The call at whose entry a thread with these registers is.
-fn call_of(registers: &Registers) -> (i64, [u64; 6]) {
+pub fn call_of(registers: &Registers) -> (i64, [u64; 6]) {
     let Registers { rdi, rsi, rdx, r10, r8, r9, .. } = *registers;
     (registers.orig_rax as i64, [rdi, rsi, rdx, r10, r8, r9])
 }

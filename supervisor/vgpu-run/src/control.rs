@@ -1,5 +1,7 @@
 //! The device node and the control calls on it: what connects the broker with our requests.
 
+use std::cell::RefCell;
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
@@ -13,12 +15,18 @@ use tracee::{Memory, PidFd, RemotePtr};
 pub struct Asker<'a> {
     request: &'a Request,
     tgid: i32,
+    not_installed: RefCell<Option<io::Error>>,
 }
 
 impl<'a> Asker<'a> {
     /// The thread behind `request`, of process `tgid`.
     pub fn new(request: &'a Request, tgid: i32) -> Self {
-        Self { request, tgid }
+        Self { request, tgid, not_installed: RefCell::default() }
+    }
+
+    /// Why it did not get a descriptor that the broker had for it. One that was killed meanwhile misses nothing.
+    pub fn not_installed(&self) -> Option<io::Error> {
+        self.not_installed.take().filter(|_| self.request.is_alive())
     }
 
     fn memory(&self) -> Memory {
@@ -50,8 +58,11 @@ impl Caller for Asker<'_> {
     }
 
     fn install(&self, descriptor: BorrowedFd) -> Result<CallerFd, Errno> {
-        let result = self.request.give(&descriptor, true);
-        result.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+        self.request.give(&descriptor, true).map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            self.not_installed.replace(Some(error));
+            Errno::from_raw(errno)
+        })
     }
 
     fn descriptor(&self, number: CallerFd) -> Result<OwnedFd, Errno> {

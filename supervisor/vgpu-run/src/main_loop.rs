@@ -17,12 +17,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use broker::Broker;
-use interception::{Reply, Request};
+use interception::{Delivery, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
-use report::{Exit, Report};
+use report::{Exit, Finding, Report};
 use trace::Sink;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
@@ -41,6 +41,8 @@ use crate::opens::{self, Open, Trapped};
 use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
+use crate::tracers;
+use crate::viewers::Viewers;
 
 /// What answers are made of.
 pub struct Services {
@@ -84,6 +86,7 @@ pub struct MainLoop<'a> {
     replaced: Replaced,
     card_is_known: bool,
     phase: Phase,
+    viewers: Option<Viewers>,
     begun: Instant,
     /// Calls of the tree that came to us.
     calls: u64,
@@ -116,6 +119,7 @@ impl<'a> MainLoop<'a> {
             replaced: Replaced::default(),
             card_is_known: false,
             phase,
+            viewers: None,
             begun: Instant::now(),
             calls: 0,
         }
@@ -136,6 +140,7 @@ impl<'a> MainLoop<'a> {
                 Event::Continued(pid) => self.handle_continuation(Pid::from_raw(pid)),
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
+                Event::Viewer => self.handle_viewer(),
                 Event::KeeperGone if self.phase == Phase::Attached => return self.leave(),
                 Event::KeeperGone => return self.handle_keeper_gone(),
                 Event::TimeOut => self.handle_time_out(),
@@ -168,7 +173,9 @@ impl<'a> MainLoop<'a> {
                 self.answer(request, Reply::Continue);
             }
             Trapped::Trace => {
-                self.services.report.remark(reporting::debugger(request.tid));
+                if tracers::wants_what_we_trace(&request) {
+                    self.refuse(&request, reporting::debugger(request.tid));
+                }
                 self.answer(request, Reply::Continue);
             }
             Trapped::OwnFilter => {
@@ -177,7 +184,7 @@ impl<'a> MainLoop<'a> {
                         true => reporting::own_filter_of_traced,
                         false => reporting::own_filter,
                     };
-                    self.services.report.remark(explain(request.tid, conflict));
+                    self.refuse(&request, explain(request.tid, conflict));
                 }
                 self.answer(request, Reply::Continue);
             }
@@ -196,6 +203,12 @@ impl<'a> MainLoop<'a> {
             self.services.report.remark(reporting::unread(request.tid, error));
         }
         self.answer(request, Reply::Continue);
+    }
+
+    /// The kernel will say no because we are here. Should the process fail, that may be the reason.
+    fn refuse(&mut self, request: &Request, finding: Finding) {
+        self.services.report.refused(request.tid, finding);
+        self.follow(request);
     }
 
     fn handle_execute(&mut self, request: Request, program: &Path) {
@@ -277,6 +290,19 @@ impl<'a> MainLoop<'a> {
         }
     }
 
+    /// Lets `vgpu-run top` find this session.
+    pub fn show_to(&mut self, viewers: Viewers) -> std::io::Result<()> {
+        self.events.watch_viewers(&viewers)?;
+        self.viewers = Some(viewers);
+        Ok(())
+    }
+
+    fn handle_viewer(&self) {
+        if let Some(viewers) = &self.viewers {
+            viewers.answer(&self.services.broker);
+        }
+    }
+
     fn handle_clients_ended(&mut self, patience: Duration) {
         for (tgid, status) in self.services.exits.look_at_last(patience) {
             if let Some(status) = status {
@@ -296,6 +322,9 @@ impl<'a> MainLoop<'a> {
             Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
             Err(errno) => Reply::Errno(errno as i32),
         };
+        if let Some(error) = asker.not_installed() {
+            self.services.report.remark(reporting::not_installed(request.tid, &error));
+        }
         self.answer(request, reply);
         self.report_broker();
     }
@@ -408,9 +437,12 @@ impl<'a> MainLoop<'a> {
     /// A request that cannot be answered has been let through; why, the report says.
     fn answer(&mut self, request: Request, reply: Reply) {
         let tid = request.tid;
-        if let Err(error) = request.reply(reply) {
-            self.services.report.remark(reporting::unanswered(tid, &error));
-        }
+        let finding = match request.reply(reply) {
+            Ok(Delivery::Delivered | Delivery::Gone) => return,
+            Ok(Delivery::NoRoom) => reporting::no_room(tid),
+            Err(error) => reporting::unanswered(tid, &error),
+        };
+        self.services.report.remark(finding);
     }
 
     /// The program has left processes behind: its status is passed on now, and we stay for them.

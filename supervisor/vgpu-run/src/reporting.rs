@@ -63,6 +63,18 @@ pub fn unanswered(tid: i32, error: &std::io::Error) -> Finding {
         .cause(error.to_string())
 }
 
+/// The process has no room for a descriptor. Without us it may have: passing one to a traced thread takes up to three.
+pub fn no_room(tid: i32) -> Finding {
+    let what = "has no descriptor left for a file that vgpu-run has for it (EMFILE)";
+    Finding::new(Severity::Warning, format!("{} {what}", process(tid))).hint("raise its limit (`ulimit -n`)")
+}
+
+/// A control call failed at the last step.
+pub fn not_installed(tid: i32, error: &std::io::Error) -> Finding {
+    let what = "could not be given a descriptor of device memory";
+    Finding::new(Severity::Warning, format!("{} {what}", process(tid))).cause(error.to_string())
+}
+
 /// A process can have one tracer, and that is we.
 pub fn debugger(tid: i32) -> Finding {
     let message =
