@@ -34,6 +34,8 @@ pub enum Action {
     Warm(Warm),
     /// Look into the code cache, or empty it.
     Cache(Cache),
+    /// Print recordings as text.
+    Decode(Decode),
     /// Play recorded calls to the emulated driver.
     Replay(Replay),
     /// Print something made of the options themselves.
@@ -124,6 +126,8 @@ Exit status:
         #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Print the device calls of recordings (.jsonl, .jsonl.xz) as lines of text: names, fields, what was answered
+    Decode(Decode),
     /// List the cards that can be announced
     Profiles,
     /// Show what this user's sessions do, live (to root, all sessions): processes, memory, kernels, queues; `q` ends it
@@ -207,6 +211,20 @@ pub struct Trace {
     /// File for a timeline of calls, kernels and copies, which ui.perfetto.dev shows; without `--output` no lines are printed
     #[arg(long, value_name = "FILE")]
     pub perfetto: Option<PathBuf>,
+}
+
+/// Which recordings are printed, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Decode {
+    /// Only calls with such a name (of the ioctl, the control or the class), with `*` and `?`; those with `!` are left out
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    pub filter: Vec<String>,
+    /// Take the driver for this version (default: the one that the recording names)
+    #[arg(long, value_name = "VERSION")]
+    pub driver_abi: Option<String>,
+    /// Recordings
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// What can be done with the code cache.
@@ -411,6 +429,7 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Trace { trace, session, command }) => {
             Action::Run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
         }
+        Some(Question::Decode(order)) => Action::Decode(order),
         Some(Question::Top(order)) => Action::Top(order),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
