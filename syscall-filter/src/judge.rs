@@ -8,6 +8,17 @@ const FROM_X: u16 = 0x08;
 /// The return value for a call of 64-bit code; `None` if the program looks at where the call comes from, which we can't know, or is
 /// none that the kernel would take.
 pub fn judge(program: &[Instruction], number: i64, arguments: [u64; 6]) -> Option<u32> {
+    const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
+    judge_of(program, AUDIT_ARCH_X86_64, number, arguments)
+}
+
+/// The same for a call of any architecture.
+pub(crate) fn judge_of(
+    program: &[Instruction],
+    architecture: u32,
+    number: i64,
+    arguments: [u64; 6],
+) -> Option<u32> {
     let (mut a, mut x, mut memory) = (0u32, 0u32, [0u32; 16]);
     let mut at = 0;
     loop {
@@ -17,7 +28,7 @@ pub fn judge(program: &[Instruction], number: i64, arguments: [u64; 6]) -> Optio
         let branch = |taken: bool| usize::from(if taken { jt } else { jf });
         match code {
             // BPF_LD, BPF_LDX: absolute, immediate, memory, length
-            0x20 => a = word(number, &arguments, k)?,
+            0x20 => a = word(architecture, number, &arguments, k)?,
             0x00 => a = k,
             0x01 => x = k,
             0x60 => a = *memory.get(k as usize)?,
@@ -62,11 +73,10 @@ fn compute(code: u16, a: u32, operand: u32) -> Option<u32> {
 }
 
 /// A word of the kernel's `struct seccomp_data`: number, architecture, instruction pointer, arguments.
-fn word(number: i64, arguments: &[u64; 6], offset: u32) -> Option<u32> {
-    const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
+fn word(architecture: u32, number: i64, arguments: &[u64; 6], offset: u32) -> Option<u32> {
     match offset {
         0 => Some(number as u32),
-        4 => Some(AUDIT_ARCH_X86_64),
+        4 => Some(architecture),
         16.. if offset.is_multiple_of(4) => {
             let argument = arguments.get((offset as usize - 16) / 8)?;
             Some((argument >> (8 * (offset % 8))) as u32)

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tests::{descendants, is_root, launch, name_of, skipped};
+use tests::{descendants, is_root, launch, name_of, skipped, wait_until};
 
 /// A group below the root of a controller's hierarchy, removed when dropped.
 struct Group(PathBuf);
@@ -93,12 +94,18 @@ fn workers(through: &[String]) -> usize {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().expect("its output")).read_line(&mut line).expect("a line");
     assert_eq!(line, "ready\n");
-    let engines = descendants(child.id() as i32).into_iter().filter(|&pid| name_of(pid) == "vgpu-engine");
-    let threads =
-        engines.flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten());
-    let names = threads.map(|thread| fs::read_to_string(thread.path().join("comm")).unwrap_or_default());
-    let workers = names.filter(|name| name.trim() == "vgpu-worker").count();
+    let engines = || descendants(child.id() as i32).into_iter().filter(|&pid| name_of(pid) == "vgpu-engine");
+    // A new thread has its process's name until it has given itself its own.
+    let are_named =
+        || engines().all(|pid| threads(pid).all(|thread| thread == pid || name_of(thread) != "vgpu-engine"));
+    assert!(wait_until(Duration::from_secs(10), are_named));
+    let workers = engines().flat_map(threads).filter(|&thread| name_of(thread) == "vgpu-worker").count();
     drop(child.stdin.take());
     assert!(child.wait().expect("its end").success());
     workers
+}
+
+fn threads(pid: i32) -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

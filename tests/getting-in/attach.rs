@@ -240,8 +240,8 @@ fn a_process_that_is_traced_already_is_refused_with_the_tracers_name() {
 /// A filter that permits everything but `seccomp(2)`, for which it ends the process: found out without ending it.
 #[test]
 fn a_process_whose_filter_would_end_it_is_refused_and_lives() {
-    let through = workshop::target("without_seccomp").expect("a C compiler");
-    let mut daemon = Daemon::start(&[&through.display().to_string()]);
+    let through = workshop::target("outer_filter").expect("a C compiler");
+    let mut daemon = Daemon::start(&[&through.display().to_string(), "ends"]);
     let output = attach(daemon.pid(), &[]).output().expect("vgpu-run starts");
     assert_eq!(output.status.code(), Some(125));
     // Only root may read filters.

@@ -2,6 +2,7 @@
 //   notifier NUMBER   one with a listener for this call, which lets every call through
 //   old               one that makes the kernel look as if it knew no listeners
 //   no_seccomp        one that forbids further filters
+//   ends              one that ends the process for further filters
 //   no_ptrace         the same as old, and nothing may be traced
 #define _GNU_SOURCE
 #include <errno.h>
@@ -89,8 +90,10 @@ int main(int count, char **arguments) {
     const char *kind = arguments[1];
     if (!strcmp(kind, "notifier"))
         return notifier(atoi(arguments[2]), arguments + 3);
-    if (!strcmp(kind, "no_seccomp")) {
-        struct sock_filter filter[] = {LOAD(nr), UNLESS(SYS_seccomp, 1), RETURN(SECCOMP_RET_ERRNO | EPERM),
+    int ends = !strcmp(kind, "ends");
+    if (ends || !strcmp(kind, "no_seccomp")) {
+        struct sock_filter filter[] = {LOAD(nr), UNLESS(SYS_seccomp, 1),
+                                       RETURN(ends ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM),
                                        RETURN(SECCOMP_RET_ALLOW)};
         install(filter, 4, 0);
     } else {

@@ -2,6 +2,7 @@
 // streams, a call that never returns. Ends with 1 and the line of the check that failed.
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -161,6 +162,20 @@ static void forked(void) {
     OK(count(&number));
 }
 
+// Keeps 64 MiB and runs kernels, until standard input ends.
+static void steady(void) {
+    address place;
+    struct pollfd input = {0, POLLIN, 0};
+    begin();
+    OK(allocate(&place, 64 << 20));
+    puts("ready");
+    fflush(stdout);
+    while (poll(&input, 1, 0) == 0) {
+        start("twice", 4, 256, 0, place);
+        OK(synchronize(0));
+    }
+}
+
 static void *look_up(const char *library, const char *name) {
     void *handle = dlopen(library, RTLD_NOW), *found;
     HOLDS(handle);
@@ -184,7 +199,7 @@ static void libraries(void) {
 
 int main(int count, char **arguments_) {
     static const struct { const char *name; void (*run)(void); } parts[] = {
-        {"arguments", arguments}, {"work", work}, {"many", many}, {"killed", killed}, {"forked", forked}, {"libraries", libraries},
+        {"arguments", arguments}, {"work", work}, {"many", many}, {"killed", killed}, {"forked", forked}, {"libraries", libraries}, {"steady", steady},
     };
     for (size_t i = 0; count == 2 && i < sizeof parts / sizeof *parts; i++) {
         if (strcmp(parts[i].name, arguments_[1])) continue;

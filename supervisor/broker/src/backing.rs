@@ -1,104 +1,59 @@
 //! Whether the machine can back another grant: its memory, and the limits of the client's cgroup and all above it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use procfs::cgroup::{self, Group, MOUNTS, Version};
 
 /// Limits of memory that a process is under, found once: a process seldom moves.
 #[derive(Default)]
 pub struct Cgroup {
-    /// Directories that have a limit, the process's own first.
+    /// Those that have a limit, the process's own first.
     limited: Vec<Group>,
-}
-
-/// A directory of a hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Group {
-    version: Version,
-    directory: PathBuf,
-}
-
-/// Versions of cgroups, which name the same things differently. Both can be there, with memory in either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    First,
-    Second,
 }
 
 impl Cgroup {
     /// The limits of a process; none where no hierarchy has memory.
     pub fn of(process: u32) -> Cgroup {
         let membership = procfs::read_to_string(&format!("{process}/cgroup")).unwrap_or_default();
-        Cgroup::in_mounts(Path::new("/sys/fs/cgroup"), &membership)
+        Cgroup::in_mounts(Path::new(MOUNTS), &membership)
     }
 
     /// The limits in the hierarchies below `mounts`, of a process whose `/proc/…/cgroup` this is.
     fn in_mounts(mounts: &Path, membership: &str) -> Cgroup {
-        let hierarchies = membership.lines().filter_map(|line| {
-            let (controllers, path) = line.split_once(':')?.1.split_once(":/")?;
-            match controllers {
-                "" => Some((Version::Second, mounts.to_owned(), path)),
-                // Version 1 has a mount for each set of controllers.
-                _ if controllers.split(',').any(|controller| controller == "memory") => {
-                    Some((Version::First, mounts.join(controllers), path))
-                }
-                _ => None,
-            }
-        });
-        let limited = hierarchies.flat_map(|(version, root, path)| {
-            let group = root.join(path);
-            let around = group.ancestors().take_while(|ancestor| ancestor.starts_with(&root));
-            let groups = around.map(|directory| Group { version, directory: directory.to_owned() });
-            groups.filter(|group| group.limit().is_some()).collect::<Vec<_>>()
-        });
-        Cgroup { limited: limited.collect() }
+        let groups = cgroup::groups(membership, mounts, "memory").into_iter();
+        Cgroup { limited: groups.filter(|group| limit(group).is_some()).collect() }
     }
 
     /// Bytes that machine and limits leave now.
     pub fn available(&self) -> u64 {
-        self.limited.iter().filter_map(Group::room).fold(machine(), u64::min)
+        self.limited.iter().filter_map(room).fold(machine(), u64::min)
     }
 }
 
-impl Group {
-    /// In bytes.
-    fn limit(&self) -> Option<u64> {
-        /// Version 1 writes no limit as the largest multiple of a page.
-        const NONE: u64 = 1 << 62;
-        number(&self.directory.join(self.version.limit())).filter(|limit| *limit < NONE)
-    }
-
-    /// What the limit leaves. Pages of files count as used and give way, as in the machine's `MemAvailable`: a program that has just read
-    /// its model must not be refused the memory for it.
-    fn room(&self) -> Option<u64> {
-        let used = number(&self.directory.join(self.version.usage()))?;
-        let text = fs::read_to_string(self.directory.join("memory.stat")).unwrap_or_default();
-        let file: u64 = self.version.file_pages().iter().filter_map(|name| counter(&text, name)).sum();
-        Some(self.limit()?.saturating_sub(used.saturating_sub(file)))
-    }
+/// A group's limit, in bytes.
+fn limit(group: &Group) -> Option<u64> {
+    /// Version 1 writes no limit as the largest multiple of a page.
+    const NONE: u64 = 1 << 62;
+    let file = match group.version {
+        Version::First => "memory.limit_in_bytes",
+        Version::Second => "memory.max",
+    };
+    number(&group.directory.join(file)).filter(|limit| *limit < NONE)
 }
 
-impl Version {
-    fn limit(self) -> &'static str {
-        match self {
-            Version::First => "memory.limit_in_bytes",
-            Version::Second => "memory.max",
-        }
-    }
-
-    fn usage(self) -> &'static str {
-        match self {
-            Version::First => "memory.usage_in_bytes",
-            Version::Second => "memory.current",
-        }
-    }
-
-    /// Counters of `memory.stat`, of the group and those below it. Shared memory is in neither.
-    fn file_pages(self) -> [&'static str; 2] {
-        match self {
-            Version::First => ["total_inactive_file", "total_active_file"],
-            Version::Second => ["inactive_file", "active_file"],
-        }
-    }
+/// What a group's limit leaves. Pages of files count as used and give way, as in the machine's `MemAvailable`: a program that has just read
+/// its model must not be refused the memory for it.
+fn room(group: &Group) -> Option<u64> {
+    // The counters of `memory.stat` are those of the group and what is below it. Shared memory is in neither.
+    let (usage, file_pages) = match group.version {
+        Version::First => ("memory.usage_in_bytes", ["total_inactive_file", "total_active_file"]),
+        Version::Second => ("memory.current", ["inactive_file", "active_file"]),
+    };
+    let used = number(&group.directory.join(usage))?;
+    let text = fs::read_to_string(group.directory.join("memory.stat")).unwrap_or_default();
+    let file: u64 = file_pages.iter().filter_map(|name| counter(&text, name)).sum();
+    Some(limit(group)?.saturating_sub(used.saturating_sub(file)))
 }
 
 fn counter(stat: &str, name: &str) -> Option<u64> {

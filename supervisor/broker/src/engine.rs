@@ -80,6 +80,11 @@ impl Engine {
         &self.area
     }
 
+    /// State and counters of the shared area.
+    pub fn head(&self) -> &wire::shared::Area {
+        self.view.0.head()
+    }
+
     /// Kernels run, nanoseconds in them.
     pub fn work_done(&self) -> (u64, u64) {
         let head = self.view.0.head();
@@ -87,7 +92,7 @@ impl Engine {
     }
 
     /// What each kernel cost. Client and engine can write there: numbers and a text to show, nothing to rely on.
-    fn kernels(&self) -> Vec<KernelCost> {
+    pub fn kernels(&self) -> Vec<KernelCost> {
         let slots = (0..FIGURES_SLOTS).map(|slot| self.view.0.figures(slot));
         slots.map_while(|slot| slot.cost()).collect()
     }

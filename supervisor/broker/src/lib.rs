@@ -26,6 +26,7 @@ mod memory;
 mod physical;
 mod reclaim;
 mod session;
+mod status;
 mod trace;
 mod virtual_memory;
 mod watch;
@@ -39,6 +40,7 @@ use wire::figures::KernelCost;
 
 pub use call::Caller;
 pub use ledger::Ledger;
+pub use status::{ClientStatus, DeviceStatus, EngineStatus};
 pub use trace::Tracer;
 pub use zygote::{OpenProgram, Program};
 

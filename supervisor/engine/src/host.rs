@@ -1,14 +1,16 @@
 //! What of this machine the client may use.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use procfs::cgroup::{self, Group, MOUNTS, Version};
 
 /// Threads for kernels: the cores that the client's affinity and its cgroup's quota leave it, at least one.
 pub fn threads_of(client: u32) -> usize {
     let cores =
         affinity_of(client).unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
     let membership = fs::read_to_string(format!("/proc/{client}/cgroup")).unwrap_or_default();
-    let quota = quota_of(&membership, Path::new("/sys/fs/cgroup"));
+    let quota = quota_of(&membership, Path::new(MOUNTS));
     cores.min(quota.unwrap_or(cores)).max(1)
 }
 
@@ -23,22 +25,10 @@ fn affinity_of(client: u32) -> Option<usize> {
 /// The least quota of a process's cgroup and of those around it, in whole cores, rounded up. `membership` is its `/proc/…/cgroup`,
 /// `mounts` where cgroups are mounted.
 fn quota_of(membership: &str, mounts: &Path) -> Option<usize> {
-    let groups = membership.lines().filter_map(|line| {
-        let (_, line) = line.split_once(':')?;
-        let (controllers, path) = line.split_once(':')?;
-        Some((controllers, path.trim_start_matches('/')))
-    });
-    let quotas = groups.flat_map(|(controllers, path)| {
-        let is_second_version = controllers.is_empty();
-        let counts = is_second_version || controllers.split(',').any(|controller| controller == "cpu");
-        // Version 1 has a mount for each set of controllers; beside version 2 it may be a level below.
-        let mount = if is_second_version { mounts.to_owned() } else { mounts.join(controllers) };
-        // Groups around a container's own do not show in it; those that do all count.
-        let around = Path::new(path).ancestors().filter(move |_| counts);
-        let directories: Vec<PathBuf> = around.map(|group| mount.join(group)).collect();
-        directories.into_iter().filter_map(move |group| {
-            if is_second_version { second_version(&group) } else { first_version(&group) }
-        })
+    let groups = cgroup::groups(membership, mounts, "cpu").into_iter();
+    let quotas = groups.filter_map(|Group { version, directory }| match version {
+        Version::First => first_version(&directory),
+        Version::Second => second_version(&directory),
     });
     quotas.min()
 }

@@ -97,6 +97,22 @@ POINTERS = {
     ("UVM_TOOLS_WRITE_PROCESS_MEMORY_PARAMS", "buffer"): ("size", 1, "in"),
 }
 
+# Controls with lists of indices: (control, field with them) -> what the headers' names for them begin with.
+INDICES = {
+    ("NV2080_CTRL_CMD_GPU_GET_INFO_V2", "gpuInfoList.index"): "NV2080_CTRL_GPU_INFO_INDEX_",
+    ("NV2080_CTRL_CMD_FB_GET_INFO_V2", "fbInfoList.index"): "NV2080_CTRL_FB_INFO_INDEX_",
+    ("NV2080_CTRL_CMD_BUS_GET_INFO_V2", "busInfoList.index"): "NV2080_CTRL_BUS_INFO_INDEX_",
+    ("NV2080_CTRL_CMD_BIOS_GET_INFO_V2", "biosInfoList.index"): "NV2080_CTRL_BIOS_INFO_INDEX_",
+    ("NV2080_CTRL_CMD_GR_GET_INFO_V2", "grInfoList.index"): "NV2080_CTRL_GR_INFO_INDEX_",
+    ("NV2080_CTRL_CMD_EVENT_SET_NOTIFICATION", "event"): "NV2080_NOTIFIERS_",
+}
+
+# A value of `…COMPR_BIT_BACKING_COPY_TYPE`, misspelt.
+NO_INDEX = "NV2080_CTRL_GPU_INFO_INDEX_COMP_BIT_BACKING_COPY_TYPE_"
+
+# What clients map of an object of a class: the class and the struct at the start of the mapping.
+PAGES = {"RM_USER_SHARED_DATA": "NV00DE_SHARED_DATA"}
+
 # Which tags become tables: from the first release of the oldest branch on, without those for developers of Vulkan
 # and of vGPU, which have numbers of their own between the branches'.
 OLDEST = "550.54.14"

@@ -4,6 +4,7 @@ import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import known
@@ -14,11 +15,12 @@ UNIX = "src/nvidia/arch/nvalloc/unix/include"
 RMAPI = "src/nvidia/src/kernel/rmapi"
 UVM = "kernel-open/nvidia-uvm"
 GENERATED = "src/nvidia/generated"
-PATHS = [SDK, "src/common/inc", UNIX, "src/nvidia/inc", RMAPI, UVM, GENERATED, "kernel-open/common/inc"]
-INCLUDES = [SDK, "src/common/inc", UNIX, "src/nvidia/inc", GENERATED, UVM, "kernel-open/common/inc"]
+CONTROL_FLAGS = "src/nvidia/inc/kernel/rmapi/control.h"
+INCLUDES = [SDK, "src/common/inc", UNIX, UVM, "kernel-open/common/inc"]
+PATHS = [*(f"{path}/*.h" for path in INCLUDES), f"{RMAPI}/*", CONTROL_FLAGS, f"{GENERATED}/g_*_nvoc.c"]
 
 # Of structs with more fields a row has the size, pointers and descriptors only.
-MOST_FIELDS = 48
+MOST_FIELDS = 96
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Release:
             self.constants = self.btf.constants()
             self.handlers = self._handlers()
             self.pointers = known.POINTERS | self._embedded_pointers()
-            rows = [*self._escapes(), *self._uvm(), *self._classes(), *self._controls(), *self._statuses()]
+            rows = [*self._escapes(), *self._uvm(), *self._classes(), *self._pages(), *self._controls(),
+                    *self._indices(), *self._statuses()]
             self.rows = [row for row in rows if row]
 
     def _unpack(self, checkout):
@@ -61,6 +64,8 @@ class Release:
     def _macros(self):
         """Names of constants whose values the compiler shall tell."""
         names = set(self._control_names()) | set(self._class_entries()) | set(self._uvm_names())
+        for prefix in known.INDICES.values():
+            names |= set(self._index_names(prefix))
         for header in ("nv_escape.h", "nv-ioctl-numbers.h", "nv-ioctl-numa.h"):
             path = self.root / UNIX / header
             if path.exists():
@@ -128,7 +133,7 @@ class Release:
             element = self.btf.size(self.btf.named[element])
         return f">{count}*{element}:{direction}"
 
-    def _row(self, kind, number, name, struct, *columns, described=True):
+    def _row(self, kind, number, name, struct, *columns, described=True, most=MOST_FIELDS):
         """The row of a number whose argument is `struct`, or None where this release does not have that struct."""
         size, fields = 0, []
         if struct:
@@ -136,7 +141,7 @@ class Release:
             if index is None:
                 return None
             size, fields = self.btf.size(index), list(self._fields(struct, index))
-        if not described or len(fields) > MOST_FIELDS:
+        if not described or len(fields) > most:
             fields = [f for f in fields if f[3].startswith(("ptr", "fd"))]
         texts = [f"{path}{_shape(dimensions)}@{offset}:{kind}" for path, dimensions, offset, kind in fields]
         return Row(kind, number, " ".join([name, str(size), *columns, *texts]))
@@ -199,7 +204,7 @@ class Release:
 
     def _flag(self, name):
         return int(re.search(rf"#define RMCTRL_FLAGS_{name}\s+0x(\w+)",
-                             self._read("src/nvidia/inc/kernel/rmapi/control.h")).group(1), 16)
+                             self._read(CONTROL_FLAGS)).group(1), 16)
 
     def _access(self, number):
         if number not in self.handlers:
@@ -228,6 +233,36 @@ class Release:
         access = self._access(number)
         if access != "kernel":
             return self._row("control", number, name, struct, access, described=_is_described(number, access))
+
+    @cached_property
+    def _defines(self):
+        """Every macro with a value of the SDK's headers, as text."""
+        defines = {}
+        for folder in ("class", "ctrl"):
+            for path in sorted((self.root / SDK / folder).rglob("*.h")):
+                for line in path.read_text(errors="replace").splitlines():
+                    if found := re.match(r"#define (\w+)\s+(.+)", line):
+                        defines.setdefault(found[1], re.split(r"//|/\*", found[2])[0].strip())
+        return defines
+
+    def _index_names(self, prefix):
+        """Macros of that prefix, without bit ranges, those that name values behind an index, and references to nothing."""
+        names = [name for name, value in self._defines.items()
+                 if name.startswith(prefix) and ":" not in value and not re.match(known.NO_INDEX, name)
+                 and (value in self._defines or not re.fullmatch(r"[A-Za-z_]\w*", value))]
+        if f"{prefix}MAX" in names:
+            return names[:names.index(f"{prefix}MAX")]
+        return [name for name in names if not any(name.startswith(f"{other}_") for other in names)]
+
+    def _indices(self):
+        for (control, field), prefix in known.INDICES.items():
+            if (number := self._value(control)) is not None:
+                names = [f"{name.removeprefix(prefix)}={self._value(name)}" for name in self._index_names(prefix)]
+                yield Row("index", number, " ".join([prefix, field, *names]))
+
+    def _pages(self):
+        for name, struct in known.PAGES.items():
+            yield self._row("page", self._value(name), struct, struct, most=1 << 16)
 
     def _statuses(self):
         for name, value in re.findall(r"^NV_STATUS_CODE\((\w+),\s+0x(\w+)", self._read(f"{SDK}/nvstatuscodes.h"), re.M):

@@ -51,6 +51,8 @@ fn key_of(line: &'static str) -> (Key, &'static str) {
         "uvm" => Kind::Uvm,
         "class" => Kind::Class,
         "control" => Kind::Control,
+        "page" => Kind::Page,
+        "index" => Kind::Index,
         "status" => Kind::Status,
         other => panic!("{other}: no such kind of row"),
     };
@@ -67,7 +69,7 @@ pub(crate) fn row((kind, number): Key, line: &'static str) -> Row {
         word
     };
     let name = (name != "?").then_some(name);
-    let size = if kind == Kind::Status { 0 } else { self::number(next()) as usize };
+    let size = if matches!(kind, Kind::Status | Kind::Index) { 0 } else { self::number(next()) as usize };
     let many = matches!(kind, Kind::Escape | Kind::Form) && next() == "many";
     let access = matches!(kind, Kind::Class | Kind::Control).then(|| access(next()));
     let place = (kind == Kind::Class).then(|| place(next()));

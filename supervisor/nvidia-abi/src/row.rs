@@ -18,6 +18,10 @@ pub enum Kind {
     Class,
     /// A command of `NV_ESC_RM_CONTROL`.
     Control,
+    /// What clients map of an object of a class; the struct at the start of the mapping.
+    Page,
+    /// Names of the indices that a control's list takes.
+    Index,
     /// A status code.
     Status,
 }
@@ -131,9 +135,10 @@ pub enum Count {
 }
 
 impl Row {
-    /// Leaves of the struct; of large ones, and of what no client of ours sends, pointers and descriptors only.
+    /// Leaves of the struct, none of an index; of large ones, and of what no client of ours sends, pointers and descriptors only.
     pub fn fields(&self) -> &[Field] {
-        self.fields.get_or_init(|| self.layout.split_whitespace().map(parse::field).collect())
+        let layout = if self.kind == Kind::Index { "" } else { self.layout };
+        self.fields.get_or_init(|| layout.split_whitespace().map(parse::field).collect())
     }
 
     /// The field of that name.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use nvidia_abi::{Abi, Access, Call, Kind};
+use nvidia_abi::{Abi, Access, Behind, Call, Kind};
 use recording::{Event, Ioctl};
 
 /// The recordings, and the driver that they are of.
@@ -35,6 +35,7 @@ fn call(ioctl: &Ioctl) -> Call<'_> {
         after: &ioctl.outer_after,
         parameters_before: &ioctl.parameters_before,
         parameters_after: &ioctl.parameters_after,
+        behind: &[],
     }
 }
 
@@ -116,4 +117,80 @@ fn lines_say_what_was_asked_and_answered() {
         }
         assert_eq!(lines.lines().count(), expected.lines().count());
     }
+}
+
+/// A call of RM_CONTROL with these parameters before and after.
+fn control(before: &[u8], number: u32, status: u32) -> Vec<u8> {
+    let mut outer = vec![0; 32];
+    outer[..4].copy_from_slice(&0xc1d0_0001_u32.to_le_bytes());
+    outer[8..12].copy_from_slice(&number.to_le_bytes());
+    outer[24..28].copy_from_slice(&(before.len() as u32).to_le_bytes());
+    outer[28..].copy_from_slice(&status.to_le_bytes());
+    outer
+}
+
+#[test]
+fn buffers_behind_pointers_are_told() {
+    let abi = Abi::of(DRIVER).unwrap();
+    let list = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0];
+    let number = nvidia_abi::control::NV2080_CTRL_CMD_FB_GET_INFO;
+    let outer = control(&list, number, 0);
+    let call = Call {
+        node: "/dev/nvidiactl",
+        request: 0xc020_462a,
+        errno: 0,
+        before: &outer,
+        after: &outer,
+        parameters_before: &list,
+        parameters_after: &list,
+        behind: &[Behind {
+            at: 8,
+            before: &[8, 0, 0, 0, 0, 0, 0, 0],
+            after: &[8, 0, 0, 0, 0, 0x5c, 0xfa, 4],
+        }],
+    };
+    assert_eq!(
+        abi.line(&call),
+        "NV_ESC_RM_CONTROL NV2080_CTRL_CMD_FB_GET_INFO hClient=0xc1d00001 fbInfoListSize=3 fbInfoList=0x1000 \
+         *fbInfoList=[8:0] → *fbInfoList=[8:0x4fa5c00] status=NV_OK"
+    );
+    let behind = &[Behind { at: 0, before: b"", after: b"580.159.04\0" }];
+    assert_eq!(
+        abi.line(&Call { behind, ..call }),
+        "NV_ESC_RM_CONTROL NV2080_CTRL_CMD_FB_GET_INFO hClient=0xc1d00001 fbInfoListSize=3 fbInfoList=0x1000 \
+         → *[0]=\"580.159.04\" status=NV_OK"
+    );
+}
+
+#[test]
+fn what_is_not_known_is_told_by_numbers() {
+    let abi = Abi::of(DRIVER).unwrap();
+    let call = |request, errno| Call {
+        node: "/dev/nvidia0",
+        request,
+        errno,
+        before: &[],
+        after: &[],
+        parameters_before: &[],
+        parameters_after: &[],
+        behind: &[],
+    };
+    assert_eq!(
+        abi.line(&call(0xc008_4601, libc::EINVAL)),
+        "/dev/nvidia0 0xc0084601: no such ioctl in 580.159.04 = EINVAL"
+    );
+    // RM_CONTROL with a byte too few is no RM_CONTROL.
+    assert_eq!(abi.line(&call(0xc01f_462a, 0)), "/dev/nvidia0 0xc01f462a: no such ioctl in 580.159.04");
+    let outer = control(&[1, 2], 0x2080_abcd, 0x56);
+    let unknown = Call {
+        before: &outer,
+        after: &outer,
+        parameters_before: &[1, 2],
+        parameters_after: &[1, 3],
+        ..call(0xc020_462a, 0)
+    };
+    assert_eq!(
+        abi.line(&unknown),
+        "NV_ESC_RM_CONTROL 0x2080abcd hClient=0xc1d00001 bytes=2 → changed=1 status=NV_ERR_NOT_SUPPORTED"
+    );
 }

@@ -11,7 +11,10 @@
 //!
 //! Paths are given from the top of procfs, like `self/exe`.
 
+pub mod cgroup;
+
 use std::ffi::{CStr, CString, OsString};
+use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -91,6 +94,13 @@ pub fn read_link(path: &str) -> io::Result<PathBuf> {
 /// What `stat` says of a file.
 pub fn metadata(path: &str) -> io::Result<Metadata> {
     File::from(open_path(path)?).metadata()
+}
+
+/// A field of a process's or thread's `status`, without space around it. `process` is a number or `self`.
+pub fn status_field(process: impl Display, name: &str) -> Option<String> {
+    let status = read_to_string(&format!("{process}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    Some(value.trim().to_owned())
 }
 
 /// Ids of all processes that can be seen.
@@ -235,6 +245,8 @@ mod tests {
         check(|path| read_link(path).unwrap());
         assert!(processes().contains(&(std::process::id() as i32)));
         assert!(read_to_string("self/status").unwrap().contains("Tgid:"));
+        assert_eq!(status_field("self", "Tgid"), Some(std::process::id().to_string()));
+        assert_eq!(status_field("self", "Tgi"), None);
         assert!(read("self/no-such-file").is_err());
     }
 

@@ -163,7 +163,7 @@ fn user_notification() -> Check {
 }
 
 fn outer_filter() -> Check {
-    let mode = status_field("Seccomp").unwrap_or_default();
+    let mode = procfs::status_field("self", "Seccomp").unwrap_or_default();
     Check {
         name: "outer seccomp filter",
         state: if mode == "0" { State::Good } else { State::Degraded },
@@ -385,12 +385,6 @@ fn limit(resource: libc::__rlimit_resource_t) -> u64 {
     // SAFETY: `limits` is ours to write and outlives the call.
     unsafe { libc::getrlimit(resource, &mut limits) };
     limits.rlim_max
-}
-
-fn status_field(name: &str) -> Option<String> {
-    let status = procfs::read_to_string("self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    Some(line.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -48,9 +48,7 @@ fn belongs(tid: i32, tgid: i32) -> bool {
 }
 
 fn from_proc(tid: i32) -> Option<i32> {
-    let status = procfs::read_to_string(&format!("{tid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
-    line.trim().parse().ok()
+    procfs::status_field(tid, "Tgid")?.parse().ok()
 }
 
 #[cfg(test)]

@@ -134,8 +134,7 @@ fn calls(order: Order) -> impl Iterator<Item = (&'static str, i64, [u64; 6])> {
 
 /// Filters that the process has permit what we are about to do.
 fn permitted(visit: &Visit, order: Order) -> Result<(), Failure> {
-    let status = procfs::read_to_string(&format!("{}/status", order.pid)).unwrap_or_default();
-    if order.force || field(&status, "Seccomp:") != Some("2") {
+    if order.force || procfs::status_field(order.pid, "Seccomp").as_deref() != Some("2") {
         return Ok(());
     }
     let mut back = 0;
@@ -187,9 +186,7 @@ fn refused(pid: i32, error: &io::Error) -> Failure {
             _ => failure,
         };
     }
-    let status = procfs::read_to_string(&format!("{pid}/status")).unwrap_or_default();
-    let tracer = field(&status, "TracerPid:").unwrap_or("0");
-    if tracer != "0" {
+    if let Some(tracer) = procfs::status_field(pid, "TracerPid").filter(|tracer| tracer != "0") {
         let by = Facts::of(tracer.parse().unwrap_or(0))
             .exe
             .map_or_else(String::new, |exe| format!(" ({})", exe.display()));
@@ -199,7 +196,8 @@ fn refused(pid: i32, error: &io::Error) -> Failure {
     }
     // SAFETY: the call takes nothing.
     let own = unsafe { libc::geteuid() };
-    let owner = field(&status, "Uid:").unwrap_or("?");
+    let owners = procfs::status_field(pid, "Uid").unwrap_or_default();
+    let owner = owners.split_whitespace().next().unwrap_or("?");
     if own != 0 && owner != own.to_string() {
         return failure
             .cause(format!("it belongs to user {owner}, and vgpu-run runs as user {own}"))
@@ -270,22 +268,9 @@ fn forbidden(pid: i32, call: &str, says: Option<u32>) -> Failure {
         .hint("in a systemd unit add `SystemCallFilter=seccomp`; in a container change the profile; or start the program by `vgpu-run CMD…`")
 }
 
-fn field<'t>(status: &'t str, name: &str) -> Option<&'t str> {
-    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_of_status_are_found_by_name() {
-        let status = "Name:\tx\nTracerPid:\t12\nUid:\t1000\t1001\t1000\t1000\nSeccomp:\t2\n";
-        assert_eq!(field(status, "TracerPid:"), Some("12"));
-        assert_eq!(field(status, "Uid:"), Some("1000"));
-        assert_eq!(field(status, "Seccomp:"), Some("2"));
-        assert_eq!(field(status, "Other:"), None);
-    }
 
     #[test]
     fn nobody_and_threads_are_refused_with_the_number() {

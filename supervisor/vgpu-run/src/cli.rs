@@ -1,7 +1,9 @@
 //! Options and arguments: what is typed, and what variables and files set ([`settings`]).
 
 mod printing;
+mod replay;
 mod settings;
+mod values;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,6 +19,8 @@ use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
 
 use crate::failure::{FAILED, Failure};
 
+pub use replay::Replay;
+
 /// What the command line asks for.
 pub enum Action {
     /// Run a program.
@@ -25,10 +29,16 @@ pub enum Action {
     Doctor { files: Vec<PathBuf>, markdown: bool },
     /// List the cards.
     Profiles,
+    /// Show what sessions do.
+    Top(Top),
     /// Compile kernels ahead.
     Warm(Warm),
     /// Look into the code cache, or empty it.
     Cache(Cache),
+    /// Print recordings as text.
+    Decode(Decode),
+    /// Play recorded calls to the emulated driver.
+    Replay(Replay),
     /// Print something made of the options themselves.
     Print(Text),
     /// Say which version this is.
@@ -67,7 +77,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run replay --check FILE.jsonl.xz...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -124,8 +134,22 @@ Exit status:
         #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Print the device calls of recordings (.jsonl, .jsonl.xz) as lines of text: names, fields, what was answered
+    Decode(Decode),
     /// List the cards that can be announced
     Profiles,
+    /// Show what this user's sessions do, live (to root, all sessions): processes, memory, kernels, queues; `q` ends it
+    #[command(after_help = "\
+Columns, of each process that has a context:
+  MEMORY          what it holds of each GPU
+  KERNELS/S BUSY  kernels that ended, and the share of the time in which some ran
+  COMPILED        share of the kernels' time that went by in compiled code
+  QUEUE           commands in streams that are not done; `+`: and some that nobody has looked at yet
+  COMPILER        kernels that are being compiled, and those that wait for it
+  BUSIEST KERNEL  the one that took the most time since the start
+
+Sessions in other network namespaces, as those of containers may be, are not seen: run it in there.")]
+    Top(Top),
     /// Compile the kernels of programs and libraries ahead, into the cache that all later runs use
     Warm(Warm),
     /// Look after compiled code that is kept for later runs
@@ -133,6 +157,8 @@ Exit status:
         #[command(subcommand)]
         what: Cache,
     },
+    /// Play a program's recorded calls of the driver's nodes to the emulated driver
+    Replay(Replay),
     /// Print the configuration in force, as a configuration file, and where each value comes from
     Config,
     /// Print the script that completes the options in a shell
@@ -158,13 +184,27 @@ pub struct Warm {
     pub kernel: String,
     /// Shape of their blocks, like `256` or `32x8`; can be repeated (default: what each kernel's launch bounds suggest, else
     /// shapes that are often used)
-    #[arg(long = "block", value_name = "XxYxZ", value_parser = parse_shape)]
+    #[arg(long = "block", value_name = "XxYxZ", value_parser = values::parse_shape)]
     pub blocks: Vec<[u32; 3]>,
     #[command(flatten)]
     pub code: Code,
     /// Programs, libraries, fat binaries, PTX
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// How sessions are shown.
+#[derive(Args, Clone, Debug)]
+pub struct Top {
+    /// Print them once, as text
+    #[arg(long)]
+    pub once: bool,
+    /// Print them once, as JSON
+    #[arg(long, conflicts_with = "once")]
+    pub json: bool,
+    /// How often they are asked; rates are those of that time
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = values::parse_interval)]
+    pub interval: f64,
 }
 
 /// What is traced, and where it goes.
@@ -179,6 +219,20 @@ pub struct Trace {
     /// File for a timeline of calls, kernels and copies, which ui.perfetto.dev shows; without `--output` no lines are printed
     #[arg(long, value_name = "FILE")]
     pub perfetto: Option<PathBuf>,
+}
+
+/// Which recordings are printed, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Decode {
+    /// Only calls with such a name (of the ioctl, the control or the class), with `*` and `?`; those with `!` are left out
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    pub filter: Vec<String>,
+    /// Take the driver for this version (default: the one that the recording names)
+    #[arg(long, value_name = "VERSION")]
+    pub driver_abi: Option<String>,
+    /// Recordings
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// What can be done with the code cache.
@@ -202,7 +256,7 @@ pub struct Session {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub gpus: u32,
     /// Memory of each, like `4G` (default: the card's, at most half of this machine's)
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
     pub memory: Option<u64>,
     /// How much of the file system is covered: `full` adds stat, directory listings and relative opens, and
     /// makes programs that walk directories slower
@@ -446,9 +500,12 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Trace { trace, session, command }) => {
             Action::Run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
         }
+        Some(Question::Decode(order)) => Action::Decode(order),
+        Some(Question::Top(order)) => Action::Top(order),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
+        Some(Question::Replay(order)) => Action::Replay(order),
         Some(Question::Config) => {
             printing::configuration(&command, &settings, &mut text).expect("memory takes all");
             Action::Print(Text(text))
@@ -468,60 +525,9 @@ pub fn parse() -> Result<Action, ExitCode> {
     })
 }
 
-/// Threads of a block along each axis; missing ones are 1.
-fn parse_shape(text: &str) -> Result<[u32; 3], String> {
-    let sides: Result<Vec<u32>, _> = text.split('x').map(str::parse).collect();
-    let mut sides = sides.map_err(|_| format!("`{text}` is no shape like `256` or `32x8x1`"))?;
-    sides.resize(sides.len().max(3), 1);
-    let threads = sides.iter().map(|side| u64::from(*side)).product::<u64>();
-    match <[u32; 3]>::try_from(sides) {
-        Ok(shape) if (1..=1024).contains(&threads) => Ok(shape),
-        _ => Err(format!("`{text}` is no shape of 1 to 1024 threads")),
-    }
-}
-
-/// Bytes, with an optional binary suffix.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 0,
-        "K" | "KB" | "KIB" => 10,
-        "M" | "MB" | "MIB" => 20,
-        "G" | "GB" | "GIB" => 30,
-        "T" | "TB" | "TIB" => 40,
-        other => return Err(format!("`{other}` is no unit; use K, M, G or T")),
-    };
-    let number: u64 = digits.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
-    let size = number.checked_mul(1 << shift).filter(|&size| size > 0);
-    size.ok_or_else(|| format!("`{text}` is not a size of memory"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check_size(text: &str, expected: Option<u64>) {
-        assert_eq!(parse_size(text).ok(), expected, "{text}");
-    }
-
-    #[test]
-    fn sizes_have_binary_units() {
-        check_size("512", Some(512));
-        check_size("4G", Some(4 << 30));
-        check_size("100MiB", Some(100 << 20));
-        check_size("1 apple", None);
-        check_size("0", None);
-        check_size("99999999999T", None);
-    }
-
-    #[test]
-    fn shapes_have_one_to_three_sides() {
-        assert_eq!(parse_shape("256"), Ok([256, 1, 1]));
-        assert_eq!(parse_shape("32x8"), Ok([32, 8, 1]));
-        for odd in ["", "0", "32x", "2048", "1x1x1x1", "65536x65536"] {
-            assert!(parse_shape(odd).is_err(), "{odd}");
-        }
-    }
 
     #[test]
     fn options_after_the_program_are_the_programs() {

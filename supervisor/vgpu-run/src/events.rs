@@ -32,6 +32,8 @@ pub enum Event {
     Broker,
     /// A client of the device has ended.
     ClientEnded,
+    /// Somebody wants to know what this session does.
+    Viewer,
     /// The keeper is gone.
     KeeperGone,
     /// No process of the tree is left.
@@ -50,6 +52,7 @@ impl fmt::Display for Event {
             Event::Continued(tid) => write!(out, "thread {tid} goes on"),
             Event::Broker => write!(out, "the broker has something to do"),
             Event::ClientEnded => write!(out, "a client has ended"),
+            Event::Viewer => write!(out, "a viewer has come"),
             Event::KeeperGone => write!(out, "the keeper is gone"),
             Event::TreeGone => write!(out, "the tree is gone"),
             Event::TimeOut => write!(out, "nothing happened"),
@@ -83,9 +86,10 @@ enum Token {
     Broker,
     Exits,
     Keeper,
+    Viewers,
 }
 
-const TOKENS: [Token; 4] = [Token::Child, Token::Broker, Token::Exits, Token::Keeper];
+const TOKENS: [Token; 5] = [Token::Child, Token::Broker, Token::Exits, Token::Keeper, Token::Viewers];
 
 /// Waits for events.
 pub struct Events {
@@ -111,6 +115,11 @@ impl Events {
         others.add(exits, watch(Token::Exits))?;
         others.add(&keeper, watch(Token::Keeper))?;
         Ok(Self { calls, turn: Cell::new(0), others, children, keeper })
+    }
+
+    /// Watches for viewers, too.
+    pub fn watch_viewers(&self, viewers: &impl AsFd) -> io::Result<()> {
+        Ok(self.others.add(viewers, EpollEvent::new(EpollFlags::EPOLLIN, Token::Viewers as u64))?)
     }
 
     /// Calls come by stops, not by a listener.
@@ -230,6 +239,7 @@ impl Events {
             Token::Broker => Event::Broker,
             Token::Exits => Event::ClientEnded,
             Token::Keeper => Event::KeeperGone,
+            Token::Viewers => Event::Viewer,
         }))
     }
 }

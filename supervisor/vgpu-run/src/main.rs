@@ -20,6 +20,7 @@ mod call_tracing;
 mod card;
 mod cli;
 mod control;
+mod decode;
 mod descendants;
 mod descriptors;
 mod doctor;
@@ -37,10 +38,12 @@ mod nested;
 mod opens;
 mod own_filters;
 mod replaced;
+mod replaying;
 mod reporting;
 mod supervisor;
 mod traced;
 mod tracers;
+mod viewers;
 mod warm;
 
 use std::process::ExitCode;
@@ -58,7 +61,10 @@ fn main() -> ExitCode {
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
+        Action::Top(order) => viewers::show(&order),
         Action::Cache(what) => cache::cache(what),
+        Action::Decode(order) => decode::decode(&order),
+        Action::Replay(order) => replaying::replay(&order),
         Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),
     };

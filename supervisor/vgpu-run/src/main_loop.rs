@@ -42,6 +42,7 @@ use crate::own_filters;
 use crate::replaced::Replaced;
 use crate::reporting;
 use crate::tracers;
+use crate::viewers::Viewers;
 
 /// What answers are made of.
 pub struct Services {
@@ -86,6 +87,7 @@ pub struct MainLoop<'a> {
     card_is_known: bool,
     program_is_started: bool,
     phase: Phase,
+    viewers: Option<Viewers>,
     begun: Instant,
     /// Calls of the tree that came to us.
     calls: u64,
@@ -119,6 +121,7 @@ impl<'a> MainLoop<'a> {
             card_is_known: false,
             program_is_started: phase == Phase::Attached,
             phase,
+            viewers: None,
             begun: Instant::now(),
             calls: 0,
         }
@@ -142,6 +145,7 @@ impl<'a> MainLoop<'a> {
                 Event::Continued(pid) => self.handle_continuation(Pid::from_raw(pid)),
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
+                Event::Viewer => self.handle_viewer(),
                 Event::KeeperGone if self.phase == Phase::Attached => return self.leave(),
                 Event::KeeperGone => return self.handle_keeper_gone(),
                 Event::TimeOut => self.handle_time_out(),
@@ -293,6 +297,19 @@ impl<'a> MainLoop<'a> {
             && request.is_alive()
         {
             self.services.exits.follow(tgid);
+        }
+    }
+
+    /// Lets `vgpu-run top` find this session.
+    pub fn show_to(&mut self, viewers: Viewers) -> std::io::Result<()> {
+        self.events.watch_viewers(&viewers)?;
+        self.viewers = Some(viewers);
+        Ok(())
+    }
+
+    fn handle_viewer(&self) {
+        if let Some(viewers) = &self.viewers {
+            viewers.answer(&self.services.broker);
         }
     }
 

@@ -31,6 +31,7 @@ use crate::link::{Link, Message};
 use crate::main_loop::{MainLoop, Services};
 use crate::mechanism;
 use crate::reporting;
+use crate::viewers::Viewers;
 
 /// Launches the program and serves its tree. The code is for the keeper only; the program's status goes
 /// through the link.
@@ -68,7 +69,13 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
     let events =
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
-    MainLoop::new(session, events, services, link, pid, program).run()
+    let mut main_loop = MainLoop::new(session, events, services, link, pid, program);
+    match Viewers::open(session).and_then(|viewers| main_loop.show_to(viewers)) {
+        Ok(()) => {}
+        // A sandbox may forbid it: nothing but that is missing then.
+        Err(error) => tracing::info!("`vgpu-run top` will not find this session: {error}"),
+    }
+    main_loop.run()
 }
 
 fn find_files() -> Result<Arc<Files>, Failure> {

@@ -125,9 +125,7 @@ fn try_calls() {
 /// Why we may not trace a child of ours, and what to do about it.
 fn explain(child: Pid, error: &std::io::Error) -> Failure {
     let failure = Failure::new("cannot trace the program").cause(format!("ptrace: {error}"));
-    let status = procfs::read_to_string(&format!("{child}/status")).unwrap_or_default();
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).map_or("0", str::trim);
-    if tracer != "0" {
+    if let Some(tracer) = procfs::status_field(child, "TracerPid").filter(|tracer| tracer != "0") {
         return failure
             .cause(format!("process {tracer} traces it already, and the kernel permits one tracer"))
             .hint("start vgpu-run outside of the debugger, or use `--mechanism notify`");

@@ -1,6 +1,7 @@
-//! The program is run here by a small interpreter of the few instructions that it consists of.
+//! What the compiled program says to calls.
 
 use super::*;
+use crate::judge::judge_of;
 use libc::{AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 const X86_64: u32 = 0xC000_003E;
@@ -24,38 +25,9 @@ fn call(number: i64, arguments: &[i64]) -> Call {
     Call { architecture: X86_64, number, arguments: all }
 }
 
-impl Call {
-    /// A word of the kernel's `struct seccomp_data`.
-    fn word(&self, offset: u32) -> u32 {
-        match offset {
-            0 => self.number as u32,
-            4 => self.architecture,
-            16.. => {
-                let argument = self.arguments[(offset as usize - 16) / 8];
-                (argument >> (8 * (offset % 8))) as u32
-            }
-            _ => panic!("the program reads offset {offset}"),
-        }
-    }
-}
-
 fn run(program: &Program, call: &Call) -> u32 {
-    let (mut accumulator, mut at) = (0u32, 0usize);
-    loop {
-        let Instruction { code, jt, jf, k } = program.instructions()[at];
-        at += 1;
-        let jump = |taken: bool| usize::from(if taken { jt } else { jf });
-        match code {
-            0x20 => accumulator = call.word(k),
-            0x54 => accumulator &= k,
-            0x05 => at += k as usize,
-            0x15 => at += jump(accumulator == k),
-            0x25 => at += jump(accumulator > k),
-            0x35 => at += jump(accumulator >= k),
-            0x06 => return k,
-            other => panic!("instruction {other:#x} is not known here"),
-        }
-    }
+    let verdict = judge_of(program.instructions(), call.architecture, call.number, call.arguments);
+    verdict.expect("a program of what the kernel takes")
 }
 
 fn check(coverage: Coverage, call: &Call, expected: u32) {

@@ -99,11 +99,18 @@ impl Lowering<'_> {
         name
     }
 
-    /// Whether two factors lie alike in chunks, or one in chunks and lanes share the other.
+    /// Whether two factors lie alike in chunks, or one in chunks with which the other, that lanes share, is multiplied as often
+    /// as with their words: a single chunk, or several of which all words have the same factor, a constant.
     pub(super) fn lie_alike(&self, factors: [&str; 2], shared: [bool; 2]) -> bool {
+        let fits = |place: usize, chunks: &Vec<Raw>| {
+            let is_constant = !factors[place].starts_with('%');
+            shared[place] && (is_constant || chunks.iter().all(|raw| raw.chunks.len() == 1))
+        };
         match factors.map(|factor| self.raw.words(factor)) {
             [Some(x), Some(y)] => x.iter().zip(y).all(|(x, y)| x.lies_like(y)),
-            [x, y] => x.is_some() && shared[1] || y.is_some() && shared[0],
+            [Some(x), None] => fits(1, x),
+            [None, Some(y)] => fits(0, y),
+            [None, None] => false,
         }
     }
 

@@ -1,0 +1,23 @@
+//! Plays a recording's calls to the emulated resource manager and compares what it answers with what a real card did.
+//!
+//! ```text
+//!   recording ──Event──▶ check ──the call as recorded──▶ ResourceManager
+//!                          │  ◀──what it writes────────────────┘
+//!                          └─▶ bytes equal? masked? ──▶ Outcome: calls, matches, mismatches, masked bytes by category
+//! ```
+//!
+//! - The manager sees the recorded process's memory: the outer structure, the parameters and what they point to.
+//! - Handles that the driver chose differ from run to run: they are renamed both ways.
+//! - What cannot be equal (time, addresses, readings of sensors) is listed with reasons in `mask.txt`.
+//! - A call whose buffers an older recorder did not write down is skipped, and counted.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod files;
+mod handles;
+mod mask;
+mod memory;
+
+pub use check::{Difference, Mismatch, Outcome, check};
+pub use mask::{Category, Mask};

@@ -1,0 +1,159 @@
+//! A card as the resource manager sees it: the device model's description, where it is plugged in, and what only RM tells.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use wire::device::Description;
+
+use crate::facts::Facts;
+
+/// `CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE`
+const L2_CACHE_SIZE: usize = 38;
+
+/// Bytes that the driver maps for itself.
+const BAR1_IN_USE: u64 = 1664 << 10;
+
+/// What differs from one copy of a card to the next, and from one machine to another.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// PCI domain, bus, device.
+    pub pci: [u32; 3],
+    /// `GPU-…` as bytes; the description's if there is none.
+    pub uuid: Option<[u8; 16]>,
+    /// The description's if there is none.
+    pub serial: Option<String>,
+    /// Of its interrupt.
+    pub irq: u32,
+    /// Address and length: registers, memory, and what drivers use for themselves.
+    pub bars: [[u64; 2]; 3],
+    /// Lower and upper word of the number that the chip has from its maker.
+    pub device_identifier: [u32; 2],
+    /// When the board was built: 0x20240729.
+    pub built: u32,
+    /// `nvidia-smi -pm 1`.
+    pub persistence: bool,
+    /// The machine is virtual, and has the whole card.
+    pub passed_through: bool,
+}
+
+impl Unit {
+    /// The card at place `index` of a session without a real one.
+    pub fn emulated(description: &Description, index: u32) -> Self {
+        const REGISTERS: u64 = 16 << 20;
+        const OWN: u64 = 32 << 20;
+        // A window as large as the next power of two of the memory, each card in a terabyte of its own.
+        let window = description.total_memory.next_power_of_two();
+        let base = (u64::from(index) + 1) << 40;
+        Self {
+            pci: description.pci,
+            uuid: None,
+            serial: None,
+            irq: 41 + index,
+            bars: [[base + window + OWN, REGISTERS], [base, window], [base + window, OWN]],
+            device_identifier: [0x1234_5678 + index, 0x0c0f_fee0],
+            built: 0x2024_0101,
+            persistence: true,
+            passed_through: false,
+        }
+    }
+
+    /// From the text of a file.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+/// The facts about the card of that profile. None: no card of the kind has been recorded.
+pub fn facts(profile: &str) -> Option<Arc<Facts>> {
+    const TEXTS: &[(&str, &str)] = &[("h100", include_str!("../cards/h100.txt"))];
+    let (_, text) = TEXTS.iter().find(|(key, _)| *key == profile)?;
+    Some(Arc::new(Facts::parse(text).expect("embedded, under test")))
+}
+
+/// One card.
+pub struct Card {
+    /// The device model's.
+    pub description: Description,
+    /// Its place.
+    pub unit: Unit,
+    /// Its kind.
+    pub facts: Arc<Facts>,
+    /// Bytes that are granted.
+    pub used: u64,
+    /// `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…`
+    pub compute_mode: u32,
+}
+
+impl Card {
+    /// At its place: what the unit says replaces what the description says.
+    pub fn new(mut description: Description, unit: Unit, facts: Arc<Facts>) -> Self {
+        description.pci = unit.pci;
+        if let Some(uuid) = unit.uuid {
+            description.uuid = uuid;
+        }
+        if let Some(serial) = &unit.serial {
+            description.serial = [0; 32];
+            let length = serial.len().min(31);
+            description.serial[..length].copy_from_slice(&serial.as_bytes()[..length]);
+        }
+        Self { description, unit, facts, used: 0, compute_mode: 0 }
+    }
+
+    /// `gpuId`: made of the card's place.
+    pub fn id(&self) -> u32 {
+        let [domain, bus, device] = self.unit.pci;
+        domain << 16 | bus << 8 | device
+    }
+
+    /// A figure of the model by its name in rows.
+    pub fn figure(&self, name: &str) -> Option<u32> {
+        let kib = |bytes: u64| (bytes / 1024) as u32;
+        let card = &self.description;
+        Some(match name {
+            "memory_kib" => kib(card.total_memory + card.reserved_memory),
+            "usable_kib" => kib(card.total_memory),
+            "free_kib" => kib(card.total_memory - self.used.min(card.total_memory)),
+            "bus_width" => card.memory_bus_width,
+            "bar1_kib" => kib(self.unit.bars[1][1]),
+            "bar1_free_kib" => kib(self.unit.bars[1][1].saturating_sub(BAR1_IN_USE)),
+            "pci_domain" => self.unit.pci[0],
+            "pci_bus" => self.unit.pci[1],
+            "pci_device" => self.unit.pci[2],
+            "irq" => self.unit.irq,
+            "power_idle_mw" => card.power[0],
+            "power_limit_mw" => card.power[1],
+            "power_minimum_mw" => card.power[2],
+            "l2_bytes" => u32::try_from(card.attributes[L2_CACHE_SIZE]).ok()?,
+            "graphics_clock_khz" => card.clocks_max[0] * 1000,
+            "memory_clock_khz" => card.clocks_max[2] * 1000,
+            "identifier_low" => self.unit.device_identifier[0],
+            "identifier_high" => self.unit.device_identifier[1],
+            _ => return None,
+        })
+    }
+}
+
+/// The characters of a padded text.
+pub fn text(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    &bytes[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_every_card_name_figures_that_the_model_has() {
+        use bytemuck::Zeroable;
+        let description = Description::zeroed();
+        let unit = Unit::emulated(&description, 0);
+        let facts = facts("h100").expect("recorded");
+        let card = Card::new(description, unit, facts.clone());
+        for name in facts.figures() {
+            assert!(card.figure(name).is_some(), "{name}");
+        }
+        assert_eq!(facts.clusters.len(), 66);
+    }
+}

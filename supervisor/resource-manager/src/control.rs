@@ -1,0 +1,177 @@
+//! `NV_ESC_RM_CONTROL`: commands to objects.
+//!
+//! ```text
+//!   number ─▶ HANDLERS (client.rs, device.rs, subdevice.rs, …) and a row of facts ─▶ neither: NV_ERR_NOT_SUPPORTED, noted
+//! ```
+//!
+//! For the next command: its number, size and fields are `nvidia-abi`'s (from `ctrl/ctrlXXXX/*.h`); if it always answers the same on
+//! a kind of card, a row in `cards/` is enough; if it depends on the model or on objects, a function here and a row in its
+//! file's `HANDLERS`.
+
+mod client;
+mod confidential;
+mod device;
+mod information;
+mod subdevice;
+mod topology;
+
+use nvidia_abi::{Abi, Access, Row, class, status};
+
+use crate::card::Card;
+use crate::facts::Written;
+use crate::object::{Client, Object};
+use crate::structure::Structure;
+use crate::{Caller, Errno, FileId, ResourceManager};
+
+/// A command on its way.
+struct Command<'a> {
+    abi: &'a Abi,
+    cards: &'a mut [Card],
+    client: &'a mut Client,
+    /// Whom it is for.
+    object: Object,
+    parameters: Structure<'a>,
+    caller: &'a mut dyn Caller,
+}
+
+type Handler = fn(&mut Command) -> Result<(), u32>;
+
+/// Every handler, with the number that it answers.
+fn handler(number: u32) -> Option<Handler> {
+    let tables = [
+        client::HANDLERS,
+        device::HANDLERS,
+        subdevice::HANDLERS,
+        information::HANDLERS,
+        topology::HANDLERS,
+        confidential::HANDLERS,
+    ];
+    tables.into_iter().flatten().find(|(control, _)| *control == number).map(|(_, handler)| *handler)
+}
+
+/// FINN-serialised parameters: a second way to say the same, which no library of NVIDIA's uses on Linux.
+const FLAG_SERIALISED: u32 = 4;
+/// What RM takes at most.
+const LARGEST: usize = 1 << 20;
+
+impl ResourceManager {
+    pub(crate) fn control(
+        &mut self,
+        file: FileId,
+        outer: &mut Structure,
+        caller: &mut dyn Caller,
+    ) -> Result<(), Errno> {
+        let (address, size) = (outer.get("params"), outer.word("paramsSize") as usize);
+        if size > LARGEST || (address == 0) != (size == 0) || outer.word("flags") & FLAG_SERIALISED != 0 {
+            outer.set("status", status::NV_ERR_INVALID_ARGUMENT);
+            return Ok(());
+        }
+        let mut parameters = vec![0; size];
+        if !caller.read(address, &mut parameters) {
+            outer.set("status", status::NV_ERR_INVALID_ADDRESS);
+            return Ok(());
+        }
+        let result = self.command(file, outer, &mut parameters, caller);
+        outer.set("status", crate::escape::status_of(result));
+        if result.is_ok() && !caller.write(address, &parameters) {
+            outer.set("status", status::NV_ERR_INVALID_ADDRESS);
+        }
+        Ok(())
+    }
+
+    fn command(
+        &mut self,
+        file: FileId,
+        outer: &Structure,
+        parameters: &mut [u8],
+        caller: &mut dyn Caller,
+    ) -> Result<(), u32> {
+        let number = outer.word("cmd");
+        let client = self.clients.find(outer.word("hClient"), file)?;
+        let object = client.object(outer.word("hObject"))?.clone();
+        let row = self.abi.control(number);
+        check(&self.abi, row, number, &object, parameters.len(), caller)?;
+        if let (Some(row), Some(handle)) = (row, handler(number)) {
+            let fields = Structure::new(row, parameters);
+            let card = object.card.unwrap_or(0);
+            let mut command = Command {
+                abi: &self.abi,
+                cards: &mut self.cards,
+                client,
+                object,
+                parameters: fields,
+                caller,
+            };
+            handle(&mut command)?;
+            return match answer(&self.cards[card], number, parameters) {
+                None | Some(status::NV_OK) => Ok(()),
+                Some(error) => Err(error),
+            };
+        }
+        let name =
+            row.and_then(|row| row.name).map_or_else(|| format!("control {number:#010x}"), str::to_owned);
+        match answer(&self.cards[object.card.unwrap_or(0)], number, parameters) {
+            Some(status::NV_OK) => Ok(()),
+            Some(error) => Err(error),
+            None => Err(self.note_unknown(name)),
+        }
+    }
+}
+
+/// Whether the command can be given to that object by that process with so many bytes.
+fn check(
+    abi: &Abi,
+    row: Option<&Row>,
+    number: u32,
+    object: &Object,
+    size: usize,
+    caller: &dyn Caller,
+) -> Result<(), u32> {
+    let kinds = [class::NV01_ROOT, class::NV01_DEVICE_0, class::NV20_SUBDEVICE_0];
+    let internal =
+        |class: u32| abi.class(class).and_then(|row| row.place.as_ref()).map(|place| place.internal);
+    // Commands of other classes are known under the number of the class that had them first.
+    let for_this = internal(number >> 16) == internal(object.class);
+    if !for_this
+        && (kinds.contains(&(number >> 16))
+            || kinds.iter().any(|&kind| internal(kind) == internal(object.class)))
+    {
+        return Err(status::NV_ERR_NOT_SUPPORTED);
+    }
+    let Some(row) = row else { return Ok(()) };
+    if size != row.size {
+        return Err(status::NV_ERR_INVALID_PARAM_STRUCT);
+    }
+    if row.access == Some(Access::Admin) && !caller.is_administrator() {
+        return Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS);
+    }
+    Ok(())
+}
+
+/// What the facts about the card say.
+fn answer(card: &Card, number: u32, parameters: &mut [u8]) -> Option<u32> {
+    let answer = card.facts.answer(number, parameters)?;
+    for (at, written) in &answer.writes {
+        let bytes = match written {
+            Written::Bytes(bytes) => bytes.clone(),
+            Written::Figure(name) => card.figure(name)?.to_le_bytes().to_vec(),
+        };
+        parameters.get_mut(*at..*at + bytes.len())?.copy_from_slice(&bytes);
+    }
+    Some(answer.status)
+}
+
+impl Command<'_> {
+    /// The card that the object belongs to.
+    fn card(&mut self) -> Result<&mut Card, u32> {
+        let card = self.object.card.ok_or(status::NV_ERR_INVALID_OBJECT)?;
+        self.cards.get_mut(card).ok_or(status::NV_ERR_INVALID_OBJECT)
+    }
+
+    /// The card that a parameter names by its id.
+    fn card_of(&self, field: &str) -> Result<(usize, &Card), u32> {
+        let id = self.parameters.word(field);
+        let found = self.cards.iter().enumerate().find(|(_, card)| card.id() == id);
+        found.ok_or(status::NV_ERR_INVALID_ARGUMENT)
+    }
+}

@@ -1,0 +1,136 @@
+//! Commands to a subdevice: one card.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nvidia_abi::{control, status};
+
+use super::{Command, Handler};
+use crate::card::text;
+
+pub(super) const HANDLERS: &[(u32, Handler)] = &[
+    (control::NV2080_CTRL_CMD_GPU_GET_NAME_STRING, name),
+    (control::NV2080_CTRL_CMD_GPU_GET_GID_INFO, uuid),
+    (control::NV2080_CTRL_CMD_GPU_GET_OEM_BOARD_INFO, board),
+    (control::NV2080_CTRL_CMD_GPU_GET_INFOROM_OBJECT_VERSION, inforom_object),
+    (control::NV2080_CTRL_CMD_GPU_QUERY_COMPUTE_MODE_RULES, compute_mode),
+    (control::NV2080_CTRL_CMD_GPU_GET_PIDS, processes),
+    (control::NV2080_CTRL_CMD_TIMER_GET_GPU_CPU_TIME_CORRELATION_INFO, times),
+    (control::NV2080_CTRL_CMD_BUS_GET_PCI_INFO, pci),
+    (control::NV2080_CTRL_CMD_BUS_GET_PCI_BAR_INFO, bars),
+    (control::NV2080_CTRL_CMD_GSP_GET_FEATURES, firmware),
+];
+
+fn name(command: &mut Command) -> Result<(), u32> {
+    const ASCII: u32 = 0;
+    let name = command.card()?.description.name;
+    let name = text(&name);
+    if command.parameters.word("gpuNameStringFlags") == ASCII {
+        command.parameters.set_bytes("gpuNameString.ascii", name);
+    } else {
+        for at in 0..command.parameters.len("gpuNameString.unicode") {
+            command.parameters.set_element("gpuNameString.unicode", at, name.get(at).copied().unwrap_or(0));
+        }
+    }
+    Ok(())
+}
+
+/// `GPU-…` as text, or its bytes.
+fn uuid(command: &mut Command) -> Result<(), u32> {
+    const BINARY: u32 = 2;
+    let uuid = command.card()?.description.uuid;
+    let is_binary = command.parameters.word("flags") & BINARY != 0;
+    let bytes = if is_binary { uuid.to_vec() } else { format!("{}\0", written_uuid(&uuid)).into_bytes() };
+    command.parameters.set("length", bytes.len() as u64);
+    command.parameters.set_bytes("data", &bytes);
+    Ok(())
+}
+
+fn written_uuid(uuid: &[u8; 16]) -> String {
+    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "GPU-{}-{}-{}-{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[12..16],
+        &digits[16..20],
+        &digits[20..]
+    )
+}
+
+/// What is one board's alone; a row of facts has what all of them share.
+fn board(command: &mut Command) -> Result<(), u32> {
+    let card = command.card()?;
+    let (serial, part, built) = (card.description.serial, card.description.part_number, card.unit.built);
+    command.parameters.set("buildDate", built);
+    command.parameters.set_bytes("serialNumber", text(&serial));
+    command.parameters.set_bytes("productPartNumber", text(&part));
+    Ok(())
+}
+
+fn inforom_object(command: &mut Command) -> Result<(), u32> {
+    let name: String = (0..3).map(|at| command.parameters.element("objectType", at) as u8 as char).collect();
+    let (version, subversion) =
+        command.card()?.facts.inforom(&name).ok_or(status::NV_ERR_OBJECT_NOT_FOUND)?;
+    command.parameters.set("version", version);
+    command.parameters.set("subversion", subversion);
+    Ok(())
+}
+
+fn compute_mode(command: &mut Command) -> Result<(), u32> {
+    let mode = command.card()?.compute_mode;
+    command.parameters.set("rules", mode);
+    Ok(())
+}
+
+/// Processes that hold a context of the card through these nodes: none, since work goes through our own libraries.
+fn processes(command: &mut Command) -> Result<(), u32> {
+    command.parameters.set("pidTblCount", 0_u64);
+    Ok(())
+}
+
+/// Pairs of the processor's and the card's time. The card's clock counts from the epoch, in steps of 32 ns.
+fn times(command: &mut Command) -> Result<(), u32> {
+    let count = command.parameters.word("sampleCount") as usize;
+    if count > command.parameters.len("samples.cpuTime") {
+        return Err(status::NV_ERR_INVALID_ARGUMENT);
+    }
+    for at in 0..count {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        command.parameters.set_element("samples.cpuTime", at, now.as_micros() as u64);
+        command.parameters.set_element("samples.gpuTime", at, now.as_nanos() as u64 & !31);
+    }
+    Ok(())
+}
+
+fn pci(command: &mut Command) -> Result<(), u32> {
+    let card = command.card()?;
+    let (device, subsystem) = (card.description.pci_device_id, card.description.pci_subsystem_id);
+    command.parameters.set("pciDeviceId", device);
+    command.parameters.set("pciSubSystemId", subsystem);
+    command.parameters.set("pciExtDeviceId", device >> 16);
+    Ok(())
+}
+
+/// Registers, memory, and the driver's own, each with its place.
+fn bars(command: &mut Command) -> Result<(), u32> {
+    /// One more than there are is told of, all zeros.
+    const TOLD: u64 = 4;
+    let bars = command.card()?.unit.bars;
+    command.parameters.set("pciBarCount", TOLD);
+    for (at, [address, length]) in bars.into_iter().enumerate() {
+        command.parameters.set_element("pciBarInfo.barSize", at, length >> 20);
+        command.parameters.set_element("pciBarInfo.barSizeBytes", at, length);
+        command.parameters.set_element("pciBarInfo.barOffset", at, address);
+    }
+    Ok(())
+}
+
+/// The card's own processor runs most of RM.
+fn firmware(command: &mut Command) -> Result<(), u32> {
+    let version = command.abi.version();
+    command.parameters.set("gspFeatures", 1_u64);
+    command.parameters.set("bValid", 1_u64);
+    command.parameters.set("bDefaultGspRmGpu", 1_u64);
+    command.parameters.set_bytes("firmwareVersion", version.as_bytes());
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! What a kind of card says of itself beyond the device model, as rows of a text file.
+//!
+//! ```text
+//! info GROUP INDEX VALUE NAME             an entry of the lists that `…_GET_INFO` controls answer from; VALUE: a number, or a
+//!                                         figure of the model
+//! classes NUMBER…                         classes that the card has, in RM's order
+//! engines NUMBER…                         NV2080_ENGINE_TYPE_…, in RM's order
+//! gpc CHIPLET MASK                        a graphics processing cluster: its place on the chip, its texture processing clusters
+//! tpc GPC TPC VIRTUAL MIGRATABLE PARTITION CPC VIRTUAL-TPC
+//!                                         a texture processing cluster of two multiprocessors, in the order of multiprocessors
+//! inforom NAME VERSION SUBVERSION         an object of the board's InfoROM
+//! answer CONTROL [?AT=HEX]… [@AT HEX…]… [!STATUS]
+//!                                         what a control writes at which offsets, if the parameters hold what ? says; a value is
+//!                                         as long as its digits, a figure (=NAME), or "text"; besides what a handler writes
+//! ```
+//!
+//! A line that begins with a blank continues the one before. What stands behind `#` is for the reader.
+
+use std::collections::HashMap;
+
+/// A card's rows.
+#[derive(Debug, Default)]
+pub struct Facts {
+    info: HashMap<(String, u32), Value>,
+    /// In RM's order.
+    pub classes: Vec<u32>,
+    /// In RM's order.
+    pub engines: Vec<u32>,
+    /// Graphics processing clusters, in the order of their numbers.
+    pub gpcs: Vec<GraphicsCluster>,
+    /// In the order of multiprocessors.
+    pub clusters: Vec<Cluster>,
+    inforom: HashMap<String, (u8, u8)>,
+    answers: HashMap<u32, Vec<Answer>>,
+}
+
+/// A number of 4 bytes: the row's own, or one of the device model's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// As the row says.
+    Number(u32),
+    /// As the model says.
+    Figure(String),
+}
+
+/// A graphics processing cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraphicsCluster {
+    /// Its place on the chip.
+    pub chiplet: u32,
+    /// A bit for each texture processing cluster that works.
+    pub mask: u32,
+}
+
+/// A texture processing cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Graphics processing cluster that it is part of.
+    pub gpc: u16,
+    /// Its place there.
+    pub tpc: u16,
+    /// The graphics processing cluster as programs count.
+    pub virtual_gpc: u16,
+    /// Its place in a migratable group.
+    pub migratable: u16,
+    /// The half of the card.
+    pub partition: u16,
+    /// Compute processing cluster within the graphics processing cluster.
+    pub cpc: u16,
+    /// Its place as programs count.
+    pub virtual_tpc: u16,
+}
+
+/// What a control answers.
+#[derive(Debug, Default)]
+pub struct Answer {
+    conditions: Vec<(usize, Vec<u8>)>,
+    /// Where, and what.
+    pub writes: Vec<(usize, Written)>,
+    /// `NV_STATUS`.
+    pub status: u32,
+}
+
+/// What is written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The row's own.
+    Bytes(Vec<u8>),
+    /// Four bytes of the model's.
+    Figure(String),
+}
+
+impl Facts {
+    /// Reads the rows. An error names the line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut facts = Self::default();
+        for line in logical_lines(text) {
+            facts.row(&line).ok_or_else(|| format!("not a row: {line}"))?;
+        }
+        Ok(facts)
+    }
+
+    /// An entry of an information list.
+    pub fn info(&self, group: &str, index: u32) -> Option<&Value> {
+        // A key of borrowed parts would need a type of its own for a map of a hundred entries.
+        self.info.get(&(group.to_owned(), index))
+    }
+
+    /// Version and subversion of an object of the InfoROM.
+    pub fn inforom(&self, name: &str) -> Option<(u8, u8)> {
+        self.inforom.get(name).copied()
+    }
+
+    /// What `control` answers to these parameters; none: nothing is known.
+    pub fn answer(&self, control: u32, parameters: &[u8]) -> Option<&Answer> {
+        self.answers.get(&control)?.iter().find(|answer| answer.fits(parameters))
+    }
+
+    /// Figures of the model that rows name.
+    pub fn figures(&self) -> impl Iterator<Item = &str> {
+        let of_answers =
+            self.answers.values().flatten().flat_map(|answer| &answer.writes).filter_map(|(_, written)| {
+                match written {
+                    Written::Figure(name) => Some(name.as_str()),
+                    Written::Bytes(_) => None,
+                }
+            });
+        let of_lists = self.info.values().filter_map(|value| match value {
+            Value::Figure(name) => Some(name.as_str()),
+            Value::Number(_) => None,
+        });
+        of_answers.chain(of_lists)
+    }
+
+    fn row(&mut self, line: &str) -> Option<()> {
+        let words = words(line);
+        let mut words = words.iter().map(String::as_str);
+        match words.next()? {
+            "info" => {
+                let (group, index, value) = (words.next()?, number(words.next()?)?, words.next()?);
+                let value = match value.strip_prefix('=') {
+                    Some(figure) => Value::Figure(figure.to_owned()),
+                    None => Value::Number(number(value)?),
+                };
+                self.info.insert((group.to_owned(), index), value);
+            }
+            "classes" => self.classes = words.map(hexadecimal).collect::<Option<_>>()?,
+            "engines" => self.engines = words.map(hexadecimal).collect::<Option<_>>()?,
+            "gpc" => {
+                let (chiplet, mask) = (number(words.next()?)?, hexadecimal(words.next()?)?);
+                self.gpcs.push(GraphicsCluster { chiplet, mask });
+            }
+            "tpc" => {
+                let numbers: Vec<u16> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
+                let [gpc, tpc, virtual_gpc, migratable, partition, cpc, virtual_tpc] = numbers[..] else {
+                    return None;
+                };
+                self.clusters.push(Cluster {
+                    gpc,
+                    tpc,
+                    virtual_gpc,
+                    migratable,
+                    partition,
+                    cpc,
+                    virtual_tpc,
+                });
+            }
+            "inforom" => {
+                let name = words.next()?.to_owned();
+                let versions = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+                self.inforom.insert(name, versions);
+            }
+            "answer" => {
+                let control = hexadecimal(words.next()?)?;
+                self.answers.entry(control).or_default().push(Answer::parse(words)?);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+impl Answer {
+    fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut answer = Self::default();
+        let mut at = None;
+        for word in words {
+            if let Some(condition) = word.strip_prefix('?') {
+                let (at, value) = condition.split_once('=')?;
+                answer.conditions.push((at.parse().ok()?, little_endian(value)?));
+            } else if let Some(offset) = word.strip_prefix('@') {
+                at = Some(offset.parse().ok()?);
+            } else if let Some(status) = word.strip_prefix('!') {
+                answer.status = hexadecimal(status)?;
+            } else {
+                let place: &mut usize = at.as_mut()?;
+                let (written, length) = match word.strip_prefix('=') {
+                    Some(figure) => (Written::Figure(figure.to_owned()), 4),
+                    None => {
+                        let bytes = match word.strip_prefix('"') {
+                            Some(text) => text.as_bytes().to_vec(),
+                            None => little_endian(word)?,
+                        };
+                        let length = bytes.len();
+                        (Written::Bytes(bytes), length)
+                    }
+                };
+                answer.writes.push((*place, written));
+                *place += length;
+            }
+        }
+        Some(answer)
+    }
+
+    fn fits(&self, parameters: &[u8]) -> bool {
+        self.conditions.iter().all(|(at, value)| parameters.get(*at..*at + value.len()) == Some(value))
+    }
+}
+
+/// Lines without remarks, continuations joined.
+fn logical_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let meant = line.split('#').next().unwrap_or_default().trim_end();
+        match lines.last_mut() {
+            _ if meant.is_empty() => {}
+            Some(last) if meant.starts_with(char::is_whitespace) => last.push_str(meant),
+            _ => lines.push(meant.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Words of a row. A text in quotes is one, with the first quote as its mark.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut in_text = false;
+    for character in line.chars() {
+        match character {
+            '"' if in_text => in_text = false,
+            ' ' if !in_text => words.push(String::new()),
+            _ => {
+                in_text |= character == '"';
+                words.last_mut().expect("there is always one").push(character);
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn number(word: &str) -> Option<u32> {
+    match word.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
+}
+
+fn hexadecimal(word: &str) -> Option<u32> {
+    u32::from_str_radix(word, 16).ok()
+}
+
+/// `00010101` is the bytes 01 01 01 00: a number of as many bytes as it has pairs of digits.
+fn little_endian(word: &str) -> Option<Vec<u8>> {
+    if !matches!(word.len(), 2 | 4 | 8 | 16) {
+        return None;
+    }
+    let number = u64::from_str_radix(word, 16).ok()?;
+    Some(number.to_le_bytes()[..word.len() / 2].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_depend_on_what_is_asked() {
+        let facts = Facts::parse(
+            "answer 2080a084 ?0=00000001 @4 0000000d 0b  # of clocks\n  @12 =power\nanswer 2080a084 !56",
+        )
+        .unwrap();
+        let answer = facts.answer(0x2080_a084, &[1, 0, 0, 0]).unwrap();
+        let expected = [
+            (4, Written::Bytes(vec![0xd, 0, 0, 0])),
+            (8, Written::Bytes(vec![0xb])),
+            (12, Written::Figure("power".into())),
+        ];
+        assert_eq!(answer.writes, expected);
+        assert_eq!(facts.answer(0x2080_a084, &[2, 0, 0, 0]).unwrap().status, 0x56);
+        assert!(facts.answer(0x2080_a085, &[]).is_none());
+    }
+
+    #[test]
+    fn texts_keep_their_blanks() {
+        let facts = Facts::parse("answer 2080013f @4 \"H100 80GB HBM3\" @92 41").unwrap();
+        let answer = facts.answer(0x2080_013f, &[]).unwrap();
+        assert_eq!(answer.writes[0], (4, Written::Bytes(b"H100 80GB HBM3".to_vec())));
+        assert_eq!(answer.writes[1], (92, Written::Bytes(vec![0x41])));
+    }
+
+    #[test]
+    fn information_is_a_number_or_a_figure() {
+        let facts =
+            Facts::parse("info fb 0x8 =memory_kib TOTAL_RAM_SIZE\ninfo fb 11 5120 BUS_WIDTH").unwrap();
+        assert_eq!(facts.info("fb", 8), Some(&Value::Figure("memory_kib".into())));
+        assert_eq!(facts.info("fb", 11), Some(&Value::Number(5120)));
+        assert_eq!(facts.info("gpu", 11), None);
+    }
+
+    #[test]
+    fn what_is_no_row_is_named() {
+        assert!(Facts::parse("answer 1 @0 123").unwrap_err().contains("answer 1"));
+        assert!(Facts::parse("nonsense").is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! NVIDIA's resource manager, as the clients of its device nodes see it, without a card and without a driver.
+//!
+//! ```text
+//!   open ──▶ FileId          ┌ escape.rs: version, cards, descriptors, mappings
+//!   ioctl(file, request, ────┤ alloc.rs:  an object of a class          ── object.rs: clients and their trees
+//!         argument, Caller)  ├ control/:  a command to an object        ── card.rs:   device model + place
+//!                            └ uvm.rs:    unified memory                ── facts.rs:  rows of cards/*.txt
+//! ```
+//!
+//! - **outer**: the structure that an ioctl's argument points to. **Parameters**: what `RM_CONTROL` and `RM_ALLOC` point to.
+//! - **status**: `NV_STATUS`, a word of the outer structure. The ioctl itself succeeds whatever the status; its own errors are for
+//!   requests that the driver's front end does not know.
+//! - Everything is done on copies: memory of the calling process is read and written through [`Caller`] alone, each piece once.
+//! - What a control answers comes from the device model, from the tree of objects, or from rows of facts about that kind of card;
+//!   what none of them knows is refused ([`status::NV_ERR_NOT_SUPPORTED`]) and can be named afterwards ([`ResourceManager::unknown`]).
+//!
+//! Sizes, names and fields are `nvidia-abi`'s. Nothing here knows how calls arrive.
+
+#![forbid(unsafe_code)]
+
+mod alloc;
+mod card;
+mod control;
+mod escape;
+mod facts;
+mod object;
+mod structure;
+mod uvm;
+
+use std::collections::{BTreeSet, HashMap};
+
+use nvidia_abi::{Abi, UnknownVersion, status};
+
+pub use card::{Card, Unit, facts};
+pub use facts::{Answer, Cluster, Facts, GraphicsCluster, Value, Written};
+pub use object::Handle;
+
+use object::Clients;
+
+/// An open file of a node: what descriptors that were duplicated have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub u64);
+
+/// A device node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// `/dev/nvidiactl`
+    Control,
+    /// `/dev/nvidiaN`
+    Gpu(usize),
+    /// `/dev/nvidia-uvm`
+    UnifiedMemory,
+}
+
+/// The process that makes a call.
+pub trait Caller {
+    /// Reads its memory; false: not all of it can be read.
+    fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool;
+    /// Writes its memory; false: not all of it can be written.
+    fn write(&mut self, address: u64, bytes: &[u8]) -> bool;
+    /// The open file that a descriptor of its stands for, if it is one of a node.
+    fn file(&mut self, descriptor: i32) -> Option<FileId>;
+    /// Whether it has the node of that card open, by whichever descriptor.
+    fn has_open(&mut self, card: usize) -> bool;
+    /// Thread-group id.
+    fn process(&self) -> u32;
+    /// It has CAP_SYS_ADMIN.
+    fn is_administrator(&self) -> bool;
+}
+
+/// What the call itself returns, beside what it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errno {
+    /// `EFAULT`: memory of the caller.
+    Fault,
+    /// `EINVAL`: a request that the node does not have.
+    Invalid,
+    /// `EBUSY`: somebody else has set it to another value.
+    Busy,
+}
+
+/// The manager of a session's cards.
+pub struct ResourceManager {
+    abi: Abi,
+    cards: Vec<Card>,
+    clients: Clients,
+    files: HashMap<FileId, File>,
+    opened: u64,
+    /// `NV_ESC_SYS_PARAMS`: whoever comes first says it for all.
+    memory_block: u64,
+    /// Bytes of mappings that have been named.
+    mapped: u64,
+    unknown: BTreeSet<String>,
+}
+
+/// An open file.
+struct File {
+    node: Node,
+    unified_memory: uvm::Space,
+}
+
+impl ResourceManager {
+    /// A manager as of that driver version.
+    pub fn new(version: &str, cards: Vec<Card>) -> Result<Self, UnknownVersion> {
+        let abi = Abi::of(version)?;
+        Ok(Self {
+            abi,
+            cards,
+            clients: Clients::default(),
+            files: HashMap::new(),
+            opened: 0,
+            memory_block: 0,
+            mapped: 0,
+            unknown: BTreeSet::new(),
+        })
+    }
+
+    /// A node was opened.
+    pub fn open(&mut self, node: Node) -> FileId {
+        self.opened += 1;
+        let file = FileId(self.opened);
+        self.files.insert(file, File { node, unified_memory: uvm::Space::default() });
+        file
+    }
+
+    /// The last descriptor of a file was closed.
+    pub fn close(&mut self, file: FileId) {
+        self.files.remove(&file);
+        self.clients.file_closed(file);
+    }
+
+    /// Answers a call. `argument`: the address that the program passed.
+    pub fn ioctl(
+        &mut self,
+        file: FileId,
+        request: u32,
+        argument: u64,
+        caller: &mut dyn Caller,
+    ) -> Result<(), Errno> {
+        match self.files.get(&file).map(|file| file.node) {
+            Some(Node::UnifiedMemory) => self.unified_memory(file, request, argument, caller),
+            Some(node) => self.escape(file, node, request, argument, caller),
+            None => Err(Errno::Invalid),
+        }
+    }
+
+    /// What programs asked for that is not known here, in words.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(String::as_str)
+    }
+
+    /// The tables in use.
+    pub fn abi(&self) -> &Abi {
+        &self.abi
+    }
+
+    fn note_unknown(&mut self, what: String) -> u32 {
+        self.unknown.insert(what);
+        status::NV_ERR_NOT_SUPPORTED
+    }
+}

@@ -1,0 +1,72 @@
+//! Values of options that are more than a word or a number.
+
+/// Threads of a block along each axis; missing ones are 1.
+pub fn parse_shape(text: &str) -> Result<[u32; 3], String> {
+    let sides: Result<Vec<u32>, _> = text.split('x').map(str::parse).collect();
+    let mut sides = sides.map_err(|_| format!("`{text}` is no shape like `256` or `32x8x1`"))?;
+    sides.resize(sides.len().max(3), 1);
+    let threads = sides.iter().map(|side| u64::from(*side)).product::<u64>();
+    match <[u32; 3]>::try_from(sides) {
+        Ok(shape) if (1..=1024).contains(&threads) => Ok(shape),
+        _ => Err(format!("`{text}` is no shape of 1 to 1024 threads")),
+    }
+}
+
+/// Seconds between two looks.
+pub fn parse_interval(text: &str) -> Result<f64, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    let seconds = seconds.filter(|seconds| (0.05..=3600.0).contains(seconds));
+    seconds.ok_or_else(|| format!("`{text}` is not a number of seconds from 0.05 to 3600"))
+}
+
+/// Bytes, with an optional binary suffix.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        other => return Err(format!("`{other}` is no unit; use K, M, G or T")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
+    let size = number.checked_mul(1 << shift).filter(|&size| size > 0);
+    size.ok_or_else(|| format!("`{text}` is not a size of memory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_size(text: &str, expected: Option<u64>) {
+        assert_eq!(parse_size(text).ok(), expected, "{text}");
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        check_size("512", Some(512));
+        check_size("4G", Some(4 << 30));
+        check_size("100MiB", Some(100 << 20));
+        check_size("1 apple", None);
+        check_size("0", None);
+        check_size("99999999999T", None);
+    }
+
+    #[test]
+    fn intervals_are_neither_nothing_nor_forever() {
+        assert_eq!(parse_interval("0.5"), Ok(0.5));
+        for odd in ["", "0", "-1", "1e9", "NaN", "inf", "1s"] {
+            assert!(parse_interval(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn shapes_have_one_to_three_sides() {
+        assert_eq!(parse_shape("256"), Ok([256, 1, 1]));
+        assert_eq!(parse_shape("32x8"), Ok([32, 8, 1]));
+        for odd in ["", "0", "32x", "2048", "1x1x1x1", "65536x65536"] {
+            assert!(parse_shape(odd).is_err(), "{odd}");
+        }
+    }
+}
