@@ -46,6 +46,9 @@ ESCAPES = {
 # Structs that two sizes of one escape choose between.
 SECOND_FORMS = {"NV_ESC_RM_ALLOC": "NVOS21_PARAMETERS"}
 
+# Those whose `status` is a state of the card's memory.
+OTHER_STATUS = {"nv_ioctl_numa_info_t", "nv_ioctl_set_numa_status_t"}
+
 # uvm_linux_ioctl.h and kernel-open/nvidia-uvm/uvm.c.
 UVM_WITHOUT_PARAMETERS = {"UVM_DEINITIALIZE"}
 

@@ -16,8 +16,10 @@ RMAPI = "src/nvidia/src/kernel/rmapi"
 UVM = "kernel-open/nvidia-uvm"
 GENERATED = "src/nvidia/generated"
 CONTROL_FLAGS = "src/nvidia/inc/kernel/rmapi/control.h"
+DISPATCHERS = ["kernel-open/nvidia/nv.c", "src/nvidia/arch/nvalloc/unix/src/escape.c"]
 INCLUDES = [SDK, "src/common/inc", UNIX, UVM, "kernel-open/common/inc"]
-PATHS = [*(f"{path}/*.h" for path in INCLUDES), f"{RMAPI}/*", CONTROL_FLAGS, f"{GENERATED}/g_*_nvoc.c"]
+PATHS = [*(f"{path}/*.h" for path in INCLUDES), f"{RMAPI}/*", CONTROL_FLAGS, *DISPATCHERS,
+         f"{GENERATED}/g_*_nvoc.c"]
 
 # Of structs with more fields a row has the size, pointers and descriptors only.
 MOST_FIELDS = 96
@@ -42,6 +44,7 @@ class Release:
             self.constants = self.btf.constants()
             self.handlers = self._handlers()
             self.pointers = known.POINTERS | self._embedded_pointers()
+            self.outer_statuses = self._outer_statuses()
             rows = [*self._escapes(), *self._uvm(), *self._classes(), *self._pages(), *self._controls(),
                     *self._indices(), *self._statuses()]
             self.rows = [row for row in rows if row]
@@ -119,11 +122,17 @@ class Release:
         for typedef, leaf in (("NvHandle", "handle"), ("NvBool", "bool"), ("NV_STATUS", "status")):
             if typedef in names:
                 return leaf
-        if path.split(".")[-1].lower() in ("status", "rmstatus") and t.size == 4:
+        if (struct, path) in self.outer_statuses:
             return "status"
         if t.name == "char":
             return "char"
         return ("i" if t.signed else "u") + str(8 * t.size)
+
+    def _outer_statuses(self):
+        """(struct, field) with the answer of an escape: most of those structs have plain numbers there."""
+        structs = [*known.ESCAPES.values(), *known.SECOND_FORMS.values()]
+        return {(struct, path) for struct in structs if struct not in known.OTHER_STATUS
+                for path in ("status", "Status", "params.status")}
 
     def _pointee(self, struct, path):
         if (struct, path) not in self.pointers:
@@ -149,12 +158,23 @@ class Release:
     # Kinds of rows
 
     def _escapes(self):
+        nodes = self._nodes()
         for name, struct in known.ESCAPES.items():
             if (number := self._value(name)) is not None:
                 form = "many" if struct.endswith("[]") else "one"
-                yield self._row("escape", number, name, struct.removesuffix("[]"), form)
+                yield self._row("escape", number, name, struct.removesuffix("[]"), form, nodes.get(name, "any"))
         for name, struct in known.SECOND_FORMS.items():
-            yield self._row("form", self._value(name), name, struct, "one")
+            yield self._row("form", self._value(name), name, struct, "one", nodes.get(name, "any"))
+
+    def _nodes(self):
+        """Escape -> the only node that takes it, from the module's dispatchers: a check at the start of its case."""
+        nodes = {}
+        for path in DISPATCHERS:
+            for name, body in re.findall(r"case (NV_ESC_\w+):(.*?)(?=case NV_ESC_|\Z)", self._read(path), re.S):
+                # Deeper ones are for some arguments only: events are allocated on both nodes, other objects are not.
+                if only := re.search(r"^ {12}NV_(CTL|ACTUAL)_DEVICE_ONLY\(nv\);", body, re.M):
+                    nodes[name] = "control" if only[1] == "CTL" else "gpu"
+        return nodes
 
     def _uvm_names(self):
         for path in ("uvm_ioctl.h", "uvm_linux_ioctl.h"):
@@ -167,20 +187,24 @@ class Release:
             yield self._row("uvm", self._value(name), name, struct)
 
     def _class_entries(self):
-        """External class -> (parameter struct or None, `Internal<Parent,Parent`, access), from RM's own table."""
+        """External class -> (parameter struct or None, columns), from RM's own table.
+
+        The columns: whether the parameters may be left out, who may, `Internal<Parent,Parent`.
+        """
         text = re.sub(r"/\*.*?\*/|//[^\n]*", "", self._read(f"{RMAPI}/resource_list.h"), flags=re.S)
         entries = {}
         for body in re.findall(r"RS_ENTRY\((.*?)^\)", text, re.M | re.S):
             parts = _split(body)
-            struct = re.match(r"RS_(?:REQUIRED|OPTIONAL)\((\w+)\)", parts[4])
+            struct = re.match(r"RS_(REQUIRED|OPTIONAL)\((\w+)\)", parts[4])
             parents = "any" if "RS_ANY_PARENT" in parts[3] else ",".join(re.findall(r"classId\((\w+)\)", parts[3]))
-            entries[parts[0]] = struct and struct.group(1), f"{parts[1]}<{parents}", _class_access(parts[6])
+            need = struct[1].lower() if struct else "optional"
+            entries[parts[0]] = struct and struct[2], (need, _class_access(parts[6]), f"{parts[1]}<{parents}")
         return entries
 
     def _classes(self):
-        for name, (struct, place, access) in self._class_entries().items():
-            if self._value(name) is not None and access != "kernel":
-                yield self._row("class", self._value(name), name, struct, access, place)
+        for name, (struct, columns) in self._class_entries().items():
+            if self._value(name) is not None and "kernel" not in columns:
+                yield self._row("class", self._value(name), name, struct, *columns)
 
     def _control_names(self):
         """Control -> the struct that its comment names, or None."""

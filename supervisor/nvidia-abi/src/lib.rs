@@ -22,19 +22,21 @@
 //! A row is one line, and the only place of its facts:
 //!
 //! ```text
-//! escape  0x29 NV_ESC_RM_FREE 16 one hRoot@0:handle hObjectParent@4:handle hObjectOld@8:handle status@12:status
-//! class   0x80 NV01_DEVICE_0 56 user Device<RmClientResource deviceId@0:u32 …
+//! escape  0x29 NV_ESC_RM_FREE 16 one control hRoot@0:handle hObjectParent@4:handle hObjectOld@8:handle status@12:status
+//! class   0x80 NV01_DEVICE_0 56 optional user Device<RmClientResource deviceId@0:u32 …
 //! control 0x80170d NV0080_CTRL_CMD_FIFO_GET_CHANNELLIST 24 user numChannels@0:u32 pChannelHandleList@8:ptr>numChannels*4:in …
 //! page    0xde NV00DE_SHARED_DATA 2600 bar1MemoryInfo.lastModifiedTimestamp@0:u64 …
 //! index   0x20801303 NV2080_CTRL_FB_INFO_INDEX_ fbInfoList.index TILE_REGION_COUNT=0 …
 //! no control 0x20801357
 //! ```
 //!
-//! number, name, bytes, `one` or an array of `many`, who may (`user`, `admin`, `none`: no handler in the open module),
-//! RM's own name for the object and its possible parents, fields as `path[count*stride]@offset:form`; behind a pointer
-//! `count*bytes:direction`. What only the kernel may ask is left out. A page is what a client maps of an object of a class; an index row
-//! names what a control's list may ask for. Of structs with more than 96 fields, of displays'
-//! controls and of those without a handler, fields are left out that are neither pointer nor descriptor.
+//! Number, name, bytes. An escape takes `one` struct or an array of `many`, on the `control` node, a `gpu`'s or `any`. A class has
+//! `optional` or `required` parameters, RM's own name for its objects, and those of possible parents. Classes and controls say
+//! who may: `user`, `admin`, or `none` without a handler in the open module; what only the kernel may ask is left out. A `page` is
+//! what a client maps of an object of a class, an `index` names what a control's list may ask for.
+//!
+//! Fields are `path[count*stride]@offset:form`, behind a pointer `count*bytes:direction`. Of structs with more than 96 fields, of
+//! displays' controls and of those without a handler, those are left out that are neither pointer nor descriptor.
 //!
 //! `generator/generate.py CHECKOUT` writes the tables again; `UPDATE_EXPECTED=1 cargo test -p nvidia-abi` the expected lines.
 //!
@@ -53,7 +55,7 @@ use std::collections::HashMap;
 use parse::Key;
 
 pub use decode::{Behind, Call};
-pub use row::{Access, Count, Field, Form, Kind, Place, Pointee, Row};
+pub use row::{Access, Count, Field, Form, Kind, Node, Place, Pointee, Row};
 pub use version::{UnknownVersion, versions};
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));

@@ -1,9 +1,9 @@
 //! Every ioctl that a real card's clients made has a row of its name and size.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use nvidia_abi::{Abi, Access, Behind, Call, Kind};
+use nvidia_abi::{Abi, Access, Behind, Call, Kind, Node};
 use recording::{Event, Ioctl};
 
 /// The recordings, and the driver that they are of.
@@ -88,6 +88,45 @@ fn every_call_is_known_by_name_and_size() {
     let count = |kind| seen.iter().filter(|(of, _)| *of == kind).count();
     assert_eq!(calls.len(), 1468);
     assert_eq!([Kind::Escape, Kind::Uvm, Kind::Class, Kind::Control].map(count), [13, 16, 25, 129]);
+}
+
+/// What the tables say of nodes, parameters and parents is what a real driver let its clients do.
+#[test]
+fn what_succeeded_was_allowed() {
+    let abi = Abi::of(DRIVER).unwrap();
+    for path in recordings() {
+        // Handle -> the class of the object, which clients choose handles for themselves and use again.
+        let mut objects = HashMap::new();
+        for ioctl in ioctls(&path).iter().filter(|ioctl| ioctl.rc == 0) {
+            let call = call(ioctl);
+            let row = abi.of_call(&call).unwrap();
+            match row.node {
+                Some(Node::Control) => assert_eq!(call.node, "/dev/nvidiactl", "{row:?}"),
+                Some(Node::Gpu) => assert_ne!(call.node, "/dev/nvidiactl", "{row:?}"),
+                _ => {}
+            }
+            let read = |name| row.read(call.after, name).unwrap() as u32;
+            let Some((_, Some(class))) = abi.of_parameters(&call).filter(|_| class_of(&call)) else {
+                continue;
+            };
+            if read("status") != 0 {
+                continue;
+            }
+            assert!(class.is_optional || !call.parameters_before.is_empty(), "{class:?}");
+            let place = class.place.as_ref().unwrap();
+            if let Some(parent) = objects.get(&read("hObjectParent")) {
+                assert!(place.any_parent || place.parents.contains(parent), "{class:?} below {parent}");
+            } else {
+                assert!(place.parents.is_empty(), "{class:?} has a parent that nobody made");
+            }
+            objects.insert(read("hObjectNew"), place.internal);
+        }
+        assert!(objects.len() > 3, "{path:?}");
+    }
+}
+
+fn class_of(call: &Call) -> bool {
+    !call.is_uvm() && call.number() == nvidia_abi::escape::NV_ESC_RM_ALLOC
 }
 
 /// A number that a header names is not kept by hand, so that its size comes from the compiler.
@@ -193,4 +232,46 @@ fn what_is_not_known_is_told_by_numbers() {
         abi.line(&unknown),
         "NV_ESC_RM_CONTROL 0x2080abcd hClient=0xc1d00001 bytes=2 → changed=1 status=NV_ERR_NOT_SUPPORTED"
     );
+}
+
+/// A hostile program's calls are decoded too.
+#[test]
+fn nonsense_is_decoded_without_a_panic() {
+    let abi = Abi::of(DRIVER).unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for row in abi.rows() {
+        for length in [0, row.size.saturating_sub(1), row.size, row.size + 1, 7] {
+            let mut bytes = |length: usize| (0..length).map(|_| random() as u8).collect::<Vec<_>>();
+            let (node, request, before) = match row.kind {
+                Kind::Uvm => ("/dev/nvidia-uvm", row.number, bytes(length)),
+                Kind::Control => ("/dev/nvidiactl", 0xc020_462a, control(&[], row.number, 1)),
+                Kind::Class => (
+                    "/dev/nvidiactl",
+                    0xc030_462b,
+                    [&[0; 12], &row.number.to_le_bytes()[..], &[9; 32]].concat(),
+                ),
+                _ => ("/dev/nvidia0", (length as u32) << 16 | row.number, bytes(length)),
+            };
+            let (parameters_before, parameters_after, after) =
+                (bytes(length), bytes(length / 2), bytes(before.len()));
+            let behind = &[Behind { at: 8, before: &bytes(5), after: &bytes(9) }];
+            let call = Call {
+                node,
+                request,
+                errno: 0,
+                before: &before,
+                after: &after,
+                parameters_before: &parameters_before,
+                parameters_after: &parameters_after,
+                behind,
+            };
+            assert!(!abi.line(&call).contains('\n'), "{row:?}");
+        }
+    }
 }
