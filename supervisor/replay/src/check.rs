@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nvidia_abi::{Count, escape};
+use nvidia_abi::{Count, escape, uvm};
 use recording::{Call, Event, Ioctl};
 use resource_manager::{Caller, Errno, FileId, Node, ResourceManager};
 
@@ -150,6 +150,11 @@ impl Replay<'_> {
                     self.files.opened(self.manager, *process, descriptor, node);
                 }
             }
+            Call::Mmap { process, fd, length, rc, .. } if *rc > 0 => {
+                if let Some(file) = self.files.of_parameter(*process, *fd, Node::UnifiedMemory) {
+                    self.manager.mapped(file, *rc as u64, *length);
+                }
+            }
             Call::Close { process, fd, .. } => self.files.closed(self.manager, *process, *fd),
             _ => {}
         }
@@ -164,18 +169,31 @@ impl Replay<'_> {
             self.outcome.skipped += 1;
             return;
         }
-        let file = self.files.of_call(self.manager, ioctl.process, ioctl.fd, node);
+        let is_new = ioctl.nr == escape::NV_ESC_REGISTER_FD && ioctl.fd < 0;
+        let file = self.files.of_call(self.manager, ioctl.process, ioctl.fd, node, is_new);
+        // Older recordings tell of no mappings: what a program asks about there is one.
+        if ioctl.process == 0 && node == Node::UnifiedMemory && request == uvm::UVM_VALIDATE_VA_RANGE {
+            self.manager.mapped(file, pointer(&ioctl.outer_before, 0), pointer(&ioctl.outer_before, 8));
+        }
         let mut memory = Memory::default();
         let renamed = |bytes: &[u8], handles: &Handles| {
             let mut bytes = bytes.to_vec();
             handles.to_ours(&mut bytes);
             bytes
         };
-        memory.add(OUTER, renamed(&ioctl.outer_before, &self.handles));
+        let mut outer = renamed(&ioctl.outer_before, &self.handles);
+        // The same for what requests of unified memory point to: older recordings hold 256 bytes of it.
+        if let (Node::UnifiedMemory, Some(row)) = (node, self.manager.abi().uvm(request)) {
+            outer.resize(outer.len().max(row.size), 0);
+        }
+        memory.add(OUTER, outer);
         let mut parameters = renamed(&ioctl.parameters_before, &self.handles);
         // Older recordings hold 64 bytes of an allocation's parameters, whatever their size: the rest was there and is not known.
-        if let Some(class) = self.class(ioctl, node).filter(|_| !parameters.is_empty()) {
-            parameters.resize(parameters.len().max(class.size), 0);
+        // Of memory that includes the size: as much as any of them maps.
+        if let Some(class) = self.class(ioctl, node).filter(|row| (1..row.size).contains(&parameters.len())) {
+            const LARGEST_MAPPED: u64 = 64 << 20;
+            parameters.resize(class.size, 0);
+            class.write(&mut parameters, "size", LARGEST_MAPPED);
         }
         memory.add(parameters_address(ioctl), parameters);
         for buffer in &ioctl.indirect {
@@ -288,7 +306,7 @@ impl Replay<'_> {
             let piece = at..(at + 4).min(recorded.len());
             let mut differs = false;
             for byte in piece.clone() {
-                match subject.and_then(|subject| self.mask.category(subject, byte)) {
+                match subject.and_then(|subject| self.mask.category(subject, byte, recorded)) {
                     Some(category) => *self.outcome.masked.entry(category).or_default() += 1,
                     None => differs |= answered.get(byte) != Some(&recorded[byte]),
                 }
@@ -322,6 +340,7 @@ fn number(error: Errno) -> i32 {
     match error {
         Errno::Fault => 14,
         Errno::Busy => 16,
+        Errno::NoSuchCommand => 38,
         Errno::Invalid => 22,
     }
 }

@@ -53,3 +53,13 @@ fn nvidia_smi() {
 fn every_getter_of_nvml() {
     assert_same("pynvml", 179);
 }
+
+#[test]
+fn cuda_context() {
+    assert_same("ctx", 491);
+}
+
+#[test]
+fn pytorch() {
+    assert_same("torch", 548);
+}

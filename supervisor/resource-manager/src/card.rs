@@ -1,5 +1,6 @@
 //! A card as the resource manager sees it: the device model's description, where it is plugged in, and what only RM tells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -83,6 +84,30 @@ pub struct Card {
     pub used: u64,
     /// `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…`
     pub compute_mode: u32,
+    pub(crate) numbers: Numbers,
+    /// Controls whose answers RM has kept.
+    pub(crate) kept: BTreeSet<u32>,
+}
+
+/// Numbers that a card gives to objects.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    /// In use.
+    pub channels: BTreeSet<u32>,
+    /// Devices of all clients.
+    pub devices: u32,
+}
+
+impl Numbers {
+    /// A free number for a channel.
+    pub fn channel(&mut self) -> Option<u32> {
+        /// The driver's own come first.
+        const FIRST: u32 = 10;
+        const ALL: u32 = 2048;
+        let free = (FIRST..ALL).find(|number| !self.channels.contains(number))?;
+        self.channels.insert(free);
+        Some(free)
+    }
 }
 
 impl Card {
@@ -97,13 +122,31 @@ impl Card {
             let length = serial.len().min(31);
             description.serial[..length].copy_from_slice(&serial.as_bytes()[..length]);
         }
-        Self { description, unit, facts, used: 0, compute_mode: 0 }
+        Self {
+            description,
+            unit,
+            facts,
+            used: 0,
+            compute_mode: 0,
+            numbers: Numbers::default(),
+            kept: BTreeSet::new(),
+        }
     }
 
     /// `gpuId`: made of the card's place.
     pub fn id(&self) -> u32 {
         let [domain, bus, device] = self.unit.pci;
         domain << 16 | bus << 8 | device
+    }
+
+    /// Grants memory, if there is so much.
+    pub(crate) fn take(&mut self, length: u64) -> Result<(), u32> {
+        let used = self.used.saturating_add(length);
+        if used > self.description.total_memory {
+            return Err(nvidia_abi::status::NV_ERR_NO_MEMORY);
+        }
+        self.used = used;
+        Ok(())
     }
 
     /// A figure of the model by its name in rows.

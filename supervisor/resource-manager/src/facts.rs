@@ -5,6 +5,7 @@
 //!                                         figure of the model
 //! classes NUMBER…                         classes that the card has, in RM's order
 //! engines NUMBER…                         NV2080_ENGINE_TYPE_…, in RM's order
+//! runlist ENGINE NUMBER                   the queue of an engine
 //! gpc CHIPLET MASK                        a graphics processing cluster: its place on the chip, its texture processing clusters
 //! tpc GPC TPC VIRTUAL MIGRATABLE PARTITION CPC VIRTUAL-TPC
 //!                                         a texture processing cluster of two multiprocessors, in the order of multiprocessors
@@ -31,6 +32,7 @@ pub struct Facts {
     /// In the order of multiprocessors.
     pub clusters: Vec<Cluster>,
     inforom: HashMap<String, (u8, u8)>,
+    run_lists: HashMap<u32, u32>,
     answers: HashMap<u32, Vec<Answer>>,
 }
 
@@ -111,6 +113,11 @@ impl Facts {
         self.inforom.get(name).copied()
     }
 
+    /// The queue of an engine.
+    pub fn run_list(&self, engine: u32) -> Option<u32> {
+        self.run_lists.get(&engine).copied()
+    }
+
     /// What `control` answers to these parameters; none: nothing is known.
     pub fn answer(&self, control: u32, parameters: &[u8]) -> Option<&Answer> {
         self.answers.get(&control)?.iter().find(|answer| answer.fits(parameters))
@@ -146,6 +153,9 @@ impl Facts {
             }
             "classes" => self.classes = words.map(hexadecimal).collect::<Option<_>>()?,
             "engines" => self.engines = words.map(hexadecimal).collect::<Option<_>>()?,
+            "runlist" => {
+                self.run_lists.insert(hexadecimal(words.next()?)?, number(words.next()?)?);
+            }
             "gpc" => {
                 let (chiplet, mask) = (number(words.next()?)?, hexadecimal(words.next()?)?);
                 self.gpcs.push(GraphicsCluster { chiplet, mask });

@@ -92,6 +92,7 @@ fn word(category: Category) -> &'static str {
         Category::Power => "of power",
         Category::Utilisation => "of utilisation",
         Category::Address => "of addresses",
+        Category::Memory => "of free memory",
         Category::Identity => "of identity",
     }
 }

@@ -1,9 +1,9 @@
 //! Commands to a client: the system and its cards.
 
-use nvidia_abi::{class, control, status};
+use nvidia_abi::{control, status};
 
 use super::{Command, Handler};
-use crate::object::{Client, Space};
+use crate::object::Space;
 
 pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV0000_CTRL_CMD_SYSTEM_GET_BUILD_VERSION, build_version),
@@ -113,13 +113,13 @@ fn detach_ids(command: &mut Command) -> Result<(), u32> {
 }
 
 fn id_info(command: &mut Command) -> Result<(), u32> {
-    /// The client has a device of the card.
+    /// A client has a device of the card.
     const IN_USE: u32 = 1;
     /// Not in a group of linked cards: sliStatus.
     const NOT_LINKED: u32 = 0x41;
     let (index, card) = command.card_of("gpuId")?;
     let id = card.id();
-    let is_used = has_device(command.client, index);
+    let is_used = card.numbers.devices > 0;
     let parameters = &mut command.parameters;
     parameters.set("gpuFlags", if is_used { IN_USE } else { 0 });
     parameters.set("deviceInstance", index as u64);
@@ -129,10 +129,6 @@ fn id_info(command: &mut Command) -> Result<(), u32> {
     parameters.set("gpuInstance", index as u64);
     parameters.set("numaId", u64::from(u32::MAX));
     Ok(())
-}
-
-fn has_device(client: &Client, card: usize) -> bool {
-    client.of_class(class::NV01_DEVICE_0).any(|(_, device)| device.card == Some(card))
 }
 
 fn pci_info(command: &mut Command) -> Result<(), u32> {
@@ -182,7 +178,7 @@ fn address_space_type(command: &mut Command) -> Result<(), u32> {
         .ok_or(status::NV_ERR_INVALID_OBJECT)?;
     let kind: u32 = match memory.space {
         Space::System => 1,
-        Space::Video => 2,
+        Space::Video | Space::Window => 2,
         Space::Registers { .. } => 3,
     };
     command.parameters.set("addrSpaceType", kind);
