@@ -82,6 +82,7 @@ pub fn check(events: &[Event], manager: &mut ResourceManager, mask: &Mask) -> Ou
         mask,
         files: Files::default(),
         handles: Handles::default(),
+        is_administrator: false,
         outcome: Outcome::default(),
     };
     for (index, event) in events.iter().enumerate() {
@@ -98,6 +99,8 @@ struct Replay<'a> {
     mask: &'a Mask,
     files: Files,
     handles: Handles,
+    /// The recorded program ran as root.
+    is_administrator: bool,
     outcome: Outcome,
 }
 
@@ -108,21 +111,16 @@ struct Recorded<'a> {
     process: u32,
     /// The node that descriptors in its parameters must be of.
     expected: Node,
-    /// Memory was asked for that is not there.
-    lacked: bool,
+    is_administrator: bool,
 }
 
 impl Caller for Recorded<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        let read = self.memory.read(address, bytes);
-        self.lacked |= !read;
-        read
+        self.memory.read(address, bytes)
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        let written = self.memory.write(address, bytes);
-        self.lacked |= !written;
-        written
+        self.memory.write(address, bytes)
     }
 
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
@@ -138,13 +136,14 @@ impl Caller for Recorded<'_> {
     }
 
     fn is_administrator(&self) -> bool {
-        false
+        self.is_administrator
     }
 }
 
 impl Replay<'_> {
     fn other(&mut self, call: &Call) {
         match call {
+            Call::Begin { user, .. } => self.is_administrator = *user == 0,
             Call::Open { process, path, rc, .. } => {
                 if let (Some(node), Ok(descriptor @ 0..)) = (Files::node(path), i32::try_from(*rc)) {
                     self.files.opened(self.manager, *process, descriptor, node);
@@ -197,11 +196,20 @@ impl Replay<'_> {
         }
         memory.add(parameters_address(ioctl), parameters);
         for buffer in &ioctl.indirect {
-            memory.add(pointer(&ioctl.parameters_before, buffer.at), renamed(&buffer.before, &self.handles));
+            // It was written down as far as the call changed it, and is longer.
+            const LONGER: usize = 16 << 10;
+            let mut bytes = renamed(&buffer.before, &self.handles);
+            bytes.resize(LONGER.max(bytes.len()), 0);
+            memory.add(pointer(&ioctl.parameters_before, buffer.at), bytes);
         }
         let expected = if node == Node::UnifiedMemory { Node::UnifiedMemory } else { Node::Control };
-        let mut caller =
-            Recorded { memory, files: &self.files, process: ioctl.process, expected, lacked: false };
+        let mut caller = Recorded {
+            memory,
+            files: &self.files,
+            process: ioctl.process,
+            expected,
+            is_administrator: self.is_administrator,
+        };
         let result = self.manager.ioctl(file, request, OUTER, &mut caller);
         let Recorded { memory, .. } = caller;
         self.learn_handles(ioctl, &memory);
@@ -242,8 +250,9 @@ impl Replay<'_> {
     /// A root, or an object whose handle the program left to the driver.
     fn learn_handles(&mut self, ioctl: &Ioctl, memory: &Memory) {
         const NEW: usize = 8;
-        if ioctl.nr == escape::NV_ESC_RM_ALLOC && word(&ioctl.outer_before, NEW) == 0 {
-            self.handles.learn(word(&ioctl.outer_after, NEW), word(memory.at(OUTER), NEW));
+        let recorded = word(&ioctl.outer_after, NEW);
+        if ioctl.nr == escape::NV_ESC_RM_ALLOC && word(&ioctl.outer_before, NEW) != recorded {
+            self.handles.learn(recorded, word(memory.at(OUTER), NEW));
         }
     }
 
@@ -285,7 +294,11 @@ impl Replay<'_> {
         self.bytes("parameters", inner, &ioctl.parameters_after, answered, &mut differences);
         for buffer in &ioctl.indirect {
             let answered = memory.at(pointer(&ioctl.parameters_before, buffer.at));
-            self.bytes(&format!("buffer {}", buffer.at), None, &buffer.after, answered, &mut differences);
+            let subject = match inner {
+                Some(Subject::Control(number)) => Some(Subject::Buffer(number)),
+                _ => None,
+            };
+            self.bytes(&format!("buffer {}", buffer.at), subject, &buffer.after, answered, &mut differences);
         }
         differences
     }

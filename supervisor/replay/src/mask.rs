@@ -15,8 +15,12 @@ pub enum Category {
     Address,
     /// How much memory is free.
     Memory,
-    /// What one copy of a card has alone.
-    Identity,
+    /// Readings of temperature.
+    Temperature,
+    /// Numbers that count since the driver was loaded.
+    Count,
+    /// What the driver leaves as it was.
+    Leftover,
 }
 
 impl Category {
@@ -32,7 +36,9 @@ impl Category {
             "utilisation" => Self::Utilisation,
             "address" => Self::Address,
             "memory" => Self::Memory,
-            "identity" => Self::Identity,
+            "temperature" => Self::Temperature,
+            "count" => Self::Count,
+            "leftover" => Self::Leftover,
             _ => return None,
         })
     }
@@ -43,6 +49,7 @@ impl Category {
 pub(crate) enum Subject {
     Control(u32),
     Class(u32),
+    Buffer(u32),
     Escape(u32),
     UnifiedMemory(u32),
 }
@@ -87,6 +94,7 @@ impl Row {
         let subject = match kind {
             "control" => Subject::Control(number),
             "class" => Subject::Class(number),
+            "buffer" => Subject::Buffer(number),
             "escape" => Subject::Escape(number),
             "uvm" => Subject::UnifiedMemory(number),
             _ => return None,

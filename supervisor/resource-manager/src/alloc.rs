@@ -22,8 +22,11 @@ impl ResourceManager {
             outer.set("hClass", class::NV01_ROOT_CLIENT);
             let made = self.clients.make(file, outer.word("hObjectNew"), class::NV01_ROOT_CLIENT);
             outer.set("status", crate::escape::status_of(made));
-            if let Ok(client) = made {
-                outer.set("hObjectNew", client);
+            let Ok(client) = made else { return Ok(()) };
+            outer.set("hObjectNew", client);
+            let address = outer.get("pAllocParms");
+            if address != 0 && !caller.write(address, &client.to_le_bytes()) {
+                return Err(Errno::Fault);
             }
             return Ok(());
         }
@@ -40,13 +43,10 @@ impl ResourceManager {
         if address != 0 && !caller.read(address, &mut parameters) {
             return Err(Errno::Fault);
         }
-        match self.make(file, outer, &row, &mut parameters, caller) {
-            Ok(handle) => {
-                outer.set("hObjectNew", handle);
-                outer.set("status", status::NV_OK);
-            }
-            Err(error) => outer.set("status", error),
-        }
+        let made = self.make(file, outer, &row, &mut parameters, caller);
+        outer.set("status", crate::escape::status_of(made));
+        let Ok(handle) = made else { return Ok(()) };
+        outer.set("hObjectNew", handle);
         if address != 0 && !caller.write(address, &parameters) {
             return Err(Errno::Fault);
         }

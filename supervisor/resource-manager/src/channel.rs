@@ -15,6 +15,7 @@ const FIRST_COPY: u32 = 9;
 
 /// Channels of one engine.
 pub(crate) fn group(making: &mut Making) -> Result<Made, u32> {
+    making.numbers.work();
     Ok(Made { engine: Some(making.parameters.word("engineType")), ..Made::default() })
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn channel(making: &mut Making) -> Result<Made, u32> {
     };
     let number = making.numbers.channel().ok_or(status::NV_ERR_INSUFFICIENT_RESOURCES)?;
     making.parameters.set("flags", making.parameters.word("flags") | ANSWERED);
+    making.parameters.set("cid", making.numbers.work());
     Ok(Made { engine, channel: Some(number), ..Made::default() })
 }
 

@@ -151,6 +151,10 @@ fn check(
     size: usize,
     caller: &dyn Caller,
 ) -> Result<(), u32> {
+    let is_allowed = row.is_some() || number & PRIVILEGED != PRIVILEGED || caller.is_administrator();
+    if !is_allowed {
+        return Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS);
+    }
     let kinds = [class::NV01_ROOT, class::NV01_DEVICE_0, class::NV20_SUBDEVICE_0];
     let internal =
         |class: u32| abi.class(class).and_then(|row| row.place.as_ref()).map(|place| place.internal);
@@ -162,10 +166,7 @@ fn check(
     {
         return Err(status::NV_ERR_NOT_SUPPORTED);
     }
-    let Some(row) = row else {
-        let is_allowed = number & PRIVILEGED != PRIVILEGED || caller.is_administrator();
-        return if is_allowed { Ok(()) } else { Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS) };
-    };
+    let Some(row) = row else { return Ok(()) };
     if size != row.size {
         return Err(status::NV_ERR_INVALID_ARGUMENT);
     }

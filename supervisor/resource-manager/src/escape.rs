@@ -13,7 +13,6 @@ use crate::{Caller, Errno, FileId, Node, ResourceManager};
 mod version {
     pub const STRICT: u32 = 0;
     pub const RELAXED: u32 = b'1' as u32;
-    pub const QUERY: u32 = b'2' as u32;
 }
 
 /// NVOS33_FLAGS: what the driver says about a mapping that it made.
@@ -22,7 +21,7 @@ mod mapping {
 
     pub const CACHING: u32 = 7 << 23;
     pub const KIND: u32 = 3 << 15;
-    const CACHING_DEFAULT: u32 = 6 << 23;
+    pub const CACHING_DEFAULT: u32 = 6 << 23;
     const CACHING_OFF: u32 = 1 << 23;
     const CACHING_WRITES_COMBINED: u32 = 2 << 23;
     const DIRECT: u32 = 1 << 15;
@@ -31,6 +30,7 @@ mod mapping {
     pub fn of(space: Space) -> u32 {
         match space {
             Space::System => CACHING_DEFAULT | DIRECT,
+            Space::Collected => CACHING_DEFAULT,
             Space::Video => CACHING_WRITES_COMBINED | REFLECTED,
             Space::Window => CACHING_OFF | REFLECTED,
             Space::Registers { .. } => CACHING_DEFAULT,
@@ -167,13 +167,11 @@ impl ResourceManager {
         let fits = match structure.word("cmd") {
             version::STRICT => given == ours,
             version::RELAXED => branch(given) == branch(ours),
-            version::QUERY => true,
-            _ => false,
+            _ => true,
         };
-        structure.set("reply", u64::from(fits));
-        if !fits || structure.word("cmd") == version::QUERY {
-            structure.set_bytes("versionString", ours);
-        }
+        // That the command is known is told even if the versions differ.
+        structure.set("reply", 1_u64);
+        structure.set_bytes("versionString", ours);
         if fits { Ok(()) } else { Err(Errno::Invalid) }
     }
 
@@ -268,12 +266,13 @@ impl ResourceManager {
             }
         });
         structure.set("params.status", status_of(mapped));
+        let flags = structure.word("params.flags") & !mapping::CACHING;
+        structure.set("params.flags", flags | mapping::CACHING_DEFAULT);
         let Ok((memory, card)) = mapped else { return };
         let length = structure.get("params.length");
         let address = self.place_mapping(memory.space, card, length) + structure.get("params.offset");
         structure.set("params.pLinearAddress", address);
-        let flags = structure.word("params.flags") & !(mapping::CACHING | mapping::KIND);
-        structure.set("params.flags", flags | mapping::of(memory.space));
+        structure.set("params.flags", flags & !mapping::KIND | mapping::of(memory.space));
     }
 
     fn place_mapping(&mut self, space: Space, card: usize, length: u64) -> u64 {
@@ -283,7 +282,7 @@ impl ResourceManager {
         let base = match space {
             Space::Registers { offset } => return registers[0] + offset,
             Space::Video | Space::Window => memory[0],
-            Space::System => 1 << 32,
+            Space::System | Space::Collected => 1 << 32,
         };
         self.mapped += length.next_multiple_of(PAGES);
         base + start

@@ -16,6 +16,11 @@ const USER_MODE_LENGTH: u64 = 64 << 10;
 /// The structure of figures that the driver keeps for a client to read.
 const SHARED_DATA_LENGTH: u64 = 2608;
 
+/// `clcbca.h`
+const NV_COUNTER_COLLECTION_UNIT: u32 = 0xcbca;
+/// What its `SUBSCRIBE` tells.
+const COUNTERS_LENGTH: u64 = 0x4015;
+
 /// An object that is being made.
 pub(crate) struct Making<'a> {
     pub parameters: Structure<'a>,
@@ -55,6 +60,7 @@ const MAKERS: &[(u32, Maker)] = &[
     (class::NV01_MEMORY_SYSTEM, memory::system_memory),
     (class::RM_USER_SHARED_DATA, shared_data),
     (class::HOPPER_USERMODE_A, user_mode),
+    (NV_COUNTER_COLLECTION_UNIT, counters),
     (class::KEPLER_CHANNEL_GROUP_A, channel::group),
     (class::FERMI_CONTEXT_SHARE_A, channel::subcontext),
     (class::HOPPER_CHANNEL_GPFIFO_A, channel::channel),
@@ -117,6 +123,11 @@ fn shared_data(_: &mut Making) -> Result<Made, u32> {
 fn user_mode(making: &mut Making) -> Result<Made, u32> {
     let beside_memory = making.has_parameters && making.parameters.get("bBar1Mapping") != 0;
     Ok(mapped(if beside_memory { Space::Window } else { USER_MODE_REGISTERS }, USER_MODE_LENGTH))
+}
+
+/// Counters of performance, which stay 0.
+fn counters(_: &mut Making) -> Result<Made, u32> {
+    Ok(mapped(Space::Collected, COUNTERS_LENGTH))
 }
 
 fn mapped(space: Space, length: u64) -> Made {

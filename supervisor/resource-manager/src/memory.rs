@@ -38,8 +38,9 @@ pub(crate) fn video_memory(making: &mut Making) -> Result<Made, u32> {
     }
     let attributes = with(with(attributes, PAGE_SIZE, PAGE_HUGE), PHYSICALITY, CONTIGUOUS);
     answer(making, attributes, CACHED, HUGE_2M);
-    let length = making.parameters.get("size").next_multiple_of(HUGE);
-    making.parameters.set("size", length);
+    let length = size(making, HUGE)?;
+    // Where it is in the card's memory is nobody's business; programs get a number all the same.
+    making.parameters.set("offset", making.numbers.place(length));
     Ok(Made { memory: Some(Memory { space: Space::Video, length }), ..Made::default() })
 }
 
@@ -49,8 +50,7 @@ pub(crate) fn system_memory(making: &mut Making) -> Result<Made, u32> {
     let attributes = making.parameters.word("attr");
     let attributes = with(with(attributes, PAGE_SIZE, PAGE_4K), PHYSICALITY, SCATTERED);
     answer(making, attributes, UNCACHED, 0);
-    let length = making.parameters.get("size").next_multiple_of(PAGE);
-    making.parameters.set("size", length);
+    let length = size(making, PAGE)?;
     Ok(Made { memory: Some(Memory { space: Space::System, length }), ..Made::default() })
 }
 
@@ -63,7 +63,22 @@ pub(crate) fn virtual_memory(making: &mut Making) -> Result<Made, u32> {
     answer(making, attributes, CACHED, HUGE_2M);
     making.parameters.set("rangeLo", FIRST);
     making.parameters.set("rangeHi", u64::from(u32::MAX));
+    size(making, HUGE)?;
     Ok(Made::default())
+}
+
+/// Whole pages; and the last byte, counted from the first.
+fn size(making: &mut Making, page: u64) -> Result<u64, u32> {
+    let parameters = &mut making.parameters;
+    let asked = parameters.get("size");
+    let length =
+        asked.checked_next_multiple_of(page).filter(|_| asked > 0).ok_or(status::NV_ERR_INVALID_ARGUMENT)?;
+    parameters.set("size", length);
+    parameters.set("limit", length - 1);
+    if parameters.get("alignment") == 0 {
+        parameters.set("alignment", page);
+    }
+    Ok(length)
 }
 
 /// The second word says what the first leaves open.

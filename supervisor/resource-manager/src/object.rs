@@ -51,6 +51,8 @@ pub enum Space {
     Video,
     /// A window onto registers beside the card's memory.
     Window,
+    /// The machine's, where the card puts counters.
+    Collected,
     /// The card's registers from there.
     Registers {
         /// Bytes.

@@ -17,8 +17,17 @@ pub struct Space {
     gpus: BTreeSet<[u8; 16]>,
     range_groups: BTreeSet<u64>,
     groups_made: u64,
-    /// Addresses that are spoken for: start and length.
-    ranges: BTreeMap<u64, u64>,
+    /// Client and handle of each.
+    channels: BTreeSet<(u32, u32)>,
+    /// Addresses that are spoken for, by their start.
+    ranges: BTreeMap<u64, Range>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    length: u64,
+    /// It came by a mapping, and goes with it, which nobody tells us.
+    managed: bool,
 }
 
 /// `UVM_INIT_FLAGS_…`
@@ -29,7 +38,7 @@ impl ResourceManager {
     /// A program mapped the node: managed memory.
     pub fn mapped(&mut self, file: FileId, address: u64, length: u64) {
         if let Some(file) = self.files.get_mut(&file).filter(|file| file.node == Node::UnifiedMemory) {
-            file.unified_memory.ranges.entry(address).or_insert(length);
+            file.unified_memory.ranges.entry(address).or_insert(Range { length, managed: true });
         }
     }
 
@@ -129,11 +138,12 @@ impl Space {
             uvm::UVM_UNREGISTER_GPU => {
                 is(self.gpus.remove(&uuid(structure, "gpu_uuid.uuid")), status::NV_ERR_INVALID_DEVICE)
             }
-            uvm::UVM_REGISTER_GPU_VASPACE
-            | uvm::UVM_UNREGISTER_GPU_VASPACE
-            | uvm::UVM_REGISTER_CHANNEL
-            | uvm::UVM_UNREGISTER_CHANNEL => {
-                is(self.gpus.contains(&uuid(structure, "gpuUuid.uuid")), status::NV_ERR_INVALID_DEVICE)
+            uvm::UVM_REGISTER_GPU_VASPACE | uvm::UVM_UNREGISTER_GPU_VASPACE => self.knows(structure),
+            uvm::UVM_REGISTER_CHANNEL => self.knows(structure).map(|()| {
+                self.channels.insert(channel(structure));
+            }),
+            uvm::UVM_UNREGISTER_CHANNEL => {
+                is(self.channels.remove(&channel(structure)), status::NV_ERR_INVALID_CHANNEL)
             }
             uvm::UVM_CREATE_RANGE_GROUP => {
                 self.groups_made += 1;
@@ -156,6 +166,7 @@ impl Space {
             | uvm::UVM_UNSET_PREFERRED_LOCATION
             | uvm::UVM_SET_ACCESSED_BY
             | uvm::UVM_UNSET_ACCESSED_BY
+            | uvm::UVM_SET_RANGE_GROUP
             | uvm::UVM_ENABLE_READ_DUPLICATION
             | uvm::UVM_DISABLE_READ_DUPLICATION => self.holds(structure.get("requestedBase"), length),
             _ => return None,
@@ -173,22 +184,32 @@ impl Space {
         Ok(())
     }
 
+    fn knows(&self, structure: &Structure) -> Result<(), u32> {
+        is(self.gpus.contains(&uuid(structure, "gpuUuid.uuid")), status::NV_ERR_INVALID_DEVICE)
+    }
+
     fn add(&mut self, base: u64, length: u64) -> Result<(), u32> {
         let end = base.checked_add(length).filter(|_| length > 0).ok_or(status::NV_ERR_INVALID_ADDRESS)?;
-        let is_taken =
-            self.ranges.range(..end).next_back().is_some_and(|(start, length)| start + length > base);
-        if is_taken {
-            return Err(status::NV_ERR_UVM_ADDRESS_IN_USE);
+        while let Some((&start, range)) = self.ranges.range(..end).next_back() {
+            match range {
+                _ if start + range.length <= base => break,
+                Range { managed: true, .. } => self.ranges.remove(&start),
+                _ => return Err(status::NV_ERR_UVM_ADDRESS_IN_USE),
+            };
         }
-        self.ranges.insert(base, length);
+        self.ranges.insert(base, Range { length, managed: false });
         Ok(())
     }
 
     fn holds(&self, base: u64, length: u64) -> Result<(), u32> {
         let around = self.ranges.range(..=base).next_back();
-        let inside = around.is_some_and(|(start, whole)| base.saturating_add(length) <= start + whole);
+        let inside = around.is_some_and(|(start, range)| base.saturating_add(length) <= start + range.length);
         is(inside, status::NV_ERR_INVALID_ADDRESS)
     }
+}
+
+fn channel(structure: &Structure) -> (u32, u32) {
+    (structure.word("hClient"), structure.word("hChannel"))
 }
 
 fn is(condition: bool, otherwise: u32) -> Result<(), u32> {

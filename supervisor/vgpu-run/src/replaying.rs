@@ -44,7 +44,7 @@ fn manager(order: &Replay, file: &Path) -> Result<ResourceManager, Failure> {
         }
         None => Unit::emulated(&description, 0),
     };
-    let manager = ResourceManager::new(device::DRIVER_VERSION, vec![Card::new(description, unit, facts)]);
+    let manager = ResourceManager::new(device::DRIVER_VERSION, vec![Card::new(description, unit, &facts)]);
     manager.doing("emulate the driver")
 }
 
@@ -93,7 +93,9 @@ fn word(category: Category) -> &'static str {
         Category::Utilisation => "of utilisation",
         Category::Address => "of addresses",
         Category::Memory => "of free memory",
-        Category::Identity => "of identity",
+        Category::Temperature => "of temperature",
+        Category::Count => "of counters",
+        Category::Leftover => "left over",
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Command, Handler};
 
 pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV906F_CTRL_GET_CLASS_ENGINEID, engine),
+    (control::NV2080_CTRL_CMD_GR_GET_CTX_BUFFER_SIZE, buffer_size),
     (control::NVC36F_CTRL_CMD_GPFIFO_GET_WORK_SUBMIT_TOKEN, token),
 ];
 
@@ -25,4 +26,9 @@ fn token(command: &mut Command) -> Result<(), u32> {
     let queue = command.card()?.facts.run_list(engine).ok_or(status::NV_ERR_INVALID_STATE)?;
     command.parameters.set("workSubmitToken", queue << 16 | channel);
     Ok(())
+}
+
+/// A row of facts tells the size.
+fn buffer_size(command: &mut Command) -> Result<(), u32> {
+    command.client.object(command.parameters.word("hChannel")).map(drop)
 }
