@@ -1,65 +1,83 @@
 //! Writes a constant for each number of the tables that is the same in every release that has its name.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt::Write;
-use std::path::Path;
-use std::{env, fs};
+use std::fs;
+use std::path::{Path, PathBuf};
 
-/// Kind of row, and the module of its constants.
-const MODULES: [(&str, &str); 5] =
-    [("escape", "escape"), ("uvm", "uvm"), ("class", "class"), ("control", "control"), ("status", "status")];
+/// Kinds of rows with names of numbers; each becomes a module.
+const KINDS: [&str; 6] = ["escape", "uvm", "class", "control", "index", "status"];
+
+/// Kind and name, with the numbers of that name.
+type Numbers = BTreeMap<(String, String), Vec<String>>;
 
 fn main() {
     println!("cargo::rerun-if-changed=tables");
-    let mut numbers: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for file in fs::read_dir("tables").expect("tables exist") {
-        let text = fs::read_to_string(file.expect("tables can be listed").path()).expect("a table is text");
-        for line in text.lines() {
-            let mut words = line.split(' ');
-            if let (Some(kind), Some(number), Some(name)) = (words.next(), words.next(), words.next())
-                && name.starts_with(|c: char| c.is_ascii_uppercase())
-            {
-                let known = numbers.entry((kind.into(), name.into())).or_default();
-                if !known.iter().any(|other| other == number) {
-                    known.push(number.into());
-                }
-            }
+    let mut files: Vec<PathBuf> = fs::read_dir("tables")
+        .expect("tables exist")
+        .map(|file| file.expect("tables can be listed").path())
+        .collect();
+    files.sort();
+    let mut numbers = Numbers::new();
+    for file in &files {
+        for line in fs::read_to_string(file).expect("a table is text").lines() {
+            collect(&mut numbers, line);
         }
     }
-    let mut out = String::new();
-    for (kind, module) in MODULES {
+    let text = constants(&numbers) + &tables(&files);
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("tables.rs"), text).expect("it is writable");
+}
+
+fn collect(numbers: &mut Numbers, line: &str) {
+    let words: Vec<_> = line.split(' ').collect();
+    let mut found = |kind: &str, name: String, number: &str| {
+        let known = numbers.entry((kind.into(), name)).or_default();
+        if !known.iter().any(|other| other == number) {
+            known.push(number.into());
+        }
+    };
+    match words[..] {
+        // The row is a control's; its names begin with the third word, and the fourth is the field they are for.
+        ["index", _, prefix, _, ref names @ ..] => {
+            for (name, number) in names.iter().filter_map(|name| name.split_once('=')) {
+                found("index", format!("{prefix}{name}"), number);
+            }
+        }
+        // What headers do not name has a `?`, or a function's name.
+        [kind, number, name, ..] if name.starts_with(|first: char| first.is_ascii_uppercase()) => {
+            found(kind, name.into(), number);
+        }
+        _ => {}
+    }
+}
+
+fn constants(numbers: &Numbers) -> String {
+    let mut text = String::new();
+    for kind in KINDS {
         writeln!(
-            out,
-            "/// Numbers of the tables' `{kind}` rows.\n#[allow(missing_docs)]\npub mod {module} {{"
+            text,
+            "/// Numbers of the tables' `{kind}` rows.\n#[allow(missing_docs)]\npub mod {kind} {{"
         )
         .unwrap();
-        for ((of, name), values) in &numbers {
+        for ((of, name), values) in numbers {
             if let [number] = values.as_slice()
                 && of == kind
             {
-                writeln!(out, "    pub const {name}: u32 = {number};").unwrap();
+                writeln!(text, "    pub const {name}: u32 = {number};").unwrap();
             }
         }
-        writeln!(out, "}}").unwrap();
+        text += "}\n";
     }
-    // The files of the tables, for `include_str!`.
-    let mut files: Vec<String> = fs::read_dir("tables")
-        .expect("tables exist")
-        .map(|file| {
-            file.expect("tables can be listed")
-                .path()
-                .canonicalize()
-                .expect("it exists")
-                .display()
-                .to_string()
-        })
-        .collect();
-    files.sort();
-    writeln!(out, "const TABLES: [&str; {}] = [", files.len()).unwrap();
+    text
+}
+
+/// The files of the tables, as text in the program.
+fn tables(files: &[PathBuf]) -> String {
+    let mut text = format!("const TABLES: [&str; {}] = [\n", files.len());
     for file in files {
-        writeln!(out, "    include_str!({file:?}),").unwrap();
+        writeln!(text, "    include_str!({:?}),", file.canonicalize().expect("it exists")).unwrap();
     }
-    writeln!(out, "];").unwrap();
-    fs::write(Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("tables.rs"), out)
-        .expect("it is writable");
+    text + "];\n"
 }

@@ -54,7 +54,11 @@ impl Bench {
 
     fn ours(&self, words: &[String], mechanism: &str) -> Command {
         let launch = launch_path(&words[0]).arguments(&words[1..]).options(self.options());
-        launch.options(["--mechanism", mechanism]).command()
+        // As it is typed: the usual one is not named.
+        let named = if mechanism == NOTIFIED { vec![] } else { vec!["--mechanism", mechanism] };
+        let mut command = launch.options(named).command();
+        command.env_remove("VGPU_RUN_MECHANISM");
+        command
     }
 
     fn in_its_way(&self, workload: &Workload) -> Command {

@@ -3,6 +3,7 @@
 mod attach;
 mod configuration;
 mod container_profile;
+mod decode;
 mod following;
 mod kills;
 mod mechanisms;

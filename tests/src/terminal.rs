@@ -1,8 +1,11 @@
 //! A program on a terminal of its own, and a user at the keyboard.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::ffi::{CStr, OsStr};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -14,16 +17,31 @@ pub struct Terminal {
     seen: Vec<u8>,
 }
 
+/// Both ends. Other tests start programs meanwhile, which must not get them: they would keep the terminal.
+fn open() -> io::Result<(File, File)> {
+    let keyboard =
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx")?;
+    let mut name = [0; 64];
+    let end = keyboard.as_raw_fd();
+    // SAFETY: `end` is open, and the name's length is told.
+    let failed = unsafe {
+        libc::grantpt(end) != 0
+            || libc::unlockpt(end) != 0
+            || libc::ptsname_r(end, name.as_mut_ptr(), name.len()) != 0
+    };
+    if failed {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has ended it by a NUL.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    let name = OsStr::from_bytes(name.to_bytes());
+    Ok((keyboard, OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(name)?))
+}
+
 impl Terminal {
     /// Starts a command as leader of a new session on a new terminal.
     pub fn start(mut command: Command) -> Self {
-        let (mut keyboard, mut screen) = (-1, -1);
-        let no = std::ptr::null_mut();
-        // SAFETY: openpty writes two descriptors; the other pointers may be null.
-        let opened = unsafe { libc::openpty(&mut keyboard, &mut screen, no, no.cast(), no.cast()) };
-        assert_eq!(opened, 0, "openpty: {}", std::io::Error::last_os_error());
-        // SAFETY: both descriptors are new and ours.
-        let (keyboard, screen) = unsafe { (File::from_raw_fd(keyboard), File::from_raw_fd(screen)) };
+        let (keyboard, screen) = open().expect("a terminal");
         let stream = || Stdio::from(screen.try_clone().expect("a duplicate"));
         command.stdin(stream()).stdout(stream()).stderr(stream());
         // SAFETY: setsid and ioctl are async-signal-safe.
@@ -96,6 +114,13 @@ impl Terminal {
     pub fn signal(&self, signal: i32) {
         // SAFETY: a child of ours that was not waited for.
         unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+
+    /// Takes the terminal away, and waits for the end.
+    pub fn hang_up(mut self) -> ExitStatus {
+        let nowhere = File::open("/dev/null").expect("it is there");
+        drop(std::mem::replace(&mut self.keyboard, nowhere));
+        self.end()
     }
 
     /// Waits for the end.

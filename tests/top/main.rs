@@ -192,6 +192,13 @@ fn ctrl_c_and_signals_leave_the_terminal_as_it_was() {
 }
 
 #[test]
+fn a_terminal_that_is_gone_ends_it() {
+    let mut screen = Screen::start(24, 80);
+    screen.expect_text(TITLE);
+    screen.terminal.hang_up();
+}
+
+#[test]
 fn a_session_that_ends_leaves_the_screen() {
     let session = Session::start("ends");
     let word = session.word.clone();

@@ -47,16 +47,21 @@ impl Listener {
         if size > BUFFER_BYTES {
             return Err(ListenerError::TooLarge(size));
         }
+        Ok(Self { inner: Arc::new(Inner { descriptor, ahead: Ahead::default(), in_flight }) })
+    }
+
+    /// From now on askers wake up on the core that answers them, which mostly has nothing else to do then. For calls this takes half
+    /// the time that waking another core takes.
+    pub fn wake_on_this_core(&self) {
         // SAFETY: this request takes a number. A kernel that does not know it answers EINVAL, and then
         // calls just take longer.
         unsafe {
             libc::ioctl(
-                descriptor.as_raw_fd(),
+                self.inner.descriptor.as_raw_fd(),
                 abi::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
                 abi::SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP,
             )
         };
-        Ok(Self { inner: Arc::new(Inner { descriptor, ahead: Ahead::default(), in_flight }) })
     }
 
     /// The next request; `None` if the asker died before we could look, or a signal interrupted us. Waits if

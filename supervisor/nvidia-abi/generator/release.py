@@ -4,6 +4,7 @@ import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import known
@@ -14,11 +15,14 @@ UNIX = "src/nvidia/arch/nvalloc/unix/include"
 RMAPI = "src/nvidia/src/kernel/rmapi"
 UVM = "kernel-open/nvidia-uvm"
 GENERATED = "src/nvidia/generated"
-PATHS = [SDK, "src/common/inc", UNIX, "src/nvidia/inc", RMAPI, UVM, GENERATED, "kernel-open/common/inc"]
-INCLUDES = [SDK, "src/common/inc", UNIX, "src/nvidia/inc", GENERATED, UVM, "kernel-open/common/inc"]
+CONTROL_FLAGS = "src/nvidia/inc/kernel/rmapi/control.h"
+DISPATCHERS = ["kernel-open/nvidia/nv.c", "src/nvidia/arch/nvalloc/unix/src/escape.c"]
+INCLUDES = [SDK, "src/common/inc", UNIX, UVM, "kernel-open/common/inc"]
+PATHS = [*(f"{path}/*.h" for path in INCLUDES), f"{RMAPI}/*", CONTROL_FLAGS, *DISPATCHERS,
+         f"{GENERATED}/g_*_nvoc.c"]
 
 # Of structs with more fields a row has the size, pointers and descriptors only.
-MOST_FIELDS = 48
+MOST_FIELDS = 96
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Release:
             self.constants = self.btf.constants()
             self.handlers = self._handlers()
             self.pointers = known.POINTERS | self._embedded_pointers()
-            rows = [*self._escapes(), *self._uvm(), *self._classes(), *self._controls(), *self._statuses()]
+            self.outer_statuses = self._outer_statuses()
+            rows = [*self._escapes(), *self._uvm(), *self._classes(), *self._pages(), *self._controls(),
+                    *self._indices(), *self._statuses()]
             self.rows = [row for row in rows if row]
 
     def _unpack(self, checkout):
@@ -61,6 +67,8 @@ class Release:
     def _macros(self):
         """Names of constants whose values the compiler shall tell."""
         names = set(self._control_names()) | set(self._class_entries()) | set(self._uvm_names())
+        for prefix in known.INDICES.values():
+            names |= set(self._index_names(prefix))
         for header in ("nv_escape.h", "nv-ioctl-numbers.h", "nv-ioctl-numa.h"):
             path = self.root / UNIX / header
             if path.exists():
@@ -114,21 +122,27 @@ class Release:
         for typedef, leaf in (("NvHandle", "handle"), ("NvBool", "bool"), ("NV_STATUS", "status")):
             if typedef in names:
                 return leaf
-        if path.split(".")[-1].lower() in ("status", "rmstatus") and t.size == 4:
+        if (struct, path) in self.outer_statuses:
             return "status"
         if t.name == "char":
             return "char"
         return ("i" if t.signed else "u") + str(8 * t.size)
 
+    def _outer_statuses(self):
+        """(struct, field) with the answer of an escape: most of those structs have plain numbers there."""
+        structs = [*known.ESCAPES.values(), *known.SECOND_FORMS.values()]
+        return {(struct, path) for struct in structs if struct not in known.OTHER_STATUS
+                for path in ("status", "Status", "params.status")}
+
     def _pointee(self, struct, path):
-        if (struct, path) not in self.pointers:
+        if not self.pointers.get((struct, path)):
             return ""
         count, element, direction = self.pointers[struct, path]
         if isinstance(element, str):
             element = self.btf.size(self.btf.named[element])
         return f">{count}*{element}:{direction}"
 
-    def _row(self, kind, number, name, struct, *columns, described=True):
+    def _row(self, kind, number, name, struct, *columns, described=True, most=MOST_FIELDS):
         """The row of a number whose argument is `struct`, or None where this release does not have that struct."""
         size, fields = 0, []
         if struct:
@@ -136,7 +150,7 @@ class Release:
             if index is None:
                 return None
             size, fields = self.btf.size(index), list(self._fields(struct, index))
-        if not described or len(fields) > MOST_FIELDS:
+        if not described or len(fields) > most:
             fields = [f for f in fields if f[3].startswith(("ptr", "fd"))]
         texts = [f"{path}{_shape(dimensions)}@{offset}:{kind}" for path, dimensions, offset, kind in fields]
         return Row(kind, number, " ".join([name, str(size), *columns, *texts]))
@@ -144,12 +158,23 @@ class Release:
     # Kinds of rows
 
     def _escapes(self):
+        nodes = self._nodes()
         for name, struct in known.ESCAPES.items():
             if (number := self._value(name)) is not None:
                 form = "many" if struct.endswith("[]") else "one"
-                yield self._row("escape", number, name, struct.removesuffix("[]"), form)
+                yield self._row("escape", number, name, struct.removesuffix("[]"), form, nodes.get(name, "any"))
         for name, struct in known.SECOND_FORMS.items():
-            yield self._row("form", self._value(name), name, struct, "one")
+            yield self._row("form", self._value(name), name, struct, "one", nodes.get(name, "any"))
+
+    def _nodes(self):
+        """Escape -> the only node that takes it, from the module's dispatchers: a check at the start of its case."""
+        nodes = {}
+        for path in DISPATCHERS:
+            for name, body in re.findall(r"case (NV_ESC_\w+):(.*?)(?=case NV_ESC_|\Z)", self._read(path), re.S):
+                # Deeper ones are for some arguments only: events are allocated on both nodes, other objects are not.
+                if only := re.search(r"^ {12}NV_(CTL|ACTUAL)_DEVICE_ONLY\(nv\);", body, re.M):
+                    nodes[name] = "control" if only[1] == "CTL" else "gpu"
+        return nodes
 
     def _uvm_names(self):
         for path in ("uvm_ioctl.h", "uvm_linux_ioctl.h"):
@@ -162,20 +187,24 @@ class Release:
             yield self._row("uvm", self._value(name), name, struct)
 
     def _class_entries(self):
-        """External class -> (parameter struct or None, `Internal<Parent,Parent`, access), from RM's own table."""
+        """External class -> (parameter struct or None, columns), from RM's own table.
+
+        The columns: whether the parameters may be left out, who may, `Internal<Parent,Parent`.
+        """
         text = re.sub(r"/\*.*?\*/|//[^\n]*", "", self._read(f"{RMAPI}/resource_list.h"), flags=re.S)
         entries = {}
         for body in re.findall(r"RS_ENTRY\((.*?)^\)", text, re.M | re.S):
             parts = _split(body)
-            struct = re.match(r"RS_(?:REQUIRED|OPTIONAL)\((\w+)\)", parts[4])
+            struct = re.match(r"RS_(REQUIRED|OPTIONAL)\((\w+)\)", parts[4])
             parents = "any" if "RS_ANY_PARENT" in parts[3] else ",".join(re.findall(r"classId\((\w+)\)", parts[3]))
-            entries[parts[0]] = struct and struct.group(1), f"{parts[1]}<{parents}", _class_access(parts[6])
+            need = struct[1].lower() if struct else "optional"
+            entries[parts[0]] = struct and struct[2], (need, _class_access(parts[6]), f"{parts[1]}<{parents}")
         return entries
 
     def _classes(self):
-        for name, (struct, place, access) in self._class_entries().items():
-            if self._value(name) is not None and access != "kernel":
-                yield self._row("class", self._value(name), name, struct, access, place)
+        for name, (struct, columns) in self._class_entries().items():
+            if self._value(name) is not None and "kernel" not in columns:
+                yield self._row("class", self._value(name), name, struct, *columns)
 
     def _control_names(self):
         """Control -> the struct that its comment names, or None."""
@@ -197,19 +226,21 @@ class Release:
                 handlers[int(number, 16)] = int(flags, 16), struct or None, function
         return handlers
 
-    def _flag(self, name):
-        return int(re.search(rf"#define RMCTRL_FLAGS_{name}\s+0x(\w+)",
-                             self._read("src/nvidia/inc/kernel/rmapi/control.h")).group(1), 16)
+    @cached_property
+    def _flags(self):
+        """The bits of a handler's flags, which move between branches."""
+        text = self._read(CONTROL_FLAGS)
+        return {name: int(bits, 16) for name, bits in re.findall(r"#define RMCTRL_FLAGS_(\w+)\s+0x(\w+)", text)}
 
     def _access(self, number):
         if number not in self.handlers:
             return "none"
-        flags = self.handlers[number][0]
-        if flags & self._flag("INTERNAL"):
+        flags, bits = self.handlers[number][0], self._flags
+        if flags & bits["INTERNAL"]:
             return "kernel"
-        if flags & self._flag("NON_PRIVILEGED"):
+        if flags & bits["NON_PRIVILEGED"]:
             return "user"
-        return "admin" if flags & self._flag("PRIVILEGED") else "kernel"
+        return "admin" if flags & bits["PRIVILEGED"] else "kernel"
 
     def _controls(self):
         unnamed = dict(self.handlers)
@@ -228,6 +259,36 @@ class Release:
         access = self._access(number)
         if access != "kernel":
             return self._row("control", number, name, struct, access, described=_is_described(number, access))
+
+    @cached_property
+    def _defines(self):
+        """Every macro with a value of the SDK's headers, as text."""
+        defines = {}
+        for folder in ("class", "ctrl"):
+            for path in sorted((self.root / SDK / folder).rglob("*.h")):
+                for line in path.read_text(errors="replace").splitlines():
+                    if found := re.match(r"#define (\w+)\s+(.+)", line):
+                        defines.setdefault(found[1], re.split(r"//|/\*", found[2])[0].strip())
+        return defines
+
+    def _index_names(self, prefix):
+        """Macros of that prefix, without bit ranges, those that name values behind an index, and references to nothing."""
+        names = [name for name, value in self._defines.items()
+                 if name.startswith(prefix) and ":" not in value and not re.match(known.NO_INDEX, name)
+                 and (value in self._defines or not re.fullmatch(r"[A-Za-z_]\w*", value))]
+        if f"{prefix}MAX" in names:
+            return names[:names.index(f"{prefix}MAX")]
+        return [name for name in names if not any(name.startswith(f"{other}_") for other in names)]
+
+    def _indices(self):
+        for (control, field), prefix in known.INDICES.items():
+            if (number := self._value(control)) is not None:
+                names = [f"{name.removeprefix(prefix)}={self._value(name)}" for name in self._index_names(prefix)]
+                yield Row("index", number, " ".join([prefix, field, *names]))
+
+    def _pages(self):
+        for name, struct in known.PAGES.items():
+            yield self._row("page", self._value(name), struct, struct, most=1 << 16)
 
     def _statuses(self):
         for name, value in re.findall(r"^NV_STATUS_CODE\((\w+),\s+0x(\w+)", self._read(f"{SDK}/nvstatuscodes.h"), re.M):

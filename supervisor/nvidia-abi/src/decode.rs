@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use nix::errno::Errno;
 
-use crate::row::{Field, Form, Row};
+use crate::row::{Field, Form, Kind, Row};
 use crate::{Abi, escape};
 
 /// Most runs of equal elements of an array that are shown.
@@ -33,6 +33,19 @@ pub struct Call<'a> {
     pub parameters_before: &'a [u8],
     /// And after it.
     pub parameters_after: &'a [u8],
+    /// Buffers that the parameters point to, as far as they are known.
+    pub behind: &'a [Behind<'a>],
+}
+
+/// A buffer that a pointer in parameters leads to.
+#[derive(Clone, Copy, Debug)]
+pub struct Behind<'a> {
+    /// Where in the parameters the pointer lies.
+    pub at: usize,
+    /// The buffer before the call.
+    pub before: &'a [u8],
+    /// And after it.
+    pub after: &'a [u8],
 }
 
 impl Call<'_> {
@@ -109,6 +122,9 @@ impl Display for Line<'_> {
         told.compare(abi, outer, call.before, call.after, shown);
         if let Some((_, row)) = parameters {
             told.parameters(abi, row, call.parameters_before, call.parameters_after);
+            for buffer in call.behind {
+                told.buffer(row, buffer);
+            }
         }
         for text in told.said {
             write!(f, " {text}")?;
@@ -150,6 +166,21 @@ impl Told {
         }
     }
 
+    /// A buffer behind a pointer, named by it.
+    fn buffer(&mut self, row: Option<&Row>, buffer: &Behind<'_>) {
+        let pointers = row.into_iter().flat_map(Row::pointers);
+        let (name, element) = pointers.into_iter().find(|(field, _)| field.offset == buffer.at).map_or_else(
+            || (format!("[{}]", buffer.at), 1),
+            |(field, pointee)| (field.name.to_owned(), pointee.map_or(1, |pointee| pointee.element)),
+        );
+        let text = |bytes: &[u8]| elements(bytes, element).map(|value| format!("*{name}={value}"));
+        let (old, new) = (text(buffer.before), text(buffer.after));
+        if old != new {
+            self.answered.push(new.unwrap_or_else(|| format!("*{name}=0")));
+        }
+        self.said.extend(old);
+    }
+
     fn compare(&mut self, abi: &Abi, row: &Row, before: &[u8], after: &[u8], shown: impl Fn(&Field) -> bool) {
         let elements = if row.many { before.len() / row.size } else { 1 };
         for element in 0..elements {
@@ -163,7 +194,7 @@ impl Told {
                 }
                 end = end.max(field.end());
                 let text = |bytes| {
-                    value(abi, field, part(bytes)).map(|value| format!("{prefix}{}={value}", field.name))
+                    value(abi, row, field, part(bytes)).map(|value| format!("{prefix}{}={value}", field.name))
                 };
                 let (old, new) = (text(before), text(after));
                 if old != new {
@@ -180,23 +211,45 @@ fn slice(bytes: &[u8], range: Range<usize>) -> &[u8] {
 }
 
 /// A field's value as text; none if it is zero throughout, or lies behind the bytes.
-fn value(abi: &Abi, field: &Field, bytes: &[u8]) -> Option<String> {
+fn value(abi: &Abi, row: &Row, field: &Field, bytes: &[u8]) -> Option<String> {
     let values: Vec<u64> = (0..field.len()).map_while(|index| field.read(bytes, index)).collect();
     let used = values.iter().rposition(|value| *value != 0)? + 1;
-    if field.dimensions.is_empty() {
-        return Some(scalar(abi, field.form, values[0]));
-    }
-    if field.width() == 1 && field.form != Form::Bool {
+    if field.width() == 1 && field.form != Form::Bool && !field.dimensions.is_empty() {
         let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
         return Some(text(&bytes).unwrap_or_else(|| digits(&bytes[..used])));
     }
-    let runs: Vec<_> = values[..used].chunk_by(|one, next| one == next).collect();
-    let mut shown: Vec<_> =
-        runs.iter().take(RUNS).map(|run| repeated(scalar(abi, field.form, run[0]), run.len())).collect();
+    let name = |value| match row.kind {
+        Kind::Control if field.name == "classList" => abi.class(value as u32)?.name,
+        Kind::Control => abi.index(row.number, field.name, value as u32),
+        _ => None,
+    };
+    let show = |value| name(value).map_or_else(|| scalar(abi, field.form, value), str::to_owned);
+    Some(if field.dimensions.is_empty() { show(values[0]) } else { list(&values[..used], show) })
+}
+
+/// What a pointer leads to, by the size of its elements; none if it is zero throughout.
+fn elements(bytes: &[u8], size: usize) -> Option<String> {
+    let used = bytes.iter().rposition(|byte| *byte != 0)? + 1;
+    let words =
+        |bytes: &[u8]| bytes.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect::<Vec<_>>();
+    let used_elements = &bytes[..used.next_multiple_of(size).min(bytes.len())];
+    match size {
+        4 => Some(list(&words(used_elements), |word| plain(word.into()))),
+        // Every list of such elements is of indices and answers.
+        8 => Some(list(words(used_elements).as_chunks().0, |[index, answer]| {
+            format!("{}:{}", plain(index.into()), plain(answer.into()))
+        })),
+        _ => Some(text(bytes).unwrap_or_else(|| digits(&bytes[..used]))),
+    }
+}
+
+fn list<T: Copy + PartialEq>(values: &[T], show: impl Fn(T) -> String) -> String {
+    let runs: Vec<_> = values.chunk_by(|one, next| one == next).collect();
+    let mut shown: Vec<_> = runs.iter().take(RUNS).map(|run| repeated(show(run[0]), run.len())).collect();
     if runs.len() > RUNS {
         shown.push("…".into());
     }
-    Some(format!("[{}]", shown.join(", ")))
+    format!("[{}]", shown.join(", "))
 }
 
 fn repeated(value: String, times: usize) -> String {
@@ -211,10 +264,13 @@ fn scalar(abi: &Abi, form: Form, value: u64) -> String {
             value.to_string()
         }
         Form::Handle | Form::Pointer(_) => format!("{value:#x}"),
-        // Small numbers count something; large ones are masks, addresses and names.
-        _ if value < 4096 => value.to_string(),
-        _ => format!("{value:#x}"),
+        _ => plain(value),
     }
+}
+
+/// Small numbers count something; large ones are masks, addresses and names.
+fn plain(value: u64) -> String {
+    if value < 4096 { value.to_string() } else { format!("{value:#x}") }
 }
 
 /// Bytes that are text, with nothing behind its end.

@@ -22,16 +22,23 @@
 //! A row is one line, and the only place of its facts:
 //!
 //! ```text
-//! escape  0x29 NV_ESC_RM_FREE 16 one hRoot@0:handle hObjectParent@4:handle hObjectOld@8:handle status@12:status
-//! class   0x80 NV01_DEVICE_0 56 user Device<RmClientResource deviceId@0:u32 …
+//! escape  0x29 NV_ESC_RM_FREE 16 one control hRoot@0:handle hObjectParent@4:handle hObjectOld@8:handle status@12:status
+//! class   0x80 NV01_DEVICE_0 56 optional user Device<RmClientResource deviceId@0:u32 …
 //! control 0x80170d NV0080_CTRL_CMD_FIFO_GET_CHANNELLIST 24 user numChannels@0:u32 pChannelHandleList@8:ptr>numChannels*4:in …
+//! page    0xde NV00DE_SHARED_DATA 2600 bar1MemoryInfo.lastModifiedTimestamp@0:u64 …
+//! index   0x20801303 NV2080_CTRL_FB_INFO_INDEX_ fbInfoList.index TILE_REGION_COUNT=0 …
 //! no control 0x20801357
 //! ```
 //!
-//! number, name, bytes, `one` or an array of `many`, who may (`user`, `admin`, `none`: no handler in the open module),
-//! RM's own name for the object and its possible parents, fields as `path[count*stride]@offset:form`; behind a pointer
-//! `count*bytes:direction`. What only the kernel may ask is left out. Of structs with more than 48 fields, of displays'
-//! controls and of those without a handler, fields are left out that are neither pointer nor descriptor.
+//! Number, name, bytes. An escape takes `one` struct or an array of `many`, on the `control` node, a `gpu`'s or `any`. A class has
+//! `optional` or `required` parameters, RM's own name for its objects, and those of possible parents. Classes and controls say
+//! who may: `user`, `admin`, or `none` without a handler in the open module; what only the kernel may ask is left out. A `page` is
+//! what a client maps of an object of a class, an `index` names what a control's list may ask for.
+//!
+//! Fields are `path[count*stride]@offset:form`, behind a pointer `count*bytes:direction`. Of structs with more than 96 fields, of
+//! displays' controls and of those without a handler, those are left out that are neither pointer nor descriptor.
+//!
+//! `generator/generate.py CHECKOUT` writes the tables again; `UPDATE_EXPECTED=1 cargo test -p nvidia-abi` the expected lines.
 //!
 //! The constants ([`control`], [`class`], …) are the numbers of names that mean the same in every release; others are
 //! found by [`Abi::named`].
@@ -47,8 +54,8 @@ use std::collections::HashMap;
 
 use parse::Key;
 
-pub use decode::Call;
-pub use row::{Access, Count, Field, Form, Kind, Place, Pointee, Row};
+pub use decode::{Behind, Call};
+pub use row::{Access, Count, Field, Form, Kind, Node, Place, Pointee, Row};
 pub use version::{UnknownVersion, versions};
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
@@ -84,6 +91,12 @@ impl Abi {
             .find(|row| row.has_size(bytes))
     }
 
+    /// There is an escape of this request's number and size. A request that is none may be passed on to the kernel unseen, even
+    /// if the program swaps a node for the file that it named: the node refuses it.
+    pub fn is_escape(&self, request: u32) -> bool {
+        self.escape_of_size(request & 0xff, (request >> 16 & 0x3fff) as usize).is_some()
+    }
+
     /// A command of `/dev/nvidia-uvm`.
     pub fn uvm(&self, number: u32) -> Option<&Row> {
         self.rows.get(&(Kind::Uvm, number))
@@ -97,6 +110,18 @@ impl Abi {
     /// A control and its parameters.
     pub fn control(&self, number: u32) -> Option<&Row> {
         self.rows.get(&(Kind::Control, number))
+    }
+
+    /// What a client maps of an object of that class, where its layout is known.
+    pub fn page(&self, class: u32) -> Option<&Row> {
+        self.rows.get(&(Kind::Page, class))
+    }
+
+    /// What an element of a control's list of indices asks for, without the prefix of its constant.
+    pub fn index(&self, control: u32, field: &str, value: u32) -> Option<&'static str> {
+        let (of, names) = self.rows.get(&(Kind::Index, control))?.layout.split_once(' ')?;
+        let mut names = names.split(' ').filter_map(|name| name.split_once('='));
+        names.find(|(_, number)| of == field && number.parse() == Ok(value)).map(|(name, _)| name)
     }
 
     /// The name of a status code.

@@ -3,29 +3,29 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::row::{Access, Count, Field, Form, Kind, Place, Pointee, Row};
+use crate::row::{Access, Count, Field, Form, Kind, Node, Place, Pointee, Row};
 
 /// What a file says of one release.
-pub(crate) struct Node {
+pub(crate) struct Release {
     pub version: &'static str,
     pub parent: Option<&'static str>,
     /// Rows that its parent does not have so, and `no` for those it has and this one has not.
     pub lines: Vec<&'static str>,
 }
 
-/// The nodes of a file.
-pub(crate) fn nodes(text: &'static str) -> Vec<Node> {
-    let mut nodes: Vec<Node> = vec![];
+/// The releases of a file.
+pub(crate) fn releases(text: &'static str) -> Vec<Release> {
+    let mut releases: Vec<Release> = vec![];
     for line in text.lines().map(|line| line.split('#').next().unwrap_or_default().trim_end()) {
         if let Some(head) = line.strip_prefix("version ") {
             let mut words = head.split(' ');
             let version = words.next().expect("a version");
-            nodes.push(Node { version, parent: words.next(), lines: vec![] });
+            releases.push(Release { version, parent: words.next(), lines: vec![] });
         } else if !line.is_empty() {
-            nodes.last_mut().expect("a version comes first").lines.push(line);
+            releases.last_mut().expect("a version comes first").lines.push(line);
         }
     }
-    nodes
+    releases
 }
 
 /// What a line is about.
@@ -51,6 +51,8 @@ fn key_of(line: &'static str) -> (Key, &'static str) {
         "uvm" => Kind::Uvm,
         "class" => Kind::Class,
         "control" => Kind::Control,
+        "page" => Kind::Page,
+        "index" => Kind::Index,
         "status" => Kind::Status,
         other => panic!("{other}: no such kind of row"),
     };
@@ -67,16 +69,40 @@ pub(crate) fn row((kind, number): Key, line: &'static str) -> Row {
         word
     };
     let name = (name != "?").then_some(name);
-    let size = if kind == Kind::Status { 0 } else { self::number(next()) as usize };
-    let many = matches!(kind, Kind::Escape | Kind::Form) && next() == "many";
+    let size = if matches!(kind, Kind::Status | Kind::Index) { 0 } else { self::number(next()) as usize };
+    let is_escape = matches!(kind, Kind::Escape | Kind::Form);
+    let many = is_escape && next() == "many";
+    let node = is_escape.then(|| node(next()));
+    let is_optional = kind == Kind::Class && next() == "optional";
     let access = matches!(kind, Kind::Class | Kind::Control).then(|| access(next()));
     let place = (kind == Kind::Class).then(|| place(next()));
-    Row { kind, number, name, size, many, access, place, layout: rest, fields: OnceLock::new() }
+    Row {
+        kind,
+        number,
+        name,
+        size,
+        many,
+        node,
+        is_optional,
+        access,
+        place,
+        layout: rest,
+        fields: OnceLock::new(),
+    }
 }
 
 /// The first word, and what follows it.
 fn word(text: &'static str) -> (&'static str, &'static str) {
     text.split_once(' ').unwrap_or((text, ""))
+}
+
+fn node(word: &str) -> Node {
+    match word {
+        "control" => Node::Control,
+        "gpu" => Node::Gpu,
+        "any" => Node::Any,
+        other => panic!("{other}: no such node"),
+    }
 }
 
 fn access(word: &str) -> Access {

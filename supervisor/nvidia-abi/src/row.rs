@@ -18,6 +18,10 @@ pub enum Kind {
     Class,
     /// A command of `NV_ESC_RM_CONTROL`.
     Control,
+    /// What clients map of an object of a class; the struct at the start of the mapping.
+    Page,
+    /// Names of the indices that a control's list takes.
+    Index,
     /// A status code.
     Status,
 }
@@ -35,6 +39,17 @@ pub enum Access {
     Recorded,
 }
 
+/// Which nodes take an escape; the others answer EINVAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// `/dev/nvidiactl`.
+    Control,
+    /// `/dev/nvidiaN`.
+    Gpu,
+    /// Both, or some arguments here and some there: `NV_ESC_RM_ALLOC` takes events on both, everything else on the control node.
+    Any,
+}
+
 /// A row.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -48,6 +63,10 @@ pub struct Row {
     pub size: usize,
     /// The argument is an array of any length.
     pub many: bool,
+    /// Of escapes: which nodes take it.
+    pub node: Option<Node>,
+    /// Of classes: an allocation may leave its parameters out, by a null pointer.
+    pub is_optional: bool,
     /// Of classes and controls.
     pub access: Option<Access>,
     /// Of classes: RM's own name for its objects, and those of the objects that may be their parents.
@@ -131,9 +150,10 @@ pub enum Count {
 }
 
 impl Row {
-    /// Leaves of the struct; of large ones, and of what no client of ours sends, pointers and descriptors only.
+    /// Leaves of the struct, none of an index; of large ones, and of what no client of ours sends, pointers and descriptors only.
     pub fn fields(&self) -> &[Field] {
-        self.fields.get_or_init(|| self.layout.split_whitespace().map(parse::field).collect())
+        let layout = if self.kind == Kind::Index { "" } else { self.layout };
+        self.fields.get_or_init(|| layout.split_whitespace().map(parse::field).collect())
     }
 
     /// The field of that name.
@@ -173,8 +193,9 @@ impl Row {
 /// Rows are equal if their lines are, whether or not somebody has asked for the fields.
 impl PartialEq for Row {
     fn eq(&self, other: &Self) -> bool {
-        let line = |row: &Self| (row.kind, row.number, row.name, row.size, row.many, row.access, row.layout);
-        line(self) == line(other) && self.place == other.place
+        let head = |row: &Self| (row.kind, row.number, row.name, row.size, row.many, row.node);
+        let tail = |row: &Self| (row.is_optional, row.access, row.layout);
+        head(self) == head(other) && tail(self) == tail(other) && self.place == other.place
     }
 }
 

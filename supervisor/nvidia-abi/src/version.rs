@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::TABLES;
-use crate::parse::{self, Key, Node};
+use crate::parse::{self, Key, Release};
 use crate::row::Row;
 
 /// A driver whose ioctls are not known.
@@ -35,31 +35,31 @@ impl UnknownVersion {
 
 /// Every known release, oldest first.
 pub fn versions() -> Vec<&'static str> {
-    let mut versions: Vec<_> = nodes().iter().map(|node| node.version).collect();
+    let mut versions: Vec<_> = releases().iter().map(|release| release.version).collect();
     versions.sort_by_key(|version| numbers(version));
     versions
 }
 
 /// The rows of a release.
 pub(crate) fn rows(asked: &str) -> Result<(&'static str, HashMap<Key, Row>), UnknownVersion> {
-    let nodes = nodes();
-    let find = |version| nodes.iter().find(|node| node.version == version);
-    let Some(node) = find(asked) else {
+    let releases = releases();
+    let find = |version| releases.iter().find(|release| release.version == version);
+    let Some(release) = find(asked) else {
         return Err(UnknownVersion { asked: asked.into(), nearest: nearest(asked) });
     };
-    let mut chain = vec![node];
+    let mut chain = vec![release];
     while let Some(parent) = chain[chain.len() - 1].parent {
-        chain.push(find(parent).expect("a parent has a node"));
+        chain.push(find(parent).expect("a parent has a table"));
     }
     let mut lines = HashMap::new();
-    for line in chain.iter().rev().flat_map(|node| &node.lines) {
+    for line in chain.iter().rev().flat_map(|release| &release.lines) {
         parse::apply(&mut lines, line);
     }
-    Ok((node.version, lines.into_iter().map(|(key, line)| (key, parse::row(key, line))).collect()))
+    Ok((release.version, lines.into_iter().map(|(key, line)| (key, parse::row(key, line))).collect()))
 }
 
-fn nodes() -> Vec<Node> {
-    TABLES.iter().flat_map(|text| parse::nodes(text)).collect()
+fn releases() -> Vec<Release> {
+    TABLES.iter().flat_map(|text| parse::releases(text)).collect()
 }
 
 /// The parts of `580.159.04`; what is no number counts as none.

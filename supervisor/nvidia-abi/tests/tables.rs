@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nvidia_abi::{Abi, Count, Form, Kind, Row, class, control, escape, status, uvm, versions};
+use nvidia_abi::{Abi, Count, Form, Kind, Row, class, control, escape, index, status, uvm, versions};
 
 fn every_release() -> impl Iterator<Item = Abi> {
     versions().into_iter().map(|version| Abi::of(version).unwrap())
@@ -181,6 +181,73 @@ fn pointers_say_what_is_behind_them() {
     let peers = abi.control(control::NV0000_CTRL_CMD_SYSTEM_GET_P2P_CAPS);
     assert_eq!(pointee(peers, "busPeerIds"), (Count::Square("gpuCount"), 4, false, true));
     assert_eq!(pointee(abi.escape(escape::NV_ESC_RM_ALLOC), "pAllocParms"), (Count::OfClass, 1, true, true));
+    let cookie = pointee(abi.escape(escape::NV_ESC_RM_UNMAP_MEMORY), "pLinearAddress");
+    assert_eq!(cookie.0, Count::Fixed(0), "nobody looks there");
+    let queue = abi.uvm(uvm::UVM_TOOLS_INIT_EVENT_TRACKER).unwrap().field("queueBuffer").unwrap();
+    assert_eq!(queue.form, Form::Pointer(None), "UVM looks there as long as it lives");
+}
+
+#[test]
+fn indices_have_names() {
+    let abi = Abi::of("580.159.04").unwrap();
+    let name = |value| abi.index(control::NV2080_CTRL_CMD_FB_GET_INFO_V2, "fbInfoList.index", value);
+    assert_eq!(
+        (name(index::NV2080_CTRL_FB_INFO_INDEX_HEAP_FREE), name(0), name(999)),
+        (Some("HEAP_FREE"), Some("TILE_REGION_COUNT"), None)
+    );
+    assert_eq!(abi.index(control::NV2080_CTRL_CMD_FB_GET_INFO_V2, "fbInfoList.data", 0), None);
+}
+
+/// The page that libraries map is longer in the release that was recorded than in the one whose headers stand for it.
+#[test]
+fn the_page_of_user_shared_data_is_known_as_far_as_it_was_seen() {
+    let page = |version| Abi::of(version).unwrap().page(class::RM_USER_SHARED_DATA).unwrap().clone();
+    assert_eq!((page("570.172.08").size, page("580.142").size, page("580.159.04").size), (464, 2600, 2608));
+    for version in ["580.142", "580.159.04"] {
+        let offset = |name| page(version).field(name).unwrap().offset;
+        assert_eq!((offset("pmaMemoryInfo.totalPmaMemory"), offset("pmaMemoryInfo.freePmaMemory")), (24, 32));
+    }
+}
+
+/// A filter may let the usual requests of terminals and files through by number and size alone.
+#[test]
+fn usual_requests_are_no_escapes() {
+    let usual = [
+        libc::TCGETS,
+        libc::TCSETS,
+        libc::TCSETSW,
+        libc::TCSBRK,
+        libc::TCFLSH,
+        libc::TIOCGPGRP,
+        libc::TIOCSPGRP,
+        libc::TIOCGSID,
+        libc::TIOCGWINSZ,
+        libc::TIOCSWINSZ,
+        libc::TIOCSCTTY,
+        libc::TIOCNOTTY,
+        libc::TIOCINQ,
+        libc::TIOCOUTQ,
+        libc::FIONREAD,
+        libc::FIONBIO,
+        libc::FIOASYNC,
+        libc::FIOCLEX,
+        libc::FIONCLEX,
+        libc::FICLONE,
+        libc::FS_IOC_GETFLAGS,
+        libc::FS_IOC_SETFLAGS,
+        libc::BLKSSZGET,
+        libc::TUNSETIFF,
+        libc::SIOCGIFCONF,
+        libc::SIOCGIFINDEX,
+        0x802c_542a, // TCGETS2
+    ];
+    for abi in every_release() {
+        for request in usual {
+            assert!(!abi.is_escape(request as u32), "{}: {request:#x}", abi.version());
+        }
+        // The kernel module looks at number and size only, so a request with another type is one.
+        assert!(abi.is_escape(0xc020_462a) && abi.is_escape(0x0020_002a) && abi.is_escape(0xc900_46c8));
+    }
 }
 
 #[test]

@@ -80,34 +80,47 @@ impl LoaderCaches {
 
 /// Adds libraries of one directory to a cache, or makes one. Entries of the same name for x86-64 give way.
 pub fn extend(cache: Option<&[u8]>, directory: &Path, names: &[&str]) -> Result<Vec<u8>, LoaderCacheError> {
-    let cache = cache.map(Cache::parse).transpose()?.unwrap_or_default();
-    let mut entries = Vec::new();
-    for entry in &cache.entries {
-        let ours = entry.flags == X86_64 && names.iter().any(|name| name.as_bytes() == entry.name(&cache));
-        if !ours {
-            entries.push(*entry);
-        }
-    }
-    let mut strings = cache.strings.to_vec();
+    let mut cache = cache.map(Cache::parse).transpose()?.unwrap_or_default();
+    let mut strings = Strings { bytes: cache.strings.to_vec(), start: cache.strings_start };
     for name in names {
-        let path = cache.strings_start + strings.len();
-        strings.extend_from_slice(target::bytes_of(directory));
-        strings.push(b'/');
-        let name_at = cache.strings_start + strings.len();
-        strings.extend_from_slice(name.as_bytes());
-        strings.push(0);
-        entries.push(Entry {
-            flags: X86_64,
-            name: name_at as u32,
-            path: path as u32,
-            version: 0,
-            hardware: 0,
-        });
+        let path = strings.end();
+        strings.bytes.extend_from_slice(target::bytes_of(directory));
+        strings.bytes.push(b'/');
+        let name_at = strings.end();
+        strings.bytes.extend_from_slice(name.as_bytes());
+        strings.bytes.push(0);
+        let ours = Entry { flags: X86_64, name: name_at, path, version: 0, hardware: 0 };
+        insert(&mut cache.entries, ours, &strings);
     }
-    let name_of =
-        |entry: &Entry| string_at(&strings, (entry.name as usize).wrapping_sub(cache.strings_start));
-    entries.sort_by(|left, right| compare(name_of(right), name_of(left)));
-    Ok(write(&cache, &entries, &strings))
+    Ok(write(&cache, &strings.bytes))
+}
+
+/// Puts an entry where the loader's binary search finds it, in place of others for the same machine.
+fn insert(entries: &mut Vec<Entry>, ours: Entry, strings: &Strings) {
+    let name = strings.at(ours.name);
+    let order = |entry: &Entry| compare(strings.at(entry.name), name);
+    let begin = entries.partition_point(|entry| order(entry).is_gt());
+    let end = begin + entries[begin..].partition_point(|entry| order(entry).is_eq());
+    let is_other = |entry: &&Entry| entry.flags != ours.flags || strings.at(entry.name) != name;
+    let others = entries[begin..end].iter().filter(is_other).copied();
+    let all: Vec<Entry> = others.chain([ours]).collect();
+    entries.splice(begin..end, all);
+}
+
+/// Strings, and where in the file they begin.
+struct Strings {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Strings {
+    fn at(&self, offset: u32) -> &[u8] {
+        string_at(&self.bytes, (offset as usize).wrapping_sub(self.start))
+    }
+
+    fn end(&self) -> u32 {
+        (self.start + self.bytes.len()) as u32
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,8 +133,16 @@ struct Entry {
 }
 
 impl Entry {
-    fn name<'a>(&self, cache: &Cache<'a>) -> &'a [u8] {
-        string_at(cache.strings, (self.name as usize).wrapping_sub(cache.strings_start))
+    /// As it lies in a file whose strings have moved so far.
+    fn bytes(&self, distance: u32) -> [u8; ENTRY] {
+        let Self { flags, name, path, version, hardware } = *self;
+        let moved = [name.wrapping_add(distance), path.wrapping_add(distance)];
+        let numbers = [flags, moved[0], moved[1], version, hardware as u32, (hardware >> 32) as u32];
+        let mut bytes = [0; ENTRY];
+        for (place, number) in bytes.as_chunks_mut().0.iter_mut().zip(numbers) {
+            *place = number.to_le_bytes();
+        }
+        bytes
     }
 }
 
@@ -159,20 +180,16 @@ impl<'a> Cache<'a> {
         let strings_start = HEADER + count.checked_mul(ENTRY).ok_or(LoaderCacheError::Damaged)?;
         let strings_end = strings_start + number(bytes, 24)? as usize;
         let strings = bytes.get(strings_start..strings_end).ok_or(LoaderCacheError::Damaged)?;
-        let entries =
-            (0..count).map(|index| parse_entry(bytes, HEADER + index * ENTRY)).collect::<Result<_, _>>()?;
+        let (rows, _) = bytes[HEADER..strings_start].as_chunks::<ENTRY>();
+        let entries = rows.iter().map(parse_entry).collect();
         Ok(Self { entries, strings, strings_start, extensions: parse_extensions(bytes)? })
     }
 }
 
-fn parse_entry(bytes: &[u8], at: usize) -> Result<Entry, LoaderCacheError> {
-    Ok(Entry {
-        flags: number(bytes, at)?,
-        name: number(bytes, at + 4)?,
-        path: number(bytes, at + 8)?,
-        version: number(bytes, at + 12)?,
-        hardware: u64::from(number(bytes, at + 16)?) | u64::from(number(bytes, at + 20)?) << 32,
-    })
+fn parse_entry(row: &[u8; ENTRY]) -> Entry {
+    let number = |index: usize| u32::from_le_bytes(row.as_chunks().0[index]);
+    let hardware = u64::from(number(4)) | u64::from(number(5)) << 32;
+    Entry { flags: number(0), name: number(1), path: number(2), version: number(3), hardware }
 }
 
 fn parse_extensions(bytes: &[u8]) -> Result<Vec<Extension<'_>>, LoaderCacheError> {
@@ -191,7 +208,8 @@ fn parse_extensions(bytes: &[u8]) -> Result<Vec<Extension<'_>>, LoaderCacheError
         .collect()
 }
 
-fn write(cache: &Cache, entries: &[Entry], strings: &[u8]) -> Vec<u8> {
+fn write(cache: &Cache, strings: &[u8]) -> Vec<u8> {
+    let entries = &cache.entries;
     let strings_start = HEADER + entries.len() * ENTRY;
     let distance = (strings_start as u32).wrapping_sub(cache.strings_start as u32);
     let extensions_start = (strings_start + strings.len()).next_multiple_of(4);
@@ -202,9 +220,7 @@ fn write(cache: &Cache, entries: &[Entry], strings: &[u8]) -> Vec<u8> {
     let has_extensions = !cache.extensions.is_empty();
     put(&mut file, &[if has_extensions { extensions_start as u32 } else { 0 }, 0, 0, 0]);
     for entry in entries {
-        let moved = [entry.name.wrapping_add(distance), entry.path.wrapping_add(distance)];
-        put(&mut file, &[entry.flags, moved[0], moved[1], entry.version]);
-        file.extend_from_slice(&entry.hardware.to_le_bytes());
+        file.extend_from_slice(&entry.bytes(distance));
     }
     file.extend_from_slice(strings);
     if has_extensions {

@@ -177,6 +177,14 @@ impl Overlay {
         self.store.as_ref().and_then(Store::why_in_memory)
     }
 
+    /// Makes the extended loader cache for the root of a process, so that it is there when a loader asks for it.
+    pub fn prepare(&mut self, pid: i32) {
+        if let Some(store) = &self.store {
+            // Should it fail, it is tried again when it is asked for.
+            let _ = self.caches.for_root_of(pid, store);
+        }
+    }
+
     /// Answers one open.
     pub fn open(&mut self, query: &OpenQuery) -> Outcome {
         let Some(last) = last_component(query.path) else { return Outcome::none() };

@@ -1,5 +1,7 @@
 //! One line of a recording.
 
+use std::fmt::{self, Display, Formatter};
+
 use serde::{Deserialize, Serialize};
 
 /// A finished call.
@@ -162,6 +164,29 @@ pub enum Call {
     },
 }
 
+impl Display for Call {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open { path, flags, rc, .. } => write!(f, "open {path:?} flags={flags:#x} = {rc}"),
+            Self::Look { by, path, rc, .. } => write!(f, "{by} {path:?} = {rc}"),
+            Self::Mmap { fd, dev, length, protection, flags, offset, rc, .. } => {
+                write!(f, "mmap {dev} fd={fd} length={length:#x} protection={protection} flags={flags:#x} ")?;
+                write!(f, "offset={offset:#x} = {rc:#x}")
+            }
+            Self::Poll { nodes, timeout, rc, .. } => {
+                f.write_str("poll")?;
+                for (node, wanted, came) in nodes {
+                    write!(f, " {node} events={wanted:#x} → {came:#x}")?;
+                }
+                write!(f, " timeout={timeout} = {rc}")
+            }
+            Self::Read { dev, length, rc, .. } => write!(f, "read {dev} length={length} = {rc}"),
+            Self::Close { fd, dev, .. } => write!(f, "close {dev} fd={fd}"),
+            Self::Mark { text, .. } => write!(f, "# {text}"),
+        }
+    }
+}
+
 /// An option that no `prctl` knows: the kernel refuses it, a recorder reads the text that the second argument points to.
 pub const MARK: i32 = 0x7667_7075;
 
@@ -179,6 +204,20 @@ mod tests {
         let Event::Ioctl(ioctl) = serde_json::from_str(line).unwrap() else { panic!("not an ioctl") };
         assert_eq!((ioctl.process, ioctl.fd, ioctl.outer_before[3]), (0, -1, 0x40));
         assert!(ioctl.parameters_before.is_empty());
+    }
+
+    #[test]
+    fn calls_are_lines_of_text() {
+        let call = |line| serde_json::from_str::<Call>(line).unwrap().to_string();
+        assert_eq!(
+            call(r#"{"call":"open","process":1,"path":"/dev/nvidiactl","flags":524290,"rc":3}"#),
+            "open \"/dev/nvidiactl\" flags=0x80002 = 3"
+        );
+        assert_eq!(
+            call(r#"{"call":"poll","process":1,"nodes":[["/dev/nvidiactl",1,0]],"timeout":-1,"rc":0}"#),
+            "poll /dev/nvidiactl events=0x1 → 0x0 timeout=-1 = 0"
+        );
+        assert_eq!(call(r#"{"call":"mark","process":1,"text":"nvmlInit"}"#), "# nvmlInit");
     }
 
     #[test]

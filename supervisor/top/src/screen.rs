@@ -1,11 +1,13 @@
 //! The live view.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Text};
@@ -17,8 +19,8 @@ use crate::{sessions, table};
 
 /// Shows sessions until a key ends it, and leaves the terminal as it was.
 pub fn run(interval: Duration) -> io::Result<()> {
-    if !io::stdout().is_terminal() {
-        return Err(io::Error::other("standard output is no terminal"));
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(io::Error::other("standard input and output are no terminal"));
     }
     // Whoever ends us otherwise gets the terminal back as well.
     let ended = Arc::new(AtomicBool::new(false));
@@ -27,8 +29,12 @@ pub fn run(interval: Duration) -> io::Result<()> {
     }
     let mut terminal = ratatui::try_init()?;
     let shown = show(&mut terminal, interval, &ended);
-    ratatui::try_restore()?;
-    shown
+    if is_hung_up(Duration::ZERO) {
+        // At its end it would write to the terminal once more, and panic over that.
+        std::mem::forget(terminal);
+        return Ok(());
+    }
+    ratatui::try_restore().and(shown)
 }
 
 /// What is to be seen.
@@ -48,10 +54,27 @@ fn show(terminal: &mut DefaultTerminal, interval: Duration, ended: &AtomicBool) 
         }
         terminal.draw(|frame| view.draw(frame))?;
         let patience = next.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
-        if event::poll(patience)? && view.handle(&event::read()?) || ended.load(Ordering::Relaxed) {
+        if is_hung_up(patience) {
+            return Ok(());
+        }
+        let mut is_asked = ended.load(Ordering::Relaxed);
+        while !is_asked && event::poll(Duration::ZERO)? {
+            is_asked = view.handle(&event::read()?);
+        }
+        if is_asked {
             return Ok(());
         }
     }
+}
+
+/// Waits for a key, a signal or the end of the terminal; whether it was that. `crossterm` would read nothing from such a terminal again and
+/// again, so it is not asked.
+fn is_hung_up(patience: Duration) -> bool {
+    let keyboard = io::stdin();
+    let mut keyboard = [PollFd::new(keyboard.as_fd(), PollFlags::POLLIN)];
+    let _ = poll(&mut keyboard, PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO));
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    keyboard[0].revents().is_some_and(|events| events.intersects(gone))
 }
 
 impl View {

@@ -41,6 +41,13 @@ impl Filter {
         filter
     }
 
+    /// Whether a call is shown that has these names, of no library.
+    pub fn shows_one_of(&self, names: &[&str]) -> bool {
+        let fits =
+            |pattern: &Pattern| names.iter().any(|name| matches(pattern.0.as_bytes(), name.as_bytes()));
+        (self.wanted.is_empty() || self.wanted.iter().any(fits)) && !self.unwanted.iter().any(fits)
+    }
+
     /// Whether a call is shown.
     pub fn shows(&self, caller: u16, function: &str) -> bool {
         let fits = |pattern: &Pattern| pattern.fits(caller, function);
@@ -102,6 +109,15 @@ mod tests {
         assert!(!shows(&["!cuMem*"], Caller::Driver, "cuMemFree_v2"));
         assert!(shows(&["!cuMem*"], Caller::Driver, "cuInit"));
         assert!(!shows(&["cuda", "!cuInit"], Caller::Driver, "cuInit"));
+    }
+
+    #[test]
+    fn calls_of_several_names_are_chosen_by_any() {
+        let shows = |pattern: &str, names: &[&str]| Filter::new(&[pattern.into()]).shows_one_of(names);
+        let names = ["NV_ESC_RM_CONTROL", "NV2080_CTRL_CMD_FB_GET_INFO_V2"];
+        assert!(shows("*_FB_*", &names) && shows("NV_ESC_*", &names) && !shows("UVM_*", &names));
+        assert!(!shows("!*_FB_*", &names) && shows("!UVM_*", &names));
+        assert!(!shows("*", &[]) && shows("!*", &[]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod values;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ pub enum Action {
     Warm(Warm),
     /// Look into the code cache, or empty it.
     Cache(Cache),
+    /// Print recordings as text.
+    Decode(Decode),
     /// Play recorded calls to the emulated driver.
     Replay(Replay),
     /// Print something made of the options themselves.
@@ -80,6 +83,13 @@ struct CommandLine {
     #[command(subcommand)]
     question: Option<Question>,
     #[command(flatten)]
+    run: Run,
+}
+
+/// A run of a program.
+#[derive(Args)]
+struct Run {
+    #[command(flatten)]
     session: Session,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
@@ -124,6 +134,8 @@ Exit status:
         #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Print the device calls of recordings (.jsonl, .jsonl.xz) as lines of text: names, fields, what was answered
+    Decode(Decode),
     /// List the cards that can be announced
     Profiles,
     /// Show what this user's sessions do, live (to root, all sessions): processes, memory, kernels, queues; `q` ends it
@@ -209,6 +221,20 @@ pub struct Trace {
     pub perfetto: Option<PathBuf>,
 }
 
+/// Which recordings are printed, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Decode {
+    /// Only calls with such a name (of the ioctl, the control or the class), with `*` and `?`; those with `!` are left out
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    pub filter: Vec<String>,
+    /// Take the driver for this version (default: the one that the recording names)
+    #[arg(long, value_name = "VERSION")]
+    pub driver_abi: Option<String>,
+    /// Recordings
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
 /// What can be done with the code cache.
 #[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
@@ -266,6 +292,28 @@ pub struct Session {
     /// What is run or attached to.
     #[arg(skip)]
     pub target: Target,
+}
+
+/// As clap makes it of a command line without options.
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            gpu: "auto".to_owned(),
+            gpus: 1,
+            memory: None,
+            overlay: Overlay::Lean,
+            report: None,
+            allow_setuid: false,
+            check: Vec::new(),
+            check_exit_code: None,
+            mechanism: Mechanism::Auto,
+            engine: Engine::Cpu,
+            code: Code { tier: Tier::Auto, isa: Isa::Host },
+            log: Log::Warn,
+            trace: None,
+            target: Target::default(),
+        }
+    }
 }
 
 /// What a session is of.
@@ -384,15 +432,56 @@ pub enum Isa {
     Avx2,
 }
 
+impl From<Run> for Action {
+    fn from(run: Run) -> Self {
+        Action::Run(Session { target: Target::Command(run.command), ..run.session })
+    }
+}
+
+/// A run and nothing else: what is typed nearly always. For the whole command line clap makes ten subcommands with all their
+/// options, which takes longer than what else we do before we fork. Whatever is no plain run is `None`, mistakes as well.
+fn parse_plain_run(words: &[OsString]) -> Option<Run> {
+    let command = match words.get(1..)? {
+        [dashes, command @ ..] if dashes == "--" => command,
+        command @ [program, ..] if !is_option(program) && !is_subcommand(program) => command,
+        words => return parse_options_of_run(words),
+    };
+    let run = || Run { session: Session::default(), command: command.to_vec() };
+    (!command.is_empty()).then(run)
+}
+
+fn parse_options_of_run(words: &[OsString]) -> Option<Run> {
+    if words.iter().any(is_subcommand) {
+        return None;
+    }
+    let command = Run::augment_args(clap::Command::new("vgpu-run").no_binary_name(true));
+    Run::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
+}
+
+fn is_option(word: &OsString) -> bool {
+    word.as_bytes().starts_with(b"-") || word.is_empty()
+}
+
+fn is_subcommand(word: &OsString) -> bool {
+    const NAMES: [&str; 10] =
+        ["attach", "doctor", "trace", "profiles", "warm", "cache", "config", "completions", "man", "help"];
+    NAMES.iter().any(|name| word == name)
+}
+
 /// Parses the command line, with what variables and files set; for `--help` and mistakes, prints and returns the exit code.
 pub fn parse() -> Result<Action, ExitCode> {
-    let command = CommandLine::command();
     let failed = |failure: Failure| {
         eprint!("{failure}");
         ExitCode::from(FAILED)
     };
-    let settings = settings::Settings::read(&command).map_err(failed)?;
-    let matches = settings.applied(command.clone()).try_get_matches();
+    let sources = settings::Sources::find().map_err(failed)?;
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(run) = sources.set_nothing().then(|| parse_plain_run(&words)).flatten() {
+        return Ok(run.into());
+    }
+    let command = CommandLine::command();
+    let settings = settings::Settings::read(&command, sources).map_err(failed)?;
+    let matches = settings.applied(command.clone()).try_get_matches_from(words);
     let line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Action::Version),
@@ -411,6 +500,7 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Trace { trace, session, command }) => {
             Action::Run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
         }
+        Some(Question::Decode(order)) => Action::Decode(order),
         Some(Question::Top(order)) => Action::Top(order),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
@@ -431,7 +521,7 @@ pub fn parse() -> Result<Action, ExitCode> {
             page.ok_or_else(unknown)?.expect("memory takes all");
             Action::Print(Text(text))
         }
-        None => Action::Run(Session { target: Target::Command(line.command), ..line.session }),
+        None => line.run.into(),
     })
 }
 
@@ -442,16 +532,16 @@ mod tests {
     #[test]
     fn options_after_the_program_are_the_programs() {
         let line = CommandLine::try_parse_from(["vgpu-run", "--gpus", "2", "ls", "--report", "-l"]).unwrap();
-        assert_eq!(line.command, ["ls", "--report", "-l"]);
-        assert_eq!((line.session.gpus, line.session.report), (2, None));
+        assert_eq!(line.run.command, ["ls", "--report", "-l"]);
+        assert_eq!((line.run.session.gpus, line.run.session.report), (2, None));
     }
 
     #[test]
     fn checks_are_listed_with_commas() {
         let parse = |words: &[&str]| CommandLine::try_parse_from([&["vgpu-run"], words].concat());
         let line = parse(&["--check", "memory,race", "--check-exit-code", "9", "ls"]).unwrap();
-        assert_eq!(line.session.check, [Check::Memory, Check::Race]);
-        assert_eq!(line.session.check_exit_code, Some(9));
+        assert_eq!(line.run.session.check, [Check::Memory, Check::Race]);
+        assert_eq!(line.run.session.check_exit_code, Some(9));
         assert!(parse(&["--check", "luck", "ls"]).is_err());
         assert!(parse(&["--check-exit-code", "9", "ls"]).is_err(), "without a check");
     }
@@ -459,8 +549,8 @@ mod tests {
     #[test]
     fn a_double_dash_ends_the_options() {
         let line = CommandLine::try_parse_from(["vgpu-run", "--report", "--", "--odd-name"]).unwrap();
-        assert_eq!(line.command, ["--odd-name"]);
-        assert_eq!(line.session.report, Some(Report::Human));
+        assert_eq!(line.run.command, ["--odd-name"]);
+        assert_eq!(line.run.session.report, Some(Report::Human));
     }
 
     #[test]
@@ -475,7 +565,46 @@ mod tests {
         );
         assert_eq!(command, ["ls", "-o", "y"]);
         let line = CommandLine::try_parse_from(["vgpu-run", "--", "trace", "x"]).unwrap();
-        assert_eq!(line.command, ["trace", "x"]);
+        assert_eq!(line.run.command, ["trace", "x"]);
+    }
+
+    #[test]
+    fn a_plain_run_is_parsed_as_the_whole_command_line_would() {
+        let lines: [&[&str]; 9] = [
+            &["ls"],
+            &["--", "--odd-name"],
+            &["ls", "doctor", "--", "--gpus", "x"],
+            &["ls", "--report", "-l"],
+            &["--gpus", "2", "--report=json", "--", "--odd-name"],
+            &["--check", "memory,race", "--check-exit-code", "9", "ls"],
+            &["--gpu=h100", "--memory", "4G", "--overlay", "full", "--allow-setuid", "ls"],
+            &["--mechanism", "ptrace", "--tier", "compiled", "--isa", "avx2", "--log", "info", "ls"],
+            &["no-such-subcommand", "7"],
+        ];
+        for words in lines {
+            let words = [&["vgpu-run"], words].concat();
+            let plain = parse_plain_run(&words.iter().map(OsString::from).collect::<Vec<_>>()).unwrap();
+            let line = CommandLine::try_parse_from(&words).unwrap();
+            assert!(line.question.is_none());
+            assert_eq!(plain.command, line.run.command);
+            assert_eq!(format!("{:?}", plain.session), format!("{:?}", line.run.session), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_run_is_left_to_the_whole_command_line() {
+        let is_left = |words: &[&str]| {
+            let words: Vec<OsString> = [&["vgpu-run"], words].concat().iter().map(OsString::from).collect();
+            parse_plain_run(&words).is_none()
+        };
+        for name in
+            CommandLine::command().get_subcommands().map(|subcommand| subcommand.get_name().to_owned())
+        {
+            assert!(is_left(&[&name]), "{name}");
+        }
+        for words in [&["help"][..], &["--help"], &["-V"], &["--no-such-option", "ls"], &[], &["--"]] {
+            assert!(is_left(words), "{words:?}");
+        }
     }
 
     #[test]

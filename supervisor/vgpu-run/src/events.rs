@@ -127,6 +127,13 @@ impl Events {
         matches!(self.calls, Calls::Traced(_))
     }
 
+    /// From now on whoever was answered goes on on the core that answered.
+    pub fn wake_on_this_core(&self) {
+        if let Calls::Notified(listener) = &self.calls {
+            listener.wake_on_this_core();
+        }
+    }
+
     /// The keeper's end no longer matters.
     pub fn ignore_keeper(&self) {
         let _ = self.others.delete(&self.keeper);

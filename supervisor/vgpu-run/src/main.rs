@@ -20,6 +20,7 @@ mod call_tracing;
 mod card;
 mod cli;
 mod control;
+mod decode;
 mod descendants;
 mod descriptors;
 mod doctor;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Top(order) => viewers::show(&order),
         Action::Cache(what) => cache::cache(what),
+        Action::Decode(order) => decode::decode(&order),
         Action::Replay(order) => replaying::replay(&order),
         Action::Print(text) => Ok(text.print()),
         Action::Version => Ok(doctor::version()),

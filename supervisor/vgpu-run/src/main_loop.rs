@@ -85,6 +85,7 @@ pub struct MainLoop<'a> {
     listings: Listings,
     replaced: Replaced,
     card_is_known: bool,
+    program_is_started: bool,
     phase: Phase,
     viewers: Option<Viewers>,
     begun: Instant,
@@ -118,6 +119,7 @@ impl<'a> MainLoop<'a> {
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
+            program_is_started: phase == Phase::Attached,
             phase,
             viewers: None,
             begun: Instant::now(),
@@ -127,6 +129,9 @@ impl<'a> MainLoop<'a> {
 
     /// Runs until no process of the tree is left.
     pub fn run(mut self) -> Result<(), Failure> {
+        if self.phase == Phase::Attached {
+            self.events.wake_on_this_core();
+        }
         loop {
             let event = self.events.next(self.timeout()).doing("wait for the tree")?;
             tracing::debug!("{event}");
@@ -221,6 +226,11 @@ impl<'a> MainLoop<'a> {
             }
         }
         self.answer(request, Reply::Continue);
+        if !std::mem::replace(&mut self.program_is_started, true) {
+            // Another core executes the program meanwhile. Its root is ours yet.
+            self.services.overlay.prepare(std::process::id() as i32);
+            self.events.wake_on_this_core();
+        }
     }
 
     fn handle_listing(&mut self, request: Request) {

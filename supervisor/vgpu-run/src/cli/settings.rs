@@ -14,10 +14,12 @@
 use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
+use installation::VGPU_RUN_LIBEXEC;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -54,22 +56,48 @@ pub struct Settings {
     pub files: Vec<(PathBuf, Option<std::io::ErrorKind>)>,
 }
 
-impl Settings {
-    /// Reads the variables and files of this process.
-    pub fn read(command: &Command) -> Result<Self, Failure> {
+/// Files that may set something, as they are found.
+pub struct Sources {
+    /// Each with its text, or why it was not read.
+    files: Vec<(PathBuf, Result<String, std::io::ErrorKind>)>,
+}
+
+impl Sources {
+    /// Those of this process.
+    pub fn find() -> Result<Self, Failure> {
         let named = env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
         let must_exist = named.is_some();
         let files = named.map_or_else(usual_files, |file| vec![file]);
+        let read = |file: PathBuf| match std::fs::read_to_string(&file) {
+            // Others' files, too: HOME may be that of the user who started us as another one.
+            Err(error) if !must_exist && is_not_for_us(&error) => Ok((file, Err(error.kind()))),
+            text => {
+                let text = text.doing(&format!("read the configuration `{}`", file.display()))?;
+                Ok((file, Ok(text)))
+            }
+        };
+        files.into_iter().map(read).collect::<Result<_, _>>().map(|files| Self { files })
+    }
+
+    /// There is neither a file nor a variable that could be an option's.
+    pub fn set_nothing(&self) -> bool {
+        const NO_OPTIONS: [&str; 2] = [CONFIG_VARIABLE, VGPU_RUN_LIBEXEC];
+        let may_be_option = |name: OsString| {
+            name.as_bytes().starts_with(PREFIX.as_bytes()) && NO_OPTIONS.iter().all(|other| name != *other)
+        };
+        self.files.iter().all(|(_, text)| text.is_err())
+            && !env::vars_os().any(|(name, _)| may_be_option(name))
+    }
+}
+
+impl Settings {
+    /// What variables and these files set.
+    pub fn read(command: &Command, sources: Sources) -> Result<Self, Failure> {
         let mut settings = Self::default();
         settings.take_variables(command, |name| env::var_os(name))?;
-        for file in files {
-            let (text, error) = match std::fs::read_to_string(&file) {
-                // Others' files, too: HOME may be that of the user who started us as another one.
-                Err(error) if !must_exist && is_not_for_us(&error) => (String::new(), Some(error.kind())),
-                text => (text.doing(&format!("read the configuration `{}`", file.display()))?, None),
-            };
-            settings.files.push((file.clone(), error));
-            settings.take_file(command, &file, &text)?;
+        for (file, text) in sources.files {
+            settings.files.push((file.clone(), text.as_ref().err().copied()));
+            settings.take_file(command, &file, &text.unwrap_or_default())?;
         }
         Ok(settings)
     }
@@ -339,10 +367,10 @@ mod tests {
                 settings.applied(command.clone()).try_get_matches_from([&["vgpu-run"], words].concat());
             <CommandLine as clap::FromArgMatches>::from_arg_matches(&matches.unwrap()).unwrap()
         };
-        let session = parse(&["ls"]).session;
+        let session = parse(&["ls"]).run.session;
         assert_eq!((session.gpu.as_str(), session.memory, session.allow_setuid), ("t4", Some(4 << 30), true));
         assert_eq!(session.check.len(), 2);
-        assert_eq!(parse(&["--gpu", "a100", "ls"]).session.gpu, "a100");
+        assert_eq!(parse(&["--gpu", "a100", "ls"]).run.session.gpu, "a100");
         // Settings of runs are no hindrance to what is no run.
         assert!(parse(&["profiles"]).question.is_some());
     }
