@@ -182,6 +182,8 @@ impl Display for Call {
             }
             Self::Read { dev, length, rc, .. } => write!(f, "read {dev} length={length} = {rc}"),
             Self::Close { fd, dev, .. } => write!(f, "close {dev} fd={fd}"),
+            Self::Begin { user, command } => write!(f, "# {} as user {user}", command.join(" ")),
+            Self::Munmap { address, length, .. } => write!(f, "munmap({address:#x}, {length:#x})"),
             Self::Mark { text, .. } => write!(f, "# {text}"),
         }
     }
