@@ -1,4 +1,5 @@
-//! Writes a constant for each number of the tables that is the same in every release that has its name.
+//! Takes the tables apart into releases, and writes a constant for each number that is the same in every release that has
+//! its name.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,15 +20,15 @@ fn main() {
         .map(|file| file.expect("tables can be listed").path())
         .collect();
     files.sort();
+    let text: String = files.iter().map(|file| fs::read_to_string(file).expect("a table is text")).collect();
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim_end());
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+
     let mut numbers = Numbers::new();
-    for file in &files {
-        for line in fs::read_to_string(file).expect("a table is text").lines() {
-            collect(&mut numbers, line);
-        }
-    }
-    let text = constants(&numbers) + &tables(&files);
+    lines.iter().for_each(|line| collect(&mut numbers, line));
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out).join("tables.rs"), text).expect("it is writable");
+    fs::write(Path::new(&out).join("tables.rs"), constants(&numbers) + &releases(&lines))
+        .expect("it is writable");
 }
 
 fn collect(numbers: &mut Numbers, line: &str) {
@@ -73,11 +74,20 @@ fn constants(numbers: &Numbers) -> String {
     text
 }
 
-/// The files of the tables, as text in the program.
-fn tables(files: &[PathBuf]) -> String {
-    let mut text = format!("const TABLES: [&str; {}] = [\n", files.len());
-    for file in files {
-        writeln!(text, "    include_str!({:?}),", file.canonicalize().expect("it exists")).unwrap();
+/// Every release with its lines.
+fn releases(lines: &[&str]) -> String {
+    let is_head = |line: &&str| line.starts_with("version ");
+    assert!(lines.first().is_some_and(is_head), "a table begins with a version");
+    let mut text = String::from("static RELEASES: &[Release] = &[\n");
+    for release in lines.chunk_by(|_, next| !is_head(next)) {
+        let mut words = release[0].split(' ').skip(1);
+        let (version, parent) = (words.next().expect("a version"), words.next());
+        writeln!(
+            text,
+            "    Release {{ version: {version:?}, parent: {parent:?}, lines: &{:?} }},",
+            &release[1..]
+        )
+        .unwrap();
     }
     text + "];\n"
 }

@@ -67,11 +67,16 @@ FILE_DESCRIPTORS = {
     ("NV_EVENT_BUFFER_ALLOC_PARAMETERS", "notificationHandle"),
     ("NV00F1_ALLOCATION_PARAMETERS", "pOsEvent"),
     ("NV00F9_ALLOCATION_PARAMETERS", "pOsEvent"),
+    ("NV00FD_ALLOCATION_PARAMETERS", "pOsEvent"),
+    ("NV00FD_CTRL_REGISTER_EVENT_PARAMS", "pOsEvent"),
     ("NV_SEMAPHORE_SURFACE_CTRL_REGISTER_WAITER_PARAMS", "notificationHandle"),
     ("NV_SEMAPHORE_SURFACE_CTRL_UNREGISTER_WAITER_PARAMS", "notificationHandle"),
 }
 
-# Pointers: (struct, field) -> (number of elements: a field or a constant, bytes of one, direction).
+# Pointers: (struct, field) -> (number of elements: a field or a constant, bytes of one, direction). No element: nobody
+# looks there, the number is only passed on. None: RM or the card looks there in a way that no such triple says.
+_HANDLES = ("numChannels", 4, "in")
+_LOOKED_AT_BY_NOBODY = (0, 1, "out")
 POINTERS = {
     # nvos.h. What RM_ALLOC points at has the size of its class; "class" says so.
     ("NVOS54_PARAMETERS", "params"): ("paramsSize", 1, "inout"),
@@ -81,6 +86,24 @@ POINTERS = {
     ("NVOS_I2C_ACCESS_PARAMS", "paramStructPtr"): ("paramSize", 1, "inout"),
     ("nv_ioctl_xfer_t", "ptr"): ("size", 1, "inout"),
     ("NVOS41_PARAMETERS", "pEvent"): (1, "NvUnixEvent", "out"),
+    # osapi.c, RmAccessRegistry.
+    ("NVOS38_PARAMETERS", "pDevNode"): ("DevNodeLength", 1, "in"),
+    ("NVOS38_PARAMETERS", "pParmStr"): ("ParmStrLength", 1, "in"),
+    ("NVOS38_PARAMETERS", "pBinaryData"): ("BinaryDataLength", 1, "inout"),
+    # interface/deprecated/rmapi_deprecated_misc.c, and control.c of the client.
+    ("NVOS30_PARAMETERS", "phClients"): _HANDLES,
+    ("NVOS30_PARAMETERS", "phDevices"): _HANDLES,
+    ("NVOS30_PARAMETERS", "phChannels"): _HANDLES,
+    ("NV0000_CTRL_GPU_IDLE_CHANNELS_PARAMS", "phClients"): _HANDLES,
+    ("NV0000_CTRL_GPU_IDLE_CHANNELS_PARAMS", "phDevices"): _HANDLES,
+    ("NV0000_CTRL_GPU_IDLE_CHANNELS_PARAMS", "phChannels"): _HANDLES,
+    # osapi.c: mappings are known by a number that looks like an address.
+    ("nv_ioctl_nvos33_parameters_with_fd", "params.pLinearAddress"): _LOOKED_AT_BY_NOBODY,
+    ("NVOS34_PARAMETERS", "pLinearAddress"): _LOOKED_AT_BY_NOBODY,
+    ("NVOS56_PARAMETERS", "pOldCpuAddress"): _LOOKED_AT_BY_NOBODY,
+    ("NVOS56_PARAMETERS", "pNewCpuAddress"): _LOOKED_AT_BY_NOBODY,
+    # standard_mem.c sets it to null.
+    ("NV_MEMORY_ALLOCATION_PARAMS", "address"): _LOOKED_AT_BY_NOBODY,
     # interface/deprecated/rmapi_deprecated_control.c: rewritten to controls without pointers.
     ("NV0000_CTRL_SYSTEM_GET_BUILD_VERSION_PARAMS", "pDriverVersionBuffer"): ("sizeOfStrings", 1, "out"),
     ("NV0000_CTRL_SYSTEM_GET_BUILD_VERSION_PARAMS", "pVersionBuffer"): ("sizeOfStrings", 1, "out"),
@@ -94,10 +117,16 @@ POINTERS = {
     ("NV0000_CTRL_SYSTEM_GET_P2P_CAPS_PARAMS", "busPeerIds"): ("gpuCount*gpuCount", 4, "out"),
     ("NV0000_CTRL_SYSTEM_GET_P2P_CAPS_PARAMS", "busEgmPeerIds"): ("gpuCount*gpuCount", 4, "out"),
     # No file of the module reads it.
-    ("NV0000_CTRL_GPU_GET_ID_INFO_PARAMS", "szName"): (0, 1, "out"),
+    ("NV0000_CTRL_GPU_GET_ID_INFO_PARAMS", "szName"): _LOOKED_AT_BY_NOBODY,
     # kernel-open/nvidia-uvm/uvm_ioctl.h.
     ("UVM_TOOLS_READ_PROCESS_MEMORY_PARAMS", "buffer"): ("size", 1, "out"),
     ("UVM_TOOLS_WRITE_PROCESS_MEMORY_PARAMS", "buffer"): ("size", 1, "in"),
+    ("UVM_TOOLS_INIT_EVENT_TRACKER_PARAMS", "queueBuffer"): None,
+    ("UVM_TOOLS_INIT_EVENT_TRACKER_PARAMS", "controlBuffer"): None,
+    ("UVM_TOOLS_INIT_EVENT_TRACKER_V2_PARAMS", "queueBuffer"): None,
+    ("UVM_TOOLS_INIT_EVENT_TRACKER_V2_PARAMS", "controlBuffer"): None,
+    ("UVM_TOOLS_GET_PROCESSOR_UUID_TABLE_PARAMS", "tablePtr"): None,
+    ("UVM_TOOLS_GET_PROCESSOR_UUID_TABLE_V2_PARAMS", "tablePtr"): None,
 }
 
 # Controls with lists of indices: (control, field with them) -> what the headers' names for them begin with.

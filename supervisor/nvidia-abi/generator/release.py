@@ -135,7 +135,7 @@ class Release:
                 for path in ("status", "Status", "params.status")}
 
     def _pointee(self, struct, path):
-        if (struct, path) not in self.pointers:
+        if not self.pointers.get((struct, path)):
             return ""
         count, element, direction = self.pointers[struct, path]
         if isinstance(element, str):
@@ -226,19 +226,21 @@ class Release:
                 handlers[int(number, 16)] = int(flags, 16), struct or None, function
         return handlers
 
-    def _flag(self, name):
-        return int(re.search(rf"#define RMCTRL_FLAGS_{name}\s+0x(\w+)",
-                             self._read(CONTROL_FLAGS)).group(1), 16)
+    @cached_property
+    def _flags(self):
+        """The bits of a handler's flags, which move between branches."""
+        text = self._read(CONTROL_FLAGS)
+        return {name: int(bits, 16) for name, bits in re.findall(r"#define RMCTRL_FLAGS_(\w+)\s+0x(\w+)", text)}
 
     def _access(self, number):
         if number not in self.handlers:
             return "none"
-        flags = self.handlers[number][0]
-        if flags & self._flag("INTERNAL"):
+        flags, bits = self.handlers[number][0], self._flags
+        if flags & bits["INTERNAL"]:
             return "kernel"
-        if flags & self._flag("NON_PRIVILEGED"):
+        if flags & bits["NON_PRIVILEGED"]:
             return "user"
-        return "admin" if flags & self._flag("PRIVILEGED") else "kernel"
+        return "admin" if flags & bits["PRIVILEGED"] else "kernel"
 
     def _controls(self):
         unnamed = dict(self.handlers)

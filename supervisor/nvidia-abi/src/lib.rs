@@ -52,7 +52,7 @@ mod version;
 
 use std::collections::HashMap;
 
-use parse::Key;
+use parse::{Key, Release};
 
 pub use decode::{Behind, Call};
 pub use row::{Access, Count, Field, Form, Kind, Node, Place, Pointee, Row};

@@ -5,27 +5,12 @@ use std::sync::OnceLock;
 
 use crate::row::{Access, Count, Field, Form, Kind, Node, Place, Pointee, Row};
 
-/// What a file says of one release.
+/// What the tables say of one release; `build.rs` has taken them apart.
 pub(crate) struct Release {
     pub version: &'static str,
     pub parent: Option<&'static str>,
     /// Rows that its parent does not have so, and `no` for those it has and this one has not.
-    pub lines: Vec<&'static str>,
-}
-
-/// The releases of a file.
-pub(crate) fn releases(text: &'static str) -> Vec<Release> {
-    let mut releases: Vec<Release> = vec![];
-    for line in text.lines().map(|line| line.split('#').next().unwrap_or_default().trim_end()) {
-        if let Some(head) = line.strip_prefix("version ") {
-            let mut words = head.split(' ');
-            let version = words.next().expect("a version");
-            releases.push(Release { version, parent: words.next(), lines: vec![] });
-        } else if !line.is_empty() {
-            releases.last_mut().expect("a version comes first").lines.push(line);
-        }
-    }
-    releases
+    pub lines: &'static [&'static str],
 }
 
 /// What a line is about.

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::TABLES;
-use crate::parse::{self, Key, Release};
+use crate::RELEASES;
+use crate::parse::{self, Key};
 use crate::row::Row;
 
 /// A driver whose ioctls are not known.
@@ -33,17 +33,19 @@ impl UnknownVersion {
     }
 }
 
+/// As many rows as the largest releases have, and some more.
+const ROWS: usize = 2000;
+
 /// Every known release, oldest first.
 pub fn versions() -> Vec<&'static str> {
-    let mut versions: Vec<_> = releases().iter().map(|release| release.version).collect();
+    let mut versions: Vec<_> = RELEASES.iter().map(|release| release.version).collect();
     versions.sort_by_key(|version| numbers(version));
     versions
 }
 
 /// The rows of a release.
 pub(crate) fn rows(asked: &str) -> Result<(&'static str, HashMap<Key, Row>), UnknownVersion> {
-    let releases = releases();
-    let find = |version| releases.iter().find(|release| release.version == version);
+    let find = |version| RELEASES.iter().find(|release| release.version == version);
     let Some(release) = find(asked) else {
         return Err(UnknownVersion { asked: asked.into(), nearest: nearest(asked) });
     };
@@ -51,15 +53,11 @@ pub(crate) fn rows(asked: &str) -> Result<(&'static str, HashMap<Key, Row>), Unk
     while let Some(parent) = chain[chain.len() - 1].parent {
         chain.push(find(parent).expect("a parent has a table"));
     }
-    let mut lines = HashMap::new();
-    for line in chain.iter().rev().flat_map(|release| &release.lines) {
+    let mut lines = HashMap::with_capacity(ROWS);
+    for line in chain.iter().rev().flat_map(|release| release.lines) {
         parse::apply(&mut lines, line);
     }
     Ok((release.version, lines.into_iter().map(|(key, line)| (key, parse::row(key, line))).collect()))
-}
-
-fn releases() -> Vec<Release> {
-    TABLES.iter().flat_map(|text| parse::releases(text)).collect()
 }
 
 /// The parts of `580.159.04`; what is no number counts as none.

@@ -181,6 +181,10 @@ fn pointers_say_what_is_behind_them() {
     let peers = abi.control(control::NV0000_CTRL_CMD_SYSTEM_GET_P2P_CAPS);
     assert_eq!(pointee(peers, "busPeerIds"), (Count::Square("gpuCount"), 4, false, true));
     assert_eq!(pointee(abi.escape(escape::NV_ESC_RM_ALLOC), "pAllocParms"), (Count::OfClass, 1, true, true));
+    let cookie = pointee(abi.escape(escape::NV_ESC_RM_UNMAP_MEMORY), "pLinearAddress");
+    assert_eq!(cookie.0, Count::Fixed(0), "nobody looks there");
+    let queue = abi.uvm(uvm::UVM_TOOLS_INIT_EVENT_TRACKER).unwrap().field("queueBuffer").unwrap();
+    assert_eq!(queue.form, Form::Pointer(None), "UVM looks there as long as it lives");
 }
 
 #[test]

@@ -67,6 +67,13 @@ pub struct Indirect {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "lowercase")]
 pub enum Call {
+    /// The first line: who runs what.
+    Begin {
+        /// User id of the program.
+        user: u32,
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
     /// A file was opened: any file, since what a library looks for is what an emulation has to offer.
     Open {
         /// Thread group.
@@ -107,6 +114,15 @@ pub enum Call {
         offset: u64,
         /// Address, or a negative error.
         rc: i64,
+    },
+    /// Where a node was mapped, nothing is any more.
+    Munmap {
+        /// Thread group.
+        process: u32,
+        /// Address.
+        address: u64,
+        /// Length.
+        length: u64,
     },
     /// Descriptors were waited for, a node among them.
     Poll {
@@ -166,6 +182,8 @@ impl Display for Call {
             }
             Self::Read { dev, length, rc, .. } => write!(f, "read {dev} length={length} = {rc}"),
             Self::Close { fd, dev, .. } => write!(f, "close {dev} fd={fd}"),
+            Self::Begin { user, command } => write!(f, "# {} as user {user}", command.join(" ")),
+            Self::Munmap { address, length, .. } => write!(f, "munmap({address:#x}, {length:#x})"),
             Self::Mark { text, .. } => write!(f, "# {text}"),
         }
     }

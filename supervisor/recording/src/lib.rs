@@ -16,4 +16,4 @@ mod trace_filter;
 pub use event::{Call, Event, Indirect, Ioctl};
 pub use file::{open, read};
 pub use recorder::{Recorder, User};
-pub use scrub::Scrubber;
+pub use scrub::{Scrubber, scrub_chip_identity};

@@ -6,7 +6,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, execvp, fork, setgid, setgroups, setuid};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::io::Write;
 
@@ -30,6 +30,8 @@ pub struct Recorder<W> {
     processes: HashMap<i32, u32>,
     /// The call that each thread is in.
     entered: HashMap<Pid, Waiting>,
+    /// Where nodes are mapped: process and address.
+    mapped: HashSet<(u32, u64)>,
 }
 
 /// A call that the kernel is executing.
@@ -42,7 +44,7 @@ enum Waiting {
 impl<W: Write> Recorder<W> {
     /// Writes to `out`, a line per call.
     pub fn new(out: W) -> Self {
-        Self { out, processes: HashMap::new(), entered: HashMap::new() }
+        Self { out, processes: HashMap::new(), entered: HashMap::new(), mapped: HashSet::new() }
     }
 
     /// Runs `command` to its end and that of all it started. Returns its exit code, 128 + the signal if one killed it.
@@ -60,6 +62,11 @@ impl<W: Write> Recorder<W> {
                 unsafe { libc::_exit(127) }
             }
         };
+        let id = match user {
+            User::Same => Uid::current().as_raw(),
+            User::Id(id) => id,
+        };
+        self.write(&Event::Other(Call::Begin { user: id, command: command.to_vec() }))?;
         waitpid(child, None).context("waiting for the child to stop")?;
         let options = Options::PTRACE_O_TRACESECCOMP
             | Options::PTRACE_O_TRACESYSGOOD
@@ -148,7 +155,14 @@ impl<W: Write> Recorder<W> {
             Waiting::Ioctl(entered) => Event::Ioctl(entered.finish(tid, result)),
             Waiting::Other(complete) => Event::Other(complete(tid, result)),
         };
-        serde_json::to_writer(&mut self.out, &event)?;
+        if let Event::Other(Call::Mmap { process, rc, .. }) = &event {
+            self.mapped.insert((*process, *rc as u64));
+        }
+        self.write(&event)
+    }
+
+    fn write(&mut self, event: &Event) -> Result<()> {
+        serde_json::to_writer(&mut self.out, event)?;
         self.out.write_all(b"\n")?;
         Ok(())
     }
@@ -209,6 +223,11 @@ impl<W: Write> Recorder<W> {
                     offset: f,
                     rc,
                 }))
+            }
+            libc::SYS_munmap => {
+                let process = self.process(tid);
+                let was_mapped = self.mapped.remove(&(process, a));
+                was_mapped.then(|| other(move |_, _| Call::Munmap { process, address: a, length: b }))
             }
             libc::SYS_read | libc::SYS_pread64 => {
                 let dev = node(a)?;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::Ioctl;
+
 /// Replaces byte strings by others of the same length, both in text and in the hexadecimal fields of a recording.
 #[derive(Default)]
 pub struct Scrubber {
@@ -64,6 +66,27 @@ impl Scrubber {
     }
 }
 
+/// `NV2080_CTRL_CMD_GPU_GET_INFO_V2`: its entries that a chip alone has, ECID_LO32, ECID_HI32, ECID_EXTENDED and the two words of the
+/// per-device identifier, become the made-up ones.
+pub fn scrub_chip_identity(ioctl: &mut Ioctl) {
+    const GET_INFO: [u8; 4] = 0x2080_0102_u32.to_le_bytes();
+    const MADE_UP: [(u32, u32); 5] =
+        [(0x01, 0), (0x02, 0), (0x1b, 0), (0x23, 0x1234_5678), (0x24, 0xc0ff_ee00)];
+    if ioctl.outer_before.get(8..12) != Some(&GET_INFO) {
+        return;
+    }
+    let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("4 bytes"));
+    for parameters in [&mut ioctl.parameters_before, &mut ioctl.parameters_after] {
+        let Some((count, entries)) = parameters.split_at_mut_checked(4) else { continue };
+        for entry in entries.chunks_exact_mut(8).take(word(count) as usize) {
+            let made_up = MADE_UP.iter().find(|(index, _)| *index == word(&entry[..4]));
+            if let Some((_, value)) = made_up.filter(|_| word(&entry[4..]) != 0) {
+                entry[4..].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+}
+
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     let first = *needle.first()?;
     let mut from = 0;
@@ -79,6 +102,21 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_the_chips_identity_go() {
+        let mut outer = vec![0; 32];
+        outer[8..12].copy_from_slice(&0x2080_0102_u32.to_le_bytes());
+        let list = |datum: u8| [2, 0, 0, 0, 1, 0, 0, 0, datum, 9, 9, 9, 7, 0, 0, 0, 5, 0, 0, 0].to_vec();
+        let mut ioctl = Ioctl {
+            outer_before: outer,
+            parameters_before: list(0),
+            parameters_after: list(9),
+            ..Ioctl::default()
+        };
+        scrub_chip_identity(&mut ioctl);
+        assert_eq!(ioctl.parameters_after, [2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 5, 0, 0, 0]);
+    }
 
     #[test]
     fn a_uuid_goes_in_every_form() {

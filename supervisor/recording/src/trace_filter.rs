@@ -6,12 +6,13 @@ use libc::{
 };
 use nix::errno::Errno;
 
-const TRACED: [libc::c_long; 21] = [
+const TRACED: [libc::c_long; 22] = [
     libc::SYS_ioctl,
     libc::SYS_open,
     libc::SYS_openat,
     libc::SYS_close,
     libc::SYS_mmap,
+    libc::SYS_munmap,
     libc::SYS_poll,
     libc::SYS_ppoll,
     libc::SYS_read,

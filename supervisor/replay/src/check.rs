@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nvidia_abi::{Count, escape};
+use nvidia_abi::{Count, escape, uvm};
 use recording::{Call, Event, Ioctl};
 use resource_manager::{Caller, Errno, FileId, Node, ResourceManager};
 
@@ -82,6 +82,7 @@ pub fn check(events: &[Event], manager: &mut ResourceManager, mask: &Mask) -> Ou
         mask,
         files: Files::default(),
         handles: Handles::default(),
+        is_administrator: false,
         outcome: Outcome::default(),
     };
     for (index, event) in events.iter().enumerate() {
@@ -98,6 +99,8 @@ struct Replay<'a> {
     mask: &'a Mask,
     files: Files,
     handles: Handles,
+    /// The recorded program ran as root.
+    is_administrator: bool,
     outcome: Outcome,
 }
 
@@ -108,21 +111,16 @@ struct Recorded<'a> {
     process: u32,
     /// The node that descriptors in its parameters must be of.
     expected: Node,
-    /// Memory was asked for that is not there.
-    lacked: bool,
+    is_administrator: bool,
 }
 
 impl Caller for Recorded<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        let read = self.memory.read(address, bytes);
-        self.lacked |= !read;
-        read
+        self.memory.read(address, bytes)
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        let written = self.memory.write(address, bytes);
-        self.lacked |= !written;
-        written
+        self.memory.write(address, bytes)
     }
 
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
@@ -138,16 +136,22 @@ impl Caller for Recorded<'_> {
     }
 
     fn is_administrator(&self) -> bool {
-        false
+        self.is_administrator
     }
 }
 
 impl Replay<'_> {
     fn other(&mut self, call: &Call) {
         match call {
+            Call::Begin { user, .. } => self.is_administrator = *user == 0,
             Call::Open { process, path, rc, .. } => {
                 if let (Some(node), Ok(descriptor @ 0..)) = (Files::node(path), i32::try_from(*rc)) {
                     self.files.opened(self.manager, *process, descriptor, node);
+                }
+            }
+            Call::Mmap { process, fd, length, rc, .. } if *rc > 0 => {
+                if let Some(file) = self.files.of_parameter(*process, *fd, Node::UnifiedMemory) {
+                    self.manager.mapped(file, *rc as u64, *length);
                 }
             }
             Call::Close { process, fd, .. } => self.files.closed(self.manager, *process, *fd),
@@ -164,26 +168,48 @@ impl Replay<'_> {
             self.outcome.skipped += 1;
             return;
         }
-        let file = self.files.of_call(self.manager, ioctl.process, ioctl.fd, node);
+        let is_new = ioctl.nr == escape::NV_ESC_REGISTER_FD && ioctl.fd < 0;
+        let file = self.files.of_call(self.manager, ioctl.process, ioctl.fd, node, is_new);
+        // Older recordings tell of no mappings: what a program asks about there is one.
+        if ioctl.process == 0 && node == Node::UnifiedMemory && request == uvm::UVM_VALIDATE_VA_RANGE {
+            self.manager.mapped(file, pointer(&ioctl.outer_before, 0), pointer(&ioctl.outer_before, 8));
+        }
         let mut memory = Memory::default();
         let renamed = |bytes: &[u8], handles: &Handles| {
             let mut bytes = bytes.to_vec();
             handles.to_ours(&mut bytes);
             bytes
         };
-        memory.add(OUTER, renamed(&ioctl.outer_before, &self.handles));
+        let mut outer = renamed(&ioctl.outer_before, &self.handles);
+        // The same for what requests of unified memory point to: older recordings hold 256 bytes of it.
+        if let (Node::UnifiedMemory, Some(row)) = (node, self.manager.abi().uvm(request)) {
+            outer.resize(outer.len().max(row.size), 0);
+        }
+        memory.add(OUTER, outer);
         let mut parameters = renamed(&ioctl.parameters_before, &self.handles);
         // Older recordings hold 64 bytes of an allocation's parameters, whatever their size: the rest was there and is not known.
-        if let Some(class) = self.class(ioctl, node).filter(|_| !parameters.is_empty()) {
-            parameters.resize(parameters.len().max(class.size), 0);
+        // Of memory that includes the size: as much as any of them maps.
+        if let Some(class) = self.class(ioctl, node).filter(|row| (1..row.size).contains(&parameters.len())) {
+            const LARGEST_MAPPED: u64 = 64 << 20;
+            parameters.resize(class.size, 0);
+            class.write(&mut parameters, "size", LARGEST_MAPPED);
         }
         memory.add(parameters_address(ioctl), parameters);
         for buffer in &ioctl.indirect {
-            memory.add(pointer(&ioctl.parameters_before, buffer.at), renamed(&buffer.before, &self.handles));
+            // It was written down as far as the call changed it, and is longer.
+            const LONGER: usize = 16 << 10;
+            let mut bytes = renamed(&buffer.before, &self.handles);
+            bytes.resize(LONGER.max(bytes.len()), 0);
+            memory.add(pointer(&ioctl.parameters_before, buffer.at), bytes);
         }
         let expected = if node == Node::UnifiedMemory { Node::UnifiedMemory } else { Node::Control };
-        let mut caller =
-            Recorded { memory, files: &self.files, process: ioctl.process, expected, lacked: false };
+        let mut caller = Recorded {
+            memory,
+            files: &self.files,
+            process: ioctl.process,
+            expected,
+            is_administrator: self.is_administrator,
+        };
         let result = self.manager.ioctl(file, request, OUTER, &mut caller);
         let Recorded { memory, .. } = caller;
         self.learn_handles(ioctl, &memory);
@@ -224,8 +250,9 @@ impl Replay<'_> {
     /// A root, or an object whose handle the program left to the driver.
     fn learn_handles(&mut self, ioctl: &Ioctl, memory: &Memory) {
         const NEW: usize = 8;
-        if ioctl.nr == escape::NV_ESC_RM_ALLOC && word(&ioctl.outer_before, NEW) == 0 {
-            self.handles.learn(word(&ioctl.outer_after, NEW), word(memory.at(OUTER), NEW));
+        let recorded = word(&ioctl.outer_after, NEW);
+        if ioctl.nr == escape::NV_ESC_RM_ALLOC && word(&ioctl.outer_before, NEW) != recorded {
+            self.handles.learn(recorded, word(memory.at(OUTER), NEW));
         }
     }
 
@@ -267,7 +294,11 @@ impl Replay<'_> {
         self.bytes("parameters", inner, &ioctl.parameters_after, answered, &mut differences);
         for buffer in &ioctl.indirect {
             let answered = memory.at(pointer(&ioctl.parameters_before, buffer.at));
-            self.bytes(&format!("buffer {}", buffer.at), None, &buffer.after, answered, &mut differences);
+            let subject = match inner {
+                Some(Subject::Control(number)) => Some(Subject::Buffer(number)),
+                _ => None,
+            };
+            self.bytes(&format!("buffer {}", buffer.at), subject, &buffer.after, answered, &mut differences);
         }
         differences
     }
@@ -288,7 +319,7 @@ impl Replay<'_> {
             let piece = at..(at + 4).min(recorded.len());
             let mut differs = false;
             for byte in piece.clone() {
-                match subject.and_then(|subject| self.mask.category(subject, byte)) {
+                match subject.and_then(|subject| self.mask.category(subject, byte, recorded)) {
                     Some(category) => *self.outcome.masked.entry(category).or_default() += 1,
                     None => differs |= answered.get(byte) != Some(&recorded[byte]),
                 }
@@ -322,6 +353,7 @@ fn number(error: Errno) -> i32 {
     match error {
         Errno::Fault => 14,
         Errno::Busy => 16,
+        Errno::NoSuchCommand => 38,
         Errno::Invalid => 22,
     }
 }

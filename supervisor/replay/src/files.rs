@@ -41,14 +41,19 @@ impl Files {
         }
     }
 
-    /// The file that a call was made on. A descriptor of unknown origin was inherited, or the recorder began too late.
+    /// The file that a call was made on. A descriptor of unknown origin was inherited, or the recorder began too late. `is_new`: of
+    /// an older recording, a call that is the first on its file.
     pub(crate) fn of_call(
         &mut self,
         manager: &mut ResourceManager,
         process: u32,
         descriptor: i32,
         node: Node,
+        is_new: bool,
     ) -> FileId {
+        if is_new {
+            self.by_node.insert(node, manager.open(node));
+        }
         if descriptor < 0 {
             return *self.by_node.entry(node).or_insert_with(|| manager.open(node));
         }

@@ -13,8 +13,14 @@ pub enum Category {
     Utilisation,
     /// Addresses that the driver chose.
     Address,
-    /// What one copy of a card has alone.
-    Identity,
+    /// How much memory is free.
+    Memory,
+    /// Readings of temperature.
+    Temperature,
+    /// Numbers that count since the driver was loaded.
+    Count,
+    /// What the driver leaves as it was.
+    Leftover,
 }
 
 impl Category {
@@ -29,7 +35,10 @@ impl Category {
             "power" => Self::Power,
             "utilisation" => Self::Utilisation,
             "address" => Self::Address,
-            "identity" => Self::Identity,
+            "memory" => Self::Memory,
+            "temperature" => Self::Temperature,
+            "count" => Self::Count,
+            "leftover" => Self::Leftover,
             _ => return None,
         })
     }
@@ -40,6 +49,7 @@ impl Category {
 pub(crate) enum Subject {
     Control(u32),
     Class(u32),
+    Buffer(u32),
     Escape(u32),
     UnifiedMemory(u32),
 }
@@ -51,6 +61,8 @@ struct Row {
     subject: Subject,
     bytes: Range<usize>,
     category: Category,
+    /// Only where the structure holds this word there.
+    condition: Option<(usize, u32)>,
 }
 
 impl Mask {
@@ -66,8 +78,12 @@ impl Mask {
     }
 
     /// The category of a byte, if it is masked.
-    pub(crate) fn category(&self, subject: Subject, byte: usize) -> Option<Category> {
-        self.0.iter().find(|row| row.subject == subject && row.bytes.contains(&byte)).map(|row| row.category)
+    pub(crate) fn category(&self, subject: Subject, byte: usize, structure: &[u8]) -> Option<Category> {
+        let row = self
+            .0
+            .iter()
+            .find(|row| row.subject == subject && row.bytes.contains(&byte) && row.is_meant(structure))?;
+        Some(row.category)
     }
 }
 
@@ -78,15 +94,25 @@ impl Row {
         let subject = match kind {
             "control" => Subject::Control(number),
             "class" => Subject::Class(number),
+            "buffer" => Subject::Buffer(number),
             "escape" => Subject::Escape(number),
             "uvm" => Subject::UnifiedMemory(number),
             _ => return None,
         };
         let (from, to) = words.next()?.split_once("..")?;
         let category = Category::parse(words.next()?)?;
-        // The reason.
-        words.next()?;
-        Some(Self { subject, bytes: from.parse().ok()?..to.parse().ok()?, category })
+        let mut reason = words.next()?;
+        let mut condition = None;
+        if let Some((at, value)) = reason.strip_prefix('?').and_then(|condition| condition.split_once('=')) {
+            condition = Some((at.parse().ok()?, u32::from_str_radix(value, 16).ok()?));
+            reason = words.next()?;
+        }
+        let bytes = from.parse().ok()?..to.parse().ok()?;
+        (!reason.is_empty()).then_some(Self { subject, bytes, category, condition })
+    }
+
+    fn is_meant(&self, structure: &[u8]) -> bool {
+        self.condition.is_none_or(|(at, value)| structure.get(at..at + 4) == Some(&value.to_le_bytes()))
     }
 }
 
@@ -97,8 +123,11 @@ mod tests {
     #[test]
     fn rows_name_bytes_and_a_reason() {
         let mask = Mask::parse("control 20800406 8..264 time clocks\n# no row\n").unwrap();
-        assert_eq!(mask.category(Subject::Control(0x2080_0406), 263), Some(Category::Time));
-        assert_eq!(mask.category(Subject::Control(0x2080_0406), 264), None);
+        assert_eq!(mask.category(Subject::Control(0x2080_0406), 263, &[]), Some(Category::Time));
+        assert_eq!(mask.category(Subject::Control(0x2080_0406), 264, &[]), None);
+        let mask = Mask::parse("control 20801303 8..12 memory ?4=16 free").unwrap();
+        let category = |index| mask.category(Subject::Control(0x2080_1303), 8, &[1, 0, 0, 0, index, 0, 0, 0]);
+        assert_eq!((category(0x16), category(0x17)), (Some(Category::Memory), None));
         assert!(Mask::parse("control 20800406 8..264 time").is_err(), "no reason");
         assert!(Mask::parse("control 20800406 8..264 mood bad").is_err(), "no category");
         Mask::embedded();

@@ -38,8 +38,19 @@ impl Memory {
 
     /// False: not all of it was recorded.
     pub(crate) fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        bytes.is_empty()
-            || self.find(address, bytes.len()).map(|found| found.copy_from_slice(bytes)).is_some()
+        if bytes.is_empty() {
+            return true;
+        }
+        let is_there = self.find(address, bytes.len()).is_some();
+        // Buffers were written down one by one, and may lie in each other.
+        for (start, region) in &mut self.regions {
+            for (at, byte) in (address..).zip(bytes) {
+                if let Some(place) = at.checked_sub(*start).and_then(|at| region.get_mut(at as usize)) {
+                    *place = *byte;
+                }
+            }
+        }
+        is_there
     }
 }
 

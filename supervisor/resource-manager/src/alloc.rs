@@ -1,38 +1,14 @@
-//! `NV_ESC_RM_ALLOC`: objects by their classes.
+//! `NV_ESC_RM_ALLOC`: objects by their classes, and `NV_ESC_RM_ALLOC_MEMORY`.
 //!
 //! `nvidia-abi` says what may be whose parent and how large the parameters are; a class that does more than exist has a row in
-//! [`MAKERS`].
+//! [`makers`](crate::make).
 
 use nvidia_abi::{Row, class, status};
 
+use crate::make::{self, Making};
 use crate::object::{Memory, Object, Space};
 use crate::structure::Structure;
 use crate::{Caller, Errno, FileId, ResourceManager};
-
-/// Where a program writes to tell the card of new work, on cards since Turing.
-const USER_MODE_REGISTERS: Space = Space::Registers { offset: 0xbb_0000 };
-const USER_MODE_LENGTH: u64 = 64 << 10;
-/// The structure of figures that the driver keeps for a client to read.
-const SHARED_DATA_LENGTH: u64 = 4096;
-
-/// What an object is made of.
-struct Making<'a> {
-    parameters: Structure<'a>,
-    /// `NVOS64_PARAMETERS` came with parameters.
-    has_parameters: bool,
-}
-
-type Maker = fn(&mut Making) -> Result<Option<Memory>, u32>;
-
-/// Classes whose parameters are looked at, or written.
-const MAKERS: &[(u32, Maker)] = &[
-    (class::NV20_SUBDEVICE_0, make_subdevice),
-    (class::NV04_DISPLAY_COMMON, refuse_display),
-    (class::FERMI_VASPACE_A, make_address_space),
-    (class::NV50_MEMORY_VIRTUAL, make_virtual_memory),
-    (class::RM_USER_SHARED_DATA, make_shared_data),
-    (class::HOPPER_USERMODE_A, make_user_mode),
-];
 
 impl ResourceManager {
     pub(crate) fn alloc(
@@ -43,28 +19,34 @@ impl ResourceManager {
     ) -> Result<(), Errno> {
         let class = outer.word("hClass");
         if matches!(class, class::NV01_ROOT | class::NV01_ROOT_NON_PRIV | class::NV01_ROOT_CLIENT) {
-            let client = self.clients.make(file, class::NV01_ROOT_CLIENT);
             outer.set("hClass", class::NV01_ROOT_CLIENT);
+            let made = self.clients.make(file, outer.word("hObjectNew"), class::NV01_ROOT_CLIENT);
+            outer.set("status", crate::escape::status_of(made));
+            let Ok(client) = made else { return Ok(()) };
             outer.set("hObjectNew", client);
-            outer.set("status", status::NV_OK);
+            let address = outer.get("pAllocParms");
+            if address != 0 && !caller.write(address, &client.to_le_bytes()) {
+                return Err(Errno::Fault);
+            }
             return Ok(());
         }
         let Some(row) = self.abi.class(class).cloned() else {
             outer.set("status", status::NV_ERR_INVALID_CLASS);
             return Ok(());
         };
-        let address = outer.get("pAllocParms");
+        let (address, size) = (outer.get("pAllocParms"), outer.word("paramsSize") as usize);
+        if size != 0 && size != row.size {
+            outer.set("status", status::NV_ERR_INVALID_ARGUMENT);
+            return Ok(());
+        }
         let mut parameters = vec![0; row.size];
         if address != 0 && !caller.read(address, &mut parameters) {
             return Err(Errno::Fault);
         }
-        match self.make(file, outer, &row, &mut parameters, caller) {
-            Ok(handle) => {
-                outer.set("hObjectNew", handle);
-                outer.set("status", status::NV_OK);
-            }
-            Err(error) => outer.set("status", error),
-        }
+        let made = self.make(file, outer, &row, &mut parameters, caller);
+        outer.set("status", crate::escape::status_of(made));
+        let Ok(handle) = made else { return Ok(()) };
+        outer.set("hObjectNew", handle);
         if address != 0 && !caller.write(address, &parameters) {
             return Err(Errno::Fault);
         }
@@ -81,7 +63,7 @@ impl ResourceManager {
     ) -> Result<u32, u32> {
         let client = self.clients.find(outer.word("hRoot"), file)?;
         let parent_handle = outer.word("hObjectParent");
-        let parent = client.object(parent_handle).map_err(|_| status::NV_ERR_INVALID_OBJECT_PARENT)?.clone();
+        let parent = client.object(parent_handle)?.clone();
         let handle = client.handle_for(outer.word("hObjectNew"))?;
         let above =
             self.abi.class(parent.class).and_then(|row| row.place.as_ref()).map(|place| place.internal);
@@ -96,14 +78,38 @@ impl ResourceManager {
         }
         let parameters = Structure::new(row, parameters);
         let card = match row.number {
+            class::NV01_DEVICE_0 if outer.get("pAllocParms") == 0 => {
+                return Err(status::NV_ERR_INVALID_ARGUMENT);
+            }
             class::NV01_DEVICE_0 => Some(self.device(&parameters, caller)?),
             _ => parent.card,
         };
-        let mut making = Making { parameters, has_parameters: outer.get("pAllocParms") != 0 };
-        let maker = MAKERS.iter().find(|(class, _)| *class == row.number);
-        let memory = maker.map_or(Ok(None), |(_, make)| make(&mut making))?;
+        let no_card = &mut crate::card::Numbers::default();
+        let (facts, numbers) = match card.map(|card| &mut self.cards[card]) {
+            Some(card) => (Some(card.facts.clone()), &mut card.numbers),
+            None => (None, no_card),
+        };
+        let client = &*self.clients.find(outer.word("hRoot"), file)?;
+        let mut making = Making {
+            client,
+            parameters,
+            has_parameters: outer.get("pAllocParms") != 0,
+            parent_handle,
+            parent,
+            facts,
+            numbers,
+        };
+        let made = make::make(row.number, &mut making)?;
+        if let (Some(card), Some(Memory { space: Space::Video, length })) = (card, made.memory)
+            && row.number == class::NV01_MEMORY_LOCAL_USER
+        {
+            self.cards[card].take(length)?;
+        }
+        if let (class::NV01_DEVICE_0, Some(card)) = (row.number, card) {
+            self.cards[card].numbers.devices += 1;
+        }
         let client = self.clients.find(outer.word("hRoot"), file)?;
-        client.insert(handle, row.number, parent_handle, card, memory);
+        client.insert(handle, Object::new(row.number, parent_handle, card, made));
         Ok(handle)
     }
 
@@ -116,63 +122,45 @@ impl ResourceManager {
         if caller.has_open(card) { Ok(card) } else { Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS) }
     }
 
+    /// Memory that the program has already (an "OS descriptor"), named so that the card can use it. Other classes go by
+    /// `NV_ESC_RM_ALLOC` in all programs seen.
+    pub(crate) fn alloc_memory(&mut self, file: FileId, outer: &mut Structure) {
+        let made = self.describe_memory(file, outer);
+        outer.set("params.status", crate::escape::status_of(made));
+    }
+
+    fn describe_memory(&mut self, file: FileId, outer: &Structure) -> Result<(), u32> {
+        if outer.word("params.hClass") != class::NV01_MEMORY_SYSTEM_OS_DESCRIPTOR {
+            return Err(self.note_unknown(format!(
+                "NV_ESC_RM_ALLOC_MEMORY of class {:#x}",
+                outer.word("params.hClass")
+            )));
+        }
+        let client = self.clients.find(outer.word("params.hRoot"), file)?;
+        let parent = outer.word("params.hObjectParent");
+        let card = client.object(parent).map_err(|_| status::NV_ERR_INVALID_OBJECT_PARENT)?.card;
+        let handle = client.handle_for(outer.word("params.hObjectNew"))?;
+        let length = outer.get("params.limit").saturating_add(1);
+        let made =
+            make::Made { memory: Some(Memory { space: Space::System, length }), ..make::Made::default() };
+        client.insert(handle, Object::new(class::NV01_MEMORY_SYSTEM_OS_DESCRIPTOR, parent, card, made));
+        Ok(())
+    }
+
     /// An object is gone.
     pub(crate) fn give_back(&mut self, object: &Object) {
-        if let (Some(card), Some(Memory { space: Space::Video, length })) = (object.card, object.memory)
+        let Some(card) = object.card else { return };
+        let card = &mut self.cards[card];
+        if object.class == class::NV01_DEVICE_0 {
+            card.numbers.devices = card.numbers.devices.saturating_sub(1);
+        }
+        if let Some(channel) = object.channel {
+            card.numbers.channels.remove(&channel);
+        }
+        if let Some(Memory { space: Space::Video, length }) = object.memory
             && object.class == class::NV01_MEMORY_LOCAL_USER
         {
-            let used = &mut self.cards[card].used;
-            *used = used.saturating_sub(length);
+            card.used = card.used.saturating_sub(length);
         }
     }
-}
-
-fn make_subdevice(making: &mut Making) -> Result<Option<Memory>, u32> {
-    match making.parameters.word("subDeviceId") {
-        0 => Ok(None),
-        _ => Err(status::NV_ERR_INVALID_ARGUMENT),
-    }
-}
-
-/// A card for computing has none.
-fn refuse_display(_: &mut Making) -> Result<Option<Memory>, u32> {
-    Err(status::NV_ERR_NOT_SUPPORTED)
-}
-
-/// What is left above the address where the program lets it begin.
-fn make_address_space(making: &mut Making) -> Result<Option<Memory>, u32> {
-    const END: u64 = 1 << 57;
-    let parameters = &mut making.parameters;
-    if parameters.get("vaSize") == 0 {
-        parameters.set("vaSize", END - parameters.get("vaBase").min(END));
-    }
-    Ok(None)
-}
-
-/// NVOS32: what RM makes of attributes that the program leaves open.
-fn make_virtual_memory(making: &mut Making) -> Result<Option<Memory>, u32> {
-    /// Pages of any size, wherever RM likes.
-    const ATTRIBUTES: u32 = 0x1600_0000;
-    const ATTRIBUTES2: u32 = 0x0010_0005;
-    const FORMAT: u32 = 6;
-    /// The first address that programs get.
-    const FIRST: u64 = 0x500_0000;
-    let parameters = &mut making.parameters;
-    parameters.set("attr", parameters.word("attr") | ATTRIBUTES);
-    parameters.set("attr2", parameters.word("attr2") | ATTRIBUTES2);
-    parameters.set("format", FORMAT);
-    parameters.set("rangeLo", FIRST);
-    parameters.set("rangeHi", u64::from(u32::MAX));
-    Ok(None)
-}
-
-fn make_shared_data(_: &mut Making) -> Result<Option<Memory>, u32> {
-    Ok(Some(Memory { space: Space::System, length: SHARED_DATA_LENGTH }))
-}
-
-/// Through the registers, or, since Hopper, through a window onto them beside the memory's.
-fn make_user_mode(making: &mut Making) -> Result<Option<Memory>, u32> {
-    let beside_memory = making.has_parameters && making.parameters.get("bBar1Mapping") != 0;
-    let space = if beside_memory { Space::Video } else { USER_MODE_REGISTERS };
-    Ok(Some(Memory { space, length: USER_MODE_LENGTH }))
 }

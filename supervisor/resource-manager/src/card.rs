@@ -1,5 +1,6 @@
 //! A card as the resource manager sees it: the device model's description, where it is plugged in, and what only RM tells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -31,10 +32,15 @@ pub struct Unit {
     pub device_identifier: [u32; 2],
     /// When the board was built: 0x20240729.
     pub built: u32,
+    /// The description's if there is none.
+    pub part_number: Option<String>,
     /// `nvidia-smi -pm 1`.
     pub persistence: bool,
     /// The machine is virtual, and has the whole card.
     pub passed_through: bool,
+    /// Rows of facts ([`Facts`]) that are this copy's alone: which parts of its chip work.
+    #[serde(default)]
+    pub rows: String,
 }
 
 impl Unit {
@@ -53,22 +59,26 @@ impl Unit {
             bars: [[base + window + OWN, REGISTERS], [base, window], [base + window, OWN]],
             device_identifier: [0x1234_5678 + index, 0x0c0f_fee0],
             built: 0x2024_0101,
+            part_number: None,
             persistence: true,
             passed_through: false,
+            rows: String::new(),
         }
     }
 
     /// From the text of a file.
     pub fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
+        let unit: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        Facts::parse(&unit.rows)?;
+        Ok(unit)
     }
 }
 
 /// The facts about the card of that profile. None: no card of the kind has been recorded.
-pub fn facts(profile: &str) -> Option<Arc<Facts>> {
+pub fn facts(profile: &str) -> Option<Facts> {
     const TEXTS: &[(&str, &str)] = &[("h100", include_str!("../cards/h100.txt"))];
     let (_, text) = TEXTS.iter().find(|(key, _)| *key == profile)?;
-    Some(Arc::new(Facts::parse(text).expect("embedded, under test")))
+    Some(Facts::parse(text).expect("embedded, under test"))
 }
 
 /// One card.
@@ -83,27 +93,93 @@ pub struct Card {
     pub used: u64,
     /// `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…`
     pub compute_mode: u32,
+    pub(crate) numbers: Numbers,
+    /// Controls whose answers RM has kept.
+    pub(crate) kept: BTreeSet<u32>,
+}
+
+/// Numbers that a card gives to objects.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    /// In use.
+    pub channels: BTreeSet<u32>,
+    /// Devices of all clients.
+    pub devices: u32,
+    /// How many groups and channels there have been.
+    work: u32,
+    /// Bytes of video memory that have been granted.
+    placed: u64,
+}
+
+impl Numbers {
+    /// A number that a group or a channel alone has had since the driver was loaded.
+    pub fn work(&mut self) -> u32 {
+        self.work += 1;
+        self.work
+    }
+
+    /// A place in the card's memory.
+    pub fn place(&mut self, length: u64) -> u64 {
+        /// The driver's own comes first.
+        const FIRST: u64 = 4 << 20;
+        let place = FIRST + self.placed;
+        self.placed = self.placed.wrapping_add(length) % (1 << 36);
+        place
+    }
+
+    /// A free number for a channel.
+    pub fn channel(&mut self) -> Option<u32> {
+        /// The driver's own come first.
+        const FIRST: u32 = 10;
+        const ALL: u32 = 2048;
+        let free = (FIRST..ALL).find(|number| !self.channels.contains(number))?;
+        self.channels.insert(free);
+        Some(free)
+    }
 }
 
 impl Card {
     /// At its place: what the unit says replaces what the description says.
-    pub fn new(mut description: Description, unit: Unit, facts: Arc<Facts>) -> Self {
+    pub fn new(mut description: Description, unit: Unit, facts: &Facts) -> Self {
+        let facts = Arc::new(facts.with(Facts::parse(&unit.rows).unwrap_or_default()));
         description.pci = unit.pci;
         if let Some(uuid) = unit.uuid {
             description.uuid = uuid;
         }
-        if let Some(serial) = &unit.serial {
-            description.serial = [0; 32];
-            let length = serial.len().min(31);
-            description.serial[..length].copy_from_slice(&serial.as_bytes()[..length]);
+        for (field, own) in
+            [(&mut description.serial, &unit.serial), (&mut description.part_number, &unit.part_number)]
+        {
+            if let Some(text) = own {
+                *field = [0; 32];
+                let length = text.len().min(31);
+                field[..length].copy_from_slice(&text.as_bytes()[..length]);
+            }
         }
-        Self { description, unit, facts, used: 0, compute_mode: 0 }
+        Self {
+            description,
+            unit,
+            facts,
+            used: 0,
+            compute_mode: 0,
+            numbers: Numbers::default(),
+            kept: BTreeSet::new(),
+        }
     }
 
     /// `gpuId`: made of the card's place.
     pub fn id(&self) -> u32 {
         let [domain, bus, device] = self.unit.pci;
         domain << 16 | bus << 8 | device
+    }
+
+    /// Grants memory, if there is so much.
+    pub(crate) fn take(&mut self, length: u64) -> Result<(), u32> {
+        let used = self.used.saturating_add(length);
+        if used > self.description.total_memory {
+            return Err(nvidia_abi::status::NV_ERR_NO_MEMORY);
+        }
+        self.used = used;
+        Ok(())
     }
 
     /// A figure of the model by its name in rows.
@@ -150,7 +226,7 @@ mod tests {
         let description = Description::zeroed();
         let unit = Unit::emulated(&description, 0);
         let facts = facts("h100").expect("recorded");
-        let card = Card::new(description, unit, facts.clone());
+        let card = Card::new(description, unit, &facts);
         for name in facts.figures() {
             assert!(card.figure(name).is_some(), "{name}");
         }

@@ -8,6 +8,7 @@
 //! a kind of card, a row in `cards/` is enough; if it depends on the model or on objects, a function here and a row in its
 //! file's `HANDLERS`.
 
+mod channel;
 mod client;
 mod confidential;
 mod device;
@@ -15,7 +16,7 @@ mod information;
 mod subdevice;
 mod topology;
 
-use nvidia_abi::{Abi, Access, Row, class, status};
+use nvidia_abi::{Abi, Access, Row, class, control, status};
 
 use crate::card::Card;
 use crate::facts::Written;
@@ -44,6 +45,7 @@ fn handler(number: u32) -> Option<Handler> {
         subdevice::HANDLERS,
         information::HANDLERS,
         topology::HANDLERS,
+        channel::HANDLERS,
         confidential::HANDLERS,
     ];
     tables.into_iter().flatten().find(|(control, _)| *control == number).map(|(_, handler)| *handler)
@@ -51,6 +53,13 @@ fn handler(number: u32) -> Option<Handler> {
 
 /// FINN-serialised parameters: a second way to say the same, which no library of NVIDIA's uses on Linux.
 const FLAG_SERIALISED: u32 = 4;
+/// `NV…_CTRL_CMD_NULL`, which every object has.
+const NOTHING: u32 = 0;
+/// Commands without a public name that programs without privileges may not give.
+const PRIVILEGED: u32 = 0xc000;
+/// Answers that RM keeps for the whole card: once it has one, any object of the card gets it, through whichever file.
+const KEPT: &[u32] = &[control::NV2080_CTRL_CMD_GPU_GET_NAME_STRING];
+
 /// What RM takes at most.
 const LARGEST: usize = 1 << 20;
 
@@ -62,13 +71,17 @@ impl ResourceManager {
         caller: &mut dyn Caller,
     ) -> Result<(), Errno> {
         let (address, size) = (outer.get("params"), outer.word("paramsSize") as usize);
+        if outer.word("cmd") == NOTHING {
+            outer.set("status", status::NV_OK);
+            return Ok(());
+        }
         if size > LARGEST || (address == 0) != (size == 0) || outer.word("flags") & FLAG_SERIALISED != 0 {
             outer.set("status", status::NV_ERR_INVALID_ARGUMENT);
             return Ok(());
         }
         let mut parameters = vec![0; size];
         if !caller.read(address, &mut parameters) {
-            outer.set("status", status::NV_ERR_INVALID_ADDRESS);
+            outer.set("status", status::NV_ERR_INVALID_ARGUMENT);
             return Ok(());
         }
         let result = self.command(file, outer, &mut parameters, caller);
@@ -87,9 +100,19 @@ impl ResourceManager {
         caller: &mut dyn Caller,
     ) -> Result<(), u32> {
         let number = outer.word("cmd");
-        let client = self.clients.find(outer.word("hClient"), file)?;
-        let object = client.object(outer.word("hObject"))?.clone();
         let row = self.abi.control(number);
+        let kept = |card: usize| KEPT.contains(&number) && self.cards[card].kept.contains(&number);
+        let any_client = self.clients.find_by_any_file(outer.word("hClient"))?;
+        let object = any_client.object(outer.word("hObject")).cloned();
+        let is_kept = object.as_ref().is_ok_and(|object| object.card.is_some_and(kept));
+        let client = match is_kept {
+            true => any_client,
+            false => self.clients.find(outer.word("hClient"), file)?,
+        };
+        let object = match (&object, is_kept) {
+            (Ok(object), true) => object.as_if(class::NV20_SUBDEVICE_0),
+            _ => object?,
+        };
         check(&self.abi, row, number, &object, parameters.len(), caller)?;
         if let (Some(row), Some(handle)) = (row, handler(number)) {
             let fields = Structure::new(row, parameters);
@@ -103,6 +126,7 @@ impl ResourceManager {
                 caller,
             };
             handle(&mut command)?;
+            self.cards[card].kept.insert(number);
             return match answer(&self.cards[card], number, parameters) {
                 None | Some(status::NV_OK) => Ok(()),
                 Some(error) => Err(error),
@@ -127,6 +151,10 @@ fn check(
     size: usize,
     caller: &dyn Caller,
 ) -> Result<(), u32> {
+    let is_allowed = row.is_some() || number & PRIVILEGED != PRIVILEGED || caller.is_administrator();
+    if !is_allowed {
+        return Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS);
+    }
     let kinds = [class::NV01_ROOT, class::NV01_DEVICE_0, class::NV20_SUBDEVICE_0];
     let internal =
         |class: u32| abi.class(class).and_then(|row| row.place.as_ref()).map(|place| place.internal);
@@ -140,7 +168,7 @@ fn check(
     }
     let Some(row) = row else { return Ok(()) };
     if size != row.size {
-        return Err(status::NV_ERR_INVALID_PARAM_STRUCT);
+        return Err(status::NV_ERR_INVALID_ARGUMENT);
     }
     if row.access == Some(Access::Admin) && !caller.is_administrator() {
         return Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS);

@@ -3,7 +3,7 @@
 //! Of a request the driver looks at the lowest byte and the size; type and direction are ignored. See `nvidia_ioctl` in
 //! `kernel-open/nvidia/nv.c` and `RmIoctl` in `src/nvidia/arch/nvalloc/unix/src/escape.c`.
 
-use nvidia_abi::{Row, escape, status};
+use nvidia_abi::{Row, class, escape, status};
 
 use crate::object::{Object, Space};
 use crate::structure::Structure;
@@ -13,7 +13,6 @@ use crate::{Caller, Errno, FileId, Node, ResourceManager};
 mod version {
     pub const STRICT: u32 = 0;
     pub const RELAXED: u32 = b'1' as u32;
-    pub const QUERY: u32 = b'2' as u32;
 }
 
 /// NVOS33_FLAGS: what the driver says about a mapping that it made.
@@ -22,15 +21,18 @@ mod mapping {
 
     pub const CACHING: u32 = 7 << 23;
     pub const KIND: u32 = 3 << 15;
-    const CACHING_DEFAULT: u32 = 6 << 23;
+    pub const CACHING_DEFAULT: u32 = 6 << 23;
     const CACHING_OFF: u32 = 1 << 23;
+    const CACHING_WRITES_COMBINED: u32 = 2 << 23;
     const DIRECT: u32 = 1 << 15;
     const REFLECTED: u32 = 2 << 15;
 
     pub fn of(space: Space) -> u32 {
         match space {
             Space::System => CACHING_DEFAULT | DIRECT,
-            Space::Video => CACHING_OFF | REFLECTED,
+            Space::Collected => CACHING_DEFAULT,
+            Space::Video => CACHING_WRITES_COMBINED | REFLECTED,
+            Space::Window => CACHING_OFF | REFLECTED,
             Space::Registers { .. } => CACHING_DEFAULT,
         }
     }
@@ -75,12 +77,17 @@ impl ResourceManager {
             if (node == Node::Control) == is_control { Ok(()) } else { Err(Errno::Invalid) }
         };
         let structure = &mut Structure::new(row, outer);
+        let opened = file;
+        // Clients made through a control file are also found through the GPUs' files that belong to it.
+        let file = self.files.get(&opened).and_then(|file| file.control).unwrap_or(opened);
         match row.number {
             escape::NV_ESC_CHECK_VERSION_STR => on_control(true).and_then(|()| self.check_version(structure)),
             escape::NV_ESC_SYS_PARAMS => on_control(true).and_then(|()| self.system_parameters(structure)),
             escape::NV_ESC_CARD_INFO => on_control(true).and_then(|()| self.card_info(outer)),
             escape::NV_ESC_ATTACH_GPUS_TO_FD => on_control(true),
-            escape::NV_ESC_REGISTER_FD => on_control(false).and_then(|()| register(structure, caller)),
+            escape::NV_ESC_REGISTER_FD => {
+                on_control(false).and_then(|()| self.register(opened, structure, caller))
+            }
             escape::NV_ESC_NUMA_INFO => on_control(false).and_then(|()| self.numa(structure)),
             // The card is open by the time that its node is: an open does not come back before.
             escape::NV_ESC_WAIT_OPEN_COMPLETE => {
@@ -89,17 +96,37 @@ impl ResourceManager {
                 Ok(())
             }
             escape::NV_ESC_ALLOC_OS_EVENT | escape::NV_ESC_FREE_OS_EVENT => {
-                let done = self.os_event(file, row.number, structure);
+                let done = self.os_event(opened, row.number, structure);
                 structure.set("Status", status_of(done));
                 Ok(())
             }
+            // Events alone are also made through a GPU's file, which they then wake.
+            escape::NV_ESC_RM_ALLOC if structure.word("hClass") == class::NV01_EVENT_OS_EVENT => {
+                self.alloc(file, structure, caller)
+            }
             escape::NV_ESC_RM_ALLOC => on_control(true).and_then(|()| self.alloc(file, structure, caller)),
+            escape::NV_ESC_RM_ALLOC_MEMORY => on_control(false).map(|()| self.alloc_memory(file, structure)),
             escape::NV_ESC_RM_CONTROL => {
                 on_control(true).and_then(|()| self.control(file, structure, caller))
             }
             escape::NV_ESC_RM_FREE => on_control(true).map(|()| self.free(file, structure)),
             escape::NV_ESC_RM_MAP_MEMORY => {
                 on_control(true).map(|()| self.map_memory(file, structure, caller))
+            }
+            escape::NV_ESC_RM_DUP_OBJECT => on_control(true).map(|()| self.duplicate(file, structure)),
+            escape::NV_ESC_RM_SHARE => {
+                on_control(true)?;
+                let client = self.clients.find(structure.word("hClient"), file);
+                let found = client.and_then(|client| client.object(structure.word("hObject")).map(drop));
+                structure.set("status", status_of(found));
+                Ok(())
+            }
+            escape::NV_ESC_RM_GET_EVENT_DATA => {
+                on_control(true)?;
+                // Nothing happens to a card that does not work.
+                structure.set("MoreEvents", 0_u64);
+                structure.set("status", status::NV_ERR_OPERATING_SYSTEM);
+                Ok(())
             }
             escape::NV_ESC_RM_UNMAP_MEMORY | escape::NV_ESC_RM_UPDATE_DEVICE_MAPPING_INFO => {
                 on_control(true)?;
@@ -114,6 +141,22 @@ impl ResourceManager {
         }
     }
 
+    /// A GPU's file belongs to a control file from now on, once and for all.
+    fn register(
+        &mut self,
+        file: FileId,
+        structure: &Structure,
+        caller: &mut dyn Caller,
+    ) -> Result<(), Errno> {
+        let control = caller.file(structure.word("ctl_fd") as i32).ok_or(Errno::Invalid)?;
+        let is_control = self.files.get(&control).is_some_and(|file| file.node == Node::Control);
+        let Some(gpu) = self.files.get_mut(&file).filter(|file| is_control && file.control.is_none()) else {
+            return Err(Errno::Invalid);
+        };
+        gpu.control = Some(control);
+        Ok(())
+    }
+
     fn check_version(&self, structure: &mut Structure) -> Result<(), Errno> {
         let ours = self.abi.version().as_bytes();
         let given: Vec<u8> = (0..structure.len("versionString"))
@@ -124,13 +167,11 @@ impl ResourceManager {
         let fits = match structure.word("cmd") {
             version::STRICT => given == ours,
             version::RELAXED => branch(given) == branch(ours),
-            version::QUERY => true,
-            _ => false,
+            _ => true,
         };
-        structure.set("reply", u64::from(fits));
-        if !fits || structure.word("cmd") == version::QUERY {
-            structure.set_bytes("versionString", ours);
-        }
+        // That the command is known is told even if the versions differ.
+        structure.set("reply", 1_u64);
+        structure.set_bytes("versionString", ours);
         if fits { Ok(()) } else { Err(Errno::Invalid) }
     }
 
@@ -191,27 +232,24 @@ impl ResourceManager {
         let key = (file, structure.word("fd"));
         match number {
             escape::NV_ESC_ALLOC_OS_EVENT => {
-                client.os_events.insert(key).then_some(()).ok_or(status::NV_ERR_INVALID_ARGUMENT)
+                client.os_events.insert(key).then_some(()).ok_or(status::NV_ERR_INSUFFICIENT_RESOURCES)
             }
-            _ => client.os_events.remove(&key).then_some(()).ok_or(status::NV_ERR_INVALID_ARGUMENT),
+            _ => client.os_events.remove(&key).then_some(()).ok_or(status::NV_ERR_INVALID_EVENT),
         }
     }
 
     fn free(&mut self, file: FileId, structure: &mut Structure) {
         let (root, handle) = (structure.word("hRoot"), structure.word("hObjectOld"));
-        let freed = match self.clients.find(root, file) {
+        let freed = match self.clients.find_to_free(root, file) {
             // What is not there needs no freeing: no error.
             Ok(client) => Ok(client.free(handle).unwrap_or_default()),
             Err(error) => Err(error),
         };
-        match &freed {
-            Ok(_) if handle == root => self.clients.end(root),
-            Ok(objects) => {
-                for (_, object) in objects {
-                    self.give_back(object);
-                }
-            }
-            Err(_) => {}
+        for (_, object) in freed.iter().flatten() {
+            self.give_back(object);
+        }
+        if freed.is_ok() && handle == root {
+            self.clients.end(root);
         }
         structure.set("status", status_of(freed.map(drop)));
     }
@@ -220,15 +258,21 @@ impl ResourceManager {
     fn map_memory(&mut self, file: FileId, structure: &mut Structure, caller: &mut dyn Caller) {
         let mapped = self.object_of(file, structure, "params.hMemory").and_then(|object| {
             caller.file(structure.word("fd") as i32).ok_or(status::NV_ERR_INVALID_ARGUMENT)?;
-            object.memory.zip(object.card).ok_or(status::NV_ERR_INVALID_OBJECT)
+            let (memory, card) = object.memory.zip(object.card).ok_or(status::NV_ERR_INVALID_OBJECT)?;
+            let end = structure.get("params.offset").checked_add(structure.get("params.length"));
+            match end {
+                Some(end) if end <= memory.length => Ok((memory, card)),
+                _ => Err(status::NV_ERR_INVALID_LIMIT),
+            }
         });
         structure.set("params.status", status_of(mapped));
+        let flags = structure.word("params.flags") & !mapping::CACHING;
+        structure.set("params.flags", flags | mapping::CACHING_DEFAULT);
         let Ok((memory, card)) = mapped else { return };
         let length = structure.get("params.length");
         let address = self.place_mapping(memory.space, card, length) + structure.get("params.offset");
         structure.set("params.pLinearAddress", address);
-        let flags = structure.word("params.flags") & !(mapping::CACHING | mapping::KIND);
-        structure.set("params.flags", flags | mapping::of(memory.space));
+        structure.set("params.flags", flags & !mapping::KIND | mapping::of(memory.space));
     }
 
     fn place_mapping(&mut self, space: Space, card: usize, length: u64) -> u64 {
@@ -237,11 +281,37 @@ impl ResourceManager {
         let [registers, memory, _] = self.cards[card].unit.bars;
         let base = match space {
             Space::Registers { offset } => return registers[0] + offset,
-            Space::Video => memory[0],
-            Space::System => 1 << 32,
+            Space::Video | Space::Window => memory[0],
+            Space::System | Space::Collected => 1 << 32,
         };
         self.mapped += length.next_multiple_of(PAGES);
         base + start
+    }
+
+    /// Memory alone can have two owners.
+    fn duplicate(&mut self, file: FileId, structure: &mut Structure) {
+        let result = self.duplicated(file, structure);
+        if let Ok(handle) = result {
+            structure.set("hObject", handle);
+        }
+        structure.set("status", status_of(result));
+    }
+
+    fn duplicated(&mut self, file: FileId, structure: &Structure) -> Result<u32, u32> {
+        self.clients.find(structure.word("hClient"), file)?;
+        let source = self.clients.find_by_any_file(structure.word("hClientSrc"))?;
+        let object = source.object(structure.word("hObjectSrc"))?.clone();
+        let memory = object.memory.filter(|memory| matches!(memory.space, Space::Video | Space::System));
+        let memory = memory.ok_or(status::NV_ERR_INVALID_ARGUMENT)?;
+        let client = self.clients.find(structure.word("hClient"), file)?;
+        let parent = structure.word("hParent");
+        client.object(parent)?;
+        let handle = client.handle_for(structure.word("hObject"))?;
+        // The memory is counted where it was made.
+        let made = crate::make::Made { memory: Some(memory), ..crate::make::Made::default() };
+        client
+            .insert(handle, Object::new(class::NV01_MEMORY_SYSTEM_OS_DESCRIPTOR, parent, object.card, made));
+        Ok(handle)
     }
 
     /// The object that a structure names beside its client.
@@ -250,11 +320,6 @@ impl ResourceManager {
         let client = self.clients.find(structure.word(&format!("{prefix}hClient")), file)?;
         client.object(structure.word(field)).cloned()
     }
-}
-
-/// A GPU's file belongs to a control file from now on.
-fn register(structure: &Structure, caller: &mut dyn Caller) -> Result<(), Errno> {
-    caller.file(structure.word("ctl_fd") as i32).map(drop).ok_or(Errno::Invalid)
 }
 
 /// `NV_OK` or what went wrong.

@@ -1,10 +1,11 @@
 //! What a kind of card says of itself beyond the device model, as rows of a text file.
 //!
 //! ```text
-//! info GROUP INDEX VALUE NAME             an entry of the lists that `…_GET_INFO` controls answer from; VALUE: a number, or a
-//!                                         figure of the model
+//! info GROUP INDEX VALUE                  an entry of the lists that `…_GET_INFO` controls answer from; VALUE: a number, a figure
+//!                                         of the model (=NAME), or a status (!57); INDEX `else`: any other
 //! classes NUMBER…                         classes that the card has, in RM's order
 //! engines NUMBER…                         NV2080_ENGINE_TYPE_…, in RM's order
+//! runlist ENGINE NUMBER                   the queue of an engine
 //! gpc CHIPLET MASK                        a graphics processing cluster: its place on the chip, its texture processing clusters
 //! tpc GPC TPC VIRTUAL MIGRATABLE PARTITION CPC VIRTUAL-TPC
 //!                                         a texture processing cluster of two multiprocessors, in the order of multiprocessors
@@ -19,9 +20,9 @@
 use std::collections::HashMap;
 
 /// A card's rows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
-    info: HashMap<(String, u32), Value>,
+    info: HashMap<(String, Option<u32>), Value>,
     /// In RM's order.
     pub classes: Vec<u32>,
     /// In RM's order.
@@ -31,6 +32,7 @@ pub struct Facts {
     /// In the order of multiprocessors.
     pub clusters: Vec<Cluster>,
     inforom: HashMap<String, (u8, u8)>,
+    run_lists: HashMap<u32, u32>,
     answers: HashMap<u32, Vec<Answer>>,
 }
 
@@ -41,6 +43,8 @@ pub enum Value {
     Number(u32),
     /// As the model says.
     Figure(String),
+    /// None: an error.
+    Status(u32),
 }
 
 /// A graphics processing cluster.
@@ -72,7 +76,7 @@ pub struct Cluster {
 }
 
 /// What a control answers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Answer {
     conditions: Vec<(usize, Vec<u8>)>,
     /// Where, and what.
@@ -82,7 +86,7 @@ pub struct Answer {
 }
 
 /// What is written.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The row's own.
     Bytes(Vec<u8>),
@@ -100,15 +104,42 @@ impl Facts {
         Ok(facts)
     }
 
+    /// These rows, where `others` do not say otherwise.
+    pub fn with(&self, others: Self) -> Self {
+        let mut all = self.clone();
+        all.info.extend(others.info);
+        all.inforom.extend(others.inforom);
+        all.run_lists.extend(others.run_lists);
+        all.answers.extend(others.answers);
+        for (list, other) in [(&mut all.classes, others.classes), (&mut all.engines, others.engines)] {
+            if !other.is_empty() {
+                *list = other;
+            }
+        }
+        if !others.gpcs.is_empty() {
+            all.gpcs = others.gpcs;
+        }
+        if !others.clusters.is_empty() {
+            all.clusters = others.clusters;
+        }
+        all
+    }
+
     /// An entry of an information list.
     pub fn info(&self, group: &str, index: u32) -> Option<&Value> {
         // A key of borrowed parts would need a type of its own for a map of a hundred entries.
-        self.info.get(&(group.to_owned(), index))
+        let find = |index| self.info.get(&(group.to_owned(), index));
+        find(Some(index)).or_else(|| find(None))
     }
 
     /// Version and subversion of an object of the InfoROM.
     pub fn inforom(&self, name: &str) -> Option<(u8, u8)> {
         self.inforom.get(name).copied()
+    }
+
+    /// The queue of an engine.
+    pub fn run_list(&self, engine: u32) -> Option<u32> {
+        self.run_lists.get(&engine).copied()
     }
 
     /// What `control` answers to these parameters; none: nothing is known.
@@ -127,7 +158,7 @@ impl Facts {
             });
         let of_lists = self.info.values().filter_map(|value| match value {
             Value::Figure(name) => Some(name.as_str()),
-            Value::Number(_) => None,
+            Value::Number(_) | Value::Status(_) => None,
         });
         of_answers.chain(of_lists)
     }
@@ -137,15 +168,20 @@ impl Facts {
         let mut words = words.iter().map(String::as_str);
         match words.next()? {
             "info" => {
-                let (group, index, value) = (words.next()?, number(words.next()?)?, words.next()?);
-                let value = match value.strip_prefix('=') {
-                    Some(figure) => Value::Figure(figure.to_owned()),
-                    None => Value::Number(number(value)?),
+                let (group, index, value) = (words.next()?, words.next()?, words.next()?);
+                let index = if index == "else" { None } else { Some(number(index)?) };
+                let value = match value.split_at(1) {
+                    ("=", figure) => Value::Figure(figure.to_owned()),
+                    ("!", status) => Value::Status(hexadecimal(status)?),
+                    _ => Value::Number(number(value)?),
                 };
                 self.info.insert((group.to_owned(), index), value);
             }
             "classes" => self.classes = words.map(hexadecimal).collect::<Option<_>>()?,
             "engines" => self.engines = words.map(hexadecimal).collect::<Option<_>>()?,
+            "runlist" => {
+                self.run_lists.insert(hexadecimal(words.next()?)?, number(words.next()?)?);
+            }
             "gpc" => {
                 let (chiplet, mask) = (number(words.next()?)?, hexadecimal(words.next()?)?);
                 self.gpcs.push(GraphicsCluster { chiplet, mask });

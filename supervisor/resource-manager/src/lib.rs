@@ -3,7 +3,8 @@
 //! ```text
 //!   open ──▶ FileId          ┌ escape.rs: version, cards, descriptors, mappings
 //!   ioctl(file, request, ────┤ alloc.rs:  an object of a class          ── object.rs: clients and their trees
-//!         argument, Caller)  ├ control/:  a command to an object        ── card.rs:   device model + place
+//!         argument, Caller)  │   make.rs, memory.rs, channel.rs: classes that do more than exist
+//!                            ├ control/:  a command to an object        ── card.rs:   device model + place
 //!                            └ uvm.rs:    unified memory                ── facts.rs:  rows of cards/*.txt
 //! ```
 //!
@@ -20,9 +21,12 @@
 
 mod alloc;
 mod card;
+mod channel;
 mod control;
 mod escape;
 mod facts;
+mod make;
+mod memory;
 mod object;
 mod structure;
 mod uvm;
@@ -75,6 +79,8 @@ pub enum Errno {
     Fault,
     /// `EINVAL`: a request that the node does not have.
     Invalid,
+    /// `ENOSYS`: a command that unified memory does not have.
+    NoSuchCommand,
     /// `EBUSY`: somebody else has set it to another value.
     Busy,
 }
@@ -96,6 +102,8 @@ pub struct ResourceManager {
 /// An open file.
 struct File {
     node: Node,
+    /// The control file that a GPU's file belongs to.
+    control: Option<FileId>,
     unified_memory: uvm::Space,
 }
 
@@ -119,14 +127,16 @@ impl ResourceManager {
     pub fn open(&mut self, node: Node) -> FileId {
         self.opened += 1;
         let file = FileId(self.opened);
-        self.files.insert(file, File { node, unified_memory: uvm::Space::default() });
+        self.files.insert(file, File { node, control: None, unified_memory: uvm::Space::default() });
         file
     }
 
     /// The last descriptor of a file was closed.
     pub fn close(&mut self, file: FileId) {
         self.files.remove(&file);
-        self.clients.file_closed(file);
+        for object in self.clients.file_closed(file) {
+            self.give_back(&object);
+        }
     }
 
     /// Answers a call. `argument`: the address that the program passed.

@@ -12,12 +12,15 @@ use std::collections::{HashMap, HashSet};
 use nvidia_abi::status;
 
 use crate::FileId;
+use crate::make::Made;
 
 /// `NvHandle`
 pub type Handle = u32;
 
 /// Clients' handles begin here.
 const FIRST_CLIENT: Handle = 0xc1d0_0000;
+/// What is left for their numbers.
+const CLIENT_NUMBER: Handle = 0xf_ffff;
 /// Handles that we choose for objects begin here.
 const FIRST_CHOSEN: Handle = 0xcaf0_0000;
 
@@ -46,6 +49,10 @@ pub enum Space {
     System,
     /// The card's.
     Video,
+    /// A window onto registers beside the card's memory.
+    Window,
+    /// The machine's, where the card puts counters.
+    Collected,
     /// The card's registers from there.
     Registers {
         /// Bytes.
@@ -73,20 +80,48 @@ pub struct Object {
     pub card: Option<usize>,
     /// Memory, if it is such.
     pub memory: Option<Memory>,
+    /// The engine that it is for.
+    pub engine: Option<u32>,
+    /// A channel's number.
+    pub channel: Option<u32>,
+    /// A subdevice's.
+    pub subdevice: Option<u32>,
     /// Youngest last.
     children: Vec<Handle>,
 }
 
+impl Object {
+    /// An object without children.
+    pub fn new(class: u32, parent: Handle, card: Option<usize>, made: Made) -> Self {
+        let Made { memory, engine, channel, subdevice } = made;
+        Self { class, parent, card, memory, engine, channel, subdevice, children: Vec::new() }
+    }
+}
+
+impl Object {
+    /// The same, taken for one of that class.
+    pub fn as_if(&self, class: u32) -> Self {
+        Self { class, ..self.clone() }
+    }
+}
+
 impl Clients {
-    /// A new client. `class`: as the program called it.
-    pub fn make(&mut self, file: FileId, class: u32) -> Handle {
-        self.made += 1;
-        let handle = FIRST_CLIENT | self.made & 0xf_ffff;
-        let own = Object { class, parent: handle, card: None, memory: None, children: Vec::new() };
+    /// A new client, by the handle that it asks for if that is one of a client's.
+    pub fn make(&mut self, file: FileId, asked: Handle, class: u32) -> Result<Handle, u32> {
+        let handle = if asked & !CLIENT_NUMBER == FIRST_CLIENT {
+            asked
+        } else {
+            self.made += 1;
+            FIRST_CLIENT | self.made & CLIENT_NUMBER
+        };
+        if self.clients.contains_key(&handle) {
+            return Err(status::NV_ERR_INSERT_DUPLICATE_NAME);
+        }
+        let own = Object::new(class, handle, None, Made::default());
         let client =
             Client { file, objects: HashMap::from([(handle, own)]), chosen: 0, os_events: HashSet::new() };
         self.clients.insert(handle, client);
-        handle
+        Ok(handle)
     }
 
     /// The client, if it belongs to that file.
@@ -97,19 +132,28 @@ impl Clients {
             .ok_or(status::NV_ERR_INVALID_CLIENT)
     }
 
+    /// The same for freeing, where a handle that is no client's is another error.
+    pub fn find_to_free(&mut self, handle: Handle, file: FileId) -> Result<&mut Client, u32> {
+        if !self.clients.contains_key(&handle) {
+            return Err(status::NV_ERR_INVALID_OBJECT_HANDLE);
+        }
+        self.find(handle, file)
+    }
+
     /// The client, whichever file asks.
     pub fn find_by_any_file(&mut self, handle: Handle) -> Result<&mut Client, u32> {
         self.clients.get_mut(&handle).ok_or(status::NV_ERR_INVALID_CLIENT)
     }
 
-    /// Ends a client and all that is its own.
+    /// Ends a client, whose own object has been freed.
     pub fn end(&mut self, handle: Handle) {
         self.clients.remove(&handle);
     }
 
-    /// A file was closed for the last time.
-    pub fn file_closed(&mut self, file: FileId) {
-        self.clients.retain(|_, client| client.file != file);
+    /// A file was closed for the last time: its clients end. All their objects.
+    pub fn file_closed(&mut self, file: FileId) -> Vec<Object> {
+        let ended = self.clients.extract_if(|_, client| client.file == file);
+        ended.flat_map(|(_, client)| client.objects.into_values()).collect()
     }
 }
 
@@ -129,8 +173,8 @@ impl Client {
             };
         }
         loop {
-            self.chosen += 1;
             let handle = FIRST_CHOSEN | self.chosen;
+            self.chosen += 1;
             if !self.objects.contains_key(&handle) {
                 return Ok(handle);
             }
@@ -138,18 +182,22 @@ impl Client {
     }
 
     /// Puts an object below its parent.
-    pub fn insert(
-        &mut self,
-        handle: Handle,
-        class: u32,
-        parent: Handle,
-        card: Option<usize>,
-        memory: Option<Memory>,
-    ) {
-        if let Some(above) = self.objects.get_mut(&parent) {
+    pub fn insert(&mut self, handle: Handle, object: Object) {
+        if let Some(above) = self.objects.get_mut(&object.parent) {
             above.children.push(handle);
         }
-        self.objects.insert(handle, Object { class, parent, card, memory, children: Vec::new() });
+        self.objects.insert(handle, object);
+    }
+
+    /// Objects right below one.
+    pub fn children(&self, handle: Handle) -> impl Iterator<Item = &Object> {
+        let children = self.objects.get(&handle).map_or(&[][..], |object| &object.children);
+        children.iter().filter_map(|child| self.objects.get(child))
+    }
+
+    /// An event's descriptor was announced.
+    pub fn has_os_event(&self, descriptor: u32) -> bool {
+        self.os_events.iter().any(|(_, known)| *known == descriptor)
     }
 
     /// Frees an object and all below it. What went, in the order in which it went.
@@ -170,14 +218,6 @@ impl Client {
         }
         freed.push((handle, object));
     }
-
-    /// Objects of a class.
-    pub fn of_class(&self, class: u32) -> impl Iterator<Item = (Handle, &Object)> {
-        self.objects
-            .iter()
-            .filter(move |(_, object)| object.class == class)
-            .map(|(&handle, object)| (handle, object))
-    }
 }
 
 #[cfg(test)]
@@ -189,7 +229,7 @@ mod tests {
     #[test]
     fn a_client_is_found_through_its_own_file_only() {
         let mut clients = Clients::default();
-        let handle = clients.make(FILE, 0x41);
+        let handle = clients.make(FILE, 0, 0x41).unwrap();
         assert!(clients.find(handle, FILE).is_ok());
         assert_eq!(clients.find(handle, FileId(2)).err(), Some(status::NV_ERR_INVALID_CLIENT));
         clients.file_closed(FILE);
@@ -199,12 +239,12 @@ mod tests {
     #[test]
     fn objects_go_with_their_parents_youngest_first() {
         let mut clients = Clients::default();
-        let root = clients.make(FILE, 0x41);
+        let root = clients.make(FILE, 0, 0x41).unwrap();
         let client = clients.find(root, FILE).unwrap();
-        client.insert(10, 0x80, root, Some(0), None);
-        client.insert(11, 0x2080, 10, Some(0), None);
-        client.insert(12, 0x79, 11, Some(0), None);
-        client.insert(13, 0x40, 10, Some(0), None);
+        client.insert(10, Object::new(0x80, root, Some(0), Made::default()));
+        client.insert(11, Object::new(0x2080, 10, Some(0), Made::default()));
+        client.insert(12, Object::new(0x79, 11, Some(0), Made::default()));
+        client.insert(13, Object::new(0x40, 10, Some(0), Made::default()));
         let order: Vec<_> = client.free(10).unwrap().into_iter().map(|(handle, _)| handle).collect();
         assert_eq!(order, [13, 12, 11, 10]);
         assert!(client.object(12).is_err() && client.free(10).is_err());
@@ -213,10 +253,10 @@ mod tests {
     #[test]
     fn handles_are_unique_whoever_chooses_them() {
         let mut clients = Clients::default();
-        let root = clients.make(FILE, 0x41);
+        let root = clients.make(FILE, 0, 0x41).unwrap();
         let client = clients.find(root, FILE).unwrap();
         let chosen = client.handle_for(0).unwrap();
-        client.insert(chosen, 0x80, root, None, None);
+        client.insert(chosen, Object::new(0x80, root, None, Made::default()));
         assert_eq!(client.handle_for(chosen), Err(status::NV_ERR_INSERT_DUPLICATE_NAME));
         assert_ne!(client.handle_for(0), Ok(chosen));
     }

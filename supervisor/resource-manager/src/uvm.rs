@@ -2,7 +2,7 @@
 //!
 //! A request is a plain number, its size is the command's. See `kernel-open/nvidia-uvm/uvm.c`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nvidia_abi::{status, uvm};
 
@@ -12,13 +12,36 @@ use crate::{Caller, Errno, FileId, Node, ResourceManager};
 /// What belongs to one open file.
 #[derive(Debug, Default)]
 pub struct Space {
-    is_initialised: bool,
+    /// Flags of its initialisation.
+    initialised: Option<u64>,
     gpus: BTreeSet<[u8; 16]>,
     range_groups: BTreeSet<u64>,
     groups_made: u64,
+    /// Client and handle of each.
+    channels: BTreeSet<(u32, u32)>,
+    /// Addresses that are spoken for, by their start.
+    ranges: BTreeMap<u64, Range>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    length: u64,
+    /// It came by a mapping, and goes with it, which nobody tells us.
+    managed: bool,
+}
+
+/// `UVM_INIT_FLAGS_…`
+const WITHOUT_HMM: u64 = 1;
+const SHARED_BY_PROCESSES: u64 = 2;
+
 impl ResourceManager {
+    /// A program mapped the node: managed memory.
+    pub fn mapped(&mut self, file: FileId, address: u64, length: u64) {
+        if let Some(file) = self.files.get_mut(&file).filter(|file| file.node == Node::UnifiedMemory) {
+            file.unified_memory.ranges.entry(address).or_insert(Range { length, managed: true });
+        }
+    }
+
     pub(crate) fn unified_memory(
         &mut self,
         file: FileId,
@@ -26,9 +49,8 @@ impl ResourceManager {
         argument: u64,
         caller: &mut dyn Caller,
     ) -> Result<(), Errno> {
-        let Some(row) = self.abi.uvm(request).cloned() else {
-            self.note_unknown(format!("request {request:#x} of unified memory"));
-            return Err(Errno::Invalid);
+        let Some(row) = self.abi.uvm(request).filter(|row| is_routed(row.number)).cloned() else {
+            return Err(Errno::NoSuchCommand);
         };
         let mut bytes = vec![0; row.size];
         if !caller.read(argument, &mut bytes) {
@@ -52,57 +74,107 @@ impl ResourceManager {
             .then(|| caller.file(structure.word("uvmFd") as i32))
             .flatten()
             .and_then(|other| self.files.get(&other))
-            .map(|other| other.node);
+            .map(|other| (other.node, other.unified_memory.initialised));
         let Some(space) = self.files.get_mut(&file).map(|file| &mut file.unified_memory) else {
             return Err(status::NV_ERR_INVALID_ARGUMENT);
         };
         match request {
             uvm::UVM_INITIALIZE => space.initialise(structure.get("flags")),
             uvm::UVM_DEINITIALIZE => Ok(()),
-            uvm::UVM_MM_INITIALIZE if other == Some(Node::UnifiedMemory) => Ok(()),
-            uvm::UVM_MM_INITIALIZE => Err(status::NV_ERR_INVALID_ARGUMENT),
-            _ if !space.is_initialised => Err(status::NV_ERR_ILLEGAL_ACTION),
+            uvm::UVM_MM_INITIALIZE => match other {
+                // A space that processes share follows no process's memory.
+                Some((Node::UnifiedMemory, Some(flags))) if flags & SHARED_BY_PROCESSES != 0 => {
+                    Err(status::NV_WARN_NOTHING_TO_DO)
+                }
+                Some((Node::UnifiedMemory, Some(_))) => Ok(()),
+                _ => Err(status::NV_ERR_INVALID_ARGUMENT),
+            },
+            _ if space.initialised.is_none() => Err(status::NV_ERR_ILLEGAL_ACTION),
+            _ => match space.command(request, structure, &known) {
+                Some(result) => result,
+                None => {
+                    let name = self.abi.uvm(request).and_then(|row| row.name);
+                    Err(self.note_unknown(name.unwrap_or("a command of unified memory").to_owned()))
+                }
+            },
+        }
+    }
+}
+
+/// Numbers below belong to a driver of long ago.
+fn is_routed(number: u32) -> bool {
+    number >= uvm::UVM_CREATE_RANGE_GROUP && number != uvm::UVM_MEM_MAP
+}
+
+impl Space {
+    fn initialise(&mut self, flags: u64) -> Result<(), u32> {
+        if flags & !(WITHOUT_HMM | SHARED_BY_PROCESSES) != 0 {
+            return Err(status::NV_ERR_INVALID_ARGUMENT);
+        }
+        match self.initialised {
+            Some(before) if before != flags => Err(status::NV_ERR_INVALID_ARGUMENT),
+            _ => {
+                self.initialised = Some(flags);
+                Ok(())
+            }
+        }
+    }
+
+    /// None: not known here.
+    fn command(
+        &mut self,
+        request: u32,
+        structure: &mut Structure,
+        known: &[[u8; 16]],
+    ) -> Option<Result<(), u32>> {
+        let (base, length) = (structure.get("base"), structure.get("length"));
+        Some(match request {
             // Memory of the program that it did not get from here is not a card's to touch.
             uvm::UVM_PAGEABLE_MEM_ACCESS => {
                 structure.set("pageableMemAccess", 0_u64);
                 Ok(())
             }
-            uvm::UVM_REGISTER_GPU => space.register(structure, &known),
+            uvm::UVM_REGISTER_GPU => self.register(structure, known),
             uvm::UVM_UNREGISTER_GPU => {
-                space.gpus.remove(&uuid(structure)).then_some(()).ok_or(status::NV_ERR_INVALID_DEVICE)
+                is(self.gpus.remove(&uuid(structure, "gpu_uuid.uuid")), status::NV_ERR_INVALID_DEVICE)
+            }
+            uvm::UVM_REGISTER_GPU_VASPACE | uvm::UVM_UNREGISTER_GPU_VASPACE => self.knows(structure),
+            uvm::UVM_REGISTER_CHANNEL => self.knows(structure).map(|()| {
+                self.channels.insert(channel(structure));
+            }),
+            uvm::UVM_UNREGISTER_CHANNEL => {
+                is(self.channels.remove(&channel(structure)), status::NV_ERR_INVALID_CHANNEL)
             }
             uvm::UVM_CREATE_RANGE_GROUP => {
-                space.groups_made += 1;
-                space.range_groups.insert(space.groups_made);
-                structure.set("rangeGroupId", space.groups_made);
+                self.groups_made += 1;
+                self.range_groups.insert(self.groups_made);
+                structure.set("rangeGroupId", self.groups_made);
                 Ok(())
             }
             uvm::UVM_DESTROY_RANGE_GROUP => {
-                let group = structure.get("rangeGroupId");
-                space.range_groups.remove(&group).then_some(()).ok_or(status::NV_ERR_OBJECT_NOT_FOUND)
+                is(self.range_groups.remove(&structure.get("rangeGroupId")), status::NV_ERR_OBJECT_NOT_FOUND)
             }
-            _ => {
-                let name =
-                    self.abi.uvm(request).and_then(|row| row.name).unwrap_or("a command of unified memory");
-                Err(self.note_unknown(name.to_owned()))
+            uvm::UVM_CREATE_EXTERNAL_RANGE
+            | uvm::UVM_ALLOC_SEMAPHORE_POOL
+            | uvm::UVM_MAP_DYNAMIC_PARALLELISM_REGION => self.add(base, length),
+            uvm::UVM_MAP_EXTERNAL_ALLOCATION | uvm::UVM_UNMAP_EXTERNAL | uvm::UVM_VALIDATE_VA_RANGE => {
+                self.holds(base, length)
             }
-        }
-    }
-}
-
-impl Space {
-    fn initialise(&mut self, flags: u64) -> Result<(), u32> {
-        /// Without heterogeneous memory management; shared between processes; …
-        const KNOWN: u64 = 0x7;
-        if flags & !KNOWN != 0 {
-            return Err(status::NV_ERR_INVALID_ARGUMENT);
-        }
-        self.is_initialised = true;
-        Ok(())
+            uvm::UVM_FREE => is(self.ranges.remove(&base).is_some(), status::NV_ERR_INVALID_ADDRESS),
+            // Where managed memory should be: it is in one place here.
+            uvm::UVM_SET_PREFERRED_LOCATION
+            | uvm::UVM_UNSET_PREFERRED_LOCATION
+            | uvm::UVM_SET_ACCESSED_BY
+            | uvm::UVM_UNSET_ACCESSED_BY
+            | uvm::UVM_SET_RANGE_GROUP
+            | uvm::UVM_ENABLE_READ_DUPLICATION
+            | uvm::UVM_DISABLE_READ_DUPLICATION => self.holds(structure.get("requestedBase"), length),
+            _ => return None,
+        })
     }
 
     fn register(&mut self, structure: &mut Structure, known: &[[u8; 16]]) -> Result<(), u32> {
-        let gpu = uuid(structure);
+        let gpu = uuid(structure, "gpu_uuid.uuid");
         if !known.contains(&gpu) {
             return Err(status::NV_ERR_GPU_UUID_NOT_FOUND);
         }
@@ -111,8 +183,60 @@ impl Space {
         structure.set("numaNodeId", u64::from(u32::MAX));
         Ok(())
     }
+
+    fn knows(&self, structure: &Structure) -> Result<(), u32> {
+        is(self.gpus.contains(&uuid(structure, "gpuUuid.uuid")), status::NV_ERR_INVALID_DEVICE)
+    }
+
+    fn add(&mut self, base: u64, length: u64) -> Result<(), u32> {
+        let end = base.checked_add(length).filter(|_| length > 0).ok_or(status::NV_ERR_INVALID_ADDRESS)?;
+        while let Some((&start, range)) = self.ranges.range(..end).next_back() {
+            match range {
+                _ if start + range.length <= base => break,
+                Range { managed: true, .. } => self.ranges.remove(&start),
+                _ => return Err(status::NV_ERR_UVM_ADDRESS_IN_USE),
+            };
+        }
+        self.ranges.insert(base, Range { length, managed: false });
+        Ok(())
+    }
+
+    fn holds(&self, base: u64, length: u64) -> Result<(), u32> {
+        let around = self.ranges.range(..=base).next_back();
+        let inside = around.is_some_and(|(start, range)| base.saturating_add(length) <= start + range.length);
+        is(inside, status::NV_ERR_INVALID_ADDRESS)
+    }
 }
 
-fn uuid(structure: &Structure) -> [u8; 16] {
-    std::array::from_fn(|at| structure.element("gpu_uuid.uuid", at) as u8)
+fn channel(structure: &Structure) -> (u32, u32) {
+    (structure.word("hClient"), structure.word("hChannel"))
+}
+
+fn is(condition: bool, otherwise: u32) -> Result<(), u32> {
+    if condition { Ok(()) } else { Err(otherwise) }
+}
+
+fn uuid(structure: &Structure, field: &str) -> [u8; 16] {
+    std::array::from_fn(|at| structure.element(field, at) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_do_not_overlap() {
+        let mut space = Space::default();
+        assert!(space.add(0x1000, 0x1000).is_ok() && space.add(0x2000, 0x1000).is_ok());
+        assert_eq!(space.add(0x1fff, 1), Err(status::NV_ERR_UVM_ADDRESS_IN_USE));
+        assert_eq!(space.add(0x800, 0x801), Err(status::NV_ERR_UVM_ADDRESS_IN_USE));
+        assert!(space.add(0x800, 0x800).is_ok());
+        assert!(space.holds(0x1800, 0x800).is_ok());
+        assert_eq!(
+            space.holds(0x1800, 0x801),
+            Err(status::NV_ERR_INVALID_ADDRESS),
+            "each range is one thing"
+        );
+        assert_eq!(space.add(u64::MAX, 2), Err(status::NV_ERR_INVALID_ADDRESS));
+    }
 }

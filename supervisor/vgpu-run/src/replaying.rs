@@ -44,7 +44,7 @@ fn manager(order: &Replay, file: &Path) -> Result<ResourceManager, Failure> {
         }
         None => Unit::emulated(&description, 0),
     };
-    let manager = ResourceManager::new(device::DRIVER_VERSION, vec![Card::new(description, unit, facts)]);
+    let manager = ResourceManager::new(device::DRIVER_VERSION, vec![Card::new(description, unit, &facts)]);
     manager.doing("emulate the driver")
 }
 
@@ -92,7 +92,10 @@ fn word(category: Category) -> &'static str {
         Category::Power => "of power",
         Category::Utilisation => "of utilisation",
         Category::Address => "of addresses",
-        Category::Identity => "of identity",
+        Category::Memory => "of free memory",
+        Category::Temperature => "of temperature",
+        Category::Count => "of counters",
+        Category::Leftover => "left over",
     }
 }
 

@@ -1,9 +1,11 @@
 //! Commands to a client: the system and its cards.
 
-use nvidia_abi::{class, control, status};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nvidia_abi::{control, status};
 
 use super::{Command, Handler};
-use crate::object::{Client, Space};
+use crate::object::Space;
 
 pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV0000_CTRL_CMD_SYSTEM_GET_BUILD_VERSION, build_version),
@@ -18,6 +20,7 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV0000_CTRL_CMD_GPU_GET_PCI_INFO, pci_info),
     (control::NV0000_CTRL_CMD_GPU_GET_ACTIVE_DEVICE_IDS, active_devices),
     (control::NV0000_CTRL_CMD_GPU_QUERY_DRAIN_STATE, not_draining),
+    (control::NV0000_CTRL_CMD_NVD_GET_TIMESTAMP, timestamp),
     (control::NV0000_CTRL_CMD_GPUACCT_GET_ACCOUNTING_STATE, accounting_state),
     (control::NV0000_CTRL_CMD_GPUACCT_GET_ACCOUNTING_PIDS, accounted_processes),
     (control::NV0000_CTRL_CMD_CLIENT_GET_ADDR_SPACE_TYPE, address_space_type),
@@ -113,13 +116,13 @@ fn detach_ids(command: &mut Command) -> Result<(), u32> {
 }
 
 fn id_info(command: &mut Command) -> Result<(), u32> {
-    /// The client has a device of the card.
+    /// A client has a device of the card.
     const IN_USE: u32 = 1;
     /// Not in a group of linked cards: sliStatus.
     const NOT_LINKED: u32 = 0x41;
     let (index, card) = command.card_of("gpuId")?;
     let id = card.id();
-    let is_used = has_device(command.client, index);
+    let is_used = card.numbers.devices > 0;
     let parameters = &mut command.parameters;
     parameters.set("gpuFlags", if is_used { IN_USE } else { 0 });
     parameters.set("deviceInstance", index as u64);
@@ -131,12 +134,9 @@ fn id_info(command: &mut Command) -> Result<(), u32> {
     Ok(())
 }
 
-fn has_device(client: &Client, card: usize) -> bool {
-    client.of_class(class::NV01_DEVICE_0).any(|(_, device)| device.card == Some(card))
-}
-
 fn pci_info(command: &mut Command) -> Result<(), u32> {
-    let [domain, bus, device] = command.card_of("gpuId")?.1.unit.pci;
+    let (_, card) = command.card_of("gpuId").map_err(|_| status::NV_ERR_OBJECT_NOT_FOUND)?;
+    let [domain, bus, device] = card.unit.pci;
     command.parameters.set("domain", domain);
     command.parameters.set("bus", bus);
     command.parameters.set("slot", device);
@@ -155,9 +155,16 @@ fn active_devices(command: &mut Command) -> Result<(), u32> {
 }
 
 fn not_draining(command: &mut Command) -> Result<(), u32> {
-    command.card_of("gpuId")?;
+    command.card_of("gpuId").map_err(|_| status::NV_ERR_OBJECT_NOT_FOUND)?;
     command.parameters.set("drainState", 0_u64);
     command.parameters.set("flags", 0_u64);
+    Ok(())
+}
+
+/// Microseconds since the epoch.
+fn timestamp(command: &mut Command) -> Result<(), u32> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    command.parameters.set("timestamp", now.as_micros() as u64);
     Ok(())
 }
 
@@ -181,8 +188,8 @@ fn address_space_type(command: &mut Command) -> Result<(), u32> {
         .memory
         .ok_or(status::NV_ERR_INVALID_OBJECT)?;
     let kind: u32 = match memory.space {
-        Space::System => 1,
-        Space::Video => 2,
+        Space::System | Space::Collected => 1,
+        Space::Video | Space::Window => 2,
         Space::Registers { .. } => 3,
     };
     command.parameters.set("addrSpaceType", kind);
@@ -191,6 +198,9 @@ fn address_space_type(command: &mut Command) -> Result<(), u32> {
 
 /// Cards of ours reach each other through the system's memory.
 fn peer_matrix(command: &mut Command) -> Result<(), u32> {
+    if command.parameters.word("grpACount") == 0 {
+        return Err(status::NV_ERR_INVALID_ARGUMENT);
+    }
     let known = ids(command);
     for group in [("grpACount", "gpuIdGrpA"), ("grpBCount", "gpuIdGrpB")] {
         let count = command.parameters.word(group.0) as usize;

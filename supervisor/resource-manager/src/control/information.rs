@@ -46,7 +46,7 @@ const MOST: usize = 1024;
 fn inline(command: &mut Command, group: &str, count: &str, list: &str) -> Result<(), u32> {
     let (index, datum) = (format!("{list}.index"), format!("{list}.data"));
     let entries = command.parameters.word(count) as usize;
-    if entries > command.parameters.len(&index) {
+    if entries == 0 || entries > command.parameters.len(&index) {
         return Err(status::NV_ERR_INVALID_ARGUMENT);
     }
     for at in 0..entries {
@@ -79,6 +79,7 @@ fn look_up(card: &Card, group: &str, index: u32) -> Result<u32, u32> {
     match card.facts.info(group, index) {
         Some(Value::Number(number)) => Ok(*number),
         Some(Value::Figure(name)) => card.figure(name).ok_or(status::NV_ERR_INVALID_STATE),
+        Some(Value::Status(status)) => Err(*status),
         None => Err(status::NV_ERR_INVALID_ARGUMENT),
     }
 }

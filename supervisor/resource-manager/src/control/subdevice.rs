@@ -90,6 +90,11 @@ fn processes(command: &mut Command) -> Result<(), u32> {
 
 /// Pairs of the processor's and the card's time. The card's clock counts from the epoch, in steps of 32 ns.
 fn times(command: &mut Command) -> Result<(), u32> {
+    /// NV2080_TIMER_GPU_CPU_TIME_CPU_CLK_ID_OSTIME
+    const SYSTEM_TIME: u32 = 1;
+    if command.parameters.word("cpuClkId") != SYSTEM_TIME {
+        return Err(status::NV_ERR_NOT_SUPPORTED);
+    }
     let count = command.parameters.word("sampleCount") as usize;
     if count > command.parameters.len("samples.cpuTime") {
         return Err(status::NV_ERR_INVALID_ARGUMENT);

@@ -445,7 +445,8 @@ fn frees(tree: &Tree) {
 
 /// `NV_ESC_RM_MAP_MEMORY`: NVOS33 and the descriptor that the mapping is for.
 fn page() -> Result<()> {
-    const LENGTH: usize = 4096;
+    /// All of it: a mapping of more is refused.
+    const LENGTH: usize = 2608;
     let tree = Tree::new()?;
     for (at, mask) in [0_u64, u64::MAX].into_iter().enumerate() {
         let handle = SHARED_DATA + at as u32;

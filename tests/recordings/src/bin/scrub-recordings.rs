@@ -7,7 +7,7 @@
 //! What identifies the card is read from the output of `nvidia-smi -q -x` and of `nvml-walk`.
 
 use anyhow::{Context, Result, bail};
-use recording::Scrubber;
+use recording::{Event, Scrubber, scrub_chip_identity};
 use std::path::Path;
 
 /// Elements of nvidia-smi's XML that hold identities, and what stands there afterwards.
@@ -101,7 +101,10 @@ fn scrub_folder(folder: &Path, scrubber: &Scrubber) -> Result<()> {
         if path.is_dir() {
             scrub_folder(&path, scrubber)?;
         } else if path.is_file() {
-            let bytes = std::fs::read(&path)?;
+            let mut bytes = std::fs::read(&path)?;
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                bytes = without_chip_identity(&bytes).with_context(|| path.display().to_string())?;
+            }
             let scrubbed = scrubber.scrub(&bytes);
             if scrubbed != bytes {
                 std::fs::write(&path, scrubbed)?;
@@ -109,4 +112,16 @@ fn scrub_folder(folder: &Path, scrubber: &Scrubber) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn without_chip_identity(lines: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(lines.len());
+    for mut event in recording::read(lines)? {
+        if let Event::Ioctl(ioctl) = &mut event {
+            scrub_chip_identity(ioctl);
+        }
+        serde_json::to_writer(&mut out, &event)?;
+        out.push(b'\n');
+    }
+    Ok(out)
 }

@@ -1,0 +1,2 @@
+#include "uvm_ioctl.h"
+#define UVM_DEINITIALIZE    0x30000002
