@@ -100,6 +100,9 @@ struct Run {
 #[derive(Subcommand)]
 enum Question {
     /// Give the GPU to a process that runs already, its threads and what it starts from now on, until it ends or Ctrl-C
+    #[command(after_help = "\
+A service: `sudo vgpu-run attach $(systemctl show --value --property MainPID NAME)`. What systemd starts in its place later is
+another process, to be attached to again; for good, put vgpu-run into the unit (examples/ollama-vgpu-run.conf).")]
     Attach {
         /// The process
         #[arg(value_parser = clap::value_parser!(i32).range(1..))]
@@ -463,8 +466,21 @@ fn is_option(word: &OsString) -> bool {
 }
 
 fn is_subcommand(word: &OsString) -> bool {
-    const NAMES: [&str; 10] =
-        ["attach", "doctor", "trace", "profiles", "warm", "cache", "config", "completions", "man", "help"];
+    const NAMES: [&str; 13] = [
+        "attach",
+        "doctor",
+        "trace",
+        "decode",
+        "profiles",
+        "top",
+        "warm",
+        "cache",
+        "replay",
+        "config",
+        "completions",
+        "man",
+        "help",
+    ];
     NAMES.iter().any(|name| word == name)
 }
 
