@@ -80,7 +80,8 @@ static int untraced(void) {
     if (child == 0)
         become(0);
     int first = status_of(child);
-    uint64_t arguments[8] = {[0] = CLONE_UNTRACED, [4] = SIGCHLD};
+    // In a page that can't be written.
+    static const uint64_t arguments[8] = {[0] = CLONE_UNTRACED, [4] = SIGCHLD};
     child = syscall(SYS_clone3, arguments, sizeof arguments);
     if (child < 0)
         return first;

@@ -20,6 +20,11 @@ struct Installed {
 }
 
 impl OwnFilters {
+    /// There is none.
+    pub fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// All let this call through. One that asks where the call comes from is believed to forbid it.
     pub fn permit(&self, number: i64, arguments: [u64; 6]) -> bool {
         let mut programs = std::iter::successors(self.0.as_ref(), |installed| installed.before.0.as_ref());
@@ -54,6 +59,15 @@ impl Installation {
         let is_done = if self.for_all { result == 0 } else { result >= 0 };
         is_done
             .then(|| OwnFilters(Some(Rc::new(Installed { program: self.program, before: before.clone() }))))
+    }
+}
+
+#[cfg(test)]
+impl OwnFilters {
+    /// One that kills for each call.
+    pub fn forbid_all() -> Self {
+        let kills = Instruction { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_KILL_PROCESS };
+        Self(Some(Rc::new(Installed { program: vec![kills], before: Self::default() })))
     }
 }
 

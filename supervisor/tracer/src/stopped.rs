@@ -84,6 +84,11 @@ impl Stopped {
         })
     }
 
+    /// Writes a word into its memory, also into a page that it may only read itself.
+    pub(crate) fn poke(&self, address: u64, word: u64) -> Result<(), Gone> {
+        self.checked(sys::with_numbers(libc::PTRACE_POKEDATA, self.tid, address as usize, word as usize))
+    }
+
     /// It is still there.
     pub fn is_alive(&self) -> bool {
         self.message().is_ok()

@@ -23,6 +23,8 @@ pub struct Table {
     threads: HashMap<i32, Thread>,
     /// Seen, or ended, before they were announced.
     early: HashSet<i32>,
+    /// Some thread has, or had, programs besides ours.
+    knows_filters: bool,
 }
 
 impl Table {
@@ -49,12 +51,14 @@ impl Table {
         }
     }
 
-    /// It is stopped, for the first time or again.
-    pub fn seen(&mut self, tid: i32) {
-        if !self.threads.contains_key(&tid) {
+    /// It is stopped, for the first time or again. True if nothing was known of it.
+    pub fn seen(&mut self, tid: i32) -> bool {
+        let is_new = !self.threads.contains_key(&tid);
+        if is_new {
             self.early.insert(tid);
             self.insert(tid);
         }
+        is_new
     }
 
     /// It has ended. False if it was never seen: it may be a child that is not traced.
@@ -96,8 +100,14 @@ impl Table {
         self.threads.get(&tid).map(|thread| thread.filters.clone()).unwrap_or_default()
     }
 
+    /// Some thread has such programs.
+    pub fn knows_filters(&self) -> bool {
+        self.knows_filters
+    }
+
     /// It has others now.
     pub fn set_filters(&mut self, tid: i32, filters: OwnFilters) {
+        self.knows_filters |= !filters.are_none();
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.filters = filters;
         }
@@ -172,6 +182,19 @@ mod tests {
         table.insert(i32::MAX);
         table.forget_lost();
         assert!(!table.is_empty() && table.ended(own) && table.is_empty());
+    }
+
+    #[test]
+    fn filters_are_inherited_and_survive_an_exec() {
+        let mut table = Table::default();
+        table.insert(1);
+        assert!(!table.knows_filters() && !table.seen(1) && table.seen(2));
+        table.set_filters(1, OwnFilters::forbid_all());
+        table.announced(2, 1);
+        table.announced(3, 2);
+        table.executed(3, 2);
+        let permits = |tid| table.filters(tid).permit(libc::SYS_openat, [0; 6]);
+        assert!(table.knows_filters() && !permits(1) && !permits(2) && permits(4));
     }
 
     #[test]

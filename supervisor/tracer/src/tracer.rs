@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use interception::Request;
 use syscall_filter::{Action, Coverage, Row, rows};
-use tracee::{Memory, RemotePtr, ThreadGroups};
+use tracee::{Facts, Memory, RemotePtr, ThreadGroups};
 
 use crate::filters::OwnFilters;
 use crate::held::Held;
@@ -190,7 +190,9 @@ impl Tracer {
             }
             What::Stop(thread, why) => (thread, why),
         };
-        self.shared.table.borrow_mut().seen(tid);
+        if self.shared.table.borrow_mut().seen(tid) && self.shared.table.borrow().knows_filters() {
+            self.take_filters_of_maker(tid);
+        }
         match why {
             Why::Filter if self.shared.scope.is_filtered() => self.handle_call(thread),
             Why::Call if !self.shared.scope.is_filtered() => self.handle_any_call(thread),
@@ -212,6 +214,14 @@ impl Tracer {
             Why::Signal(signal) => self.resume(thread, signal),
             Why::Filter | Why::Call => self.resume(thread, 0),
         }
+    }
+
+    /// A thread that is seen before its maker tells of it has the maker's filters already, and may make a call.
+    fn take_filters_of_maker(&self, tid: i32) {
+        let Ok(process) = self.shared.process_of(tid) else { return };
+        let maker = if process == tid { Facts::of(tid).parent } else { Some(process) };
+        let filters = maker.map(|maker| self.shared.table.borrow().filters(maker)).unwrap_or_default();
+        self.shared.table.borrow_mut().set_filters(tid, filters);
     }
 
     /// One that is gone has an end, which is reported.
@@ -278,11 +288,11 @@ impl Tracer {
             }
         } else {
             // The flags are the first field of `struct clone_args` (linux/sched.h).
-            let (memory, flags) = (Memory::of(thread.tid()), RemotePtr::<u64>::new(registers.rdi));
-            if let Ok(value) = memory.read(flags)
+            let flags = RemotePtr::<u64>::new(registers.rdi);
+            if let Ok(value) = Memory::of(thread.tid()).read(flags)
                 && value & UNTRACED != 0
             {
-                let _ = memory.write(flags, &(value & !UNTRACED));
+                let _ = thread.poke(flags.address(), value & !UNTRACED);
             }
         }
         self.resume(thread, 0)
