@@ -169,7 +169,7 @@ pub static POLICY: &[Row] = &[
         reason: "requests of NVIDIA's nodes, `_IOWR('F', ...)`: programs that speak to the kernel driver themselves",
         cost: "no call in any of the workloads" },
     Row { name: "ioctl", number: libc::SYS_ioctl, coverage: Lean,
-        when: &[argument(1, Test::Masked(!0x7f, 0))],
+        when: &[argument(1, Test::Masked(!0xff, 0))],
         reason: "requests of /dev/nvidia-uvm, which are small numbers; else only block devices have such",
         cost: "no call in any of the workloads" },
     Row { name: "ioctl", number: libc::SYS_ioctl, coverage: Lean,

@@ -76,8 +76,8 @@ fn kernel_gives_the_right_results() {
 #[test]
 fn driver_answers_without_a_library() {
     let program = compile("ask_the_driver.c", "example-ask-the-driver", &[]);
-    let run = launch_path(&program).options(["--gpu", "h100", "--gpus", "2"]).run();
-    let card = "NVIDIA H100 80GB HBM3, 81079 of 81559 MiB free";
+    let run = launch_path(&program).options(["--gpu", "h100", "--gpus", "2", "--memory", "2G"]).run();
+    let card = "NVIDIA H100 80GB HBM3, 2048 of 2528 MiB free";
     let mut expected = "driver 580.159.04\n".to_owned();
     for index in 0..2 {
         // A handle of an object that went with its parent: NV_ERR_OBJECT_NOT_FOUND.

@@ -80,7 +80,7 @@ pub fn no_driver(tid: i32, why: &str) -> Finding {
     let what = "speaks to the kernel driver itself, and is told that there is none";
     Finding::new(Severity::Warning, format!("{} {what}", process(tid)))
         .cause(why)
-        .hint("programs that use libcuda or libnvidia-ml need no emulated driver")
+        .hint("programs that use libcuda or libnvidia-ml need no emulated driver; `--gpu h100` has one")
 }
 
 /// Something that the emulated driver refuses because nobody has taught it.
