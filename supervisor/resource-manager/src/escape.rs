@@ -5,7 +5,7 @@
 
 use nvidia_abi::{Row, class, escape, status};
 
-use crate::object::{Object, Space};
+use crate::object::{MOST_OBJECTS, Object, Space};
 use crate::structure::Structure;
 use crate::{Caller, Errno, FileId, Node, ResourceManager};
 
@@ -231,6 +231,9 @@ impl ResourceManager {
         let client = self.clients.find_by_any_file(structure.word("hClient"))?;
         let key = (file, structure.word("fd"));
         match number {
+            escape::NV_ESC_ALLOC_OS_EVENT if client.os_events.len() >= MOST_OBJECTS => {
+                Err(status::NV_ERR_INSUFFICIENT_RESOURCES)
+            }
             escape::NV_ESC_ALLOC_OS_EVENT => {
                 client.os_events.insert(key).then_some(()).ok_or(status::NV_ERR_INSUFFICIENT_RESOURCES)
             }

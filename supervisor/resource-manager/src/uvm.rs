@@ -30,6 +30,9 @@ struct Range {
     managed: bool,
 }
 
+/// How much a program may have us remember.
+const MOST: usize = 1 << 20;
+
 /// `UVM_INIT_FLAGS_…`
 const WITHOUT_HMM: u64 = 1;
 const SHARED_BY_PROCESSES: u64 = 2;
@@ -128,6 +131,9 @@ impl Space {
         known: &[[u8; 16]],
     ) -> Option<Result<(), u32>> {
         let (base, length) = (structure.get("base"), structure.get("length"));
+        if self.channels.len() + self.range_groups.len() + self.ranges.len() >= MOST {
+            return Some(Err(status::NV_ERR_NO_MEMORY));
+        }
         Some(match request {
             // Memory of the program that it did not get from here is not a card's to touch.
             uvm::UVM_PAGEABLE_MEM_ACCESS => {

@@ -88,6 +88,11 @@ impl Card {
         *self.chosen.borrow()
     }
 
+    /// Whether it is clear which card it is: named by the user, or chosen already.
+    pub fn is_settled(&self) -> bool {
+        self.profile.is_some() || self.chosen().is_some()
+    }
+
     /// The driver's text files; those of the devices are there once these are known.
     pub fn files(&self) -> Vec<DriverFile> {
         let texts = self.chosen().map_or_else(Vec::new, |profile| {
@@ -97,9 +102,9 @@ impl Card {
         driver_files(device::DRIVER_VERSION, &texts)
     }
 
-    /// Chooses, for the rest of the session.
+    /// Chooses, for the rest of the session, unless that has been done.
     pub fn announce(&self) -> Announcement {
-        let profile = self.profile.unwrap_or_else(|| self.automatic());
+        let profile = self.chosen().or(self.profile).unwrap_or_else(|| self.automatic());
         *self.chosen.borrow_mut() = Some(profile);
         Announcement {
             devices: device::announce(profile, &self.request, &Host::probe()),

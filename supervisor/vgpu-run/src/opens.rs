@@ -26,7 +26,7 @@ pub enum Trapped {
     Special,
     /// execve, execveat.
     Execute(Result<PathBuf, MemoryError>),
-    /// ioctl with one of our request numbers.
+    /// ioctl with one of our request numbers, or one that NVIDIA's nodes have.
     Control,
     /// io_uring_setup.
     IoUring,
