@@ -1,10 +1,13 @@
 //! Whatever a program asks, the resource manager stands: it is in the process that answers for all.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::{folder, manager};
 use recording::{Event, Ioctl};
 use replay::{Mask, check};
-use resource_manager::{Card, ResourceManager, Unit, facts};
+use resource_manager::ResourceManager;
 
 /// How often each recording is damaged anew.
 const ROUNDS: usize = 2;
@@ -49,15 +52,7 @@ fn damage(call: &mut Ioctl, random: &mut Random) {
 
 #[test]
 fn damaged_calls_are_answered_too() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/recordings/h100-2");
-    let profile = device::by_name("h100").expect("embedded");
-    let unit = std::fs::read_to_string(folder.join("unit.toml")).expect("there");
-    let manager = || {
-        let description = profile.describe(0, profile.memory, profile.multiprocessors);
-        let unit = Unit::parse(&unit).expect("a unit");
-        let card = Card::new(description, unit, &facts("h100").expect("recorded"));
-        ResourceManager::new(device::DRIVER_VERSION, vec![card]).expect("known")
-    };
+    let folder = folder("h100-2");
     let recordings = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.expect("readable").path();
         path.extension().is_some_and(|end| end == "xz").then_some(path)
@@ -67,7 +62,7 @@ fn damaged_calls_are_answered_too() {
     let (mut different, mut random) = (0, Random(0x1234_5678_9abc_def1));
     for file in &files {
         for _ in 0..ROUNDS {
-            different += play(file, manager(), &mut random);
+            different += play(file, manager(&folder), &mut random);
         }
     }
     assert!(different > 1000, "damage is seldom noticed: {different}");

@@ -32,6 +32,7 @@ mod structure;
 mod uvm;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use nvidia_abi::{Abi, UnknownVersion, status};
 
@@ -88,9 +89,22 @@ pub enum Errno {
     Busy,
 }
 
+impl Errno {
+    /// The kernel's number.
+    pub fn number(self) -> i32 {
+        match self {
+            Errno::Fault => libc::EFAULT,
+            Errno::Invalid => libc::EINVAL,
+            Errno::NoSuchCommand => libc::ENOSYS,
+            Errno::Busy => libc::EBUSY,
+        }
+    }
+}
+
 /// The manager of a session's cards.
 pub struct ResourceManager {
-    abi: Abi,
+    /// Shared with calls under way: their rows are read while all else changes.
+    abi: Arc<Abi>,
     cards: Vec<Card>,
     clients: Clients,
     files: HashMap<FileId, File>,
@@ -113,7 +127,7 @@ struct File {
 impl ResourceManager {
     /// A manager as of that driver version.
     pub fn new(version: &str, cards: Vec<Card>) -> Result<Self, UnknownVersion> {
-        let abi = Abi::of(version)?;
+        let abi = Arc::new(Abi::of(version)?);
         Ok(Self {
             abi,
             cards,
@@ -158,7 +172,7 @@ impl ResourceManager {
     }
 
     /// What programs asked for that is not known here, in words.
-    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+    pub fn unknown(&self) -> impl ExactSizeIterator<Item = &str> {
         self.unknown.iter().map(String::as_str)
     }
 

@@ -52,14 +52,15 @@ impl ResourceManager {
         argument: u64,
         caller: &mut dyn Caller,
     ) -> Result<(), Errno> {
-        let Some(row) = self.abi.uvm(request).filter(|row| is_routed(row.number)).cloned() else {
+        let abi = self.abi.clone();
+        let Some(row) = abi.uvm(request).filter(|row| is_routed(row.number)) else {
             return Err(Errno::NoSuchCommand);
         };
         let mut bytes = vec![0; row.size];
         if !caller.read(argument, &mut bytes) {
             return Err(Errno::Fault);
         }
-        let mut structure = Structure::new(&row, &mut bytes);
+        let mut structure = Structure::new(row, &mut bytes);
         let result = self.unified_memory_command(file, request, &mut structure, caller);
         structure.set("rmStatus", crate::escape::status_of(result));
         if caller.write(argument, &bytes) { Ok(()) } else { Err(Errno::Fault) }

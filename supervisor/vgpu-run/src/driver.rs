@@ -9,7 +9,7 @@
 
 use interception::{Reply, Request};
 use overlay::{Answer, Node as Found, Outcome, Seen};
-use resource_manager::{Caller, Card as Emulated, Errno, FileId, Node, ResourceManager, Unit, facts};
+use resource_manager::{Caller, Card as Emulated, FileId, Node, ResourceManager, Unit, facts};
 use tracee::{Memory, RemotePtr};
 
 use crate::card::Card;
@@ -64,15 +64,18 @@ impl Driver {
         asker.nodes.settle(manager);
         let file = asker.nodes.file(inode)?;
         let answer = manager.ioctl(file, number as u32, argument, &mut asker);
-        Some(Ok(answer.map_or_else(|error| Reply::Errno(errno(error)), |()| Reply::Return(0))))
+        Some(Ok(answer.map_or_else(|error| Reply::Errno(error.number()), |()| Reply::Return(0))))
     }
 
     /// What was refused because nobody has taught it, each thing once.
     pub fn take_unknown(&mut self) -> Vec<String> {
         let Some(Ok(manager)) = &self.manager else { return Vec::new() };
+        let unknown = manager.unknown();
+        if std::mem::replace(&mut self.told, unknown.len()) == unknown.len() {
+            return Vec::new();
+        }
         // They are sorted, so a new one may be anywhere; there are few.
-        let all: Vec<String> = manager.unknown().map(str::to_owned).collect();
-        if std::mem::replace(&mut self.told, all.len()) == all.len() { Vec::new() } else { all }
+        unknown.map(str::to_owned).collect()
     }
 }
 
@@ -86,15 +89,6 @@ fn emulate(card: &Card) -> Result<ResourceManager, String> {
     };
     let cards = announcement.devices.iter().enumerate().map(place).collect();
     ResourceManager::new(device::DRIVER_VERSION, cards).map_err(|error| error.to_string())
-}
-
-fn errno(error: Errno) -> i32 {
-    match error {
-        Errno::Fault => libc::EFAULT,
-        Errno::Invalid => libc::EINVAL,
-        Errno::NoSuchCommand => libc::ENOSYS,
-        Errno::Busy => libc::EBUSY,
-    }
 }
 
 /// The asker, as the resource manager wants to see it.
