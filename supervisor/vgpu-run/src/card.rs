@@ -12,7 +12,7 @@ use broker::Announcement;
 use device::{Host, Profile};
 use overlay::driver_text::{DeviceText, driver_files};
 use overlay::{DriverFile, Reason, Seen};
-use wire::device::Description;
+use wire::device::{Description, gpu_uuid_text, unpadded};
 
 use crate::cli::Session;
 use crate::failure::Failure;
@@ -170,17 +170,11 @@ fn may_be_met(libraries: &HashMap<Vec<u8>, Library>, needed: &str) -> bool {
 }
 
 fn text_of(device: &Description) -> DeviceText {
-    let text = |bytes: &[u8]| {
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-        String::from_utf8_lossy(&bytes[..end]).into_owned()
-    };
-    let digits: String = device.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     DeviceText {
-        name: text(&device.name),
-        uuid: format!("GPU-{}", parts.join("-")),
+        name: unpadded(&device.name),
+        uuid: gpu_uuid_text(&device.uuid),
         pci: device.pci,
-        video_bios: text(&device.vbios),
+        video_bios: unpadded(&device.vbios),
     }
 }
 
