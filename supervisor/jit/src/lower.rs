@@ -15,6 +15,7 @@
 //! instruction, or, for assumptions, at the beginning of the *segment* in which they were made: loads, or stores, in
 //! a row, which may be done twice.
 
+mod abreast;
 mod ahead;
 mod arithmetic;
 mod aside;
