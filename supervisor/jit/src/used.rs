@@ -32,6 +32,7 @@ pub const USES: &[&str] = &[
     "rows transposed",
     "part of rows",
     "ahead",
+    "tile ahead",
     // Other accesses.
     "masked load",
     "gather",
