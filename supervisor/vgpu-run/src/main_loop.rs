@@ -22,6 +22,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use overlay::{Answer, OpenQuery, Outcome, Seen};
 use report::{Exit, Finding};
+use resource_manager::Node;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 use wire::control::REQUEST;
 
@@ -269,17 +270,22 @@ impl<'a> MainLoop<'a> {
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
-            Answer::Node(node) => match self.nodes.open(driver::node(&node)) {
-                Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
-                Err(errno) => {
-                    self.services.report.remark(reporting::no_node(request.tid, errno));
-                    Reply::Errno(errno as i32)
-                }
-            },
+            Answer::Node(node) => self.open_node(request.tid, driver::node(&node), open),
         };
         self.answer(request, reply);
         if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
             self.services.broker.prepare();
+        }
+    }
+
+    fn open_node(&mut self, tid: i32, node: Node, open: &Open) -> Reply {
+        let opener = self.thread_groups.of(tid).unwrap_or(tid);
+        match self.nodes.open(node, opener) {
+            Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
+            Err(errno) => {
+                self.services.report.remark(reporting::no_node(tid, errno));
+                Reply::Errno(errno as i32)
+            }
         }
     }
 
@@ -312,6 +318,7 @@ impl<'a> MainLoop<'a> {
             }
         }
         self.nodes.forget_closed();
+        self.driver.settle(&mut self.nodes);
     }
 
     fn handle_control(&mut self, request: Request) {
