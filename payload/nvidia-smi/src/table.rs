@@ -14,9 +14,8 @@ const NAME: usize = 32;
 
 fn rule(text: &mut String, parts: &[usize], with: char) {
     let line: Vec<String> = parts.iter().map(|width| with.to_string().repeat(*width)).collect();
-    let (border, joint) = if with == '=' { ('|', "+") } else { ('+', "+") };
-    let joint = if with == '=' && parts.len() > 1 { "+" } else { joint };
-    let _ = writeln!(text, "{border}{}{border}", line.join(joint));
+    let border = if with == '=' { '|' } else { '+' };
+    let _ = writeln!(text, "{border}{}{border}", line.join("+"));
 }
 
 /// The whole text.
@@ -25,7 +24,7 @@ pub fn text(cards: &[Card]) -> Answer<String> {
     let driver = nvml::driver_version()?;
     rule(&mut text, &[WIDTH], '-');
     let title = format!(
-        "NVIDIA-SMI {driver:<22} Driver Version: {driver:<15}  CUDA Version: {:<9}",
+        "NVIDIA-SMI {driver:<22} Driver Version: {driver:<15}CUDA Version: {:<9}",
         nvml::cuda_version()?
     );
     let _ = writeln!(text, "| {title:<87} |");
@@ -80,7 +79,7 @@ fn of_card(text: &mut String, card: &Card) -> Answer<()> {
     };
     let _ = writeln!(
         text,
-        "| {:>3}  {:>4}    {:<4}{power:>23} | {memory:>22} | {:>7} {mode:>12} |",
+        "| {:>3}  {:>4}    {:<4}{power:>22} | {memory:>22} | {:>7} {mode:>12} |",
         cell(card.fan_speed(), "%"),
         cell(card.temperature(0), "C"),
         cell(card.performance_state().map(|it| format!("P{it}")), ""),
