@@ -8,7 +8,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = report::inspect::read(data);
     for found in fatbin::scan(data).take(64) {
         if let Ok(container) = found.container {
-            assert!(found.offset as u64 + container.len() <= data.len() as u64, "at {}", found.offset);
+            assert!(found.offset + container.len() <= data.len() as u64, "at {}", found.offset);
         }
     }
 });

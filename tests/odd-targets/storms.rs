@@ -4,8 +4,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use tests::{
-    Mark, Run, can_be_nobody, children, descendants, launch, launch_path, name_of, skipped, wait_until,
-    workshop,
+    Mark, Run, can_be_nobody, children, descendants, is_traced, launch, launch_path, name_of, skipped,
+    wait_until, workshop,
 };
 
 #[test]
@@ -46,6 +46,19 @@ fn a_go_program_that_is_preempted_all_the_time_runs_as_ever() {
     match workshop::target("go_storm") {
         Some(program) => drop(launch_path(program).both().assert_works().assert_same()),
         None => skipped("no Go compiler"),
+    }
+}
+
+/// What a listener can't hide: before the supervisor has received a call, a signal interrupts it, and one whose handler asks for no
+/// restart makes it fail by EINTR (exit 3). Nothing else goes wrong, and with a tracer nothing at all.
+#[test]
+fn signals_without_restart_interrupt_calls_that_were_not_yet_received_and_no_others() {
+    let both = launch("timer_opens").both();
+    both.assert_works();
+    assert_eq!(both.ours.stdout(), both.native.stdout(), "{}", both.ours.text());
+    match is_traced() {
+        true => drop(both.assert_same()),
+        false => assert!(matches!(both.ours.status().code(), Some(0 | 3)), "{}", both.ours.text()),
     }
 }
 

@@ -135,3 +135,11 @@ impl Terminal {
         status.expect("checked")
     }
 }
+
+/// Not left behind by a test that failed.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

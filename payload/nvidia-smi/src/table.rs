@@ -24,7 +24,7 @@ pub fn text(cards: &[Card]) -> Answer<String> {
     let driver = nvml::driver_version()?;
     rule(&mut text, &[WIDTH], '-');
     let title = format!(
-        "NVIDIA-SMI {driver:<22} Driver Version: {driver:<15}CUDA Version: {:<9}",
+        "NVIDIA-SMI {driver:<22} Driver Version: {driver:<15}CUDA Version: {}",
         nvml::cuda_version()?
     );
     let _ = writeln!(text, "| {title:<87} |");

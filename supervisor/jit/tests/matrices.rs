@@ -83,6 +83,17 @@ fn factors_are_packed_anew_when_they_change() {
     both_whole(&body, 1, 32);
 }
 
+/// More factors than are kept packed: the one that all products share stays.
+#[test]
+fn a_factor_of_many_products_is_not_among_those_that_make_room() {
+    let kind = "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32";
+    let sums = "{%r36, %r37, %r38, %r39}";
+    let zeros: String = (36..40).map(|sum| format!("mov.b32 %r{sum}, 0;\n")).collect();
+    let products: String =
+        (12..36).map(|right| format!("{kind} {sums}, {{%r10, %r11}}, {{%r{right}}}, {sums};\n")).collect();
+    both_whole(&(noises(26) + &zeros + &products + &stores(36..40)), 1, 32);
+}
+
 /// Sums stay in the register file across a loop's turns and its barriers, and also where lanes part for a while.
 #[test]
 fn sums_live_across_turns_barriers_and_parted_lanes() {

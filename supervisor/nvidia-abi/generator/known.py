@@ -58,8 +58,8 @@ DISPLAY_CLASSES = {0x0073, 0x5070, 0x5080, 0x9010, 0x9072, 0x90EC, 0xC370, 0xC37
 # interface/deprecated/rmapi_deprecated_control.c: numbers without a handler that are rewritten to ones with.
 CONVERTED = {0x101, 0x73136A, 0x801B01, 0x801C01, 0x20800101, 0x20800802, 0x20801301, 0x20801802}
 
-# File descriptors: every 32-bit field of such a name is one, besides those of FILE_DESCRIPTORS, whose names or
-# widths do not tell. A capability's descriptor is an open file below /dev/nvidia-caps.
+# File descriptors: every field of 32 or 64 bits and such a name is one, besides those of FILE_DESCRIPTORS, whose names or
+# types do not tell. A capability's descriptor is an open file below /dev/nvidia-caps.
 DESCRIPTOR_NAME = r"(?:^|\.)(?:fd|\w*Fd|\w*_fd|capDescriptor|devDescriptor|\w*FileDescriptor)$"
 FILE_DESCRIPTORS = {
     # class/cl0005.h; an os-event is found by the number that ALLOC_OS_EVENT registered.

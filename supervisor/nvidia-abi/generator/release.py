@@ -9,6 +9,7 @@ from pathlib import Path
 
 import known
 from btf import ARRAY, Btf, ENUM, INT, PTR, STRUCT, UNION
+from handlers import Handlers
 
 SDK = "src/common/sdk/nvidia/inc"
 UNIX = "src/nvidia/arch/nvalloc/unix/include"
@@ -42,7 +43,7 @@ class Release:
             self.macros = self._macros()
             self.btf = self._compile()
             self.constants = self.btf.constants()
-            self.handlers = self._handlers()
+            self.handlers = Handlers((self.root / GENERATED).glob("g_*_nvoc.c"), self._read(CONTROL_FLAGS))
             self.pointers = known.POINTERS | self._embedded_pointers()
             self.outer_statuses = self._outer_statuses()
             rows = [*self._escapes(), *self._uvm(), *self._classes(), *self._pages(), *self._controls(),
@@ -189,7 +190,7 @@ class Release:
     def _class_entries(self):
         """External class -> (parameter struct or None, columns), from RM's own table.
 
-        The columns: whether the parameters may be left out, who may, `Internal<Parent,Parent`.
+        The columns: whether the parameters may be left out, who may, RM's own name and those of possible parents.
         """
         text = re.sub(r"/\*.*?\*/|//[^\n]*", "", self._read(f"{RMAPI}/resource_list.h"), flags=re.S)
         entries = {}
@@ -198,13 +199,14 @@ class Release:
             struct = re.match(r"RS_(REQUIRED|OPTIONAL)\((\w+)\)", parts[4])
             parents = "any" if "RS_ANY_PARENT" in parts[3] else ",".join(re.findall(r"classId\((\w+)\)", parts[3]))
             need = struct[1].lower() if struct else "optional"
-            entries[parts[0]] = struct and struct[2], (need, _class_access(parts[6]), f"{parts[1]}<{parents}")
+            entries[parts[0]] = struct and struct[2], (need, _class_access(parts[6]), parts[1], parents)
         return entries
 
     def _classes(self):
-        for name, (struct, columns) in self._class_entries().items():
-            if self._value(name) is not None and "kernel" not in columns:
-                yield self._row("class", self._value(name), name, struct, *columns)
+        for name, (struct, (need, access, internal, parents)) in self._class_entries().items():
+            if self._value(name) is not None and access != "kernel":
+                place = ":".join([internal, *self.handlers.kinds_of(internal)]) + f"<{parents}"
+                yield self._row("class", self._value(name), name, struct, need, access, place)
 
     def _control_names(self):
         """Control -> the struct that its comment names, or None."""
@@ -216,49 +218,24 @@ class Release:
                 controls[name] = message and message.group(1)
         return controls
 
-    def _handlers(self):
-        """Control number -> (flags, struct, function), from the tables that the module's own code generator wrote."""
-        row = r"flags=\*/\s*0x(\w+?)u,.*?methodId=\*/\s*0x(\w+?)u,.*?" \
-              r"paramSize=\*/\s*(?:sizeof\((\w+)\)|0(?!\w)).*?func=\*/\s*\"(\w+)\""
-        handlers = {}
-        for path in sorted((self.root / GENERATED).glob("g_*.c")):
-            for flags, number, struct, function in re.findall(row, path.read_text(errors="replace"), re.S):
-                handlers[int(number, 16)] = int(flags, 16), struct or None, function
-        return handlers
-
-    @cached_property
-    def _flags(self):
-        """The bits of a handler's flags, which move between branches."""
-        text = self._read(CONTROL_FLAGS)
-        return {name: int(bits, 16) for name, bits in re.findall(r"#define RMCTRL_FLAGS_(\w+)\s+0x(\w+)", text)}
-
-    def _access(self, number):
-        if number not in self.handlers:
-            return "none"
-        flags, bits = self.handlers[number][0], self._flags
-        if flags & bits["INTERNAL"]:
-            return "kernel"
-        if flags & bits["NON_PRIVILEGED"]:
-            return "user"
-        return "admin" if flags & bits["PRIVILEGED"] else "kernel"
-
     def _controls(self):
-        unnamed = dict(self.handlers)
+        unnamed = dict(self.handlers.by_number)
         for name, struct in self._control_names().items():
             number = self._value(name)
             if handler := unnamed.pop(number, None):
-                struct = handler[1]
+                struct = handler.struct
             elif struct is None:
                 struct = name.replace("_CTRL_CMD_", "_CTRL_") + "_PARAMS"
             yield self._control(number, name, struct)
         # The headers do not name a few that are served: the function's name is the only one.
-        for number, (_, struct, function) in unnamed.items():
-            yield self._control(number, function, struct)
+        for number, handler in unnamed.items():
+            yield self._control(number, handler.function, handler.struct)
 
     def _control(self, number, name, struct):
-        access = self._access(number)
+        access = self.handlers.access(number)
         if access != "kernel":
-            return self._row("control", number, name, struct, access, described=_is_described(number, access))
+            described = _is_described(number, access)
+            return self._row("control", number, name, struct, access, self.handlers.objects(number), described=described)
 
     @cached_property
     def _defines(self):

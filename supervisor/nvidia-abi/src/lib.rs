@@ -24,16 +24,22 @@
 //! ```text
 //! escape  0x29 NV_ESC_RM_FREE 16 one control hRoot@0:handle hObjectParent@4:handle hObjectOld@8:handle status@12:status
 //! class   0x80 NV01_DEVICE_0 56 optional user Device<RmClientResource deviceId@0:u32 …
-//! control 0x80170d NV0080_CTRL_CMD_FIFO_GET_CHANNELLIST 24 user numChannels@0:u32 pChannelHandleList@8:ptr>numChannels*4:in …
+//! class   0x40 NV01_MEMORY_LOCAL_USER 128 required user VideoMemory:Memory<Device,Subdevice owner@0:u32 …
+//! control 0x80170d NV0080_CTRL_CMD_FIFO_GET_CHANNELLIST 24 user Device numChannels@0:u32 pChannelHandleList@8:ptr>numChannels*4:in …
+//! control 0x20800110 NV2080_CTRL_CMD_GPU_GET_NAME_STRING 132 user Subdevice/by-input gpuNameStringFlags@0:u32 …
 //! page    0xde NV00DE_SHARED_DATA 2600 bar1MemoryInfo.lastModifiedTimestamp@0:u64 …
 //! index   0x20801303 NV2080_CTRL_FB_INFO_INDEX_ fbInfoList.index TILE_REGION_COUNT=0 …
 //! no control 0x20801357
 //! ```
 //!
-//! Number, name, bytes. An escape takes `one` struct or an array of `many`, on the `control` node, a `gpu`'s or `any`. A class has
-//! `optional` or `required` parameters, RM's own name for its objects, and those of possible parents. Classes and controls say
-//! who may: `user`, `admin`, or `none` without a handler in the open module; what only the kernel may ask is left out. A `page` is
-//! what a client maps of an object of a class, an `index` names what a control's list may ask for.
+//! - Number, name, bytes.
+//! - An escape takes `one` struct or an array of `many`, on the `control` node, a `gpu`'s or `any`.
+//! - A class has `optional` or `required` parameters; RM's own name for its objects, behind colons what else they are, behind
+//!   `<` possible parents.
+//! - A control has the names of the objects that take it, and behind a slash when an answer is `kept`, also `by-input`.
+//! - Classes and controls say who may: `user`, `nice` (CAP_SYS_NICE), `admin`, or `none` without a handler in the open module.
+//!   What only the kernel may ask is left out.
+//! - A `page` is what a client maps of an object of a class, an `index` names what a control's list may ask for.
 //!
 //! Fields are `path[count*stride]@offset:form`, behind a pointer `count*bytes:direction`. Of structs with more than 96 fields, of
 //! displays' controls and of those without a handler, those are left out that are neither pointer nor descriptor.
@@ -55,7 +61,7 @@ use std::collections::HashMap;
 use parse::{Key, Release};
 
 pub use decode::{Behind, Call};
-pub use row::{Access, Count, Field, Form, Kind, Node, Place, Pointee, Row};
+pub use row::{Access, Count, Field, Form, Kept, Kind, Node, Place, Pointee, Row};
 pub use version::{UnknownVersion, versions};
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
@@ -110,6 +116,13 @@ impl Abi {
     /// A control and its parameters.
     pub fn control(&self, number: u32) -> Option<&Row> {
         self.rows.get(&(Kind::Control, number))
+    }
+
+    /// Whether objects of a class take a control; none if one of the two is not known, or nothing in the open module has it.
+    pub fn takes(&self, class: u32, control: u32) -> Option<bool> {
+        let (class, control) = (self.class(class)?.place.as_ref()?, self.control(control)?);
+        let is_taken = |name| control.objects.contains(name);
+        (!control.objects.is_empty()).then(|| is_taken(&class.internal) || class.also.iter().any(is_taken))
     }
 
     /// What a client maps of an object of that class, where its layout is known.

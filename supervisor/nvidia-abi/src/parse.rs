@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::row::{Access, Count, Field, Form, Kind, Node, Place, Pointee, Row};
+use crate::row::{Access, Count, Field, Form, Kept, Kind, Node, Place, Pointee, Row};
 
 /// What the tables say of one release; `build.rs` has taken them apart.
 pub(crate) struct Release {
@@ -61,6 +61,7 @@ pub(crate) fn row((kind, number): Key, line: &'static str) -> Row {
     let is_optional = kind == Kind::Class && next() == "optional";
     let access = matches!(kind, Kind::Class | Kind::Control).then(|| access(next()));
     let place = (kind == Kind::Class).then(|| place(next()));
+    let (objects, kept) = if kind == Kind::Control { objects(next()) } else { Default::default() };
     Row {
         kind,
         number,
@@ -71,6 +72,8 @@ pub(crate) fn row((kind, number): Key, line: &'static str) -> Row {
         is_optional,
         access,
         place,
+        objects,
+        kept,
         layout: rest,
         fields: OnceLock::new(),
     }
@@ -93,6 +96,7 @@ fn node(word: &str) -> Node {
 fn access(word: &str) -> Access {
     match word {
         "user" => Access::User,
+        "nice" => Access::Nice,
         "admin" => Access::Admin,
         "none" => Access::NoHandler,
         "recorded" => Access::Recorded,
@@ -101,10 +105,23 @@ fn access(word: &str) -> Access {
 }
 
 fn place(word: &'static str) -> Place {
-    let (internal, parents) = word.split_once('<').expect("parents follow");
+    let (names, parents) = word.split_once('<').expect("parents follow");
+    let mut names = names.split(':');
+    let internal = names.next().expect("split has a first part");
     let any_parent = parents == "any";
     let parents = parents.split(',').filter(|parent| !parent.is_empty() && !any_parent).collect();
-    Place { internal, parents, any_parent }
+    Place { internal, also: names.collect(), parents, any_parent }
+}
+
+/// What takes a control, and when an answer is given again.
+fn objects(word: &'static str) -> (Vec<&'static str>, Option<Kept>) {
+    let (names, kept) = word.split_once('/').map_or((word, None), |(names, kept)| (names, Some(kept)));
+    let kept = kept.map(|kept| match kept {
+        "kept" => Kept::Always,
+        "by-input" => Kept::ByInput,
+        other => panic!("{other}: no way to keep answers"),
+    });
+    (names.split(',').filter(|name| *name != "-").collect(), kept)
 }
 
 /// `name[3*40][16]@offset:form`.

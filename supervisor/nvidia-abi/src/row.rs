@@ -31,6 +31,8 @@ pub enum Kind {
 pub enum Access {
     /// Everybody.
     User,
+    /// Processes with CAP_SYS_NICE.
+    Nice,
     /// Processes with CAP_SYS_ADMIN; others get `NV_ERR_INSUFFICIENT_PERMISSIONS`.
     Admin,
     /// The open kernel module has no handler: rewritten to another control, served by the GSP's firmware alone, or refused.
@@ -48,6 +50,15 @@ pub enum Node {
     Gpu,
     /// Both, or some arguments here and some there: `NV_ESC_RM_ALLOC` takes events on both, everything else on the control node.
     Any,
+}
+
+/// When RM gives a control's answer again, whatever object of the card is asked: it looks for one before it looks at the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Always.
+    Always,
+    /// When the same is asked.
+    ByInput,
 }
 
 /// A row.
@@ -71,6 +82,10 @@ pub struct Row {
     pub access: Option<Access>,
     /// Of classes: RM's own name for its objects, and those of the objects that may be their parents.
     pub place: Option<Place>,
+    /// Of controls: RM's own names for the objects that take it; [`Abi::takes`](crate::Abi::takes) tells it of a class.
+    pub objects: Vec<&'static str>,
+    /// Of controls: when an answer is given again.
+    pub kept: Option<Kept>,
     /// The words of its fields, read when somebody asks for them: of the 1,700 rows a client needs a hundred.
     pub(crate) layout: &'static str,
     pub(crate) fields: OnceLock<Vec<Field>>,
@@ -81,6 +96,8 @@ pub struct Row {
 pub struct Place {
     /// RM's own name for objects of the class; several classes share one.
     pub internal: &'static str,
+    /// What else such an object is, and takes the controls of.
+    pub also: Vec<&'static str>,
     /// The internal names of possible parents; none for clients.
     pub parents: Vec<&'static str>,
     /// Every object may be the parent.
@@ -194,8 +211,9 @@ impl Row {
 impl PartialEq for Row {
     fn eq(&self, other: &Self) -> bool {
         let head = |row: &Self| (row.kind, row.number, row.name, row.size, row.many, row.node);
-        let tail = |row: &Self| (row.is_optional, row.access, row.layout);
-        head(self) == head(other) && tail(self) == tail(other) && self.place == other.place
+        let tail = |row: &Self| (row.is_optional, row.access, row.kept, row.layout);
+        let objects = |row: &Self| (row.place.clone(), row.objects.clone());
+        head(self) == head(other) && tail(self) == tail(other) && objects(self) == objects(other)
     }
 }
 

@@ -7,13 +7,13 @@ use std::process::Command;
 const HEADERS: &str = "tests/headers";
 const TABLE: &str = "\
 version 550.54.14
-class 0x80 NV01_DEVICE_0 16 optional user Device<RmClientResource,Other deviceId@0:u32 vaSize@8:u64
-class 0xffff0001 NV01_MEMORY 4 required admin Memory<any value@0:handle
-control 0x20800145 subdeviceCtrlCmdGpuAcquire 0 user
-control 0x20800b01 NV2080_CTRL_CMD_OLD_GET_TEXT 16 none text@8:ptr
-control 0x20801303 NV2080_CTRL_CMD_FB_GET_INFO_V2 28 user fbInfoListSize@0:u32 fbInfoList.index[3*8]@4:u32 fbInfoList.data[3*8]@8:u32
-control 0x2080220c NV2080_CTRL_CMD_RC_RELEASE 0 user
-control 0x20802a01 NV2080_CTRL_CMD_CE_GET_CAPS 32 admin ceEngineType@0:u32 capsTblSize@4:u32 capsTbl@8:ptr>capsTblSize*8:out \
+class 0x80 NV01_DEVICE_0 16 optional user Device:Base<RmClientResource,Other deviceId@0:u32 vaSize@8:u64
+class 0xffff0001 NV01_MEMORY 4 required admin Memory:Base<any value@0:handle
+control 0x20800145 subdeviceCtrlCmdGpuAcquire 0 nice Subdevice
+control 0x20800b01 NV2080_CTRL_CMD_OLD_GET_TEXT 16 none - text@8:ptr
+control 0x20801303 NV2080_CTRL_CMD_FB_GET_INFO_V2 28 user Subdevice,Base/kept fbInfoListSize@0:u32 fbInfoList.index[3*8]@4:u32 fbInfoList.data[3*8]@8:u32
+control 0x2080220c NV2080_CTRL_CMD_RC_RELEASE 0 user Subdevice
+control 0x20802a01 NV2080_CTRL_CMD_CE_GET_CAPS 32 admin Subdevice/by-input ceEngineType@0:u32 capsTblSize@4:u32 capsTbl@8:ptr>capsTblSize*8:out \
 fd@16:fd low@20:bits0:3 high@20:bits3:5 text.name[8]@24:char text.words[2]@24:u32
 escape 0x29 NV_ESC_RM_FREE 12 one control hRoot@0:handle hObject@4:handle status@8:status
 escape 0x2a NV_ESC_RM_CONTROL 24 one any hClient@0:handle cmd@4:u32 params@8:ptr>paramsSize*1:inout paramsSize@16:u32 status@20:status
@@ -25,7 +25,7 @@ status 0x56 NV_ERR_NOT_SUPPORTED
 uvm 0x25 UVM_REGISTER_GPU 24 gpu_uuid[16]@0:u8 rmCtrlFd@16:fd rmStatus@20:status
 uvm 0x30000002 UVM_DEINITIALIZE 0
 version 550.54.15 550.54.14
-control 0x20801303 NV2080_CTRL_CMD_FB_GET_INFO_V2 36 user fbInfoListSize@0:u32 fbInfoList.index[4*8]@4:u32 fbInfoList.data[4*8]@8:u32
+control 0x20801303 NV2080_CTRL_CMD_FB_GET_INFO_V2 36 user Subdevice,Base/kept fbInfoListSize@0:u32 fbInfoList.index[4*8]@4:u32 fbInfoList.data[4*8]@8:u32
 no control 0x20800145
 ";
 

@@ -94,12 +94,12 @@ fn succeeded(abi: &Abi, call: &Call) -> bool {
 #[test]
 fn what_succeeded_was_allowed() {
     let abi = Abi::of(DRIVER).unwrap();
-    let mut parents = 0;
+    let (mut parents, mut taken) = (0, 0);
     for path in recordings() {
-        // Client and handle -> RM's own name for the object.
+        // Client and handle -> class.
         let mut objects = HashMap::new();
-        for (ioctl, number) in ioctls(&path).iter().zip(1..) {
-            let (call, at) = (call(ioctl), format!("{}, call {number}", path.display()));
+        for (ioctl, line) in ioctls(&path).iter().zip(1..) {
+            let (call, at) = (call(ioctl), format!("{}:{line}", path.display()));
             if !succeeded(&abi, &call) {
                 continue;
             }
@@ -110,9 +110,16 @@ fn what_succeeded_was_allowed() {
                 Some(Node::Gpu) => assert_ne!(call.node, "/dev/nvidiactl", "{at}"),
                 _ => {}
             }
-            let Some((_, Some(class))) = abi.of_parameters(&call).filter(|_| is_allocation(&call)) else {
+            let Some((number, Some(row))) = abi.of_parameters(&call) else { continue };
+            if !is_allocation(&call) {
+                let of = ["hClient", "hObject"].map(|name| outer.read(call.before, name).unwrap());
+                let class = objects.get(&(of[0], of[1])).filter(|_| row.kept.is_none());
+                let is_taken = class.and_then(|class| abi.takes(*class, number));
+                assert_ne!(is_taken, Some(false), "{at}: {class:x?} took {row:?}");
+                taken += u32::from(is_taken.is_some());
                 continue;
-            };
+            }
+            let class = row;
             assert!(class.is_optional || !call.parameters_before.is_empty(), "{at}: {class:?}");
             let place = class.place.as_ref().unwrap();
             let [root, parent, new] =
@@ -120,12 +127,16 @@ fn what_succeeded_was_allowed() {
             let is_client = place.parents.is_empty() && !place.any_parent;
             if let Some(parent) = objects.get(&(root, parent)) {
                 parents += 1;
-                assert!(place.any_parent || place.parents.contains(parent), "{at}: {class:?} below {parent}");
+                let internal = abi.class(*parent).unwrap().place.as_ref().unwrap().internal;
+                assert!(
+                    place.any_parent || place.parents.contains(&internal),
+                    "{at}: {class:?} below {internal}"
+                );
             }
-            objects.insert((if is_client { new } else { root }, new), place.internal);
+            objects.insert((if is_client { new } else { root }, new), number);
         }
     }
-    assert!(parents > 200, "{parents}");
+    assert!(parents > 200 && taken > 500, "{parents} {taken}");
 }
 
 fn is_allocation(call: &Call) -> bool {
@@ -142,7 +153,7 @@ fn what_only_recordings_show_is_in_recorded_txt() {
         if let Some((number, None)) = abi.of_parameters(&call)
             && succeeded(&abi, &call)
         {
-            missing.insert(format!("control {number:#x} ? {} recorded\n", call.parameters_before.len()));
+            missing.insert(format!("control {number:#x} ? {} recorded -\n", call.parameters_before.len()));
         }
     }
     assert!(

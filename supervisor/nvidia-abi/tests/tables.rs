@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nvidia_abi::{Abi, Count, Form, Kind, Row, class, control, escape, index, status, uvm, versions};
+use nvidia_abi::{Abi, Count, Form, Kept, Kind, Row, class, control, escape, index, status, uvm, versions};
 
 fn every_release() -> impl Iterator<Item = Abi> {
     versions().into_iter().map(|version| Abi::of(version).unwrap())
@@ -185,6 +185,28 @@ fn pointers_say_what_is_behind_them() {
     assert_eq!(cookie.0, Count::Fixed(0), "nobody looks there");
     let queue = abi.uvm(uvm::UVM_TOOLS_INIT_EVENT_TRACKER).unwrap().field("queueBuffer").unwrap();
     assert_eq!(queue.form, Form::Pointer(None), "UVM looks there as long as it lives");
+}
+
+#[test]
+fn objects_take_controls_of_what_they_are() {
+    let abi = Abi::of("580.159.04").unwrap();
+    assert_eq!(abi.takes(class::NV20_SUBDEVICE_0, control::NV2080_CTRL_CMD_FB_GET_INFO_V2), Some(true));
+    assert_eq!(abi.takes(class::NV01_DEVICE_0, control::NV2080_CTRL_CMD_FB_GET_INFO_V2), Some(false));
+    // A memory object of any class, and a channel of a later class than the one that the number has.
+    assert_eq!(
+        abi.takes(class::NV01_MEMORY_LOCAL_USER, control::NV0041_CTRL_CMD_GET_SURFACE_INFO),
+        Some(true)
+    );
+    assert_eq!(
+        abi.takes(class::HOPPER_CHANNEL_GPFIFO_A, control::NVC36F_CTRL_CMD_GPFIFO_GET_WORK_SUBMIT_TOKEN),
+        Some(true)
+    );
+    assert_eq!(abi.takes(class::NV20_SUBDEVICE_0, control::NV2080_CTRL_CMD_FB_GET_INFO), None, "rewritten");
+    assert_eq!(abi.takes(class::NV20_SUBDEVICE_0, 0x2080_8159), None, "recorded");
+    let kept = |number| abi.control(number).unwrap().kept;
+    assert_eq!(kept(control::NV2080_CTRL_CMD_GPU_GET_NAME_STRING), Some(Kept::ByInput));
+    assert_eq!(kept(control::NV2080_CTRL_CMD_MC_GET_ARCH_INFO), Some(Kept::Always));
+    assert_eq!(kept(control::NV2080_CTRL_CMD_FB_GET_INFO_V2), None);
 }
 
 #[test]

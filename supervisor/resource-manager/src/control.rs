@@ -155,15 +155,7 @@ fn check(
     if !is_allowed {
         return Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS);
     }
-    let kinds = [class::NV01_ROOT, class::NV01_DEVICE_0, class::NV20_SUBDEVICE_0];
-    let internal =
-        |class: u32| abi.class(class).and_then(|row| row.place.as_ref()).map(|place| place.internal);
-    // Commands of other classes are known under the number of the class that had them first.
-    let for_this = internal(number >> 16) == internal(object.class);
-    if !for_this
-        && (kinds.contains(&(number >> 16))
-            || kinds.iter().any(|&kind| internal(kind) == internal(object.class)))
-    {
+    if !takes(abi, object.class, number) {
         return Err(status::NV_ERR_NOT_SUPPORTED);
     }
     let Some(row) = row else { return Ok(()) };
@@ -174,6 +166,20 @@ fn check(
         return Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS);
     }
     Ok(())
+}
+
+/// Whether objects of that class have the command.
+fn takes(abi: &Abi, object: u32, number: u32) -> bool {
+    let of_number = number >> 16;
+    abi.takes(object, number).unwrap_or_else(|| {
+        // The open module does not serve it. Commands of other classes are known under the number of the class that had
+        // them first.
+        let kinds = [class::NV01_ROOT, class::NV01_DEVICE_0, class::NV20_SUBDEVICE_0];
+        let internal =
+            |class: u32| abi.class(class).and_then(|row| row.place.as_ref()).map(|place| place.internal);
+        internal(of_number) == internal(object)
+            || !kinds.contains(&of_number) && !kinds.iter().any(|&kind| internal(kind) == internal(object))
+    })
 }
 
 /// What the facts about the card say.

@@ -20,7 +20,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
-use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, setsid};
 use notification::{InFlight, Listener};
 use tracee::PidFd;
@@ -189,18 +189,18 @@ impl Keeper {
         descendants::end_all();
         if self.is_attached && self.status.is_none() && self.tree.is_some() {
             let failure = Failure::new("the supervisor died; the process goes on, and has no GPU any more");
-            eprint!("{}", failure.cause(format!("{ended:?}")));
+            eprint!("{}", explained(failure, ended));
             return Ok(self.leave(i32::from(failure::FAILED) << 8));
         }
         match self.status {
             Some(status) => Ok(end_like(status)),
             None => {
-                if !matches!(ended, Ok(nix::sys::wait::WaitStatus::Exited(..))) {
+                if !matches!(ended, Ok(WaitStatus::Exited(..))) {
                     let failure = Failure::new(match self.is_attached {
                         true => "the supervisor died while it attached",
                         false => "the supervisor died, so the program was ended",
                     });
-                    eprint!("{}", failure.cause(format!("{ended:?}")));
+                    eprint!("{}", explained(failure, ended));
                 }
                 Ok(ExitCode::from(failure::FAILED))
             }
@@ -233,6 +233,21 @@ impl Keeper {
         {
             listener.let_everything_through(&self.in_flight);
         }
+    }
+}
+
+/// With how the supervisor ended.
+fn explained(failure: Failure, ended: nix::Result<WaitStatus>) -> Failure {
+    match ended {
+        Ok(WaitStatus::Signaled(_, Signal::SIGSYS, _)) => failure
+            .cause("it was killed for a system call that a seccomp filter around vgpu-run forbids")
+            .hint(
+                "in a systemd unit add `SystemCallFilter=seccomp`; for `--mechanism ptrace` also `ptrace pidfd_getfd`, for \
+                 `--overlay full` `pidfd_getfd`",
+            ),
+        Ok(WaitStatus::Signaled(_, signal, _)) => failure.cause(format!("it was killed by {signal}")),
+        Ok(status) => failure.cause(format!("{status:?}")),
+        Err(error) => failure.cause(format!("its end is not known: {error}")),
     }
 }
 

@@ -41,6 +41,8 @@ mod programs;
 mod replaced;
 mod replaying;
 mod reporting;
+mod services;
+mod setuid;
 mod supervisor;
 mod traced;
 mod tracers;

@@ -15,25 +15,21 @@
 
 use std::time::{Duration, Instant};
 
-use broker::Broker;
 use interception::{Delivery, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
-use overlay::{Answer, OpenQuery, Outcome, Overlay, Seen};
-use report::{Exit, Finding, Report};
-use trace::Sink;
+use overlay::{Answer, OpenQuery, Outcome, Seen};
+use report::{Exit, Finding};
 use tracee::{MemoryError, PidFd, ThreadGroups};
 
 use crate::appearances::{self, Listings};
 use crate::call_tracing;
-use crate::card::Card;
 use crate::cli::{Session, Target};
 use crate::control::{Asker, Nodes};
 use crate::descendants;
 use crate::descriptors;
 use crate::events::{Event, Events};
-use crate::exits::Exits;
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
 use crate::opens::{self, Execution, Open, Trapped};
@@ -41,24 +37,10 @@ use crate::own_filters;
 use crate::programs;
 use crate::replaced::Replaced;
 use crate::reporting;
+use crate::services::Services;
+use crate::setuid;
 use crate::tracers;
 use crate::viewers::Viewers;
-
-/// What answers are made of.
-pub struct Services {
-    /// Answers opens.
-    pub overlay: Overlay,
-    /// Answers control calls.
-    pub broker: Broker,
-    /// Hears of everything.
-    pub report: Report,
-    /// Which card is announced.
-    pub card: Card,
-    /// How clients end.
-    pub exits: Exits,
-    /// Reads what is traced.
-    pub tracing: Option<Sink>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -220,7 +202,13 @@ impl<'a> MainLoop<'a> {
         if let Some(tgid) = self.thread_groups.of(request.tid)
             && request.is_alive()
         {
-            self.services.report.executed(tgid, execution.program());
+            let program = execution.program();
+            self.services.report.executed(tgid, program);
+            if !self.session.allow_setuid
+                && let Some(finding) = setuid::remark(request.tid, program)
+            {
+                self.services.report.remark(finding);
+            }
             if self.services.broker.has_sessions() {
                 self.replaced.expect(tgid);
             }

@@ -1,9 +1,6 @@
 //! The process that answers: how it begins and ends. What it does in between is [`crate::main_loop`].
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,25 +9,22 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
-use overlay::Overlay;
-use trace::{Outputs, Sink};
+use trace::Outputs;
 use tracee::{Facts, PidFd};
-use wire::engine::{CACHE_VARIABLE, CHECK_VARIABLE};
 
 use crate::call_tracing;
 use crate::card::Card;
-use crate::cli::{self, Session, Target};
+use crate::cli::{Session, Target};
 use crate::descendants;
 use crate::descriptors;
 use crate::events::{Calls, Events};
-use crate::exits::Exits;
 use crate::failure::{self, Doing, Failure};
 use crate::inherited;
 use crate::launch::{Launched, Way};
 use crate::link::{Link, Message};
-use crate::main_loop::{MainLoop, Services};
+use crate::main_loop::MainLoop;
 use crate::mechanism;
-use crate::reporting;
+use crate::services::Services;
 use crate::viewers::Viewers;
 
 /// Launches the program and serves its tree. The code is for the keeper only; the program's status goes
@@ -56,7 +50,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let (launched, fallback) = mechanism::launch(session)?;
     settle(&launched, &link, &files, outputs.as_ref());
     let tracing = outputs.map(call_tracing::start).transpose()?;
-    let mut services = services(session, card, files, tracing)?;
+    let mut services = Services::new(session, card, files, tracing)?;
     if let Some(fallback) = fallback {
         fallback.tell(&mut services.report);
     }
@@ -125,69 +119,6 @@ fn settle(launched: &Launched, link: &Link, files: &Files, outputs: Option<&Outp
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
     inherited::raise_limits();
-}
-
-fn services(
-    session: &Session,
-    card: Card,
-    files: Arc<Files>,
-    tracing: Option<Sink>,
-) -> Result<Services, Failure> {
-    let cache = installation::default_cache();
-    let overlay = Overlay::new(overlay::Config {
-        payload: files.clone(),
-        cache: cache.clone(),
-        engine: overlay::Engine::Cpu,
-        devices: session.gpus,
-        // The devices are not known yet: `auto` chooses when one is asked for.
-        files: overlay::driver_text::driver_files(device::DRIVER_VERSION, &[]),
-    });
-    let announcing = card.clone();
-    let engine = files.clone();
-    let (checks, code) = (session.check.clone(), session.code);
-    let broker = broker::Broker::new(broker::Config {
-        announce: Box::new(move || announcing.announce()),
-        engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks, code)),
-        checks: !session.check.is_empty(),
-        tracer: tracing.as_ref().map(Sink::teller).transpose().doing("tell the tracer of programs")?,
-    })
-    .doing("prepare the broker")?;
-    let overlay_is_full = session.overlay == cli::Overlay::Full;
-    let known = report::Session { payload: Some(files), overlay_is_full, ..Default::default() };
-    let mut report = report::Report::new(known);
-    reporting::surroundings(&mut report, &overlay);
-    let exits = Exits::new().doing("follow clients")?;
-    Ok(Services { overlay, broker, report, card, exits, tracing })
-}
-
-fn open_engine(
-    files: &Files,
-    cache: Option<&Path>,
-    checks: &[cli::Check],
-    code: cli::Code,
-) -> Result<broker::Program, String> {
-    let program = installation::open_engine(files, cache).map_err(|error| error.to_string())?;
-    let mut environment = engine_environment(cache, code);
-    environment.extend(checks_for_engine(checks));
-    Ok(broker::Program { file: program.file, name: program.name, environment })
-}
-
-/// What the engine is told by its environment: where its cache may be, which tier and which instructions were asked for.
-pub fn engine_environment(cache: Option<&Path>, code: cli::Code) -> Vec<CString> {
-    let cache = cache.map(|path| (CACHE_VARIABLE, path.as_os_str().to_owned()));
-    let code = code.variables().map(|(name, word)| (name, word.into()));
-    cache
-        .into_iter()
-        .chain(code)
-        .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
-        .collect()
-}
-
-/// Which checks the engine makes, if any.
-fn checks_for_engine(checks: &[cli::Check]) -> Option<CString> {
-    let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
-    let variable = format!("{CHECK_VARIABLE}={}", names.join(","));
-    CString::new(variable).ok().filter(|_| !names.is_empty())
 }
 
 /// Waits for the filter and tells the keeper what it needs should we die.

@@ -9,7 +9,7 @@ use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
 
 use crate::failure::{Doing, Failure};
-use crate::{cache, cli, supervisor};
+use crate::{cache, cli, services};
 
 /// Becomes the engine's program with what was asked for.
 pub fn warm(order: &cli::Warm) -> Result<Infallible, Failure> {
@@ -28,6 +28,6 @@ pub fn warm(order: &cli::Warm) -> Result<Infallible, Failure> {
     let arguments: Result<Vec<CString>, _> =
         words.into_iter().chain(more).chain(named).map(CString::new).collect();
     let arguments = arguments.doing("pass the arguments on")?;
-    let environment = supervisor::engine_environment(Some(&home), order.code);
+    let environment = services::engine_environment(Some(&home), order.code);
     execveat(&program.file, c"", &arguments, &environment, AtFlags::AT_EMPTY_PATH).doing("execute the engine")
 }

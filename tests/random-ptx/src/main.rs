@@ -114,8 +114,12 @@ fn share(what: &str, out: &Path, from: &str, count: &str, processes: &str) -> Re
     let parts = number(processes)?;
     let children: Result<Vec<_>, _> = (0..parts).map(start).collect();
     let mut ended_well = true;
-    for mut child in children.map_err(|error| error.to_string())? {
-        ended_well &= child.wait().map_err(|error| error.to_string())?.success();
+    for (part, mut child) in children.map_err(|error| error.to_string())?.into_iter().enumerate() {
+        let status = child.wait().map_err(|error| error.to_string())?;
+        if !status.success() {
+            ended_well = false;
+            eprintln!("process {part}: {status}");
+        }
     }
     if what == "all" {
         let counts = soak::together(out, parts)?;

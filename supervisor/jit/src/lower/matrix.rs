@@ -16,7 +16,8 @@ use super::memory::{Access, room};
 use super::{Lowered, Lowering, Value, World};
 use crate::kind::{Kind, LANES, Pattern};
 
-/// Packed factors that a block has at once.
+/// Packed factors that a block has at once: far more than one product has, so that those of the product at hand are never
+/// among the ones that make room.
 const MOST_PACKED: usize = 24;
 
 /// Bytes of a row of a matrix in memory.
@@ -28,6 +29,7 @@ pub(super) struct Matrix {
     resident: HashSet<RegisterId>,
     /// Registers whose value the register file has, beside those that are resident and were not written.
     filed: HashSet<RegisterId>,
+    /// The one that was needed last is last.
     packed: Vec<Packed>,
     /// Bytes of each place for a packed factor.
     places: Vec<usize>,
@@ -72,7 +74,8 @@ impl Matrix {
         format!("@places{}", self.lists.entry(places).or_insert(next))
     }
 
-    /// A place for a packed factor of so many bytes: a free one, or that of the factor which was packed first.
+    /// A place for a packed factor of so many bytes: a free one, or that of the factor which was not needed
+    /// for longest.
     fn place(&mut self, bytes: usize) -> usize {
         if self.packed.len() == MOST_PACKED {
             self.packed.remove(0);
@@ -220,9 +223,12 @@ impl Lowering<'_> {
         let same = |packed: &&Packed| {
             packed.left == left && packed.packing == packing.name && packed.registers == registers
         };
-        if let Some(packed) = self.matrix.packed.iter().find(same) {
+        if let Some(number) = self.matrix.packed.iter().position(|packed| same(&packed)) {
             self.used.note("factor packed before");
-            return format!("%packed{}", packed.place);
+            let packed = self.matrix.packed.remove(number);
+            let name = format!("%packed{}", packed.place);
+            self.matrix.packed.push(packed);
+            return name;
         }
         for register in registers {
             self.file(*register);

@@ -1,0 +1,210 @@
+//! Options of a run or an attachment.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueEnum};
+use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
+
+use super::subcommands::Trace;
+use super::values;
+
+/// Options of a run or an attachment, and what it is of.
+#[derive(Args, Clone, Debug)]
+pub struct Session {
+    /// Card to announce: a name from `vgpu-run profiles`, or `auto`
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub gpu: String,
+    /// How many of them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub gpus: u32,
+    /// Memory of each, like `4G` (default: the card's, at most half of this machine's)
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
+    pub memory: Option<u64>,
+    /// How much of the file system is covered: `full` adds stat, directory listings and relative opens, and
+    /// makes programs that walk directories slower
+    #[arg(long, value_enum, default_value_t = Overlay::Lean)]
+    pub overlay: Overlay,
+    /// Say at the end what each program did with the GPU (always, in short, when something went wrong)
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    pub report: Option<Report>,
+    /// As root: let setuid programs change the user (they run under our filter)
+    #[arg(long)]
+    pub allow_setuid: bool,
+    /// Check what kernels do, in the interpreter: accesses outside of memory, races in shared memory, reads of what nothing
+    /// wrote, memory that is not freed; findings are listed at the end
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "CHECKS")]
+    pub check: Vec<Check>,
+    /// Exit with this status if a check found something (default: the program's own)
+    #[arg(long, value_name = "STATUS", requires = "check", value_parser = clap::value_parser!(u8).range(1..))]
+    pub check_exit_code: Option<u8>,
+    /// How the program's calls are brought to us; `auto` takes `notify`, and another where that is not to be had
+    #[arg(long, value_enum, default_value_t = Mechanism::Auto)]
+    pub mechanism: Mechanism,
+    /// What runs the kernels
+    #[arg(long, value_enum, default_value_t = Engine::Cpu)]
+    pub engine: Engine,
+    #[command(flatten)]
+    pub code: Code,
+    /// Say on standard error what is answered (`info`), and each event (`debug`)
+    #[arg(long, value_enum, default_value_t = Log::Warn, value_name = "LEVEL")]
+    pub log: Log,
+    /// For `vgpu-run trace`
+    #[arg(skip)]
+    pub trace: Option<Trace>,
+    /// What is run or attached to.
+    #[arg(skip)]
+    pub target: Target,
+}
+
+/// As clap makes it of a command line without options.
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            gpu: "auto".to_owned(),
+            gpus: 1,
+            memory: None,
+            overlay: Overlay::Lean,
+            report: None,
+            allow_setuid: false,
+            check: Vec::new(),
+            check_exit_code: None,
+            mechanism: Mechanism::Auto,
+            engine: Engine::Cpu,
+            code: Code { tier: Tier::Auto, isa: Isa::Host },
+            log: Log::Warn,
+            trace: None,
+            target: Target::default(),
+        }
+    }
+}
+
+/// What a session is of.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A program and its arguments.
+    Command(Vec<OsString>),
+    /// A process that runs already; also if it has filters that we can't read.
+    Process { pid: i32, force: bool },
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self::Command(Vec::new())
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    Lean,
+    Full,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Accesses outside of allocations, shared and local memory, or misaligned
+    Memory,
+    /// Unordered accesses of threads of a block to shared memory
+    Race,
+    /// Reads of device and shared memory that nothing wrote
+    Init,
+    /// Device memory that is not freed at the end
+    Leak,
+}
+
+impl Check {
+    /// As the engine knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::Memory => "memory",
+            Check::Race => "race",
+            Check::Init => "init",
+            Check::Leak => "leak",
+        }
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    Human,
+    Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    Auto,
+    /// The kernel notifies us of the calls that a seccomp filter names
+    Notify,
+    /// We trace the program, which stops at the calls that a seccomp filter names; it cannot be debugged
+    Ptrace,
+    /// We trace every call: slow, but needs no filter, and comes before the filters of others
+    PtraceSyscalls,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Cpu,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Log {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How the CPU engine runs kernels.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Code {
+    /// Interpret kernels, compile all of them before their first launch, or compile those for which it is worth it
+    #[arg(long, value_enum, default_value_t = Tier::Auto)]
+    pub tier: Tier,
+    /// Processor that code is made for: this one, or the least that the engine runs on
+    #[arg(long, value_enum, default_value_t = Isa::Host)]
+    pub isa: Isa,
+}
+
+impl Code {
+    /// As the engine's environment says it.
+    pub fn variables(self) -> [(&'static str, String); 2] {
+        let word = |value: Option<clap::builder::PossibleValue>| {
+            value.map_or_else(String::new, |value| value.get_name().to_owned())
+        };
+        [
+            (TIER_VARIABLE, word(self.tier.to_possible_value())),
+            (ISA_VARIABLE, word(self.isa.to_possible_value())),
+        ]
+    }
+}
+
+/// The words of [`wire::choice::TIER`].
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Auto,
+    Interpreter,
+    Compiled,
+}
+
+/// The words of [`wire::choice::ISA`].
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    Host,
+    Avx2,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_knows_each_word_for_tier_and_instructions() {
+        let has = |known: Vec<&str>, word: &str| assert!(known.contains(&word), "{word}");
+        for (tier, isa) in Tier::value_variants().iter().zip(Isa::value_variants().iter().cycle()) {
+            let [tier, isa] = Code { tier: *tier, isa: *isa }.variables();
+            has(wire::choice::TIER.known().collect(), &tier.1);
+            has(wire::choice::ISA.known().collect(), &isa.1);
+        }
+    }
+}
