@@ -33,7 +33,7 @@ async function generate(addon, device, model, tokens, out) {
     const continued = [];
     for (const prompt of prompts) {
         const pieces = [];
-        await context.completion({prompt, n_predict: tokens, temperature: 0, penalty_last_n: 0}, (it) => pieces.push(it.token));
+        await context.completion({prompt, n_predict: tokens, top_k: 1, penalty_last_n: 0}, (it) => pieces.push(it.token));
         console.log(`  ${prompt}${pieces.join("")}`);
         continued.push(pieces);
     }

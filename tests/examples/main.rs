@@ -74,6 +74,25 @@ fn kernel_gives_the_right_results() {
 }
 
 #[test]
+fn driver_answers_without_a_library() {
+    let program = compile("ask_the_driver.c", "example-ask-the-driver", &[]);
+    let run = launch_path(&program).options(["--gpu", "h100", "--gpus", "2", "--memory", "2G"]).run();
+    let card = "NVIDIA H100 80GB HBM3, 2048 of 2528 MiB free";
+    let mut expected = "driver 580.159.04\n".to_owned();
+    for index in 0..2 {
+        // A handle of an object that went with its parent: NV_ERR_OBJECT_NOT_FOUND.
+        expected += &format!("{index}: {card}\n   without a device: error 0x57\n");
+    }
+    run.assert_exit(0).assert_stdout(&expected);
+
+    // Nobody has recorded a GTX 1080's driver: its node is refused, and the report tells why.
+    let run = launch_path(program).options(["--gpu", "gtx1080", "--report"]).run();
+    run.assert_exit(1);
+    let report = run.stderr();
+    assert!(report.contains("told that there is none") && report.contains("`--gpu gtx1080`"), "{report}");
+}
+
+#[test]
 fn grandchild_with_an_empty_environment_sees_the_card() {
     if !has_program("python3") {
         return;

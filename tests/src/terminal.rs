@@ -101,7 +101,7 @@ impl Terminal {
         is_enough
     }
 
-    /// How the terminal treats what is typed and written.
+    /// How the terminal treats what is typed and written, also after the end.
     pub fn modes(&self) -> [libc::tcflag_t; 4] {
         // SAFETY: zeros are a termios.
         let mut modes: libc::termios = unsafe { std::mem::zeroed() };
@@ -124,7 +124,7 @@ impl Terminal {
     }
 
     /// Waits for the end.
-    pub fn end(mut self) -> ExitStatus {
+    pub fn end(&mut self) -> ExitStatus {
         let mut status = None;
         let ended = crate::wait_until(Duration::from_secs(20), || {
             status = self.child.try_wait().expect("its status");

@@ -117,6 +117,8 @@ const HIGH: u16 = 200;
 struct Screen {
     terminal: Terminal,
     parser: vt100::Parser,
+    /// The terminal's, before `top` had it.
+    modes: [libc::tcflag_t; 4],
 }
 
 impl Screen {
@@ -129,8 +131,9 @@ impl Screen {
             .env("TERM", "xterm-256color");
         let mut terminal = Terminal::start(command);
         terminal.resize(rows, columns);
+        let modes = terminal.modes();
         terminal.press("\n");
-        Screen { terminal, parser: vt100::Parser::new(rows, columns, 0) }
+        Screen { terminal, parser: vt100::Parser::new(rows, columns, 0), modes }
     }
 
     fn expect(&mut self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) {
@@ -142,6 +145,13 @@ impl Screen {
         assert!(seen, "not {what}:\n{}", self.parser.screen().contents());
     }
 
+    /// Waits for the screen from before, and the end.
+    fn expect_end(&mut self, how: &str) {
+        self.expect(how, |screen| !screen.alternate_screen() && !screen.hide_cursor());
+        assert!(self.terminal.end().success(), "{how}");
+        assert_eq!(self.terminal.modes(), self.modes, "{how}");
+    }
+
     fn expect_text(&mut self, text: &str) {
         self.expect(text, |screen| screen.contents().contains(text));
     }
@@ -151,7 +161,6 @@ impl Screen {
 fn live_view_shows_the_session_follows_the_window_and_leaves_the_terminal_as_it_was() {
     let session = Session::start("screen");
     let mut screen = Screen::start(HIGH, 160);
-    let before = screen.terminal.modes();
     screen.expect_text(&session.word);
     screen.expect("a busy process", |screen| {
         let contents = screen.contents();
@@ -166,10 +175,7 @@ fn live_view_shows_the_session_follows_the_window_and_leaves_the_terminal_as_it_
             && screen.rows(0, 60).all(|row| row.chars().count() <= 60)
     });
     screen.terminal.press("q");
-    screen.expect("the screen from before", |screen| !screen.alternate_screen() && !screen.hide_cursor());
-    let after = screen.terminal.modes();
-    assert!(screen.terminal.end().success());
-    assert_eq!(after, before, "modes of the terminal");
+    screen.expect_end("a key");
     session.end();
 }
 
@@ -177,17 +183,13 @@ fn live_view_shows_the_session_follows_the_window_and_leaves_the_terminal_as_it_
 fn ctrl_c_and_signals_leave_the_terminal_as_it_was() {
     for how in ["ctrl-c", "terminated", "hung up"] {
         let mut screen = Screen::start(24, 80);
-        let before = screen.terminal.modes();
         screen.expect_text(TITLE);
         match how {
             "ctrl-c" => screen.terminal.press("\x03"),
             "terminated" => screen.terminal.signal(libc::SIGTERM),
             _ => screen.terminal.signal(libc::SIGHUP),
         }
-        screen.expect(how, |screen| !screen.alternate_screen() && !screen.hide_cursor());
-        let after = screen.terminal.modes();
-        assert!(screen.terminal.end().success(), "{how}");
-        assert_eq!(after, before, "{how}");
+        screen.expect_end(how);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Device queries.
 
 use wire::control;
-use wire::device::{ATTRIBUTES, Description, Usage};
+use wire::device::{ATTRIBUTES, Description, Usage, uuid_text};
 
 use crate::{CuResult, Cuda, get, status};
 
@@ -46,12 +46,6 @@ fn find(entry: &str, devices: &[Description]) -> Option<usize> {
     let first = matching.next()?;
     // An ambiguous beginning means nothing.
     matching.next().is_none().then_some(first)
-}
-
-/// `8-4-4-4-12` digits.
-pub fn uuid_text(uuid: &[u8; 16]) -> String {
-    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
 /// `cuDeviceGetCount`

@@ -4,6 +4,7 @@ use std::ffi::c_char;
 
 use crate::door::*;
 use driver::{CuResult, device, pool};
+use wire::device::unpadded;
 
 /// `cuDeviceGetProperties`: the structure of CUDA 1.0.
 #[repr(C)]
@@ -30,9 +31,7 @@ exports! {
     }
 
     fn cuDeviceGetName(name: *mut c_char, length: i32, device: i32) {
-        let bytes = &device::description(device)?.name;
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        put_text(name, length, &String::from_utf8_lossy(&bytes[..end]))
+        put_text(name, length, &unpadded(&device::description(device)?.name))
     }
 
     fn cuDeviceGetUuid(uuid: *mut [u8; 16], device: i32) {

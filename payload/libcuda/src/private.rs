@@ -52,7 +52,7 @@ exports! {
             return Ok(());
         }
         // NVIDIA's own tables. One of them is a proof of validity, which we do not forge.
-        note::once(NoteKind::ExportTable, 0, &driver::device::uuid_text(id));
+        note::once(NoteKind::ExportTable, 0, &wire::device::uuid_text(id));
         Err(CuResult::NOT_FOUND)
     }
 }

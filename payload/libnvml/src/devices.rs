@@ -3,8 +3,8 @@
 use std::ffi::c_char;
 
 use crate::door::*;
-use crate::session::{self, Session, unpadded};
-use wire::device::Description;
+use crate::session::{self, Session};
+use wire::device::{Description, gpu_uuid_text, padded, unpadded};
 
 /// `nvmlPciInfo_t` as the first `nvmlDeviceGetPciInfo` fills it. Callers of an older form have room for no more than that.
 #[repr(C)]
@@ -66,24 +66,6 @@ impl From<&Description> for PciInfo3 {
 fn bus_id(device: &Description, digits: usize) -> String {
     let [domain, bus, slot] = device.pci;
     format!("{domain:0digits$X}:{bus:02X}:{slot:02X}.0")
-}
-
-fn padded<const N: usize>(text: &str) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes[..text.len().min(N - 1)].copy_from_slice(&text.as_bytes()[..text.len().min(N - 1)]);
-    bytes
-}
-
-fn uuid(device: &Description) -> String {
-    let digits: String = device.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!(
-        "GPU-{}-{}-{}-{}-{}",
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..]
-    )
 }
 
 fn find(session: &Session, matches: impl Fn(&Description) -> bool) -> Nvml<usize> {
@@ -152,7 +134,7 @@ exports! {
     fn nvmlDeviceGetHandleByUUID(wanted: *const c_char, handle: *mut usize) {
         let wanted = text(wanted)?;
         session::with(|session| {
-            *out(handle)? = find(session, |device| uuid(device) == wanted)?;
+            *out(handle)? = find(session, |device| gpu_uuid_text(&device.uuid) == wanted)?;
             Ok(())
         })
     }
@@ -198,7 +180,7 @@ exports! {
     }
 
     fn nvmlDeviceGetUUID(handle: usize, target: *mut c_char, length: u32) {
-        tell(target, length, handle, |device| Ok(uuid(device)))
+        tell(target, length, handle, |device| Ok(gpu_uuid_text(&device.uuid)))
     }
 
     fn nvmlDeviceGetSerial(handle: usize, target: *mut c_char, length: u32) {

@@ -4,7 +4,8 @@ use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
 use crate::door::*;
-use crate::session::{self, unpadded};
+use crate::session;
+use wire::device::unpadded;
 
 /// Texts of `nvmlReturn_t`, NUL-terminated.
 const TEXTS: &[(u32, &str)] = &[

@@ -95,9 +95,3 @@ impl Session {
         self.connection.call(&DeviceUsage { index, reserved: 0 }).map_err(|_| Error::UNKNOWN)
     }
 }
-
-/// The text before the first NUL.
-pub fn unpadded(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}

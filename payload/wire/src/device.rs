@@ -104,3 +104,28 @@ pub struct Usage {
     /// Zero.
     pub reserved: u32,
 }
+
+/// `8-4-4-4-12` hexadecimal digits.
+pub fn uuid_text(uuid: &[u8; 16]) -> String {
+    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+/// As NVIDIA's programs write a device's: `GPU-8-4-4-4-12`.
+pub fn gpu_uuid_text(uuid: &[u8; 16]) -> String {
+    format!("GPU-{}", uuid_text(uuid))
+}
+
+/// A text as a [`Description`] holds it: cut so that a NUL is left behind it.
+pub fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    let length = text.len().min(N - 1);
+    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+    bytes
+}
+
+/// The text before the first NUL.
+pub fn unpadded(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

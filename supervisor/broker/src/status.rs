@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use wire::device::{Description, unpadded};
 use wire::figures::KernelCost;
 
 use crate::Broker;
@@ -49,11 +50,10 @@ impl Broker {
     /// Announced devices; none before anybody has asked for them.
     pub fn device_status(&self) -> Vec<DeviceStatus> {
         let devices = self.announcement.iter().flat_map(|announcement| &announcement.devices);
-        let status = |(index, device): (usize, &wire::device::Description)| {
+        let status = |(index, device): (usize, &Description)| {
             let index = index as u32;
-            let name = device.name.split(|byte| *byte == 0).next().unwrap_or_default();
             DeviceStatus {
-                name: String::from_utf8_lossy(name).into_owned(),
+                name: unpadded(&device.name),
                 total: self.ledger.capacity(index),
                 used: self.ledger.used(index),
             }

@@ -5,7 +5,11 @@ use std::sync::OnceLock;
 
 use bytemuck::Zeroable;
 use serde::Deserialize;
+<<<<<<< HEAD
 use wire::device::{ATTRIBUTES, Description, feature};
+=======
+use wire::device::{ATTRIBUTES, Description, padded};
+>>>>>>> main
 
 use crate::{attribute, limits};
 
@@ -189,13 +193,6 @@ impl Profile {
         }
         values
     }
-}
-
-fn padded<const N: usize>(text: &str) -> [u8; N] {
-    let mut bytes = [0; N];
-    let length = text.len().min(N - 1);
-    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-    bytes
 }
 
 /// The same for the same card at the same place, so that `CUDA_VISIBLE_DEVICES=GPU-…` in somebody's configuration keeps its meaning.

@@ -190,7 +190,8 @@ fn driver_names(store: &Store) -> impl Iterator<Item = &str> {
 fn node_facts(node: &Node, path: &str) -> FileFacts {
     let minor = match node {
         Node::Control => CONTROL_MINOR,
-        Node::Raw(name) => name.trim_start_matches("/dev/nvidia").parse().unwrap_or(0),
+        Node::Gpu(minor) => *minor,
+        Node::UnifiedMemory | Node::Raw(_) => 0,
     };
     FileFacts { node: libc::makedev(NVIDIA_MAJOR, minor), ..made_up(path, libc::S_IFCHR | 0o666, 0) }
 }

@@ -92,8 +92,8 @@ pub enum Answer {
     Continue,
     /// This file: install it with the caller's `O_CLOEXEC`.
     File(OwnedFd),
-    /// `/dev/nvidiactl`: the broker opens a session and installs its end.
-    ControlNode,
+    /// A node that the session answers for: it installs an open file of its own, or refuses.
+    Node(Node),
     /// This error number.
     Errno(i32),
 }
@@ -366,8 +366,8 @@ pub(crate) mod tests {
     #[test]
     fn nodes_and_driver_files_are_answered() {
         let mut fixture = fixture(Engine::Cpu);
-        assert!(matches!(fixture.open("/dev/nvidiactl").answer, Answer::ControlNode));
-        assert!(matches!(fixture.open("/dev/nvidia0").answer, Answer::Errno(libc::ENXIO)));
+        assert!(matches!(fixture.open("/dev/nvidiactl").answer, Answer::Node(Node::Control)));
+        assert!(matches!(fixture.open("/dev/nvidia0").answer, Answer::Node(Node::Gpu(0))));
         assert!(matches!(fixture.open("/dev/nvidia7").answer, Answer::Continue));
         assert_eq!(fixture.text("/proc/driver/nvidia/version").as_deref(), Some("580"));
     }

@@ -7,8 +7,11 @@ use crate::Answer;
 pub enum Node {
     /// `/dev/nvidiactl`, the rendezvous of payload and supervisor.
     Control,
-    /// Any other node below `/dev/nvidia*` that a machine with our devices would have. Only NVIDIA's own libraries and
-    /// programs that speak to the kernel module directly open these, and we do not emulate that interface.
+    /// `/dev/nvidiaN`. Only NVIDIA's own libraries and programs that speak to the kernel module directly open it.
+    Gpu(u32),
+    /// `/dev/nvidia-uvm`, likewise.
+    UnifiedMemory,
+    /// Any other node below `/dev/nvidia*` that a machine with our devices would have, and one whose interface is not emulated.
     Raw(String),
 }
 
@@ -16,8 +19,18 @@ impl Node {
     /// What an open of the node gets. A raw node must not look usable: ENXIO is what a node without a device answers.
     pub fn answer(&self) -> Answer {
         match self {
-            Node::Control => Answer::ControlNode,
             Node::Raw(_) => Answer::Errno(libc::ENXIO),
+            node => Answer::Node(node.clone()),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> String {
+        match self {
+            Node::Control => "/dev/nvidiactl".to_owned(),
+            Node::Gpu(minor) => format!("/dev/nvidia{minor}"),
+            Node::UnifiedMemory => "/dev/nvidia-uvm".to_owned(),
+            Node::Raw(path) => path.clone(),
         }
     }
 }
@@ -30,17 +43,17 @@ pub fn may_be_ours(last: &[u8]) -> bool {
 /// The node at an absolute path.
 pub fn node(path: &[u8], devices: u32) -> Option<Node> {
     let name = std::str::from_utf8(path).ok()?.strip_prefix("/dev/")?;
-    if name == "nvidiactl" {
-        return Some(Node::Control);
-    }
-    let known = match name.strip_prefix("nvidia")? {
-        "-uvm" | "-uvm-tools" | "-modeset" => true,
+    match name.strip_prefix("nvidia")? {
+        "ctl" => Some(Node::Control),
+        "-uvm" => Some(Node::UnifiedMemory),
+        "-uvm-tools" | "-modeset" => Some(Node::Raw(format!("/dev/{name}"))),
         number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            number.parse::<u32>().is_ok_and(|minor| minor < devices)
+            let minor =
+                number.parse::<u32>().ok().filter(|minor| *minor < devices && minor.to_string() == number);
+            minor.map(Node::Gpu)
         }
-        other => other.starts_with("-caps/"),
-    };
-    known.then(|| Node::Raw(format!("/dev/{name}")))
+        other => other.starts_with("-caps/").then(|| Node::Raw(format!("/dev/{name}"))),
+    }
 }
 
 #[cfg(test)]
@@ -49,17 +62,25 @@ mod tests {
 
     #[test]
     fn nodes_of_the_devices_are_known() {
-        assert_eq!(node(b"/dev/nvidiactl", 0), Some(Node::Control));
-        assert_eq!(node(b"/dev/nvidia0", 1), Some(Node::Raw("/dev/nvidia0".into())));
-        assert_eq!(node(b"/dev/nvidia-uvm", 1), Some(Node::Raw("/dev/nvidia-uvm".into())));
-        assert_eq!(node(b"/dev/nvidia1", 1), None);
-        assert_eq!(node(b"/dev/nvidia", 1), None);
-        assert_eq!(node(b"/tmp/nvidiactl", 1), None);
+        for (path, expected) in [
+            ("/dev/nvidiactl", Some(Node::Control)),
+            ("/dev/nvidia0", Some(Node::Gpu(0))),
+            ("/dev/nvidia-uvm", Some(Node::UnifiedMemory)),
+            ("/dev/nvidia-uvm-tools", Some(Node::Raw("/dev/nvidia-uvm-tools".into()))),
+            ("/dev/nvidia-caps/nvidia-cap1", Some(Node::Raw("/dev/nvidia-caps/nvidia-cap1".into()))),
+            ("/dev/nvidia1", None),
+            ("/dev/nvidia", None),
+            ("/tmp/nvidiactl", None),
+        ] {
+            let found = node(path.as_bytes(), 1);
+            assert_eq!(found, expected, "{path}");
+            assert!(found.is_none_or(|node| node.path() == path), "{path}");
+        }
     }
 
     #[test]
     fn raw_nodes_do_not_look_usable() {
-        assert!(matches!(Node::Raw("/dev/nvidia0".into()).answer(), Answer::Errno(libc::ENXIO)));
-        assert!(matches!(Node::Control.answer(), Answer::ControlNode));
+        assert!(matches!(Node::Raw("/dev/nvidia-modeset".into()).answer(), Answer::Errno(libc::ENXIO)));
+        assert!(matches!(Node::Control.answer(), Answer::Node(Node::Control)));
     }
 }

@@ -113,6 +113,11 @@ pub fn threads(tgid: i32) -> Vec<i32> {
     numbers(&format!("{tgid}/task"))
 }
 
+/// Descriptors that a process has open.
+pub fn descriptors(tgid: i32) -> Vec<i32> {
+    numbers(&format!("{tgid}/fd"))
+}
+
 fn numbers(directory: &str) -> Vec<i32> {
     let Ok(top) = open_with(directory, libc::O_RDONLY | libc::O_DIRECTORY) else { return Vec::new() };
     names(top).into_iter().filter_map(|name| std::str::from_utf8(&name).ok()?.parse().ok()).collect()

@@ -168,11 +168,7 @@ impl<W: Write> Recorder<W> {
     }
 
     fn process(&mut self, tid: Pid) -> u32 {
-        let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
-        let tgid = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Tgid:"))
-            .and_then(|number| number.trim().parse().ok());
+        let tgid = procfs::status_field(tid, "Tgid").and_then(|number| number.parse().ok());
         let next = self.processes.len() as u32 + 1;
         *self.processes.entry(tgid.unwrap_or(tid.as_raw())).or_insert(next)
     }

@@ -265,7 +265,7 @@ impl Replay<'_> {
         memory: &Memory,
     ) -> Vec<Difference> {
         let mut differences = Vec::new();
-        let errno = result.err().map_or(0, number);
+        let errno = result.err().map_or(0, Errno::number);
         if errno != ioctl.errno {
             differences.push(Difference {
                 place: "errno".into(),
@@ -346,15 +346,6 @@ impl Replay<'_> {
             escape::NV_ESC_RM_ALLOC => format!("alloc {}", named(abi.class(inner(12)), inner(12))),
             number => named(abi.escape(number), number),
         }
-    }
-}
-
-fn number(error: Errno) -> i32 {
-    match error {
-        Errno::Fault => 14,
-        Errno::Busy => 16,
-        Errno::NoSuchCommand => 38,
-        Errno::Invalid => 22,
     }
 }
 

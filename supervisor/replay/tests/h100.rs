@@ -1,9 +1,11 @@
 //! The emulated H100 answers as the recorded ones did.
 
-use std::path::{Path, PathBuf};
+mod common;
 
+use std::path::Path;
+
+use common::{folder, manager};
 use replay::{Mask, Outcome, check};
-use resource_manager::{Card, ResourceManager, Unit, facts};
 
 /// Recordings of programs that saw what others did meanwhile: their answers depend on more than the recording holds.
 const OF_A_CARD_IN_USE: &[&str] = &[
@@ -16,14 +18,6 @@ const OF_A_CARD_IN_USE: &[&str] = &[
     // The program before it was still being cleaned up.
     "smi-unprivileged",
 ];
-
-fn manager(folder: &Path) -> ResourceManager {
-    let profile = device::by_name("h100").expect("embedded");
-    let description = profile.describe(0, profile.memory, profile.multiprocessors);
-    let unit = std::fs::read_to_string(folder.join("unit.toml")).expect("there");
-    let card = Card::new(description, Unit::parse(&unit).expect("a unit"), &facts("h100").expect("recorded"));
-    ResourceManager::new(device::DRIVER_VERSION, vec![card]).expect("known")
-}
 
 fn replayed(recording: &Path) -> Outcome {
     let mut manager = manager(recording.parent().expect("in a folder"));
@@ -39,11 +33,10 @@ fn replayed(recording: &Path) -> Outcome {
 }
 
 /// Every recording of a folder: how many, how many calls, how many of them skipped.
-fn assert_same(folder: &str) -> (usize, usize, usize) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/recordings").join(folder);
+fn assert_same(name: &str) -> (usize, usize, usize) {
     let (mut recordings, mut calls, mut skipped) = (0, 0, 0);
     let mut different = Vec::new();
-    for entry in folder.read_dir().expect("a folder") {
+    for entry in folder(name).read_dir().expect("a folder") {
         let path = entry.expect("readable").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let Some(name) = name.strip_suffix(".jsonl.xz") else { continue };
@@ -78,9 +71,8 @@ fn programs_of_the_second_card_get_the_same_answers() {
 
 #[test]
 fn another_card_is_told_apart() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/recordings");
-    let events = recording::open(&folder.join("h100/cuinit.jsonl.xz")).expect("a recording");
-    let outcome = check(&events, &mut manager(&folder.join("h100-2")), &Mask::embedded());
+    let events = recording::open(&folder("h100").join("cuinit.jsonl.xz")).expect("a recording");
+    let outcome = check(&events, &mut manager(&folder("h100-2")), &Mask::embedded());
     assert!(
         outcome.mismatches.iter().any(|mismatch| mismatch.name.contains("GET_TPC_MASK")),
         "{:?}",

@@ -99,8 +99,8 @@ fn of_open(process: &Process, opened: &Opened) -> Option<Finding> {
         }
         Seen::Node(Node::Raw(node)) => Some(
             Finding::new(Severity::Warning, title(format!("`{node}` was opened and refused")))
-                .cause("the program speaks to the kernel driver itself, and that interface is not emulated")
-                .hint("programs that use libcuda or libnvidia-ml need no such node here"),
+                .cause("the program speaks to the kernel driver itself, and that interface is not emulated for this card or node")
+                .hint("programs that use libcuda or libnvidia-ml need no such node here; `--gpu h100` has `/dev/nvidia0` and `/dev/nvidia-uvm`"),
         ),
         _ => None,
     }

@@ -133,6 +133,9 @@ pub fn answer_text(seen: &Seen) -> Option<String> {
         Seen::Given { library, storage: Storage::Memory, .. } => format!("our {library}, from memory"),
         Seen::Given { library, .. } => format!("our {library}"),
         Seen::Node(overlay::Node::Control) => "the virtual device".to_owned(),
+        Seen::Node(overlay::Node::Gpu(_) | overlay::Node::UnifiedMemory) => {
+            "the virtual device, for a program that speaks to the driver itself".to_owned()
+        }
         Seen::Node(overlay::Node::Raw(_)) => "refused, no device".to_owned(),
         Seen::DriverFile => "text of the virtual driver".to_owned(),
         Seen::Left { library, reason } => {

@@ -30,7 +30,8 @@ impl ResourceManager {
             }
             return Ok(());
         }
-        let Some(row) = self.abi.class(class).cloned() else {
+        let abi = self.abi.clone();
+        let Some(row) = abi.class(class) else {
             outer.set("status", status::NV_ERR_INVALID_CLASS);
             return Ok(());
         };
@@ -43,7 +44,7 @@ impl ResourceManager {
         if address != 0 && !caller.read(address, &mut parameters) {
             return Err(Errno::Fault);
         }
-        let made = self.make(file, outer, &row, &mut parameters, caller);
+        let made = self.make(file, outer, row, &mut parameters, caller);
         outer.set("status", crate::escape::status_of(made));
         let Ok(handle) = made else { return Ok(()) };
         outer.set("hObjectNew", handle);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use wire::device::Description;
+use wire::device::{Description, padded};
 
 use crate::facts::Facts;
 
@@ -150,9 +150,7 @@ impl Card {
             [(&mut description.serial, &unit.serial), (&mut description.part_number, &unit.part_number)]
         {
             if let Some(text) = own {
-                *field = [0; 32];
-                let length = text.len().min(31);
-                field[..length].copy_from_slice(&text.as_bytes()[..length]);
+                *field = padded(text);
             }
         }
         Self {
@@ -208,12 +206,6 @@ impl Card {
             _ => return None,
         })
     }
-}
-
-/// The characters of a padded text.
-pub fn text(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    &bytes[..end]
 }
 
 #[cfg(test)]

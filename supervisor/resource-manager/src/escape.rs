@@ -5,7 +5,7 @@
 
 use nvidia_abi::{Row, class, escape, status};
 
-use crate::object::{Object, Space};
+use crate::object::{MOST_OBJECTS, Object, Space};
 use crate::structure::Structure;
 use crate::{Caller, Errno, FileId, Node, ResourceManager};
 
@@ -52,10 +52,9 @@ impl ResourceManager {
         if !caller.read(argument, &mut outer) {
             return Err(Errno::Fault);
         }
-        // Rows are shared with handlers that change everything else.
-        let row = self.abi.escape_of_size(number, size).cloned();
-        let result = match row {
-            Some(row) => self.handle(file, node, &row, &mut outer, caller),
+        let abi = self.abi.clone();
+        let result = match abi.escape_of_size(number, size) {
+            Some(row) => self.handle(file, node, row, &mut outer, caller),
             None if number == escape::NV_ESC_CARD_INFO && node == Node::Control => self.card_info(&mut outer),
             None => Err(Errno::Invalid),
         };
@@ -161,12 +160,12 @@ impl ResourceManager {
         let ours = self.abi.version().as_bytes();
         let given: Vec<u8> = (0..structure.len("versionString"))
             .map(|at| structure.element("versionString", at) as u8)
+            .take_while(|&byte| byte != 0)
             .collect();
-        let given = crate::card::text(&given);
         let branch = |version: &[u8]| version.split(|&byte| byte == b'.').next().map(<[u8]>::to_vec);
         let fits = match structure.word("cmd") {
             version::STRICT => given == ours,
-            version::RELAXED => branch(given) == branch(ours),
+            version::RELAXED => branch(&given) == branch(ours),
             _ => true,
         };
         // That the command is known is told even if the versions differ.
@@ -231,6 +230,9 @@ impl ResourceManager {
         let client = self.clients.find_by_any_file(structure.word("hClient"))?;
         let key = (file, structure.word("fd"));
         match number {
+            escape::NV_ESC_ALLOC_OS_EVENT if client.os_events.len() >= MOST_OBJECTS => {
+                Err(status::NV_ERR_INSUFFICIENT_RESOURCES)
+            }
             escape::NV_ESC_ALLOC_OS_EVENT => {
                 client.os_events.insert(key).then_some(()).ok_or(status::NV_ERR_INSUFFICIENT_RESOURCES)
             }

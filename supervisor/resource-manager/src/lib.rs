@@ -32,6 +32,7 @@ mod structure;
 mod uvm;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use nvidia_abi::{Abi, UnknownVersion, status};
 
@@ -55,6 +56,9 @@ pub enum Node {
     /// `/dev/nvidia-uvm`
     UnifiedMemory,
 }
+
+/// A program that tries all numbers does not fill our memory.
+const NAMED_AT_MOST: usize = 1000;
 
 /// The process that makes a call.
 pub trait Caller {
@@ -85,9 +89,22 @@ pub enum Errno {
     Busy,
 }
 
+impl Errno {
+    /// The kernel's number.
+    pub fn number(self) -> i32 {
+        match self {
+            Errno::Fault => libc::EFAULT,
+            Errno::Invalid => libc::EINVAL,
+            Errno::NoSuchCommand => libc::ENOSYS,
+            Errno::Busy => libc::EBUSY,
+        }
+    }
+}
+
 /// The manager of a session's cards.
 pub struct ResourceManager {
-    abi: Abi,
+    /// Shared with calls under way: their rows are read while all else changes.
+    abi: Arc<Abi>,
     cards: Vec<Card>,
     clients: Clients,
     files: HashMap<FileId, File>,
@@ -110,7 +127,7 @@ struct File {
 impl ResourceManager {
     /// A manager as of that driver version.
     pub fn new(version: &str, cards: Vec<Card>) -> Result<Self, UnknownVersion> {
-        let abi = Abi::of(version)?;
+        let abi = Arc::new(Abi::of(version)?);
         Ok(Self {
             abi,
             cards,
@@ -155,7 +172,7 @@ impl ResourceManager {
     }
 
     /// What programs asked for that is not known here, in words.
-    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+    pub fn unknown(&self) -> impl ExactSizeIterator<Item = &str> {
         self.unknown.iter().map(String::as_str)
     }
 
@@ -165,7 +182,9 @@ impl ResourceManager {
     }
 
     fn note_unknown(&mut self, what: String) -> u32 {
-        self.unknown.insert(what);
+        if self.unknown.len() < NAMED_AT_MOST {
+            self.unknown.insert(what);
+        }
         status::NV_ERR_NOT_SUPPORTED
     }
 }

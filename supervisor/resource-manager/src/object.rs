@@ -23,6 +23,12 @@ const FIRST_CLIENT: Handle = 0xc1d0_0000;
 const CLIENT_NUMBER: Handle = 0xf_ffff;
 /// Handles that we choose for objects begin here.
 const FIRST_CHOSEN: Handle = 0xcaf0_0000;
+/// What is left for their numbers.
+const CHOSEN_NUMBER: Handle = 0xf_ffff;
+
+/// More than any program makes; the driver's own limits are where memory ends, which is ours here.
+const MOST_CLIENTS: usize = 4096;
+pub const MOST_OBJECTS: usize = 1 << 16;
 
 /// All clients.
 #[derive(Default)]
@@ -117,6 +123,9 @@ impl Clients {
         if self.clients.contains_key(&handle) {
             return Err(status::NV_ERR_INSERT_DUPLICATE_NAME);
         }
+        if self.clients.len() >= MOST_CLIENTS {
+            return Err(status::NV_ERR_INSUFFICIENT_RESOURCES);
+        }
         let own = Object::new(class, handle, None, Made::default());
         let client =
             Client { file, objects: HashMap::from([(handle, own)]), chosen: 0, os_events: HashSet::new() };
@@ -165,6 +174,9 @@ impl Client {
 
     /// The handle that a new object will have: the one asked for if it is free, one of ours for 0.
     pub fn handle_for(&mut self, asked: Handle) -> Result<Handle, u32> {
+        if self.objects.len() >= MOST_OBJECTS {
+            return Err(status::NV_ERR_INSUFFICIENT_RESOURCES);
+        }
         if asked != 0 {
             return if self.objects.contains_key(&asked) {
                 Err(status::NV_ERR_INSERT_DUPLICATE_NAME)
@@ -173,8 +185,8 @@ impl Client {
             };
         }
         loop {
-            let handle = FIRST_CHOSEN | self.chosen;
-            self.chosen += 1;
+            let handle = FIRST_CHOSEN | self.chosen & CHOSEN_NUMBER;
+            self.chosen = self.chosen.wrapping_add(1);
             if !self.objects.contains_key(&handle) {
                 return Ok(handle);
             }
@@ -206,17 +218,16 @@ impl Client {
         if let Some(above) = self.objects.get_mut(&parent) {
             above.children.retain(|&child| child != handle);
         }
-        let mut freed = Vec::new();
-        self.take(handle, &mut freed);
-        Ok(freed)
-    }
-
-    fn take(&mut self, handle: Handle, freed: &mut Vec<(Handle, Object)>) {
-        let Some(object) = self.objects.remove(&handle) else { return };
-        for &child in object.children.iter().rev() {
-            self.take(child, freed);
+        // Parents before children, oldest first, and then the other way round. No recursion: a program decides how deep it is.
+        let (mut waiting, mut freed) = (vec![handle], Vec::new());
+        while let Some(next) = waiting.pop() {
+            if let Some(object) = self.objects.remove(&next) {
+                waiting.extend(object.children.iter().rev());
+                freed.push((next, object));
+            }
         }
-        freed.push((handle, object));
+        freed.reverse();
+        Ok(freed)
     }
 }
 

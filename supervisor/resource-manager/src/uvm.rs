@@ -30,6 +30,9 @@ struct Range {
     managed: bool,
 }
 
+/// How much a program may have us remember.
+const MOST: usize = 1 << 20;
+
 /// `UVM_INIT_FLAGS_…`
 const WITHOUT_HMM: u64 = 1;
 const SHARED_BY_PROCESSES: u64 = 2;
@@ -49,14 +52,15 @@ impl ResourceManager {
         argument: u64,
         caller: &mut dyn Caller,
     ) -> Result<(), Errno> {
-        let Some(row) = self.abi.uvm(request).filter(|row| is_routed(row.number)).cloned() else {
+        let abi = self.abi.clone();
+        let Some(row) = abi.uvm(request).filter(|row| is_routed(row.number)) else {
             return Err(Errno::NoSuchCommand);
         };
         let mut bytes = vec![0; row.size];
         if !caller.read(argument, &mut bytes) {
             return Err(Errno::Fault);
         }
-        let mut structure = Structure::new(&row, &mut bytes);
+        let mut structure = Structure::new(row, &mut bytes);
         let result = self.unified_memory_command(file, request, &mut structure, caller);
         structure.set("rmStatus", crate::escape::status_of(result));
         if caller.write(argument, &bytes) { Ok(()) } else { Err(Errno::Fault) }
@@ -128,6 +132,9 @@ impl Space {
         known: &[[u8; 16]],
     ) -> Option<Result<(), u32>> {
         let (base, length) = (structure.get("base"), structure.get("length"));
+        if self.channels.len() + self.range_groups.len() + self.ranges.len() >= MOST {
+            return Some(Err(status::NV_ERR_NO_MEMORY));
+        }
         Some(match request {
             // Memory of the program that it did not get from here is not a card's to touch.
             uvm::UVM_PAGEABLE_MEM_ACCESS => {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::sessions::Found;
-use crate::snapshot::{Device, Process, Snapshot};
+use crate::snapshot::{Process, Snapshot};
 
 /// All sessions now and the last time.
 #[derive(Default)]
@@ -27,23 +27,7 @@ pub struct Shown {
 }
 
 /// A session as it is shown.
-#[derive(Debug, Serialize)]
-pub struct Session {
-    /// The supervisor's process.
-    pub supervisor: u32,
-    /// Its user.
-    pub user: u32,
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// The process that it was attached to, if it did not launch one.
-    pub attached: Option<u32>,
-    /// Seconds since the session began.
-    pub seconds: f64,
-    /// Announced devices.
-    pub devices: Vec<Device>,
-    /// Processes that have a context.
-    pub processes: Vec<Row>,
-}
+pub type Session = Snapshot<Row>;
 
 /// A process as it is shown.
 #[derive(Debug, Serialize)]

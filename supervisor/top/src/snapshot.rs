@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One session at one moment. Sums are since its start.
+/// One session at one moment, with a `P` for each process. Sums are since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct Snapshot<P = Process> {
     /// The supervisor's process.
     pub supervisor: u32,
     /// Its user.
@@ -18,7 +18,7 @@ pub struct Snapshot {
     /// Announced devices; none as long as no program has asked for one.
     pub devices: Vec<Device>,
     /// Processes that have a context.
-    pub processes: Vec<Process>,
+    pub processes: Vec<P>,
 }
 
 /// A device.

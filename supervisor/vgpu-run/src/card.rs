@@ -12,7 +12,7 @@ use broker::Announcement;
 use device::{Host, Profile};
 use overlay::driver_text::{DeviceText, driver_files};
 use overlay::{DriverFile, Reason, Seen};
-use wire::device::Description;
+use wire::device::{Description, gpu_uuid_text, unpadded};
 
 use crate::cli::Session;
 use crate::failure::Failure;
@@ -88,6 +88,11 @@ impl Card {
         *self.chosen.borrow()
     }
 
+    /// Whether it is clear which card it is: named by the user, or chosen already.
+    pub fn is_settled(&self) -> bool {
+        self.profile.is_some() || self.chosen().is_some()
+    }
+
     /// The driver's text files; those of the devices are there once these are known.
     pub fn files(&self) -> Vec<DriverFile> {
         let texts = self.chosen().map_or_else(Vec::new, |profile| {
@@ -97,9 +102,9 @@ impl Card {
         driver_files(device::DRIVER_VERSION, &texts)
     }
 
-    /// Chooses, for the rest of the session.
+    /// Chooses, for the rest of the session, unless that has been done.
     pub fn announce(&self) -> Announcement {
-        let profile = self.profile.unwrap_or_else(|| self.automatic());
+        let profile = self.chosen().or(self.profile).unwrap_or_else(|| self.automatic());
         *self.chosen.borrow_mut() = Some(profile);
         Announcement {
             devices: device::announce(profile, &self.request, &Host::probe()),
@@ -165,17 +170,11 @@ fn may_be_met(libraries: &HashMap<Vec<u8>, Library>, needed: &str) -> bool {
 }
 
 fn text_of(device: &Description) -> DeviceText {
-    let text = |bytes: &[u8]| {
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-        String::from_utf8_lossy(&bytes[..end]).into_owned()
-    };
-    let digits: String = device.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     DeviceText {
-        name: text(&device.name),
-        uuid: format!("GPU-{}", parts.join("-")),
+        name: unpadded(&device.name),
+        uuid: gpu_uuid_text(&device.uuid),
         pci: device.pci,
-        video_bios: text(&device.vbios),
+        video_bios: unpadded(&device.vbios),
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use broker::{Caller, CallerFd};
 use interception::Request;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::fstat;
+use resource_manager::{FileId, Node, ResourceManager};
 use tracee::{Memory, PidFd, RemotePtr};
 
 /// The asker of a control call, as the broker wants to see it.
@@ -79,13 +81,24 @@ impl Caller for Asker<'_> {
 /// and mapping it fail, and our end hangs up when the last duplicate in the last process is closed.
 #[derive(Default)]
 pub struct Nodes {
-    ours: Vec<OwnedFd>,
+    open: Vec<Open>,
+    /// Those that the resource manager knew.
+    closed: Vec<FileId>,
+}
+
+struct Open {
+    ours: OwnedFd,
+    /// Of their end: what `/proc/TID/fd` tells of a descriptor.
+    inode: u64,
+    node: Node,
+    /// Once the resource manager has heard of it.
+    file: Option<FileId>,
 }
 
 impl Nodes {
     /// A new open file for the asker. We keep the other end, so that it does not see a hang-up while we live.
-    pub fn open(&mut self) -> Result<OwnedFd, Errno> {
-        if self.ours.len() >= self.ours.capacity() {
+    pub fn open(&mut self, node: Node) -> Result<OwnedFd, Errno> {
+        if self.open.len() >= self.open.capacity() {
             self.forget_closed();
         }
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -94,19 +107,50 @@ impl Nodes {
             self.forget_closed();
             pair()
         })?;
-        self.ours.push(ours);
+        let inode = fstat(theirs.as_fd())?.st_ino;
+        self.open.push(Open { ours, inode, node, file: None });
         Ok(theirs)
     }
 
     /// Lets go of those that nobody has open any more. Done when a client has ended, and before the list grows.
     pub fn forget_closed(&mut self) {
-        let watched = |end: &OwnedFd| libc::pollfd { fd: end.as_raw_fd(), events: 0, revents: 0 };
-        let mut polled: Vec<_> = self.ours.iter().map(watched).collect();
+        let watched = |open: &Open| libc::pollfd { fd: open.ours.as_raw_fd(), events: 0, revents: 0 };
+        let mut polled: Vec<_> = self.open.iter().map(watched).collect();
         // SAFETY: as many pollfds as told, alive here.
         unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, 0) };
         let mut looks = polled.iter();
-        self.ours.retain(|_| looks.next().is_none_or(|look| look.revents & libc::POLLHUP == 0));
-        self.ours.reserve(self.ours.len().max(64));
+        let closed =
+            self.open.extract_if(.., |_| looks.next().is_some_and(|look| look.revents & libc::POLLHUP != 0));
+        self.closed.extend(closed.filter_map(|open| open.file));
+        self.open.reserve(self.open.len().max(64));
+    }
+
+    /// Tells the resource manager what was opened and closed since it last heard.
+    pub fn settle(&mut self, manager: &mut ResourceManager) {
+        self.forget_closed();
+        self.closed.drain(..).for_each(|file| manager.close(file));
+        for open in &mut self.open {
+            open.file.get_or_insert_with(|| manager.open(open.node));
+        }
+    }
+
+    /// Whether it is one of ours.
+    pub fn knows(&self, inode: u64) -> bool {
+        self.node(inode).is_some()
+    }
+
+    /// Which node it is an open file of.
+    pub fn node(&self, inode: u64) -> Option<Node> {
+        self.find(inode).map(|open| open.node)
+    }
+
+    /// As the resource manager knows it.
+    pub fn file(&self, inode: u64) -> Option<FileId> {
+        self.find(inode)?.file
+    }
+
+    fn find(&self, inode: u64) -> Option<&Open> {
+        self.open.iter().find(|open| open.inode == inode)
     }
 }
 
@@ -117,13 +161,31 @@ mod tests {
     #[test]
     fn ends_of_closed_nodes_are_forgotten() {
         let mut nodes = Nodes::default();
-        let kept = nodes.open().unwrap();
+        let kept = nodes.open(Node::Control).unwrap();
         for _ in 0..1000 {
-            drop(nodes.open().unwrap());
+            drop(nodes.open(Node::Gpu(0)).unwrap());
         }
-        assert!(nodes.ours.len() < 200, "{} are held", nodes.ours.len());
+        assert!(nodes.open.len() < 200, "{} are held", nodes.open.len());
         nodes.forget_closed();
-        assert_eq!(nodes.ours.len(), 1);
+        assert_eq!(nodes.open.len(), 1);
+        let inode = fstat(kept.as_fd()).unwrap().st_ino;
+        assert_eq!((nodes.node(inode), nodes.file(inode)), (Some(Node::Control), None));
         drop(kept);
+    }
+
+    #[test]
+    fn resource_manager_hears_of_what_is_opened_and_closed() {
+        let mut manager = ResourceManager::new(device::DRIVER_VERSION, Vec::new()).unwrap();
+        let mut nodes = Nodes::default();
+        let inode_of = |end: &OwnedFd| fstat(end.as_fd()).unwrap().st_ino;
+        let (first, second) = (nodes.open(Node::Control).unwrap(), nodes.open(Node::UnifiedMemory).unwrap());
+        nodes.settle(&mut manager);
+        let files = [&first, &second].map(|end| nodes.file(inode_of(end)).expect("heard of"));
+        assert_ne!(files[0], files[1]);
+        let gone = inode_of(&first);
+        drop(first);
+        nodes.settle(&mut manager);
+        assert!(!nodes.knows(gone) && nodes.closed.is_empty());
+        assert_eq!(nodes.file(inode_of(&second)), Some(files[1]));
     }
 }

@@ -24,6 +24,7 @@ mod decode;
 mod descendants;
 mod descriptors;
 mod doctor;
+mod driver;
 mod events;
 mod exits;
 mod failure;

@@ -22,6 +22,7 @@ use nix::unistd::{Pid, getppid};
 use overlay::{Answer, OpenQuery, Outcome, Seen};
 use report::{Exit, Finding};
 use tracee::{MemoryError, PidFd, ThreadGroups};
+use wire::control::REQUEST;
 
 use crate::appearances::{self, Listings};
 use crate::call_tracing;
@@ -29,6 +30,7 @@ use crate::cli::{Session, Target};
 use crate::control::{Asker, Nodes};
 use crate::descendants;
 use crate::descriptors;
+use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
@@ -64,6 +66,7 @@ pub struct MainLoop<'a> {
     _program_handle: PidFd,
     thread_groups: ThreadGroups,
     nodes: Nodes,
+    driver: Driver,
     listings: Listings,
     replaced: Replaced,
     card_is_known: bool,
@@ -98,6 +101,7 @@ impl<'a> MainLoop<'a> {
             _program_handle: program_handle,
             thread_groups: ThreadGroups::default(),
             nodes: Nodes::default(),
+            driver: Driver::default(),
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
@@ -255,7 +259,8 @@ impl<'a> MainLoop<'a> {
 
     fn handle_open(&mut self, request: Request, open: &Open) {
         let query = OpenQuery { pid: request.tid, dirfd: open.dirfd, path: &open.path };
-        let Outcome { answer: what, seen } = self.services.overlay.open(&query);
+        let outcome = self.services.overlay.open(&query);
+        let Outcome { answer: what, seen } = self.driver.permit(outcome, &self.services.card);
         if seen.is_some() {
             let path = String::from_utf8_lossy(&open.path);
             tracing::info!("thread {} opens {path}: {}", request.tid, reporting::answer(&what));
@@ -268,11 +273,11 @@ impl<'a> MainLoop<'a> {
             self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
         let reply = match what {
-            Answer::File(_) | Answer::ControlNode if open.wants_directory() => Reply::Errno(libc::ENOTDIR),
+            Answer::File(_) | Answer::Node(_) if open.wants_directory() => Reply::Errno(libc::ENOTDIR),
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
-            Answer::ControlNode => match self.nodes.open() {
+            Answer::Node(node) => match self.nodes.open(driver::node(&node)) {
                 Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
                 Err(errno) => {
                     self.services.report.remark(reporting::no_node(request.tid, errno));
@@ -318,8 +323,11 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_control(&mut self, request: Request) {
-        self.look_for_replaced();
         let Some(tgid) = self.thread_groups.of(request.tid) else { return };
+        if request.arguments[1] as u32 != REQUEST {
+            return self.handle_drivers(request, tgid);
+        }
+        self.look_for_replaced();
         let asker = Asker::new(&request, tgid);
         let reply = match self.services.broker.handle(&asker, request.arguments[2]) {
             Ok(value) => Reply::Return(value),
@@ -329,6 +337,24 @@ impl<'a> MainLoop<'a> {
         };
         if let Some(error) = asker.not_installed() {
             self.services.report.remark(reporting::not_installed(request.tid, &error));
+        }
+        self.answer(request, reply);
+        self.report_broker();
+    }
+
+    /// A request that NVIDIA's nodes have.
+    fn handle_drivers(&mut self, request: Request, tgid: i32) {
+        let Services { report, card, .. } = &mut self.services;
+        let reply = match self.driver.ioctl(&request, tgid, &mut self.nodes, card) {
+            Some(Ok(reply)) => reply,
+            Some(Err(why)) => {
+                report.remark(reporting::no_driver(request.tid, why));
+                Reply::Continue
+            }
+            None => Reply::Continue,
+        };
+        for what in self.driver.take_unknown() {
+            report.remark(reporting::not_emulated(&what));
         }
         self.answer(request, reply);
         self.report_broker();

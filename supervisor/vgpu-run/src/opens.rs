@@ -37,7 +37,7 @@ pub enum Trapped {
     Special,
     /// execve, execveat.
     Execute(Result<Execution, MemoryError>),
-    /// ioctl with one of our request numbers.
+    /// ioctl with one of our request numbers, or one that NVIDIA's nodes have.
     Control,
     /// io_uring_setup.
     IoUring,

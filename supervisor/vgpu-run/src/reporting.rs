@@ -30,7 +30,7 @@ pub fn answer(answer: &Answer) -> String {
     match answer {
         Answer::Continue => "left to the kernel".to_owned(),
         Answer::File(_) => "given".to_owned(),
-        Answer::ControlNode => "a device node".to_owned(),
+        Answer::Node(_) => "a device node".to_owned(),
         Answer::Errno(errno) => format!("refused ({})", std::io::Error::from_raw_os_error(*errno)),
     }
 }
@@ -73,6 +73,20 @@ pub fn no_room(tid: i32) -> Finding {
 pub fn not_installed(tid: i32, error: &std::io::Error) -> Finding {
     let what = "could not be given a descriptor of device memory";
     Finding::new(Severity::Warning, format!("{} {what}", process(tid))).cause(error.to_string())
+}
+
+/// A driver without emulation was asked for something.
+pub fn no_driver(tid: i32, why: &str) -> Finding {
+    let what = "speaks to the kernel driver itself, and is told that there is none";
+    Finding::new(Severity::Warning, format!("{} {what}", process(tid)))
+        .cause(why)
+        .hint("programs that use libcuda or libnvidia-ml need no emulated driver; `--gpu h100` has one")
+}
+
+/// Something that the emulated driver refuses because nobody has taught it.
+pub fn not_emulated(what: &str) -> Finding {
+    let message = format!("`{what}` was asked of the emulated driver, which does not know it and refused");
+    Finding::new(Severity::Warning, message)
 }
 
 /// A process can have one tracer, and that is we.

@@ -81,6 +81,18 @@ fn our_ioctl_is_notified_and_a_terminals_is_not() {
 }
 
 #[test]
+fn requests_of_the_driver_are_notified() {
+    // NV_ESC_RM_CONTROL with its 32 bytes, UVM_REGISTER_GPU, UVM_INITIALIZE.
+    for request in [0xc020_462a, 37, 0x3000_0001] {
+        check(Coverage::Lean, &call(libc::SYS_ioctl, &[3, request, 0]), NOTIFY);
+    }
+    // FIOCLEX, BLKGETSIZE64, a frame buffer's.
+    for request in [0x5451, 0x8008_1272, 0x4600] {
+        check(Coverage::Lean, &call(libc::SYS_ioctl, &[3, request, 0]), ALLOW);
+    }
+}
+
+#[test]
 fn the_upper_half_of_an_int_argument_does_not_matter() {
     let request = i64::from(REQUEST) | 0x7fff_0000_0000_0000;
     check(Coverage::Lean, &call(libc::SYS_ioctl, &[3, request, 0]), NOTIFY);

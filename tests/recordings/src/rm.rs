@@ -4,24 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-/// `NV_ESC_…`: numbers of the frontend's requests, from `nv-ioctl-numbers.h` and `nv_escape.h`.
-pub mod escape {
-    #![allow(missing_docs)]
-    pub const FREE: u32 = 0x29;
-    pub const CONTROL: u32 = 0x2a;
-    pub const ALLOC: u32 = 0x2b;
-    pub const DUP_OBJECT: u32 = 0x34;
-    pub const SHARE: u32 = 0x35;
-    pub const MAP_MEMORY: u32 = 0x4e;
-    pub const CARD_INFO: u32 = 200;
-    pub const REGISTER_FD: u32 = 201;
-    pub const ALLOC_OS_EVENT: u32 = 206;
-    pub const FREE_OS_EVENT: u32 = 207;
-    pub const CHECK_VERSION_STR: u32 = 210;
-    pub const SYS_PARAMS: u32 = 214;
-    pub const NUMA_INFO: u32 = 215;
-    pub const WAIT_OPEN_COMPLETE: u32 = 218;
-}
+use nvidia_abi::escape;
 
 /// An opened node.
 pub struct Node(File);
@@ -65,7 +48,7 @@ impl Node {
         put(&mut outer, 8, command);
         outer[16..24].copy_from_slice(&address.to_le_bytes());
         put(&mut outer, 24, size);
-        let error = self.escape(escape::CONTROL, &mut outer);
+        let error = self.escape(escape::NV_ESC_RM_CONTROL, &mut outer);
         (error, get(&outer, 28))
     }
 
@@ -87,7 +70,7 @@ impl Node {
             outer[16..24].copy_from_slice(&(parameters.as_mut_ptr() as u64).to_le_bytes());
         }
         put(&mut outer, 32, parameters.len() as u32);
-        let error = self.escape(escape::ALLOC, &mut outer);
+        let error = self.escape(escape::NV_ESC_RM_ALLOC, &mut outer);
         (error, get(&outer, 40), get(&outer, 8))
     }
 
@@ -97,7 +80,7 @@ impl Node {
         put(&mut outer, 0, client);
         put(&mut outer, 4, parent);
         put(&mut outer, 8, handle);
-        let error = self.escape(escape::FREE, &mut outer);
+        let error = self.escape(escape::NV_ESC_RM_FREE, &mut outer);
         (error, get(&outer, 12))
     }
 }

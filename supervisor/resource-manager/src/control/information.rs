@@ -9,33 +9,15 @@ use crate::card::Card;
 use crate::facts::Value;
 
 pub(super) const HANDLERS: &[(u32, Handler)] = &[
-    (control::NV2080_CTRL_CMD_GPU_GET_INFO_V2, |command| {
-        inline(command, "gpu", "gpuInfoListSize", "gpuInfoList")
-    }),
-    (control::NV2080_CTRL_CMD_FB_GET_INFO_V2, |command| {
-        inline(command, "fb", "fbInfoListSize", "fbInfoList")
-    }),
-    (control::NV2080_CTRL_CMD_BUS_GET_INFO_V2, |command| {
-        inline(command, "bus", "busInfoListSize", "busInfoList")
-    }),
-    (control::NV2080_CTRL_CMD_BIOS_GET_INFO_V2, |command| {
-        inline(command, "bios", "biosInfoListSize", "biosInfoList")
-    }),
-    (control::NV2080_CTRL_CMD_GR_GET_INFO_V2, |command| {
-        inline(command, "gr", "grInfoListSize", "grInfoList")
-    }),
-    (control::NV0080_CTRL_CMD_GR_GET_INFO_V2, |command| {
-        inline(command, "gr", "grInfoListSize", "grInfoList")
-    }),
-    (control::NV2080_CTRL_CMD_BUS_GET_INFO, |command| {
-        behind_pointer(command, "bus", "busInfoListSize", "busInfoList")
-    }),
-    (control::NV2080_CTRL_CMD_BIOS_GET_INFO, |command| {
-        behind_pointer(command, "bios", "biosInfoListSize", "biosInfoList")
-    }),
-    (control::NV2080_CTRL_CMD_GR_GET_INFO, |command| {
-        behind_pointer(command, "gr", "grInfoListSize", "grInfoList")
-    }),
+    (control::NV2080_CTRL_CMD_GPU_GET_INFO_V2, |command| inline(command, "gpu")),
+    (control::NV2080_CTRL_CMD_FB_GET_INFO_V2, |command| inline(command, "fb")),
+    (control::NV2080_CTRL_CMD_BUS_GET_INFO_V2, |command| inline(command, "bus")),
+    (control::NV2080_CTRL_CMD_BIOS_GET_INFO_V2, |command| inline(command, "bios")),
+    (control::NV2080_CTRL_CMD_GR_GET_INFO_V2, |command| inline(command, "gr")),
+    (control::NV0080_CTRL_CMD_GR_GET_INFO_V2, |command| inline(command, "gr")),
+    (control::NV2080_CTRL_CMD_BUS_GET_INFO, |command| behind_pointer(command, "bus")),
+    (control::NV2080_CTRL_CMD_BIOS_GET_INFO, |command| behind_pointer(command, "bios")),
+    (control::NV2080_CTRL_CMD_GR_GET_INFO, |command| behind_pointer(command, "gr")),
 ];
 
 /// Index and datum.
@@ -43,9 +25,15 @@ const ENTRY: usize = 8;
 /// More entries than any list has.
 const MOST: usize = 1024;
 
-fn inline(command: &mut Command, group: &str, count: &str, list: &str) -> Result<(), u32> {
+/// The field with the number of entries, and that with the entries or their address.
+fn fields(group: &str) -> (String, String) {
+    (format!("{group}InfoListSize"), format!("{group}InfoList"))
+}
+
+fn inline(command: &mut Command, group: &str) -> Result<(), u32> {
+    let (count, list) = fields(group);
     let (index, datum) = (format!("{list}.index"), format!("{list}.data"));
-    let entries = command.parameters.word(count) as usize;
+    let entries = command.parameters.word(&count) as usize;
     if entries == 0 || entries > command.parameters.len(&index) {
         return Err(status::NV_ERR_INVALID_ARGUMENT);
     }
@@ -57,8 +45,9 @@ fn inline(command: &mut Command, group: &str, count: &str, list: &str) -> Result
     Ok(())
 }
 
-fn behind_pointer(command: &mut Command, group: &str, count: &str, list: &str) -> Result<(), u32> {
-    let (entries, address) = (command.parameters.word(count) as usize, command.parameters.get(list));
+fn behind_pointer(command: &mut Command, group: &str) -> Result<(), u32> {
+    let (count, list) = fields(group);
+    let (entries, address) = (command.parameters.word(&count) as usize, command.parameters.get(&list));
     if entries > MOST {
         return Err(status::NV_ERR_INVALID_ARGUMENT);
     }

@@ -3,9 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nvidia_abi::{control, status};
+use wire::device::gpu_uuid_text;
 
 use super::{Command, Handler};
-use crate::card::text;
 
 pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV2080_CTRL_CMD_GPU_GET_NAME_STRING, name),
@@ -23,9 +23,8 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
 fn name(command: &mut Command) -> Result<(), u32> {
     const ASCII: u32 = 0;
     let name = command.card()?.description.name;
-    let name = text(&name);
     if command.parameters.word("gpuNameStringFlags") == ASCII {
-        command.parameters.set_bytes("gpuNameString.ascii", name);
+        command.parameters.set_bytes("gpuNameString.ascii", &name);
     } else {
         for at in 0..command.parameters.len("gpuNameString.unicode") {
             command.parameters.set_element("gpuNameString.unicode", at, name.get(at).copied().unwrap_or(0));
@@ -39,22 +38,10 @@ fn uuid(command: &mut Command) -> Result<(), u32> {
     const BINARY: u32 = 2;
     let uuid = command.card()?.description.uuid;
     let is_binary = command.parameters.word("flags") & BINARY != 0;
-    let bytes = if is_binary { uuid.to_vec() } else { format!("{}\0", written_uuid(&uuid)).into_bytes() };
+    let bytes = if is_binary { uuid.to_vec() } else { format!("{}\0", gpu_uuid_text(&uuid)).into_bytes() };
     command.parameters.set("length", bytes.len() as u64);
     command.parameters.set_bytes("data", &bytes);
     Ok(())
-}
-
-fn written_uuid(uuid: &[u8; 16]) -> String {
-    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!(
-        "GPU-{}-{}-{}-{}-{}",
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..]
-    )
 }
 
 /// What is one board's alone; a row of facts has what all of them share.
@@ -62,8 +49,8 @@ fn board(command: &mut Command) -> Result<(), u32> {
     let card = command.card()?;
     let (serial, part, built) = (card.description.serial, card.description.part_number, card.unit.built);
     command.parameters.set("buildDate", built);
-    command.parameters.set_bytes("serialNumber", text(&serial));
-    command.parameters.set_bytes("productPartNumber", text(&part));
+    command.parameters.set_bytes("serialNumber", &serial);
+    command.parameters.set_bytes("productPartNumber", &part);
     Ok(())
 }
 

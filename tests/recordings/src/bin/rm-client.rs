@@ -7,8 +7,9 @@
 //! ```
 
 use anyhow::{Context, Result, bail};
+use nvidia_abi::escape;
 use recordings::mark::mark;
-use recordings::rm::{Node, escape, get, put};
+use recordings::rm::{Node, get, put};
 use std::io::Write;
 
 const CONTROL_NODE: &str = "/dev/nvidiactl";
@@ -52,9 +53,9 @@ impl Tree {
         put(&mut ids, 0, 0xffff);
         control.control(client, client, 0x215, &mut ids);
         let gpu = Node::open(GPU_NODE).context(GPU_NODE)?;
-        gpu.escape(escape::WAIT_OPEN_COMPLETE, &mut [0; 8]);
+        gpu.escape(escape::NV_ESC_WAIT_OPEN_COMPLETE, &mut [0; 8]);
         let mut fd = control.fd().to_le_bytes();
-        gpu.escape(escape::REGISTER_FD, &mut fd);
+        gpu.escape(escape::NV_ESC_REGISTER_FD, &mut fd);
         let tree = Self { control, gpu, client };
         for (what, answer) in [
             ("device", tree.control.alloc(client, client, DEVICE, CLASS_DEVICE, &mut [0; 56])),
@@ -97,7 +98,7 @@ fn errors() -> Result<()> {
 fn versions(control: &Node) -> Result<String> {
     let mut query = [0; 72];
     put(&mut query, 0, u32::from(b'2'));
-    step("version: query", || control.escape(escape::CHECK_VERSION_STR, &mut query));
+    step("version: query", || control.escape(escape::NV_ESC_CHECK_VERSION_STR, &mut query));
     let text = String::from_utf8_lossy(&query[8..]).trim_end_matches('\0').to_owned();
     for (command, version) in [
         (0, text.as_str()),
@@ -111,7 +112,7 @@ fn versions(control: &Node) -> Result<String> {
         put(&mut request, 0, command);
         request[8..8 + version.len()].copy_from_slice(version.as_bytes());
         step(&format!("version: command {command} with {version:?}"), || {
-            control.escape(escape::CHECK_VERSION_STR, &mut request)
+            control.escape(escape::NV_ESC_CHECK_VERSION_STR, &mut request)
         });
         println!(
             "  reply {} {:?}",
@@ -125,14 +126,16 @@ fn versions(control: &Node) -> Result<String> {
 fn escapes(control: &Node) {
     let mut parameters = [0; 8];
     parameters[..8].copy_from_slice(&0x4000_0000_u64.to_le_bytes());
-    step("SYS_PARAMS", || control.escape(escape::SYS_PARAMS, &mut parameters));
+    step("SYS_PARAMS", || control.escape(escape::NV_ESC_SYS_PARAMS, &mut parameters));
     for cards in [1, 2, 32, 64] {
         step(&format!("CARD_INFO of {cards}"), || {
-            control.escape(escape::CARD_INFO, &mut vec![0; cards * 72])
+            control.escape(escape::NV_ESC_CARD_INFO, &mut vec![0; cards * 72])
         });
     }
     for size in [0, 1, 71, 73, 2305] {
-        step(&format!("CARD_INFO, {size} bytes"), || control.escape(escape::CARD_INFO, &mut vec![0; size]));
+        step(&format!("CARD_INFO, {size} bytes"), || {
+            control.escape(escape::NV_ESC_CARD_INFO, &mut vec![0; size])
+        });
     }
     for number in [0, 1, 0x20, 0x26, 0x30, 0x36, 0x40, 0x5b, 0x60, 0x7f, 202, 203, 208, 219, 230, 255] {
         step(&format!("escape {number:#x}, which does not exist"), || control.escape(number, &mut [0; 16]));
@@ -151,21 +154,21 @@ fn escapes(control: &Node) {
     ] {
         step(&format!("escape {number:#x} with {size} bytes"), || control.escape(number, &mut vec![0; size]));
     }
-    for number in [escape::REGISTER_FD, escape::NUMA_INFO, escape::WAIT_OPEN_COMPLETE] {
-        let size = if number == escape::NUMA_INFO {
+    for number in [escape::NV_ESC_REGISTER_FD, escape::NV_ESC_NUMA_INFO, escape::NV_ESC_WAIT_OPEN_COMPLETE] {
+        let size = if number == escape::NV_ESC_NUMA_INFO {
             560
         } else {
-            4 + 4 * usize::from(number == escape::WAIT_OPEN_COMPLETE)
+            4 + 4 * usize::from(number == escape::NV_ESC_WAIT_OPEN_COMPLETE)
         };
         step(&format!("escape {number}, which is a GPU node's, on the control node"), || {
             control.escape(number, &mut vec![0; size])
         });
     }
     step("another type byte", || {
-        control.raw(3 << 30 | 8 << 16 | u32::from(b'x') << 8 | escape::SYS_PARAMS, &mut parameters)
+        control.raw(3 << 30 | 8 << 16 | u32::from(b'x') << 8 | escape::NV_ESC_SYS_PARAMS, &mut parameters)
     });
     step("another direction", || {
-        control.raw(8 << 16 | u32::from(b'F') << 8 | escape::SYS_PARAMS, &mut parameters)
+        control.raw(8 << 16 | u32::from(b'F') << 8 | escape::NV_ESC_SYS_PARAMS, &mut parameters)
     });
 }
 
@@ -289,7 +292,7 @@ fn objects(tree: &Tree) -> Result<()> {
         for (at, value) in [(0, client), (4, DEVICE), (8, 0x5c00_001b), (12, CLASS_SUBDEVICE)] {
             put(&mut outer, at, value);
         }
-        (control.escape(escape::ALLOC, &mut outer), get(&outer, 28), get(&outer, 8))
+        (control.escape(escape::NV_ESC_RM_ALLOC, &mut outer), get(&outer, 28), get(&outer, 8))
     });
     let mut classes = [0; 804];
     step("GPU_GET_CLASSLIST_V2", || control.control(client, DEVICE, 0x0080_0292, &mut classes));
@@ -314,10 +317,12 @@ fn event_objects(tree: &Tree) {
         }
         (control.escape(number, &mut outer), get(&outer, 12))
     };
-    step("free an event of the system that was not made", || os_event(escape::FREE_OS_EVENT, fd));
-    step("event of the system", || os_event(escape::ALLOC_OS_EVENT, fd));
-    step("event of the system again", || os_event(escape::ALLOC_OS_EVENT, fd));
-    step("event of the system with a descriptor that is not open", || os_event(escape::ALLOC_OS_EVENT, 999));
+    step("free an event of the system that was not made", || os_event(escape::NV_ESC_FREE_OS_EVENT, fd));
+    step("event of the system", || os_event(escape::NV_ESC_ALLOC_OS_EVENT, fd));
+    step("event of the system again", || os_event(escape::NV_ESC_ALLOC_OS_EVENT, fd));
+    step("event of the system with a descriptor that is not open", || {
+        os_event(escape::NV_ESC_ALLOC_OS_EVENT, 999)
+    });
     let event = |handle, index: u32, fd: u32| {
         let mut parameters = [0; 24];
         for (at, value) in [(0, client), (4, SUBDEVICE), (8, CLASS_EVENT), (12, index), (16, fd)] {
@@ -349,8 +354,8 @@ fn event_objects(tree: &Tree) {
         (control.escape(0x52, &mut outer), get(&outer, 8), get(&outer, 12))
     });
     step("event object freed", || control.free(client, SUBDEVICE, EVENT));
-    step("event of the system freed", || os_event(escape::FREE_OS_EVENT, fd));
-    step("event of the system freed again", || os_event(escape::FREE_OS_EVENT, fd));
+    step("event of the system freed", || os_event(escape::NV_ESC_FREE_OS_EVENT, fd));
+    step("event of the system freed again", || os_event(escape::NV_ESC_FREE_OS_EVENT, fd));
 }
 
 /// NVOS55: client, parent, new handle, source client, source, flags, status.
@@ -364,7 +369,7 @@ fn two_clients(tree: &Tree) -> Result<()> {
         for (at, word) in words.into_iter().enumerate() {
             put(&mut outer, 4 * at, word);
         }
-        (node.escape(escape::DUP_OBJECT, &mut outer), get(&outer, 8), get(&outer, 24))
+        (node.escape(escape::NV_ESC_RM_DUP_OBJECT, &mut outer), get(&outer, 8), get(&outer, 24))
     };
     step("device of the second", || second.alloc(other, other, DEVICE, CLASS_DEVICE, &mut [0; 56]));
     step("dup of a subdevice", || dup(&second, [other, DEVICE, 0x5c00_0030, client, SUBDEVICE, 0]));
@@ -376,7 +381,7 @@ fn two_clients(tree: &Tree) -> Result<()> {
         for (at, word) in [client, SUBDEVICE, 0, 1].into_iter().enumerate() {
             put(&mut outer, 4 * at, word);
         }
-        (control.escape(escape::SHARE, &mut outer), get(&outer, 20))
+        (control.escape(escape::NV_ESC_RM_SHARE, &mut outer), get(&outer, 20))
     });
     step("free another's client", || control.free(other, other, other));
     step("free one's own client", || second.free(other, other, other));
@@ -385,12 +390,14 @@ fn two_clients(tree: &Tree) -> Result<()> {
 
 fn gpu_node(tree: &Tree) {
     let (gpu, client) = (&tree.gpu, tree.client);
-    step("NUMA_INFO", || gpu.escape(escape::NUMA_INFO, &mut [0; 560]));
-    step("WAIT_OPEN_COMPLETE", || gpu.escape(escape::WAIT_OPEN_COMPLETE, &mut [0; 8]));
-    step("REGISTER_FD again", || gpu.escape(escape::REGISTER_FD, &mut tree.control.fd().to_le_bytes()));
-    step("REGISTER_FD of itself", || gpu.escape(escape::REGISTER_FD, &mut gpu.fd().to_le_bytes()));
-    step("REGISTER_FD of nothing", || gpu.escape(escape::REGISTER_FD, &mut 999_i32.to_le_bytes()));
-    step("CARD_INFO on a GPU's node", || gpu.escape(escape::CARD_INFO, &mut [0; 72]));
+    step("NUMA_INFO", || gpu.escape(escape::NV_ESC_NUMA_INFO, &mut [0; 560]));
+    step("WAIT_OPEN_COMPLETE", || gpu.escape(escape::NV_ESC_WAIT_OPEN_COMPLETE, &mut [0; 8]));
+    step("REGISTER_FD again", || {
+        gpu.escape(escape::NV_ESC_REGISTER_FD, &mut tree.control.fd().to_le_bytes())
+    });
+    step("REGISTER_FD of itself", || gpu.escape(escape::NV_ESC_REGISTER_FD, &mut gpu.fd().to_le_bytes()));
+    step("REGISTER_FD of nothing", || gpu.escape(escape::NV_ESC_REGISTER_FD, &mut 999_i32.to_le_bytes()));
+    step("CARD_INFO on a GPU's node", || gpu.escape(escape::NV_ESC_CARD_INFO, &mut [0; 72]));
     step("control on a GPU's node", || gpu.control(client, SUBDEVICE, 0x2080_0110, &mut [0; 132]));
     step("alloc on a GPU's node", || gpu.alloc(0, 0, 0, CLASS_ROOT, &mut []));
     step("free on a GPU's node", || gpu.free(client, client, client));
@@ -463,7 +470,9 @@ fn page() -> Result<()> {
             put(&mut outer, at, word);
         }
         outer[24..32].copy_from_slice(&(LENGTH as u64).to_le_bytes());
-        step("RM_MAP_MEMORY", || (tree.control.escape(escape::MAP_MEMORY, &mut outer), get(&outer, 40)));
+        step("RM_MAP_MEMORY", || {
+            (tree.control.escape(escape::NV_ESC_RM_MAP_MEMORY, &mut outer), get(&outer, 40))
+        });
         // SAFETY: a new mapping at an address of the kernel's choice.
         let mapped = unsafe {
             libc::mmap(std::ptr::null_mut(), LENGTH, libc::PROT_READ, libc::MAP_SHARED, node.fd(), 0)
