@@ -5,8 +5,9 @@ use std::ffi::c_char;
 use crate::devices::{PciInfo3, tell};
 use crate::door::*;
 use crate::figures::fixed;
-use crate::session::{self, unpadded};
-use wire::device::{Description, feature};
+
+use crate::session;
+use wire::device::{Description, feature, unpadded};
 
 /// `nvmlPciInfoExt_v1_t`
 #[repr(C)]

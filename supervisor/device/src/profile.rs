@@ -5,11 +5,7 @@ use std::sync::OnceLock;
 
 use bytemuck::Zeroable;
 use serde::Deserialize;
-<<<<<<< HEAD
-use wire::device::{ATTRIBUTES, Description, feature};
-=======
-use wire::device::{ATTRIBUTES, Description, padded};
->>>>>>> main
+use wire::device::{ATTRIBUTES, Description, feature, padded};
 
 use crate::{attribute, limits};
 
