@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use bytemuck::Zeroable;
 use serde::Deserialize;
 use wire::device::{ATTRIBUTES, Description, feature, padded};
 
@@ -154,7 +153,6 @@ impl Profile {
             inforom: std::array::from_fn(|object| padded(&self.inforom[object])),
             bar1: self.bar1,
             attributes: self.attribute_values(pci, multiprocessors),
-            ..Description::zeroed()
         }
     }
 
