@@ -25,6 +25,7 @@ build:
 	$(CARGO) build --release --locked $(addprefix -p ,$(PAYLOAD_CRATES)) -p link-payload -p installation
 	$(CARGO) rustc --release --locked -p vgpu-run --bin vgpu-run -- $(STATIC)
 	$(CARGO) rustc --release --locked -p engine --bin vgpu-engine -- $(STATIC)
+	$(CARGO) rustc --release --locked -p nvidia-smi --bin nvidia-smi -- $(STATIC)
 	$(RELEASE)/link-payload
 	scripts/one-file $(RELEASE) $(RELEASE)/one-file/vgpu-run
 

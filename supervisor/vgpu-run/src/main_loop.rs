@@ -13,7 +13,6 @@
 //! processes that go on, which are served until the last has ended. *Attached*: the program ran before we came, and goes on when we
 //! leave: then the keeper lets its calls through.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use interception::{Delivery, Reply, Request};
@@ -36,8 +35,9 @@ use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
-use crate::opens::{self, Open, Trapped};
+use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
+use crate::programs;
 use crate::replaced::Replaced;
 use crate::reporting;
 use crate::services::Services;
@@ -159,7 +159,7 @@ impl<'a> MainLoop<'a> {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
             Trapped::Special => self.answer(request, Reply::Continue),
             Trapped::Control => self.handle_control(request),
-            Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
+            Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
                 self.answer(request, Reply::Continue);
@@ -203,10 +203,11 @@ impl<'a> MainLoop<'a> {
         self.follow(request);
     }
 
-    fn handle_execute(&mut self, request: Request, program: &Path) {
+    fn handle_execute(&mut self, request: Request, execution: &Execution) {
         if let Some(tgid) = self.thread_groups.of(request.tid)
             && request.is_alive()
         {
+            let program = execution.program();
             self.services.report.executed(tgid, program);
             if !self.session.allow_setuid
                 && let Some(finding) = setuid::remark(request.tid, program)
@@ -217,7 +218,14 @@ impl<'a> MainLoop<'a> {
                 self.replaced.expect(tgid);
             }
         }
+        let Execution { dirfd, address, path } = execution;
+        let query = OpenQuery { pid: request.tid, dirfd: *dirfd, path };
+        let program = self.services.overlay.program(&query);
+        let replaced = program.and_then(|program| programs::replace(&request, *address, path, &program));
         self.answer(request, Reply::Continue);
+        if let Some(replaced) = replaced {
+            replaced.restore();
+        }
         if !std::mem::replace(&mut self.program_is_started, true) {
             // Another core executes the program meanwhile. Its root is ours yet.
             self.services.overlay.prepare(std::process::id() as i32);
