@@ -17,8 +17,8 @@ fn hostile(what: &str) -> Launch {
 /// What the supervisor told of the driver's state when the last client had ended.
 fn held_at_last(run: &Run) -> String {
     let errors = run.stderr();
-    let told = errors.lines().filter_map(|line| line.split_once("the driver holds "));
-    told.last().unwrap_or_else(|| panic!("no line of the driver: {}", run.text())).1.to_owned()
+    let mut told = errors.lines().filter_map(|line| line.split_once("the driver holds "));
+    told.next_back().unwrap_or_else(|| panic!("no line of the driver: {}", run.text())).1.to_owned()
 }
 
 fn check(what: &str, told: &str) {
