@@ -13,7 +13,6 @@
 //! processes that go on, which are served until the last has ended. *Attached*: the program ran before we came, and goes on when we
 //! leave: then the keeper lets its calls through.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use interception::{Delivery, Reply, Request};
@@ -22,6 +21,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
 use overlay::{Answer, OpenQuery, Outcome, Seen};
 use report::{Exit, Finding};
+use resource_manager::Node;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 use wire::control::REQUEST;
 
@@ -35,8 +35,9 @@ use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
 use crate::link::{Link, Message};
-use crate::opens::{self, Open, Trapped};
+use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
+use crate::programs;
 use crate::replaced::Replaced;
 use crate::reporting;
 use crate::services::Services;
@@ -158,7 +159,7 @@ impl<'a> MainLoop<'a> {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
             Trapped::Special => self.answer(request, Reply::Continue),
             Trapped::Control => self.handle_control(request),
-            Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
+            Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
                 self.answer(request, Reply::Continue);
@@ -202,10 +203,11 @@ impl<'a> MainLoop<'a> {
         self.follow(request);
     }
 
-    fn handle_execute(&mut self, request: Request, program: &Path) {
+    fn handle_execute(&mut self, request: Request, execution: &Execution) {
         if let Some(tgid) = self.thread_groups.of(request.tid)
             && request.is_alive()
         {
+            let program = execution.program();
             self.services.report.executed(tgid, program);
             if !self.session.allow_setuid
                 && let Some(finding) = setuid::remark(request.tid, program)
@@ -216,7 +218,14 @@ impl<'a> MainLoop<'a> {
                 self.replaced.expect(tgid);
             }
         }
+        let Execution { dirfd, address, path } = execution;
+        let query = OpenQuery { pid: request.tid, dirfd: *dirfd, path };
+        let program = self.services.overlay.program(&query);
+        let replaced = program.and_then(|program| programs::replace(&request, *address, path, &program));
         self.answer(request, Reply::Continue);
+        if let Some(replaced) = replaced {
+            replaced.restore();
+        }
         if !std::mem::replace(&mut self.program_is_started, true) {
             // Another core executes the program meanwhile. Its root is ours yet.
             self.services.overlay.prepare(std::process::id() as i32);
@@ -269,17 +278,22 @@ impl<'a> MainLoop<'a> {
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
-            Answer::Node(node) => match self.nodes.open(driver::node(&node)) {
-                Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
-                Err(errno) => {
-                    self.services.report.remark(reporting::no_node(request.tid, errno));
-                    Reply::Errno(errno as i32)
-                }
-            },
+            Answer::Node(node) => self.open_node(request.tid, driver::node(&node), open),
         };
         self.answer(request, reply);
         if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
             self.services.broker.prepare();
+        }
+    }
+
+    fn open_node(&mut self, tid: i32, node: Node, open: &Open) -> Reply {
+        let opener = self.thread_groups.of(tid).unwrap_or(tid);
+        match self.nodes.open(node, opener) {
+            Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
+            Err(errno) => {
+                self.services.report.remark(reporting::no_node(tid, errno));
+                Reply::Errno(errno as i32)
+            }
         }
     }
 
@@ -312,6 +326,7 @@ impl<'a> MainLoop<'a> {
             }
         }
         self.nodes.forget_closed();
+        self.driver.settle(&mut self.nodes);
     }
 
     fn handle_control(&mut self, request: Request) {
