@@ -13,7 +13,7 @@ pub mod exp2 {
     pub const SHIFTER: f32 = 12_582_912.0;
     /// Of the first to the sixth power; that of the zeroth is one.
     pub const POLYNOMIAL: [f32; 6] =
-        [0.693_147_2, 0.240_226_48, 0.055_503_596, 0.009_618_499, 0.001_339_097, 0.000_153_293_12];
+        [std::f32::consts::LN_2, 0.240_226_48, 0.055_503_596, 0.009_618_499, 0.001_339_097, 0.000_153_293_12];
     /// One, as bits.
     pub const ONE: u32 = 0x3f80_0000;
     /// Where a number's exponent begins.
