@@ -49,6 +49,7 @@ mod regions;
 mod rolled;
 mod rounds;
 mod rows;
+mod runs;
 mod step;
 mod stop;
 mod sums;

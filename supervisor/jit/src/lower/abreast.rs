@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use ptx::RegisterId;
 
-use super::passes::SHORTEST;
+use super::runs::SHORTEST;
 use super::{Lowering, Value};
 
 /// Of what the processor's registers hold, one in so many may be alive between parts.

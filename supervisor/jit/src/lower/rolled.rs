@@ -21,7 +21,7 @@ use std::ops::Range;
 
 use ptx::{Op, Operand, RegisterId, Special};
 
-use super::passes::Run;
+use super::runs::Run;
 use super::{Lowering, Value, World};
 use crate::kind::{Kind, LANES, Pattern};
 use crate::text::constants;
