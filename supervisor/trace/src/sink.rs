@@ -7,6 +7,7 @@ use std::path::Path;
 
 use broker::Tracer;
 use bytemuck::{Pod, Zeroable};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::unistd::{ForkResult, Pid, fork};
 use wire::engine::Message;
@@ -139,7 +140,7 @@ impl Sink {
 
     /// For lines of the supervisor's.
     pub fn line_teller(&self) -> io::Result<LineTeller> {
-        Ok(LineTeller { socket: self.socket.try_clone()? })
+        Ok(LineTeller { socket: self.socket.try_clone()?, lost: 0 })
     }
 
     /// The tracer's process.
@@ -166,13 +167,25 @@ impl Sink {
 /// Tells the tracer of what the supervisor itself has heard.
 pub struct LineTeller {
     socket: OwnedFd,
+    /// Lines since the last one that could be told.
+    lost: u64,
 }
 
 impl LineTeller {
-    /// Tells what a call was and what came of it; of very long ones the beginning.
-    pub fn tell(&self, heard: &Heard, text: &str) {
+    /// Tells what a call was and what came of it; of very long ones the beginning. A tracer that stands still is not waited for: the
+    /// whole tree would.
+    pub fn tell(&mut self, heard: &Heard, text: &str) {
         const LONGEST: usize = 7 << 10;
+        let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
+        if !poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
+            self.lost += 1;
+            return;
+        }
         let text = &text[..text.floor_char_boundary(LONGEST)];
+        let text = match std::mem::take(&mut self.lost) {
+            0 => text.to_owned(),
+            lost => format!("{text} ({lost} calls before it were lost)"),
+        };
         // A tracer that is gone is told of at the session's end.
         let _ = packet::send(self.socket.as_fd(), heard, text.as_bytes(), &[]);
     }

@@ -91,7 +91,7 @@ impl DeviceCalls {
 
     /// A call was answered.
     pub fn answered(&mut self, when: &Heard, mut ioctl: Ioctl) {
-        if let Some(lines) = &self.lines
+        if let Some(lines) = &mut self.lines
             && let Some(text) = decode::ioctl_line(&lines.abi, &lines.filter, &ioctl)
         {
             lines.teller.tell(when, &text);

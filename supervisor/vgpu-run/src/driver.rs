@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   ioctl(fd, …) ──▶ /proc/TID/fd/FD is `socket:[N]` ──▶ Nodes ──▶ ResourceManager ──▶ memory of the asker
+//!                                                          │            └─ Observed ──▶ recording, trace
+//!                                    `vgpu-run replay` ────┴─▶ Player, a recording that answers
 //! ```
 //!
 //! Programs that speak to the nodes themselves can ask what there is, and make and free objects. What a card would have to work
