@@ -20,7 +20,7 @@ use interception::{Delivery, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
-use overlay::{Answer, OpenQuery, Outcome, Seen};
+use overlay::{Answer, OpenQuery, Outcome, Roots, Seen};
 use report::{Exit, Finding};
 use tracee::{MemoryError, PidFd, ThreadGroups};
 use wire::control::REQUEST;
@@ -83,7 +83,7 @@ impl<'a> MainLoop<'a> {
     pub fn new(
         session: &'a Session,
         events: Events,
-        services: Services,
+        mut services: Services,
         link: Link,
         program: Pid,
         program_handle: PidFd,
@@ -92,6 +92,10 @@ impl<'a> MainLoop<'a> {
             Target::Command(_) => Phase::Running,
             Target::Process { .. } => Phase::Attached,
         };
+        if phase == Phase::Running && !events.are_of_a_tracer() {
+            // The program is a fork of ours, and who changes what paths mean is notified.
+            services.overlay.set_roots(Roots::Ours);
+        }
         Self {
             session,
             events,
@@ -181,6 +185,11 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::Open(Err(error)) | Trapped::Execute(Err(error)) => self.handle_unread(request, &error),
             Trapped::List => self.handle_listing(request),
+            Trapped::Root => {
+                // For good: which of them have another root now would have to be asked for each.
+                self.services.overlay.set_roots(Roots::Any);
+                self.answer(request, Reply::Continue);
+            }
             Trapped::Look => {
                 let reply = appearances::look(&request, &mut self.services.overlay);
                 self.answer(request, reply);
@@ -208,7 +217,7 @@ impl<'a> MainLoop<'a> {
         {
             self.services.report.executed(tgid, program);
             if !self.session.allow_setuid
-                && let Some(finding) = setuid::remark(request.tid, program)
+                && let Some(finding) = setuid::remark(request.tid, program, self.services.overlay.roots())
             {
                 self.services.report.remark(finding);
             }

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use interception::Request;
+use interception::{OF_32_BITS, Request};
+use syscall_filter::ROOTS;
 use tracee::{Memory, MemoryError, RemotePtr};
 
 /// An open, as its caller put it.
@@ -38,6 +39,8 @@ pub enum Trapped {
     List,
     /// stat, access and their kind.
     Look,
+    /// chroot, mount and their kind.
+    Root,
 }
 
 /// Which call it is, with its arguments read from the caller's memory.
@@ -57,6 +60,7 @@ pub fn decode(request: &Request) -> Trapped {
         libc::SYS_ptrace => Trapped::Trace,
         libc::SYS_seccomp | libc::SYS_prctl => Trapped::OwnFilter,
         libc::SYS_getdents64 => Trapped::List,
+        number if number == OF_32_BITS || ROOTS.iter().any(|row| row.number == number) => Trapped::Root,
         _ => Trapped::Look,
     }
 }
