@@ -160,7 +160,9 @@ impl<'a> MainLoop<'a> {
         self.calls += 1;
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
-            Trapped::Special => self.answer(request, Reply::Continue),
+            Trapped::Special => {
+                self.answer(request, Reply::Continue);
+            }
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
             Trapped::IoUring => {
@@ -212,20 +214,21 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_execute(&mut self, request: Request, program: &Path) {
-        if let Some(tgid) = self.thread_groups.of(request.tid)
-            && request.is_alive()
+        let process = self.thread_groups.of(request.tid);
+        if self.services.broker.has_sessions()
+            && let Some(tgid) = process.filter(|_| request.is_alive())
+        {
+            self.replaced.expect(tgid);
+        }
+        let asked = (!self.session.allow_setuid).then(|| self.services.overlay.roots());
+        let finding = asked.and_then(|roots| setuid::remark(request.tid, program, roots));
+        // Who gets its answer was there all the time, so that what was read of it is its own.
+        if self.answer(request, Reply::Continue)
+            && let Some(tgid) = process
         {
             self.services.report.executed(tgid, program);
-            if !self.session.allow_setuid
-                && let Some(finding) = setuid::remark(request.tid, program, self.services.overlay.roots())
-            {
-                self.services.report.remark(finding);
-            }
-            if self.services.broker.has_sessions() {
-                self.replaced.expect(tgid);
-            }
+            finding.into_iter().for_each(|finding| self.services.report.remark(finding));
         }
-        self.answer(request, Reply::Continue);
         if !std::mem::replace(&mut self.program_is_started, true) {
             // Another core executes the program meanwhile. Its root is ours yet.
             self.services.overlay.prepare(std::process::id() as i32);
@@ -266,10 +269,11 @@ impl<'a> MainLoop<'a> {
             let path = String::from_utf8_lossy(&open.path);
             tracing::info!("thread {} opens {path}: {}", request.tid, reporting::answer(&what));
         }
-        if seen.as_ref().is_some_and(|seen| *seen != Seen::LoaderCache) {
+        let is_every_programs = matches!(seen, Some(Seen::LoaderCache));
+        if seen.is_some() && !is_every_programs {
             self.follow(&request);
         }
-        if seen.is_some() || opens::may_be_library(&open.path) {
+        if !is_every_programs && (seen.is_some() || opens::may_be_library(&open.path)) {
             self.services.report.opened(request.tid, &open.path, seen.as_ref());
             self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
@@ -466,15 +470,17 @@ impl<'a> MainLoop<'a> {
         }
     }
 
-    /// A request that cannot be answered has been let through; why, the report says.
-    fn answer(&mut self, request: Request, reply: Reply) {
+    /// A request that cannot be answered has been let through; why, the report says. False if there was nobody any more.
+    fn answer(&mut self, request: Request, reply: Reply) -> bool {
         let tid = request.tid;
         let finding = match request.reply(reply) {
-            Ok(Delivery::Delivered | Delivery::Gone) => return,
+            Ok(Delivery::Delivered) => return true,
+            Ok(Delivery::Gone) => return false,
             Ok(Delivery::NoRoom) => reporting::no_room(tid),
             Err(error) => reporting::unanswered(tid, &error),
         };
         self.services.report.remark(finding);
+        true
     }
 
     /// The program has left processes behind: its status is passed on now, and we stay for them.
