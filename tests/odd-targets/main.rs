@@ -5,5 +5,6 @@ mod debuggers;
 mod filters;
 mod limits;
 mod names;
+mod nodes;
 mod numbering;
 mod storms;

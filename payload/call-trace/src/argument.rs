@@ -132,7 +132,7 @@ macro_rules! lists {
     )*};
 }
 
-lists! { u32, i32, f32 }
+lists! { u32, i32, u64, f32 }
 
 /// Bytes are an identity, or mean what another argument says.
 impl<const N: usize> Shown for [u8; N] {

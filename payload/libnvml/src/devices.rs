@@ -36,6 +36,13 @@ pub struct PciInfo3 {
 
 call_trace::fields! { PciInfo3 { second } }
 
+impl PciInfo3 {
+    /// The address as text, in the newer form.
+    pub fn bus_id(&self) -> [u8; 32] {
+        self.id
+    }
+}
+
 impl From<&Description> for PciInfo1 {
     fn from(device: &Description) -> Self {
         let [domain, bus, slot] = device.pci;
@@ -71,7 +78,7 @@ fn by_bus_id(session: &Session, wanted: &str) -> Nvml<usize> {
 }
 
 /// A text of a device.
-unsafe fn tell(
+pub unsafe fn tell(
     target: *mut c_char,
     length: u32,
     handle: usize,

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use call_trace::Library;
 use wire::control::Caller;
+use wire::device::Description;
 
 /// For traces.
 pub static LIBRARY: Library = Library { caller: Caller::Nvml, result: result_name };
@@ -84,6 +85,24 @@ pub unsafe fn text<'a>(pointer: *const c_char) -> Nvml<&'a str> {
     unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Error::INVALID_ARGUMENT)
 }
 
+/// The version of a caller's structure, its first word, if it is the one that we know.
+///
+/// # Safety
+/// `target` must be null or valid for reads of a word.
+pub unsafe fn versioned(target: *const u32, known: u32) -> Nvml<u32> {
+    // SAFETY: the caller's promise.
+    match unsafe { target.as_ref() } {
+        Some(version) if *version == known => Ok(known),
+        Some(_) => Err(Error::VERSION_MISMATCH),
+        None => Err(Error::INVALID_ARGUMENT),
+    }
+}
+
+/// `NVML_ERROR_NOT_SUPPORTED` on a card without one of these features.
+pub fn with_feature(device: &Description, wanted: u32) -> Nvml {
+    if device.features & wanted == wanted { Ok(()) } else { Err(Error::NOT_SUPPORTED) }
+}
+
 /// Copies a text and its NUL into a caller's buffer, whole or not at all.
 ///
 /// # Safety
@@ -111,6 +130,18 @@ macro_rules! exports {
             call_trace::through!($crate::door::LIBRARY, $name($($argument: $type),*) {
                 // SAFETY: what each body dereferences is what NVML's documentation makes the caller promise.
                 $crate::door::enter(|| -> $crate::door::Nvml { unsafe { $body } })
+            })
+        }
+    )*};
+}
+
+/// Functions that have one answer whatever they are asked: there is nothing of their kind.
+macro_rules! answers {
+    ($error:ident: $(|$name:ident)*) => {$(
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name() -> u32 {
+            call_trace::through!($crate::door::LIBRARY, $name() {
+                $crate::door::enter(|| $crate::session::with(|_| Err($crate::door::Error::$error)))
             })
         }
     )*};

@@ -2,7 +2,7 @@
 
 use crate::door::*;
 use crate::session;
-use wire::device::{Description, Usage};
+use wire::device::{Description, Usage, feature};
 
 /// `nvmlMemory_t`
 #[repr(C)]
@@ -36,7 +36,11 @@ pub struct Utilization {
 call_trace::fields! { Utilization { gpu, memory } }
 
 /// Something that moves.
-unsafe fn moving<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description, &Usage) -> Nvml<T>) -> Nvml {
+pub unsafe fn moving<T>(
+    target: *mut T,
+    handle: usize,
+    of: impl FnOnce(&Description, &Usage) -> Nvml<T>,
+) -> Nvml {
     session::with(|session| {
         let (_, device) = session.device(handle)?;
         let value = of(device, &session.usage(handle)?)?;
@@ -47,7 +51,7 @@ unsafe fn moving<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description,
 }
 
 /// Something that does not.
-unsafe fn fixed<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description) -> Nvml<T>) -> Nvml {
+pub unsafe fn fixed<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description) -> Nvml<T>) -> Nvml {
     session::with(|session| {
         let value = of(session.device(handle)?.1)?;
         // SAFETY: the caller's place.
@@ -66,7 +70,25 @@ fn clock(clocks: [u32; 4], kind: u32) -> Nvml<u32> {
     clocks.get(kind as usize).copied().ok_or(Error::INVALID_ARGUMENT)
 }
 
-fn power_now(device: &Description, usage: &Usage) -> u32 {
+/// Degrees Celsius.
+pub fn temperature_now(device: &Description, usage: &Usage) -> u32 {
+    let [idle, _, _, most] = device.temperature;
+    scaled(idle, most.saturating_sub(10), usage.utilisation)
+}
+
+/// Clocks that applications can ask for: not the video engine's.
+fn application_clock(device: &Description, kind: u32) -> Nvml<u32> {
+    if kind == 3 { Err(Error::NOT_SUPPORTED) } else { clock(device.clocks_max, kind) }
+}
+
+/// Where a card has fans, nobody can steer them.
+fn no_such_fan(handle: usize) -> Nvml {
+    let fans = session::with(|session| Ok(session.device(handle)?.1.fans))?;
+    Err(if fans == 0 { Error::INVALID_ARGUMENT } else { Error::NOT_SUPPORTED })
+}
+
+/// mW.
+pub fn power_now(device: &Description, usage: &Usage) -> u32 {
     scaled(device.power[0], device.power[1], usage.utilisation)
 }
 
@@ -95,22 +117,46 @@ exports! {
         moving(target, handle, |_, usage| Ok(Utilization { gpu: usage.utilisation, memory: usage.memory_utilisation }))
     }
 
-    fn nvmlDeviceGetTemperature(handle: usize, _sensor: u32, target: *mut u32) {
-        moving(target, handle, |device, usage| {
-            let [idle, _, _, most] = device.temperature;
-            Ok(scaled(idle, most.saturating_sub(10), usage.utilisation))
-        })
+    fn nvmlDeviceGetTemperature(handle: usize, sensor: u32, target: *mut u32) {
+        if sensor != 0 {
+            return Err(Error::INVALID_ARGUMENT);
+        }
+        moving(target, handle, |device, usage| Ok(temperature_now(device, usage)))
     }
 
     fn nvmlDeviceGetTemperatureThreshold(handle: usize, kind: u32, target: *mut u32) {
+        // Shutdown, slowdown, the memory's greatest (which is that of shutdown), the greatest of operation; then acoustic ones.
         fixed(target, handle, |device| {
             let [_, slowdown, shutdown, most] = device.temperature;
-            [shutdown, slowdown, most, most].get(kind as usize).copied().ok_or(Error::NOT_SUPPORTED)
+            match kind {
+                0 => Ok(shutdown),
+                1 => Ok(slowdown),
+                2 => with_feature(device, feature::MEMORY_TEMPERATURE).map(|()| shutdown),
+                3 => Ok(most),
+                4..=7 => Err(Error::NOT_SUPPORTED),
+                _ => Err(Error::INVALID_ARGUMENT),
+            }
         })
     }
 
     fn nvmlDeviceGetFanSpeed(handle: usize, target: *mut u32) {
         moving(target, handle, |device, usage| if device.fans == 0 { Err(Error::NOT_SUPPORTED) } else { Ok(scaled(0, 80, usage.utilisation)) })
+    }
+
+    fn nvmlDeviceGetFanSpeed_v2(handle: usize, fan: u32, target: *mut u32) {
+        moving(target, handle, |device, usage| if fan >= device.fans { Err(Error::INVALID_ARGUMENT) } else { Ok(scaled(0, 80, usage.utilisation)) })
+    }
+
+    fn nvmlDeviceGetMinMaxFanSpeed(handle: usize, _least: *mut u32, _most: *mut u32) {
+        no_such_fan(handle)
+    }
+
+    fn nvmlDeviceGetTargetFanSpeed(handle: usize, _fan: u32, _target: *mut u32) {
+        no_such_fan(handle)
+    }
+
+    fn nvmlDeviceGetFanControlPolicy_v2(handle: usize, _fan: u32, _target: *mut u32) {
+        no_such_fan(handle)
     }
 
     fn nvmlDeviceGetPowerUsage(handle: usize, target: *mut u32) {
@@ -149,11 +195,11 @@ exports! {
     }
 
     fn nvmlDeviceGetApplicationsClock(handle: usize, kind: u32, target: *mut u32) {
-        fixed(target, handle, |device| clock(device.clocks_max, kind))
+        fixed(target, handle, |device| application_clock(device, kind))
     }
 
-    fn nvmlDeviceGetPerformanceState(handle: usize, target: *mut u32) {
-        moving(target, handle, |_, usage| Ok(if usage.utilisation > 0 { 0 } else { 8 }))
+    fn nvmlDeviceGetDefaultApplicationsClock(handle: usize, kind: u32, target: *mut u32) {
+        fixed(target, handle, |device| application_clock(device, kind))
     }
 
     fn nvmlDeviceGetPersistenceMode(handle: usize, target: *mut u32) {
@@ -165,15 +211,11 @@ exports! {
     }
 
     fn nvmlDeviceGetDisplayMode(handle: usize, target: *mut u32) {
-        fixed(target, handle, |_| Ok(0))
+        fixed(target, handle, |device| Ok(u32::from(device.features & feature::DISPLAY != 0)))
     }
 
     fn nvmlDeviceGetDisplayActive(handle: usize, target: *mut u32) {
         fixed(target, handle, |_| Ok(0))
-    }
-
-    fn nvmlDeviceGetCurrentClocksThrottleReasons(handle: usize, target: *mut u64) {
-        fixed(target, handle, |_| Ok(1))
     }
 
     fn nvmlDeviceGetEncoderUtilization(handle: usize, target: *mut u32, period: *mut u32) {

@@ -9,9 +9,14 @@
 #[macro_use]
 mod door;
 
+mod board;
 mod devices;
 mod figures;
 mod library;
+mod modes;
 mod processes;
+mod refusals;
+mod reliability;
 mod session;
+mod telemetry;
 mod unsupported_names;

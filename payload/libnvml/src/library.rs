@@ -23,8 +23,22 @@ const TEXTS: &[(u32, &str)] = &[
     (11, "Interrupt Request Issue\0"),
     (12, "NVML Shared Library Not Found\0"),
     (13, "Function Not Found\0"),
+    (14, "Corrupted infoROM\0"),
     (15, "GPU is lost\0"),
+    (16, "GPU requires reset\0"),
+    (17, "GPU access blocked by the operating system\0"),
+    (18, "Driver/library version mismatch\0"),
+    (19, "In use by another client\0"),
+    (20, "Insufficient Memory\0"),
+    (21, "No data\0"),
+    (22, "vGPU ECC not supported\0"),
+    (23, "Insufficient Resources\0"),
+    (24, "Invalid Frequency\0"),
     (25, "Argument version mismatch\0"),
+    (26, "Requested functionality has been deprecated\0"),
+    (27, "System is not in ready state\0"),
+    (28, "No supported GPUs were found\0"),
+    (29, "Resource not in correct state to perform requested operation\0"),
     (999, "Unknown Error\0"),
 ];
 
@@ -33,6 +47,9 @@ pub extern "C" fn nvmlErrorString(result: u32) -> *const c_char {
     let found = TEXTS.iter().find(|(number, _)| *number == result);
     found.map_or("Unknown Error\0", |(_, text)| text).as_ptr().cast()
 }
+
+/// `nvmlEventType…` that can be waited for.
+const EVENTS: u64 = 0xff9f;
 
 exports! {
     fn nvmlInit() {
@@ -100,14 +117,15 @@ exports! {
         Ok(())
     }
 
-    fn nvmlDeviceRegisterEvents(handle: usize, _types: u64, _set: usize) {
-        session::with(|session| session.device(handle).map(drop))
+    fn nvmlDeviceRegisterEvents(handle: usize, types: u64, _set: usize) {
+        session::with(|session| session.device(handle).map(drop))?;
+        if types & !EVENTS != 0 { Err(Error::NOT_SUPPORTED) } else { Ok(()) }
     }
 
     fn nvmlDeviceGetSupportedEventTypes(handle: usize, types: *mut u64) {
         session::with(|session| {
             session.device(handle)?;
-            *out(types)? = 0;
+            *out(types)? = EVENTS;
             Ok(())
         })
     }

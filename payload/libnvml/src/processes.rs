@@ -95,4 +95,16 @@ exports! {
     fn nvmlDeviceGetGraphicsRunningProcesses_v3(handle: usize, count: *mut u32, _list: *mut Process2) {
         none(handle, count)
     }
+
+    fn nvmlDeviceGetMPSComputeRunningProcesses(handle: usize, count: *mut u32, _list: *mut Process1) {
+        none(handle, count)
+    }
+
+    fn nvmlDeviceGetMPSComputeRunningProcesses_v2(handle: usize, count: *mut u32, _list: *mut Process2) {
+        none(handle, count)
+    }
+
+    fn nvmlDeviceGetMPSComputeRunningProcesses_v3(handle: usize, count: *mut u32, _list: *mut Process2) {
+        none(handle, count)
+    }
 }

@@ -1,9 +1,14 @@
 //! Names that exist and are refused: what `symbols.txt` has and no module implements.
 
+use crate::board::*;
 use crate::devices::*;
 use crate::figures::*;
 use crate::library::*;
+use crate::modes::*;
 use crate::processes::*;
+use crate::refusals::*;
+use crate::reliability::*;
+use crate::telemetry::*;
 
 /// The address of an exported function.
 pub struct Function(#[allow(dead_code, reason = "kept so that the linker keeps the function")] pub *const ());

@@ -12,6 +12,8 @@
 //! later, until another form (`abi13_NAME`) follows; so for functions (`abi12_cudaGetDeviceProperties`) and for constants that
 //! name no export.
 //!
+//! Programs of the payload are linked by cargo; they are copied beside the libraries, stripped.
+//!
 //! Usage: `link-payload [DIRECTORY]`, the directory with the static libraries; by default the one that holds this program.
 
 #![forbid(unsafe_code)]
@@ -22,9 +24,9 @@ mod link;
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 fn main() -> ExitCode {
@@ -66,8 +68,23 @@ fn run() -> Result<usize> {
             }
         }
     }
+    for program in table::PROGRAMS {
+        let size = copy(&input.join(program), &output.join(program))?;
+        println!("{:>8} KiB  {:>12}  {program}", size / 1024, "program");
+        sums += &format!("{}  {program}\n", sum(&output.join(program))?);
+    }
     write_sums(&output, &sums)?;
     Ok(failures)
+}
+
+/// A program without what only its debuggers need. The old one may be running.
+fn copy(from: &Path, to: &Path) -> Result<u64> {
+    let aside = to.with_extension("new");
+    let stripped = Command::new("strip").arg("--strip-all").arg("-o").arg(&aside).arg(from).status();
+    let stripped = stripped.context("cannot run `strip`")?;
+    ensure!(stripped.success(), "`strip` failed on `{}`", from.display());
+    std::fs::rename(&aside, to).with_context(|| format!("cannot write `{}`", to.display()))?;
+    Ok(to.metadata()?.len())
 }
 
 fn sum(file: &Path) -> Result<String> {

@@ -60,6 +60,9 @@ pub const LIBRARIES: &[Library] = &[
     plain("libnccl.so.2", "liblibnccl.a", &["nccl", "pnccl"]),
 ];
 
+/// Programs of the payload: what the driver's packages bring besides libraries.
+pub const PROGRAMS: &[&str] = &["nvidia-smi"];
+
 impl Library {
     /// Whether a symbol of this name is one of the library's.
     pub fn exports(&self, name: &str) -> bool {

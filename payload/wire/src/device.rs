@@ -5,6 +5,28 @@ use bytemuck::{Pod, Zeroable};
 /// Room for every `CUdevice_attribute` up to CUDA 13.x; the index is the attribute's number.
 pub const ATTRIBUTES: usize = 192;
 
+/// Bits of [`Description::features`].
+pub mod feature {
+    /// Memory with ECC, switched on.
+    pub const ECC: u32 = 1 << 0;
+    /// Can be parted into instances (it is not).
+    pub const MIG: u32 = 1 << 1;
+    /// The driver's firmware runs on the card.
+    pub const GSP: u32 = 1 << 2;
+    /// A sensor at the memory.
+    pub const MEMORY_TEMPERATURE: u32 = 1 << 3;
+    /// Faulty memory is replaced row by row.
+    pub const ROW_REMAPPER: u32 = 1 << 4;
+    /// Processes' use can be kept for after their end.
+    pub const ACCOUNTING: u32 = 1 << 5;
+    /// Thresholds are told as what is left to them.
+    pub const MARGINS: u32 = 1 << 6;
+    /// Engines for JPEG and optical flow.
+    pub const JPEG: u32 = 1 << 7;
+    /// A display can be attached.
+    pub const DISPLAY: u32 = 1 << 8;
+}
+
 /// Constant facts of one device. One profile feeds it, so the driver, the runtime and NVML can't disagree.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -45,7 +67,7 @@ pub struct Description {
     pub pcie: [u32; 2],
     /// Number of fans.
     pub fans: u32,
-    /// Bit mask of NVML features that the card lacks or has; see the NVML crate.
+    /// What of NVML applies to the card: [`feature`] bits.
     pub features: u32,
     /// Serial number, VBIOS version, board part number, NUL padded.
     pub serial: [u8; 32],
@@ -53,6 +75,10 @@ pub struct Description {
     pub vbios: [u8; 32],
     /// See `serial`.
     pub part_number: [u8; 32],
+    /// Versions of the InfoROM's image, OEM object and ECC object, NUL padded; empty where the card has none.
+    pub inforom: [[u8; 16]; 3],
+    /// Bytes of the second PCI aperture through which the host sees the card's memory.
+    pub bar1: u64,
     /// Value by `CUdevice_attribute` number.
     pub attributes: [i32; ATTRIBUTES],
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use bytemuck::Zeroable;
 use serde::Deserialize;
-use wire::device::{ATTRIBUTES, Description, padded};
+use wire::device::{ATTRIBUTES, Description, feature, padded};
 
 use crate::{attribute, limits};
 
@@ -45,7 +44,28 @@ pub struct Profile {
     vbios: String,
     part_number: String,
     #[serde(default)]
+    features: Vec<Feature>,
+    #[serde(default)]
+    inforom: [String; 3],
+    bar1: u64,
+    #[serde(default)]
     attributes: BTreeMap<String, i32>,
+}
+
+/// What of NVML applies to a card, by the names that a profile's file uses.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u32)]
+enum Feature {
+    Ecc = feature::ECC,
+    Mig = feature::MIG,
+    Gsp = feature::GSP,
+    MemoryTemperature = feature::MEMORY_TEMPERATURE,
+    RowRemapper = feature::ROW_REMAPPER,
+    Accounting = feature::ACCOUNTING,
+    Margins = feature::MARGINS,
+    Jpeg = feature::JPEG,
+    Display = feature::DISPLAY,
 }
 
 #[derive(Deserialize)]
@@ -129,8 +149,10 @@ impl Profile {
             serial: padded(&format!("16509230{:05}", 10 + index)),
             vbios: padded(&self.vbios),
             part_number: padded(&self.part_number),
+            features: self.features.iter().fold(0, |bits, feature| bits | *feature as u32),
+            inforom: std::array::from_fn(|object| padded(&self.inforom[object])),
+            bar1: self.bar1,
             attributes: self.attribute_values(pci, multiprocessors),
-            ..Description::zeroed()
         }
     }
 

@@ -121,6 +121,11 @@ impl Files {
         }
     }
 
+    /// The directory below `cache` that holds these files, or would.
+    pub fn directory_in(&self, cache: &Path) -> PathBuf {
+        cache.join(self.manifest.identity())
+    }
+
     /// A descriptor to be left open by whoever closes everything.
     pub fn descriptor(&self) -> Option<RawFd> {
         match &self.source {

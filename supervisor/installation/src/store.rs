@@ -111,7 +111,7 @@ impl Store {
 
     /// SONAMEs of the libraries.
     pub fn libraries(&self) -> impl Iterator<Item = &str> {
-        self.files.manifest().entries.iter().map(|entry| entry.name.as_str())
+        self.files.manifest().entries.iter().map(|entry| entry.name.as_str()).filter(|name| is_library(name))
     }
 
     /// File names that the loader cache lists: the SONAMEs and the driver's links.
@@ -121,14 +121,15 @@ impl Store {
         self.libraries().chain(links).collect()
     }
 
-    /// A fresh open description of a library; `None` if the payload has no such library.
+    /// A fresh open description of a library or program; `None` if the payload has none of that name.
     pub fn open(&mut self, library: &str) -> Result<Option<(OwnedFd, Storage)>, StoreError> {
         let manifest = self.files.manifest();
         let Some(entry) = manifest.entries.iter().find(|entry| entry.name == library) else {
             return Ok(None);
         };
         if !self.open.contains_key(library) {
-            let prepared = prepare(&self.files, self.cache.as_ref().ok(), library, &entry.hash, Use::Read)?;
+            let purpose = if is_library(library) { Use::Read } else { Use::Execute };
+            let prepared = prepare(&self.files, self.cache.as_ref().ok(), library, &entry.hash, purpose)?;
             self.open.insert(library.to_owned(), prepared);
         }
         let (file, storage) = &self.open[library];
@@ -142,6 +143,11 @@ impl Store {
         })?;
         Ok(Some((again, *storage)))
     }
+}
+
+/// The payload's other files are programs.
+fn is_library(name: &str) -> bool {
+    name.contains(".so")
 }
 
 /// The engine's program, open for execution.

@@ -10,7 +10,7 @@ use installation::Store;
 
 use crate::nodes::{self, Node};
 use crate::target::Target;
-use crate::{DriverFile, Engine, OpenQuery, Overlay, names};
+use crate::{DriverFile, Engine, OpenQuery, Overlay, names, programs};
 
 /// Library directories in which distributions put the driver's libraries. `/lib` is usually a link to `/usr/lib`.
 const DIRECTORIES: &[&str] =
@@ -54,6 +54,9 @@ impl Overlay {
         }
         let target = Target::of(query);
         let path = String::from_utf8(target.absolute()).ok()?;
+        if programs::is_missing(query, &path) {
+            return self.facts_of(programs::NVIDIA_SMI);
+        }
         let facts = self.facts(&path)?;
         (!target.exists()).then_some(facts)
     }
@@ -103,7 +106,12 @@ impl Overlay {
         let store = self.store.as_mut()?;
         let is_ours = DIRECTORIES.contains(&directory) && driver_names(store).any(|ours| ours == name);
         let library = names::lookup(name.as_bytes())?.library(|| None).filter(|_| is_ours)?;
-        let (file, _) = store.open(library).ok()??;
+        self.facts_of(library)
+    }
+
+    /// Of a file of the payload.
+    fn facts_of(&mut self, name: &str) -> Option<FileFacts> {
+        let (file, _) = self.store.as_mut()?.open(name).ok()??;
         use std::os::unix::fs::MetadataExt;
         let facts = std::fs::File::from(file).metadata().ok()?;
         let mode = libc::S_IFREG | 0o755;

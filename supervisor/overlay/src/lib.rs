@@ -11,6 +11,7 @@
 //!   open(".../glibc-hwcaps/.../lib*")   left alone: the plain directory follows
 //!   open("/dev/nvidiactl")              the broker's end of a socket pair       (nodes)
 //!   open("/proc/driver/nvidia/...")     text from the device model              (nodes)
+//!   exec("/usr/bin/nvidia-smi")         our program, where there is none        (programs)
 //!   anything else                       left alone
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod installed;
 mod ldcache;
 pub mod names;
 mod nodes;
+pub mod programs;
 mod target;
 
 use std::collections::HashMap;

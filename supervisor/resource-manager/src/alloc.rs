@@ -62,6 +62,7 @@ impl ResourceManager {
         parameters: &mut [u8],
         caller: &mut dyn Caller,
     ) -> Result<u32, u32> {
+        self.clients.has_room()?;
         let client = self.clients.find(outer.word("hRoot"), file)?;
         let parent_handle = outer.word("hObjectParent");
         let parent = client.object(parent_handle)?.clone();
@@ -137,6 +138,7 @@ impl ResourceManager {
                 outer.word("params.hClass")
             )));
         }
+        self.clients.has_room()?;
         let client = self.clients.find(outer.word("params.hRoot"), file)?;
         let parent = outer.word("params.hObjectParent");
         let card = client.object(parent).map_err(|_| status::NV_ERR_INVALID_OBJECT_PARENT)?.card;

@@ -114,7 +114,7 @@ pub(crate) struct Numbers {
 impl Numbers {
     /// A number that a group or a channel alone has had since the driver was loaded.
     pub fn work(&mut self) -> u32 {
-        self.work += 1;
+        self.work = self.work.wrapping_add(1);
         self.work
     }
 

@@ -53,7 +53,9 @@ pub(crate) fn compute(making: &mut Making) -> Result<Made, u32> {
 
 /// The copy engine that the program names.
 pub(crate) fn copy(making: &mut Making) -> Result<Made, u32> {
-    let engine = FIRST_COPY + making.parameters.word("engineType");
-    let exists = making.facts.as_ref().is_some_and(|facts| facts.engines.contains(&engine));
-    exists.then(|| Made { engine: Some(engine), ..Made::default() }).ok_or(status::NV_ERR_INVALID_ARGUMENT)
+    let exists = |engine: &u32| making.facts.as_ref().is_some_and(|facts| facts.engines.contains(engine));
+    let engine = FIRST_COPY.checked_add(making.parameters.word("engineType")).filter(exists);
+    engine
+        .map(|engine| Made { engine: Some(engine), ..Made::default() })
+        .ok_or(status::NV_ERR_INVALID_ARGUMENT)
 }

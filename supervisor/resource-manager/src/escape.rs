@@ -48,6 +48,44 @@ impl ResourceManager {
         caller: &mut dyn Caller,
     ) -> Result<(), Errno> {
         let (number, size) = (request & 0xff, (request >> 16 & 0x3fff) as usize);
+        if number == escape::NV_ESC_IOCTL_XFER_CMD {
+            let (number, size, argument) = self.transferred(size, argument, caller)?;
+            return self.escape_of(file, node, number, size, argument, caller);
+        }
+        self.escape_of(file, node, number, size, argument, caller)
+    }
+
+    /// `NV_ESC_IOCTL_XFER_CMD`: number, size and place of another escape, whose size fits no request. It does not nest.
+    fn transferred(
+        &self,
+        size: usize,
+        argument: u64,
+        caller: &mut dyn Caller,
+    ) -> Result<(u32, usize, u64), Errno> {
+        /// `NV_ABSOLUTE_MAX_IOCTL_SIZE`
+        const LARGEST: usize = 16384;
+        let row = self.abi.escape_of_size(escape::NV_ESC_IOCTL_XFER_CMD, size).ok_or(Errno::Invalid)?;
+        let mut outer = vec![0; size];
+        if !caller.read(argument, &mut outer) {
+            return Err(Errno::Fault);
+        }
+        let structure = Structure::new(row, &mut outer);
+        let (number, size) = (structure.word("cmd"), structure.word("size") as usize);
+        if number == escape::NV_ESC_IOCTL_XFER_CMD || size > LARGEST {
+            return Err(Errno::Invalid);
+        }
+        Ok((number, size, structure.get("ptr")))
+    }
+
+    fn escape_of(
+        &mut self,
+        file: FileId,
+        node: Node,
+        number: u32,
+        size: usize,
+        argument: u64,
+        caller: &mut dyn Caller,
+    ) -> Result<(), Errno> {
         let mut outer = vec![0; size];
         if !caller.read(argument, &mut outer) {
             return Err(Errno::Fault);
@@ -227,6 +265,7 @@ impl ResourceManager {
 
     /// An event reaches a program through a descriptor of the node; nothing looks the number up, it is a key.
     fn os_event(&mut self, file: FileId, number: u32, structure: &Structure) -> Result<(), u32> {
+        let has_room = self.clients.has_room();
         let client = self.clients.find_by_any_file(structure.word("hClient"))?;
         let key = (file, structure.word("fd"));
         match number {
@@ -234,6 +273,7 @@ impl ResourceManager {
                 Err(status::NV_ERR_INSUFFICIENT_RESOURCES)
             }
             escape::NV_ESC_ALLOC_OS_EVENT => {
+                has_room?;
                 client.os_events.insert(key).then_some(()).ok_or(status::NV_ERR_INSUFFICIENT_RESOURCES)
             }
             _ => client.os_events.remove(&key).then_some(()).ok_or(status::NV_ERR_INVALID_EVENT),
@@ -272,7 +312,8 @@ impl ResourceManager {
         structure.set("params.flags", flags | mapping::CACHING_DEFAULT);
         let Ok((memory, card)) = mapped else { return };
         let length = structure.get("params.length");
-        let address = self.place_mapping(memory.space, card, length) + structure.get("params.offset");
+        let place = self.place_mapping(memory.space, card, length);
+        let address = place.wrapping_add(structure.get("params.offset"));
         structure.set("params.pLinearAddress", address);
         structure.set("params.flags", flags & !mapping::KIND | mapping::of(memory.space));
     }
@@ -286,8 +327,9 @@ impl ResourceManager {
             Space::Video | Space::Window => memory[0],
             Space::System | Space::Collected => 1 << 32,
         };
-        self.mapped += length.next_multiple_of(PAGES);
-        base + start
+        // Names only: they may come round again.
+        self.mapped = self.mapped.wrapping_add(length.checked_next_multiple_of(PAGES).unwrap_or(length));
+        base.wrapping_add(start)
     }
 
     /// Memory alone can have two owners.
@@ -300,6 +342,7 @@ impl ResourceManager {
     }
 
     fn duplicated(&mut self, file: FileId, structure: &Structure) -> Result<u32, u32> {
+        self.clients.has_room()?;
         self.clients.find(structure.word("hClient"), file)?;
         let source = self.clients.find_by_any_file(structure.word("hClientSrc"))?;
         let object = source.object(structure.word("hObjectSrc"))?.clone();

@@ -57,6 +57,23 @@ pub enum Node {
     UnifiedMemory,
 }
 
+/// What programs have made and have open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Open files.
+    pub files: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Their objects and the descriptors that their events come through.
+    pub objects: usize,
+    /// Ranges, groups and channels of unified memory.
+    pub unified_memory: usize,
+    /// Numbers of the cards' channels in use, and devices.
+    pub of_cards: usize,
+    /// Bytes of video memory.
+    pub video_memory: u64,
+}
+
 /// A program that tries all numbers does not fill our memory.
 const NAMED_AT_MOST: usize = 1000;
 
@@ -113,6 +130,8 @@ pub struct ResourceManager {
     memory_block: u64,
     /// Bytes of mappings that have been named.
     mapped: u64,
+    /// Entries of all files' unified memory.
+    unified_entries: usize,
     unknown: BTreeSet<String>,
 }
 
@@ -127,8 +146,12 @@ struct File {
 impl ResourceManager {
     /// A manager as of that driver version.
     pub fn new(version: &str, cards: Vec<Card>) -> Result<Self, UnknownVersion> {
-        let abi = Arc::new(Abi::of(version)?);
-        Ok(Self {
+        Ok(Self::of(Arc::new(Abi::of(version)?), cards))
+    }
+
+    /// A manager with tables that have been read already.
+    pub fn of(abi: Arc<Abi>, cards: Vec<Card>) -> Self {
+        Self {
             abi,
             cards,
             clients: Clients::default(),
@@ -136,8 +159,9 @@ impl ResourceManager {
             opened: 0,
             memory_block: 0,
             mapped: 0,
+            unified_entries: 0,
             unknown: BTreeSet::new(),
-        })
+        }
     }
 
     /// A node was opened.
@@ -150,7 +174,13 @@ impl ResourceManager {
 
     /// The last descriptor of a file was closed.
     pub fn close(&mut self, file: FileId) {
-        self.files.remove(&file);
+        if let Some(file) = self.files.remove(&file) {
+            self.unified_entries -= file.unified_memory.entries();
+        }
+        if self.files.is_empty() {
+            // As after the driver was loaded: the next program says it for itself.
+            self.memory_block = 0;
+        }
         for object in self.clients.file_closed(file) {
             self.give_back(&object);
         }
@@ -168,6 +198,20 @@ impl ResourceManager {
             Some(Node::UnifiedMemory) => self.unified_memory(file, request, argument, caller),
             Some(node) => self.escape(file, node, request, argument, caller),
             None => Err(Errno::Invalid),
+        }
+    }
+
+    /// What programs have at the moment: nothing once all their files are closed.
+    pub fn held(&self) -> Held {
+        let (clients, objects) = self.clients.count();
+        let of_cards = |card: &Card| card.numbers.channels.len() + card.numbers.devices as usize;
+        Held {
+            files: self.files.len(),
+            clients,
+            objects,
+            unified_memory: self.unified_entries,
+            of_cards: self.cards.iter().map(of_cards).sum(),
+            video_memory: self.cards.iter().map(|card| card.used).sum(),
         }
     }
 

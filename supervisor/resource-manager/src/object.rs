@@ -29,6 +29,8 @@ const CHOSEN_NUMBER: Handle = 0xf_ffff;
 /// More than any program makes; the driver's own limits are where memory ends, which is ours here.
 const MOST_CLIENTS: usize = 4096;
 pub const MOST_OBJECTS: usize = 1 << 16;
+/// Objects and descriptors of events of all clients together, some hundred bytes each.
+const MOST_OF_ALL: usize = 1 << 19;
 
 /// All clients.
 #[derive(Default)]
@@ -114,23 +116,41 @@ impl Object {
 impl Clients {
     /// A new client, by the handle that it asks for if that is one of a client's.
     pub fn make(&mut self, file: FileId, asked: Handle, class: u32) -> Result<Handle, u32> {
-        let handle = if asked & !CLIENT_NUMBER == FIRST_CLIENT {
-            asked
-        } else {
-            self.made += 1;
-            FIRST_CLIENT | self.made & CLIENT_NUMBER
-        };
-        if self.clients.contains_key(&handle) {
-            return Err(status::NV_ERR_INSERT_DUPLICATE_NAME);
-        }
         if self.clients.len() >= MOST_CLIENTS {
             return Err(status::NV_ERR_INSUFFICIENT_RESOURCES);
+        }
+        self.has_room()?;
+        let handle = if asked & !CLIENT_NUMBER == FIRST_CLIENT { asked } else { self.free_handle() };
+        if self.clients.contains_key(&handle) {
+            return Err(status::NV_ERR_INSERT_DUPLICATE_NAME);
         }
         let own = Object::new(class, handle, None, Made::default());
         let client =
             Client { file, objects: HashMap::from([(handle, own)]), chosen: 0, os_events: HashSet::new() };
         self.clients.insert(handle, client);
         Ok(handle)
+    }
+
+    /// The next number that no client asked for: one that asks for many would else be in the way of those that leave it to us.
+    fn free_handle(&mut self) -> Handle {
+        loop {
+            self.made = self.made.wrapping_add(1);
+            let handle = FIRST_CLIENT | self.made & CLIENT_NUMBER;
+            if !self.clients.contains_key(&handle) {
+                return handle;
+            }
+        }
+    }
+
+    /// How many clients there are, and how many objects and descriptors of events they have.
+    pub fn count(&self) -> (usize, usize) {
+        let of_each = self.clients.values().map(|client| client.objects.len() + client.os_events.len());
+        (self.clients.len(), of_each.sum())
+    }
+
+    /// Whether one more thing may be made. Programs that make as many as they can do not fill our memory.
+    pub fn has_room(&self) -> Result<(), u32> {
+        if self.count().1 < MOST_OF_ALL { Ok(()) } else { Err(status::NV_ERR_INSUFFICIENT_RESOURCES) }
     }
 
     /// The client, if it belongs to that file.
@@ -159,8 +179,11 @@ impl Clients {
         self.clients.remove(&handle);
     }
 
-    /// A file was closed for the last time: its clients end. All their objects.
+    /// A file was closed for the last time: its clients end, and no event comes through it any more. All their objects.
     pub fn file_closed(&mut self, file: FileId) -> Vec<Object> {
+        for client in self.clients.values_mut() {
+            client.os_events.retain(|(through, _)| *through != file);
+        }
         let ended = self.clients.extract_if(|_, client| client.file == file);
         ended.flat_map(|(_, client)| client.objects.into_values()).collect()
     }
@@ -245,6 +268,50 @@ mod tests {
         assert_eq!(clients.find(handle, FileId(2)).err(), Some(status::NV_ERR_INVALID_CLIENT));
         clients.file_closed(FILE);
         assert!(clients.find(handle, FILE).is_err());
+    }
+
+    #[test]
+    fn who_takes_the_next_handles_is_in_nobodys_way() {
+        let mut clients = Clients::default();
+        for number in 1..100 {
+            clients.make(FILE, FIRST_CLIENT | number, 0x41).unwrap();
+        }
+        assert_eq!(clients.make(FileId(2), 0, 0x41), Ok(FIRST_CLIENT | 100));
+        assert_eq!(clients.make(FILE, FIRST_CLIENT | 100, 0x41), Err(status::NV_ERR_INSERT_DUPLICATE_NAME));
+    }
+
+    #[test]
+    fn events_go_with_the_file_that_they_come_through() {
+        let mut clients = Clients::default();
+        let handle = clients.make(FILE, 0, 0x41).unwrap();
+        clients.find(handle, FILE).unwrap().os_events.extend([(FILE, 3), (FileId(2), 4)]);
+        assert_eq!(clients.count(), (1, 3));
+        clients.file_closed(FileId(2));
+        assert_eq!(clients.count(), (1, 2));
+        clients.file_closed(FILE);
+        assert_eq!(clients.count(), (0, 0));
+    }
+
+    #[test]
+    fn what_all_clients_have_together_is_limited() {
+        let mut clients = Clients::default();
+        let mut made = 0;
+        let refused = 'all: loop {
+            let handle = match clients.make(FILE, 0, 0x41) {
+                Ok(handle) => handle,
+                Err(refused) => break refused,
+            };
+            for number in 0..MOST_OBJECTS as u32 {
+                if let Err(refused) = clients.has_room() {
+                    break 'all refused;
+                }
+                clients.find(handle, FILE).unwrap().os_events.insert((FILE, number));
+                made += 1;
+            }
+        };
+        assert_eq!(refused, status::NV_ERR_INSUFFICIENT_RESOURCES);
+        assert_eq!(clients.count().1, MOST_OF_ALL);
+        assert!(made < MOST_OF_ALL);
     }
 
     #[test]

@@ -30,7 +30,7 @@ struct Range {
     managed: bool,
 }
 
-/// How much a program may have us remember.
+/// How much programs may have us remember, all together.
 const MOST: usize = 1 << 20;
 
 /// `UVM_INIT_FLAGS_…`
@@ -41,7 +41,9 @@ impl ResourceManager {
     /// A program mapped the node: managed memory.
     pub fn mapped(&mut self, file: FileId, address: u64, length: u64) {
         if let Some(file) = self.files.get_mut(&file).filter(|file| file.node == Node::UnifiedMemory) {
+            let before = file.unified_memory.entries();
             file.unified_memory.ranges.entry(address).or_insert(Range { length, managed: true });
+            self.unified_entries += file.unified_memory.entries() - before;
         }
     }
 
@@ -82,7 +84,9 @@ impl ResourceManager {
         let Some(space) = self.files.get_mut(&file).map(|file| &mut file.unified_memory) else {
             return Err(status::NV_ERR_INVALID_ARGUMENT);
         };
-        match request {
+        let of_others = self.unified_entries - space.entries();
+        let is_full = self.unified_entries >= MOST;
+        let result = match request {
             uvm::UVM_INITIALIZE => space.initialise(structure.get("flags")),
             uvm::UVM_DEINITIALIZE => Ok(()),
             uvm::UVM_MM_INITIALIZE => match other {
@@ -94,14 +98,17 @@ impl ResourceManager {
                 _ => Err(status::NV_ERR_INVALID_ARGUMENT),
             },
             _ if space.initialised.is_none() => Err(status::NV_ERR_ILLEGAL_ACTION),
+            _ if is_full && remembers(request) => Err(status::NV_ERR_NO_MEMORY),
             _ => match space.command(request, structure, &known) {
                 Some(result) => result,
                 None => {
                     let name = self.abi.uvm(request).and_then(|row| row.name);
-                    Err(self.note_unknown(name.unwrap_or("a command of unified memory").to_owned()))
+                    return Err(self.note_unknown(name.unwrap_or("a command of unified memory").to_owned()));
                 }
             },
-        }
+        };
+        self.unified_entries = of_others + space.entries();
+        result
     }
 }
 
@@ -110,7 +117,24 @@ fn is_routed(number: u32) -> bool {
     number >= uvm::UVM_CREATE_RANGE_GROUP && number != uvm::UVM_MEM_MAP
 }
 
+/// Whether something is kept of such a command.
+fn remembers(request: u32) -> bool {
+    matches!(
+        request,
+        uvm::UVM_REGISTER_CHANNEL
+            | uvm::UVM_CREATE_RANGE_GROUP
+            | uvm::UVM_CREATE_EXTERNAL_RANGE
+            | uvm::UVM_ALLOC_SEMAPHORE_POOL
+            | uvm::UVM_MAP_DYNAMIC_PARALLELISM_REGION
+    )
+}
+
 impl Space {
+    /// How much is remembered.
+    pub(crate) fn entries(&self) -> usize {
+        self.channels.len() + self.range_groups.len() + self.ranges.len()
+    }
+
     fn initialise(&mut self, flags: u64) -> Result<(), u32> {
         if flags & !(WITHOUT_HMM | SHARED_BY_PROCESSES) != 0 {
             return Err(status::NV_ERR_INVALID_ARGUMENT);
@@ -132,9 +156,6 @@ impl Space {
         known: &[[u8; 16]],
     ) -> Option<Result<(), u32>> {
         let (base, length) = (structure.get("base"), structure.get("length"));
-        if self.channels.len() + self.range_groups.len() + self.ranges.len() >= MOST {
-            return Some(Err(status::NV_ERR_NO_MEMORY));
-        }
         Some(match request {
             // Memory of the program that it did not get from here is not a card's to touch.
             uvm::UVM_PAGEABLE_MEM_ACCESS => {

@@ -1,6 +1,8 @@
 //! The device node and the control calls on it: what connects the broker with our requests.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use broker::{Caller, CallerFd};
 use interception::Request;
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::fstat;
 use resource_manager::{FileId, Node, ResourceManager};
@@ -84,9 +87,12 @@ impl Caller for Asker<'_> {
 
 /// Open files of `/dev/nvidiactl` and its like. Each is one end of a socket pair: polling it waits, reading
 /// and mapping it fail, and our end hangs up when the last duplicate in the last process is closed.
-#[derive(Default)]
 pub struct Nodes {
     open: Vec<Open>,
+    /// How many of them each process opened.
+    of_openers: HashMap<i32, usize>,
+    /// How many there may be: some of our descriptors are left for what else a client needs of us.
+    most: usize,
     /// Those that the resource manager knew.
     closed: Vec<FileId>,
 }
@@ -96,15 +102,31 @@ struct Open {
     /// Of their end: what `/proc/TID/fd` tells of a descriptor.
     inode: u64,
     node: Node,
+    opener: i32,
     /// Once the resource manager has heard of it.
     file: Option<FileId>,
 }
 
+impl Default for Nodes {
+    fn default() -> Self {
+        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft as usize);
+        Self::at_most(descriptors - descriptors.min(1024) / 4)
+    }
+}
+
 impl Nodes {
-    /// A new open file for the asker. We keep the other end, so that it does not see a hang-up while we live.
-    pub fn open(&mut self, node: Node) -> Result<OwnedFd, Errno> {
-        if self.open.len() >= self.open.capacity() {
+    fn at_most(most: usize) -> Self {
+        Self { open: Vec::new(), of_openers: HashMap::new(), most, closed: Vec::new() }
+    }
+
+    /// A new open file for that process. We keep the other end, so that it does not see a hang-up while we live. One that opens as
+    /// many as it can leaves some to others.
+    pub fn open(&mut self, node: Node, opener: i32) -> Result<OwnedFd, Errno> {
+        if self.open.len() >= self.open.capacity() || !self.has_room(opener) {
             self.forget_closed();
+        }
+        if !self.has_room(opener) {
+            return Err(Errno::EMFILE);
         }
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let pair = || socketpair(AddressFamily::Unix, SockType::Stream, None, flags);
@@ -113,8 +135,16 @@ impl Nodes {
             pair()
         })?;
         let inode = fstat(theirs.as_fd())?.st_ino;
-        self.open.push(Open { ours, inode, node, file: None });
+        self.open.push(Open { ours, inode, node, opener, file: None });
+        *self.of_openers.entry(opener).or_default() += 1;
         Ok(theirs)
+    }
+
+    fn has_room(&self, opener: i32) -> bool {
+        /// Nobody has more than a part of all.
+        const PART: usize = 4;
+        let own = self.of_openers.get(&opener).copied().unwrap_or(0);
+        self.open.len() < self.most && own < self.most.div_ceil(PART)
     }
 
     /// Lets go of those that nobody has open any more. Done when a client has ended, and before the list grows.
@@ -126,7 +156,15 @@ impl Nodes {
         let mut looks = polled.iter();
         let closed =
             self.open.extract_if(.., |_| looks.next().is_some_and(|look| look.revents & libc::POLLHUP != 0));
-        self.closed.extend(closed.filter_map(|open| open.file));
+        for open in closed {
+            self.closed.extend(open.file);
+            if let Entry::Occupied(mut own) = self.of_openers.entry(open.opener) {
+                *own.get_mut() -= 1;
+                if *own.get() == 0 {
+                    own.remove();
+                }
+            }
+        }
         self.open.reserve(self.open.len().max(64));
     }
 
@@ -166,9 +204,9 @@ mod tests {
     #[test]
     fn ends_of_closed_nodes_are_forgotten() {
         let mut nodes = Nodes::default();
-        let kept = nodes.open(Node::Control).unwrap();
+        let kept = nodes.open(Node::Control, 1).unwrap();
         for _ in 0..1000 {
-            drop(nodes.open(Node::Gpu(0)).unwrap());
+            drop(nodes.open(Node::Gpu(0), 1).unwrap());
         }
         assert!(nodes.open.len() < 200, "{} are held", nodes.open.len());
         nodes.forget_closed();
@@ -179,11 +217,28 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_opens_all_it_can_leaves_some_to_others() {
+        let mut nodes = Nodes::at_most(16);
+        let open = |nodes: &mut Nodes, process| nodes.open(Node::Control, process);
+        let own: Vec<_> = (0..4).map(|_| open(&mut nodes, 1).unwrap()).collect();
+        assert_eq!(open(&mut nodes, 1).err(), Some(Errno::EMFILE));
+        let others: Vec<_> = (2..5).flat_map(|process| [process; 4]).map(|of| open(&mut nodes, of)).collect();
+        assert!(others.iter().all(Result::is_ok));
+        assert_eq!(open(&mut nodes, 9).err(), Some(Errno::EMFILE));
+        drop(own);
+        assert!(open(&mut nodes, 9).is_ok() && open(&mut nodes, 1).is_ok());
+        drop(others);
+        nodes.forget_closed();
+        assert!(nodes.open.is_empty() && nodes.of_openers.is_empty());
+    }
+
+    #[test]
     fn resource_manager_hears_of_what_is_opened_and_closed() {
         let mut manager = ResourceManager::new(device::DRIVER_VERSION, Vec::new()).unwrap();
         let mut nodes = Nodes::default();
         let inode_of = |end: &OwnedFd| fstat(end.as_fd()).unwrap().st_ino;
-        let (first, second) = (nodes.open(Node::Control).unwrap(), nodes.open(Node::UnifiedMemory).unwrap());
+        let (first, second) =
+            (nodes.open(Node::Control, 1).unwrap(), nodes.open(Node::UnifiedMemory, 1).unwrap());
         nodes.settle(&mut manager);
         let files = [&first, &second].map(|end| nodes.file(inode_of(end)).expect("heard of"));
         assert_ne!(files[0], files[1]);

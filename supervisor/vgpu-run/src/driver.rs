@@ -67,6 +67,14 @@ impl Driver {
         Some(Ok(answer.map_or_else(|error| Reply::Errno(error.number()), |()| Reply::Return(0))))
     }
 
+    /// Lets the driver hear of what was closed.
+    pub fn settle(&mut self, nodes: &mut Nodes) {
+        if let Some(Ok(manager)) = &mut self.manager {
+            nodes.settle(manager);
+            tracing::debug!("the driver holds {:?}", manager.held());
+        }
+    }
+
     /// What was refused because nobody has taught it, each thing once.
     pub fn take_unknown(&mut self) -> Vec<String> {
         let Some(Ok(manager)) = &self.manager else { return Vec::new() };

@@ -38,6 +38,7 @@ mod mechanism;
 mod nested;
 mod opens;
 mod own_filters;
+mod programs;
 mod replaced;
 mod replaying;
 mod reporting;

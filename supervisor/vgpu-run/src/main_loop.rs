@@ -15,13 +15,13 @@
 
 mod ends;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use interception::{Delivery, Reply, Request};
 use nix::unistd::Pid;
 use overlay::{Answer, OpenQuery, Outcome, Roots, Seen};
 use report::Finding;
+use resource_manager::Node;
 use tracee::{MemoryError, PidFd, ThreadGroups};
 use wire::control::REQUEST;
 
@@ -32,8 +32,9 @@ use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
 use crate::link::Link;
-use crate::opens::{self, Open, Trapped};
+use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
+use crate::programs;
 use crate::replaced::Replaced;
 use crate::reporting;
 use crate::services::Services;
@@ -162,7 +163,7 @@ impl<'a> MainLoop<'a> {
                 self.answer(request, Reply::Continue);
             }
             Trapped::Control => self.handle_control(request),
-            Trapped::Execute(Ok(program)) => self.handle_execute(request, &program),
+            Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
                 self.answer(request, Reply::Continue);
@@ -211,20 +212,26 @@ impl<'a> MainLoop<'a> {
         self.follow(request);
     }
 
-    fn handle_execute(&mut self, request: Request, program: &Path) {
-        let process = self.thread_groups.of(request.tid);
+    fn handle_execute(&mut self, request: Request, execution: &Execution) {
+        let tid = request.tid;
+        let process = self.thread_groups.of(tid);
         if self.services.broker.has_sessions()
             && let Some(tgid) = process.filter(|_| request.is_alive())
         {
             self.replaced.expect(tgid);
         }
         let asked = (!self.session.allow_setuid).then(|| self.services.overlay.roots());
-        let finding = asked.and_then(|roots| setuid::remark(request.tid, program, roots));
+        let finding = asked.and_then(|roots| setuid::remark(tid, execution.program(), roots));
+        let Execution { dirfd, address, path } = execution;
+        let program = self.services.overlay.program(&OpenQuery { pid: tid, dirfd: *dirfd, path });
+        let replaced = program.and_then(|program| programs::replace(&request, *address, path, &program));
+        let was_there = self.answer(request, Reply::Continue);
+        if let Some(replaced) = replaced {
+            replaced.restore();
+        }
         // Who gets its answer was there all the time, so that what was read of it is its own.
-        if self.answer(request, Reply::Continue)
-            && let Some(tgid) = process
-        {
-            self.services.report.executed(tgid, program);
+        if let Some(tgid) = process.filter(|_| was_there) {
+            self.services.report.executed(tgid, execution.program());
             finding.into_iter().for_each(|finding| self.services.report.remark(finding));
         }
         if !std::mem::replace(&mut self.program_is_started, true) {
@@ -280,17 +287,22 @@ impl<'a> MainLoop<'a> {
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
-            Answer::Node(node) => match self.nodes.open(driver::node(&node)) {
-                Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
-                Err(errno) => {
-                    self.services.report.remark(reporting::no_node(request.tid, errno));
-                    Reply::Errno(errno as i32)
-                }
-            },
+            Answer::Node(node) => self.open_node(request.tid, driver::node(&node), open),
         };
         self.answer(request, reply);
         if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
             self.services.broker.prepare();
+        }
+    }
+
+    fn open_node(&mut self, tid: i32, node: Node, open: &Open) -> Reply {
+        let opener = self.thread_groups.of(tid).unwrap_or(tid);
+        match self.nodes.open(node, opener) {
+            Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
+            Err(errno) => {
+                self.services.report.remark(reporting::no_node(tid, errno));
+                Reply::Errno(errno as i32)
+            }
         }
     }
 
@@ -323,6 +335,7 @@ impl<'a> MainLoop<'a> {
             }
         }
         self.nodes.forget_closed();
+        self.driver.settle(&mut self.nodes);
     }
 
     fn handle_control(&mut self, request: Request) {

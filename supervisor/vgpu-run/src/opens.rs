@@ -1,8 +1,8 @@
 //! Reading the arguments of the calls that open or execute a file.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use interception::{OF_32_BITS, Request};
 use syscall_filter::ROOTS;
@@ -19,6 +19,17 @@ pub struct Open {
     pub flags: i32,
 }
 
+/// An exec, as its caller put it.
+#[derive(Debug)]
+pub struct Execution {
+    /// `AT_FDCWD` or the directory that a relative path starts from.
+    pub dirfd: i32,
+    /// Where the path is.
+    pub address: u64,
+    /// The path, without NUL.
+    pub path: Vec<u8>,
+}
+
 /// The system calls that the filter lets us see, told apart.
 pub enum Trapped {
     /// open, openat, openat2.
@@ -26,7 +37,7 @@ pub enum Trapped {
     /// An openat2 that is more than an open.
     Special,
     /// execve, execveat.
-    Execute(Result<PathBuf, MemoryError>),
+    Execute(Result<Execution, MemoryError>),
     /// ioctl with one of our request numbers, or one that NVIDIA's nodes have.
     Control,
     /// io_uring_setup.
@@ -53,8 +64,8 @@ pub fn decode(request: &Request) -> Trapped {
             Some(open) => Trapped::Open(open),
             None => Trapped::Special,
         },
-        libc::SYS_execve => Trapped::Execute(program(request, first)),
-        libc::SYS_execveat => Trapped::Execute(program(request, second)),
+        libc::SYS_execve => Trapped::Execute(execution(request, libc::AT_FDCWD, first)),
+        libc::SYS_execveat => Trapped::Execute(execution(request, first as i32, second)),
         libc::SYS_ioctl => Trapped::Control,
         libc::SYS_io_uring_setup => Trapped::IoUring,
         libc::SYS_ptrace => Trapped::Trace,
@@ -62,6 +73,13 @@ pub fn decode(request: &Request) -> Trapped {
         libc::SYS_getdents64 => Trapped::List,
         number if number == OF_32_BITS || ROOTS.iter().any(|row| row.number == number) => Trapped::Root,
         _ => Trapped::Look,
+    }
+}
+
+impl Execution {
+    /// The path.
+    pub fn program(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
     }
 }
 
@@ -109,9 +127,9 @@ fn openat2(request: &Request) -> Result<Option<Open>, MemoryError> {
     open(request, dirfd as i32, path, flags as i32).map(Some)
 }
 
-fn program(request: &Request, path: u64) -> Result<PathBuf, MemoryError> {
-    let path = Memory::of(request.tid).read_path(RemotePtr::new(path))?;
-    Ok(PathBuf::from(OsString::from_vec(path)))
+fn execution(request: &Request, dirfd: i32, address: u64) -> Result<Execution, MemoryError> {
+    let path = Memory::of(request.tid).read_path(RemotePtr::new(address))?;
+    Ok(Execution { dirfd, address, path })
 }
 
 /// Whether the name looks like a shared library's.

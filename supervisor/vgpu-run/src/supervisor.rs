@@ -46,6 +46,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let card = Card::new(session)?;
     let files = find_files()?;
     let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
+    name_programs(session, &files);
     let (launched, fallback) = mechanism::launch(session)?;
     settle(&launched, &link, &files, outputs.as_ref());
     let tracing = outputs.map(call_tracing::start).transpose()?;
@@ -70,6 +71,28 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
         Err(error) => tracing::info!("`vgpu-run top` will not find this session: {error}"),
     }
     main_loop.run()
+}
+
+/// Puts our `nvidia-smi` at the end of the program's `PATH`, for shells and all others that look before they execute. Whatever is
+/// installed comes first.
+fn name_programs(session: &Session, files: &Files) {
+    let (Target::Command(_), Some(cache), Some(path)) =
+        (&session.target, installation::default_cache(), std::env::var_os("PATH"))
+    else {
+        return;
+    };
+    if !files.manifest().entries.iter().any(|entry| entry.name == overlay::programs::NVIDIA_SMI) {
+        return;
+    }
+    let ours = files.directory_in(&cache);
+    let directories: Vec<_> = std::env::split_paths(&path).filter(|directory| *directory != ours).collect();
+    if directories.iter().any(|directory| directory.join(overlay::programs::NVIDIA_SMI).exists()) {
+        return;
+    }
+    if let Ok(path) = std::env::join_paths(directories.into_iter().chain([ours])) {
+        // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var("PATH", path) };
+    }
 }
 
 fn find_files() -> Result<Arc<Files>, Failure> {
