@@ -71,6 +71,8 @@ pub struct Frame {
     pub warps: *mut Place,
     /// Masks of lanes that wait, by block of the code; zero where nobody waits.
     pub pending: *mut u32,
+    /// Of each tile of the code and each warp, where it began the last time: what to fetch ahead is guessed from it.
+    pub tiles: *mut u64,
     /// Barriers that warps of the running region have come to, a bit for each.
     pub seen: u64,
     /// How many warps there are.
@@ -228,6 +230,8 @@ pub struct Compiled {
     pub last_lanes: u32,
     /// Masks that [`Frame::pending`] needs.
     pub pending: usize,
+    /// Tiles that [`Frame::tiles`] has for each warp.
+    pub tiles: usize,
     /// How often it had to be helped.
     pub helped: Helped,
     /// How many blocks to run per call.
@@ -252,6 +256,7 @@ pub(crate) struct Native {
     order: Option<Order>,
     _words: Vec<u64>,
     _pending: Vec<u32>,
+    _tiles: Vec<u64>,
     _scratch: Box<[u64; 8]>,
 }
 
@@ -299,6 +304,7 @@ impl Native {
     pub fn new(compiled: &Compiled, memory: &Memory, warps: &mut [Warp]) -> Native {
         let mut words = vec![0u64; compiled.words * warps.len()];
         let mut pending = vec![0u32; compiled.pending];
+        let mut tiles = vec![0u64; compiled.tiles * warps.len()];
         let mut scratch = Box::new([0u64; 8]);
         let mut places: Vec<Place> = warps
             .iter_mut()
@@ -326,6 +332,7 @@ impl Native {
             scratch: scratch.as_mut_ptr().cast(),
             warps: places.as_mut_ptr(),
             pending: pending.as_mut_ptr(),
+            tiles: tiles.as_mut_ptr(),
             seen: 0,
             count: warps.len() as u32,
             dynamic_shared: memory.dynamic_shared,
@@ -344,7 +351,7 @@ impl Native {
             stepped: 0,
             order: order.as_ref().map_or(std::ptr::null(), |order| order.warps.as_ptr()),
         });
-        Native { frame, places, order, _words: words, _pending: pending, _scratch: scratch }
+        Native { frame, places, order, _words: words, _pending: pending, _tiles: tiles, _scratch: scratch }
     }
 
     /// Makes ready for `count` blocks in a row.

@@ -174,6 +174,7 @@ impl Made {
             symbols,
             words: self.output.words,
             pending: self.output.pending,
+            tiles: self.output.tiles,
             last_lanes: self.output.last_lanes,
             helped: Helped::default(),
             pace: Pace::default(),

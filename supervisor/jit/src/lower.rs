@@ -15,6 +15,7 @@
 //! instruction, or, for assumptions, at the beginning of the *segment* in which they were made: loads, or stores, in
 //! a row, which may be done twice.
 
+mod abreast;
 mod ahead;
 mod arithmetic;
 mod aside;
@@ -52,6 +53,7 @@ mod step;
 mod stop;
 mod sums;
 mod sweep;
+mod tiles;
 mod turns;
 mod warp_wide;
 
@@ -133,6 +135,8 @@ pub(crate) struct Output {
     pub symbols: Vec<String>,
     pub words: usize,
     pub pending: usize,
+    /// See [`interpreter::Frame::tiles`].
+    pub tiles: usize,
     pub last_lanes: u32,
     /// Instructions that code does not do, with the reason.
     pub refused: Vec<(u32, Refused)>,
@@ -171,8 +175,8 @@ pub(crate) struct Lowering<'a> {
     symbols: Vec<String>,
     refused: Vec<(u32, Refused)>,
     groups: groups::Groups,
-    /// Memory to ask for ahead of its use, at the block's end: places behind bases.
-    ahead: Vec<(String, i64)>,
+    /// Memory to ask for ahead of its use, at the block's end.
+    ahead: ahead::Ahead,
     /// Values of loads that were done with others of their group.
     fetched: HashMap<usize, Vec<String>>,
     pass: Option<passes::Pass>,
@@ -264,7 +268,7 @@ impl<'a> Lowering<'a> {
             symbols: Vec::new(),
             refused: Vec::new(),
             groups: groups::Groups::new(body, graph),
-            ahead: Vec::new(),
+            ahead: ahead::Ahead::default(),
             fetched: HashMap::new(),
             pass: None,
             shared: passes::Shared::default(),
@@ -351,6 +355,7 @@ impl<'a> Lowering<'a> {
             symbols: self.symbols,
             words: self.words.len(),
             pending: self.graph.blocks.len(),
+            tiles: self.groups.tiles,
             last_lanes,
             refused: self.refused,
             used: self.used,
@@ -438,7 +443,7 @@ impl<'a> Lowering<'a> {
         self.quads.clear();
         self.halves.clear();
         self.raw.clear();
-        self.ahead.clear();
+        self.ahead = ahead::Ahead::default();
         self.tested.clear();
         (self.mask, self.ends) = (None, None);
         self.begin_segment(self.graph.blocks[block].instructions.start);

@@ -10,6 +10,7 @@ pub const USES: &[&str] = &[
     "narrow world",
     "part of a warp",
     "passes",
+    "passes abreast",
     "passes in a loop",
     "loop in passes",
     "turns",
@@ -31,6 +32,7 @@ pub const USES: &[&str] = &[
     "rows transposed",
     "part of rows",
     "ahead",
+    "tile ahead",
     // Other accesses.
     "masked load",
     "gather",

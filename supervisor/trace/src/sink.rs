@@ -28,6 +28,20 @@ pub struct WorkOf {
     pub process: u32,
 }
 
+/// A line of the supervisor's, whose text follows: a call on a device node.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Heard {
+    /// Thread group.
+    pub process: u32,
+    /// Thread.
+    pub thread: u32,
+    /// When it came, by [`wire::trace::now`].
+    pub begun: u64,
+    /// When it was answered.
+    pub ended: u64,
+}
+
 /// The session's terminal is not ours any more: lines go nowhere unless they go to a file.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -53,6 +67,7 @@ messages! {
     2 WorkOf, 1 descriptors;
     3 LeaveTerminal, 0 descriptors;
     4 Done, 0 descriptors;
+    5 Heard, 0 descriptors;
 }
 
 /// Where a trace goes.
@@ -122,6 +137,11 @@ impl Sink {
         Ok(Box::new(Teller { socket: self.socket.try_clone()? }))
     }
 
+    /// For lines of the supervisor's.
+    pub fn line_teller(&self) -> io::Result<LineTeller> {
+        Ok(LineTeller { socket: self.socket.try_clone()? })
+    }
+
     /// The tracer's process.
     pub fn process(&self) -> Pid {
         self.process
@@ -140,6 +160,21 @@ impl Sink {
             is_done |= packet.message::<Done>().is_some();
         }
         is_done
+    }
+}
+
+/// Tells the tracer of what the supervisor itself has heard.
+pub struct LineTeller {
+    socket: OwnedFd,
+}
+
+impl LineTeller {
+    /// Tells what a call was and what came of it; of very long ones the beginning.
+    pub fn tell(&self, heard: &Heard, text: &str) {
+        const LONGEST: usize = 7 << 10;
+        let text = &text[..text.floor_char_boundary(LONGEST)];
+        // A tracer that is gone is told of at the session's end.
+        let _ = packet::send(self.socket.as_fd(), heard, text.as_bytes(), &[]);
     }
 }
 

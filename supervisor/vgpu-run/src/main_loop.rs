@@ -83,9 +83,9 @@ impl<'a> MainLoop<'a> {
         session: &'a Session,
         events: Events,
         mut services: Services,
+        driver: Driver,
         link: Link,
-        program: Pid,
-        program_handle: PidFd,
+        (program, program_handle): (Pid, PidFd),
     ) -> Self {
         let phase = match session.target {
             Target::Command(_) => Phase::Running,
@@ -104,7 +104,7 @@ impl<'a> MainLoop<'a> {
             _program_handle: program_handle,
             thread_groups: ThreadGroups::default(),
             nodes: Nodes::default(),
-            driver: Driver::default(),
+            driver,
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
@@ -287,7 +287,7 @@ impl<'a> MainLoop<'a> {
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
-            Answer::Node(node) => self.open_node(request.tid, driver::node(&node), open),
+            Answer::Node(node) => self.open_node(&request, driver::node(&node), open),
         };
         self.answer(request, reply);
         if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
@@ -295,15 +295,22 @@ impl<'a> MainLoop<'a> {
         }
     }
 
-    fn open_node(&mut self, tid: i32, node: Node, open: &Open) -> Reply {
-        let opener = self.thread_groups.of(tid).unwrap_or(tid);
-        match self.nodes.open(node, opener) {
+    fn open_node(&mut self, request: &Request, node: Node, open: &Open) -> Reply {
+        let opener = self.thread_groups.of(request.tid).unwrap_or(request.tid);
+        let reply = match self.nodes.open(node, opener) {
+            // A recording tells which descriptor it became.
+            Ok(fd) if self.driver.calls().are_recorded() => match request.give(&fd, open.cloexec()) {
+                Ok(descriptor) => Reply::Return(descriptor.into()),
+                Err(error) => Reply::Errno(error.raw_os_error().unwrap_or(libc::EMFILE)),
+            },
             Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Err(errno) => {
-                self.services.report.remark(reporting::no_node(tid, errno));
+                self.services.report.remark(reporting::no_node(request.tid, errno));
                 Reply::Errno(errno as i32)
             }
-        }
+        };
+        self.driver.calls().opened(opener, open, &reply);
+        reply
     }
 
     /// The asker has to do with the device, so the report will say how it ended.
@@ -369,6 +376,10 @@ impl<'a> MainLoop<'a> {
             }
             None => Reply::Continue,
         };
+        for what in self.driver.take_missing() {
+            tracing::info!("the recording has no such call: {what}");
+            report.remark(reporting::not_recorded(&what));
+        }
         for what in self.driver.take_unknown() {
             report.remark(reporting::not_emulated(&what));
         }

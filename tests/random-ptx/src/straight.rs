@@ -1,5 +1,5 @@
-//! Programs that do the same to each element, as many kernels do: a bound, a few addresses, loads, arithmetic, stores; or a loop
-//! over elements that are as far apart as the grid is wide.
+//! Programs that do the same to each element, as many kernels do: a bound, a few addresses, loads, arithmetic, stores; a loop
+//! over elements that are as far apart as the grid is wide; or a sum over rows of a tile.
 //!
 //! What the compiler tests of these once for many warps or rounds depends on where bounds and places lie: so bounds lie anywhere
 //! about the last thread, numbers wrap now and then, and rows have lengths of their own. Each thread writes a place of its own.
@@ -41,11 +41,15 @@ impl Straight {
             [33, 2, 1],
         ]);
         let grid = random.choose(&[[1, 1, 1], [3, 1, 1], [7, 1, 1], [2, 3, 1]]);
-        let body = if random.one_in(2) { elements(&mut random, grid, block) } else { rounds(&mut random) };
+        let body = match random.below(5) {
+            0..=1 => elements(&mut random, grid, block),
+            2..=3 => rounds(&mut random),
+            _ => tile(&mut random),
+        };
         let text = format!(
             ".version 8.3\n.target sm_90\n.address_size 64\n\
              .visible .entry straight(.param .u64 data, .param .u64 out, .param .u32 bound, .param .u32 step)\n{{\n\
-             .reg .b32 %r<40>; .reg .b64 %d<20>; .reg .pred %p<8>; .reg .f32 %f<4>;\n\
+             .reg .b32 %r<40>; .reg .b64 %d<42>; .reg .pred %p<8>; .reg .f32 %f<4>;\n\
              ld.param.u64 %d1, [data]; add.s64 %d1, %d1, 256; ld.param.u64 %d2, [out]; ld.param.u32 %r1, [bound]; ld.param.u32 %r2, [step];\n\
              mov.u32 %r3, %tid.x; mov.u32 %r4, %ntid.x; mov.u32 %r5, %ctaid.x; mad.lo.u32 %r6, %r5, %r4, %r3;\n\
              mov.u32 %r7, %tid.y; mov.u32 %r8, %ntid.y; mov.u32 %r9, %ctaid.y; mad.lo.u32 %r10, %r9, %r8, %r7;\n\
@@ -194,5 +198,32 @@ fn rounds(random: &mut Random) -> String {
         "AGAIN: {read} {compute} add.u32 %r18, %r18, {step}; add.u32 %r17, %r17, 1; {end} @%p5 bra AGAIN;"
     );
     out += "STORE: mul.wide.u32 %d7, %r13, 4; add.s64 %d8, %d2, %d7; st.global.u32 [%d8], %r16;\n";
+    out
+}
+
+/// A long sum over rows of a tile that lies elsewhere for each block; what is done to each word waits for the word before.
+fn tile(random: &mut Random) -> String {
+    let mut out = bound(random, "%r13");
+    let (width, rows) = (random.choose(&[4, 8, 8, 12]), 4 + random.below(16));
+    let apart = random.choose(&[64, 512, 4096]);
+    let _ = writeln!(
+        out,
+        "shl.b32 %r16, %r9, 4; mad.lo.u32 %r14, %r5, {apart}, %r16; mul.wide.u32 %d3, %r14, 4; add.s64 %d3, %d1, %d3; mul.wide.u32 %d4, %r3, {width};\n\
+         add.s64 %d20, %d3, %d4; and.b32 %r15, %r2, 0xfc; mul.wide.u32 %d6, %r15, 4; mov.f32 %f0, 0f3f800000;"
+    );
+    let (kind, factor) = (random.choose(&["", ".nc"]), random.choose(&["0f3f000000", "%f3", "0fbf400000"]));
+    let _ = writeln!(out, "cvt.rn.f32.u32 %f3, %r9; mul.f32 %f3, %f3, 0f3e800000;");
+    let in_place = random.one_in(2);
+    for row in 0..rows {
+        let (here, next) = if in_place { (20, 20) } else { (20 + row, 21 + row) };
+        let wide = width == 8 && row % 4 < 3;
+        let load = if wide { "v2.u32 {%r20, %r21}" } else { "u32 %r20" };
+        let _ = write!(out, "ld.global{kind}.{load}, [%d{here}]; add.s64 %d{next}, %d{here}, %d6; ");
+        for register in if wide { 20..22 } else { 20..21 } {
+            let _ = write!(out, "cvt.rn.f32.s32 %f1, %r{register}; fma.rn.f32 %f0, %f0, {factor}, %f1; ");
+        }
+        out += "\n";
+    }
+    out += "mul.wide.u32 %d7, %r13, 4; add.s64 %d8, %d2, %d7; st.global.f32 [%d8], %f0;\n";
     out
 }

@@ -5,7 +5,7 @@
 //! that follow each other read memory that does, as a rule: so what a block reads is asked for some way ahead as well. Only
 //! wide reads are worth that, and only those whose place depends on the block.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use ptx::{Body, Operand, RegisterId, Special};
@@ -21,6 +21,15 @@ const LINE: i64 = 64;
 const DISTANCE: i64 = 16384;
 /// Reads of less are not fetched ahead; those of more reach ahead themselves.
 const WORTH: Range<i64> = 4 * LINE..128 * LINE;
+
+/// What is asked for at the block's end.
+#[derive(Clone, Default)]
+pub(super) struct Ahead {
+    /// Places behind bases.
+    places: Vec<(String, i64)>,
+    /// How far tiles go.
+    pub steps: HashMap<usize, String>,
+}
 
 /// Registers whose values depend on which block it is.
 pub(super) fn by_block(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
@@ -43,19 +52,25 @@ pub(super) fn by_block(body: &Body, graph: &Graph) -> HashSet<RegisterId> {
 
 impl Lowering<'_> {
     /// Has it asked for what lies ahead of some places behind a base.
-    pub(super) fn want_ahead(&mut self, base: &str, places: &[i64]) {
+    pub(super) fn want_ahead(&mut self, base: &str, places: &[i64], tile: Option<usize>) {
         let (Some(least), Some(most)) = (places.iter().min(), places.iter().max()) else { return };
-        if !WORTH.contains(&(most - least)) {
-            return;
-        }
+        let (base, distance) = match tile {
+            _ if WORTH.contains(&(most - least)) => (base.to_string(), DISTANCE),
+            Some(tile) if most - least < WORTH.start => {
+                self.used.note("tile ahead");
+                let step = self.step_of_tile(tile, base);
+                (self.text.value(format!("add i64 {base}, {step}")), 0)
+            }
+            _ => return,
+        };
         self.used.note("ahead");
         let lines: BTreeSet<i64> = places.iter().map(|place| place.div_euclid(LINE)).collect();
-        self.ahead.extend(lines.into_iter().map(|line| (base.to_string(), line * LINE + DISTANCE)));
+        self.ahead.places.extend(lines.into_iter().map(|line| (base.clone(), line * LINE + distance)));
     }
 
     /// Asks for all that was wanted, at the block's end: among loads it would hinder LLVM in ordering them.
     pub(super) fn fetch_ahead(&mut self) {
-        for (base, place) in std::mem::take(&mut self.ahead) {
+        for (base, place) in std::mem::take(&mut self.ahead).places {
             let place = self.plus(&base, place, false);
             let pointer = self.pointer(&place);
             // To be read, into the second cache: the first one would lose what it holds (18 KiB ahead: 85 per cent, not 119).

@@ -279,6 +279,7 @@ impl Lowering<'_> {
             ("scratch", "ptr", offset_of!(Frame, scratch)),
             ("warps", "ptr", offset_of!(Frame, warps)),
             ("pending", "ptr", offset_of!(Frame, pending)),
+            ("tiles", "ptr", offset_of!(Frame, tiles)),
             ("count", "i32", offset_of!(Frame, count)),
             ("dynamic", "i32", offset_of!(Frame, dynamic_shared)),
             ("index0", "i32", offset_of!(Frame, index)),

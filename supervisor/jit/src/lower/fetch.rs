@@ -95,7 +95,7 @@ impl Lowering<'_> {
         let (least, most) = (all().min()?, all().max()?);
         let real = self.checked_group(&group, least..=most, start, &pattern)?;
         if group.by_block && group.room == Room::Window && self.mask.is_none() && kind != Kind::Uniform {
-            self.want_ahead(&real, &all().collect::<Vec<i64>>());
+            self.want_ahead(&real, &all().collect::<Vec<i64>>(), group.tile);
         }
         self.tested.insert(number, real.clone());
         Some(real)

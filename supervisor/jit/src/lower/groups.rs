@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use ptx::{AddressBase, Body, Instruction, Mnemonic, Modifier, Op, Operand, RegisterId};
 
-use super::ahead;
 use super::memory::{Room, room};
+use super::{ahead, tiles};
 use crate::graph::Graph;
 use crate::linear::Classes;
 
@@ -33,6 +33,8 @@ pub(crate) struct Group {
     pub base: RegisterId,
     /// Whether it lies elsewhere for each block.
     pub by_block: bool,
+    /// The tile that it is a row of.
+    pub tile: Option<usize>,
     pub room: Room,
     pub constant: bool,
     /// What each load must be aligned to, in bytes.
@@ -46,6 +48,8 @@ pub(crate) struct Groups {
     pub list: Vec<Group>,
     /// The group of a load.
     pub of: HashMap<usize, usize>,
+    /// How many tiles there are.
+    pub tiles: usize,
 }
 
 /// A load that may be part of a group.
@@ -73,9 +77,12 @@ impl Groups {
         let classes = Classes::new(body, graph);
         let by_block = ahead::by_block(body, graph);
         for block in &graph.blocks {
+            let before = groups.list.len();
             groups.add_block(body, graph, &classes, block.instructions.clone());
+            let own = &mut groups.list[before..];
+            own.iter_mut().for_each(|group| group.by_block = by_block.contains(&group.base));
+            groups.tiles += tiles::find(body, block.instructions.clone(), own, groups.tiles);
         }
-        groups.list.iter_mut().for_each(|group| group.by_block = by_block.contains(&group.base));
         groups
     }
 
@@ -111,7 +118,7 @@ impl Groups {
                 self.of.insert(*load, number);
             }
             let Candidate { base, room, .. } = *first;
-            self.list.push(Group { base, by_block: false, room, constant, align, members });
+            self.list.push(Group { base, by_block: false, tile: None, room, constant, align, members });
         }
     }
 }

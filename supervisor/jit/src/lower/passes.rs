@@ -11,12 +11,13 @@ use std::ops::Range;
 
 use ptx::{Op, RegisterId};
 
+use super::abreast::Part;
 use super::narrow::is_lane_wise;
 use super::{Lowering, Value, World, quads};
 use crate::kind::{Kind, LANES};
 
 /// Shorter runs are not worth it.
-const SHORTEST: usize = 16;
+pub(super) const SHORTEST: usize = 16;
 /// Of so many instructions one may read what lanes share.
 const SHARE: usize = 4;
 
@@ -27,8 +28,30 @@ const FILLED: [usize; 2] = [13 * 256, 28 * 512];
 /// Instructions that are done in passes.
 pub(super) struct Run {
     pub range: Range<usize>,
-    /// Lanes of a pass, if passes are a loop.
-    pub rolled: Option<usize>,
+    pub order: Order,
+}
+
+impl Run {
+    pub fn is_rolled(&self) -> bool {
+        matches!(self.order, Order::Rolled(_))
+    }
+}
+
+/// How passes follow each other.
+pub(super) enum Order {
+    /// Each does all of the run.
+    Whole,
+    /// Each does a part of it before the next part (`abreast`).
+    Abreast(Vec<Part>),
+    /// As a loop, of so many lanes each.
+    Rolled(usize),
+}
+
+/// What a pass has done so far, while others have their turn.
+#[derive(Default)]
+struct Paused {
+    pass: Pass,
+    written: HashMap<RegisterId, Value>,
 }
 
 /// What there is to do in a run.
@@ -66,6 +89,10 @@ pub(super) struct Shared {
 }
 
 impl Pass {
+    pub fn written(&self, register: RegisterId) -> Option<Value> {
+        self.written.get(&register).cloned()
+    }
+
     pub fn into_written(self) -> HashMap<RegisterId, Value> {
         self.written
     }
@@ -89,15 +116,33 @@ impl Lowering<'_> {
 
     /// A run, if it is done in passes.
     fn as_passes(&self, range: Range<usize>) -> Option<Run> {
-        let is_rollable = |lanes: &usize| self.world == World::First && self.is_rollable(&range, *lanes);
-        let rolled = if self.manner.forced.passes(self.block) {
-            Some(self.manner.pass).filter(|lanes| self.manner.forced.rolled(self.block) && is_rollable(lanes))
-        } else if self.is_worth(range.clone()) && self.is_crowded(range.clone()) {
-            None
+        let order = if self.manner.forced.passes(self.block) {
+            self.forced_order(range.clone())
+        } else if !self.is_crowded(range.clone()) {
+            self.as_rolled(range.clone())?
+        } else if self.is_worth(range.clone()) {
+            Order::Whole
         } else {
-            Some(self.lanes_of_rolled(range.clone()).filter(is_rollable)?)
+            self.as_rolled(range.clone()).or_else(|| self.parts(range.clone()).map(Order::Abreast))?
         };
-        (!range.is_empty()).then_some(Run { range, rolled })
+        (!range.is_empty()).then_some(Run { range, order })
+    }
+
+    fn as_rolled(&self, range: Range<usize>) -> Option<Order> {
+        let lanes = self.lanes_of_rolled(range.clone())?;
+        self.can_be_rolled(&range, lanes).then_some(Order::Rolled(lanes))
+    }
+
+    fn forced_order(&self, range: Range<usize>) -> Order {
+        let lanes = self.manner.pass;
+        if self.manner.forced.rolled(self.block) && self.can_be_rolled(&range, lanes) {
+            return Order::Rolled(lanes);
+        }
+        self.parts(range).map_or(Order::Whole, Order::Abreast)
+    }
+
+    fn can_be_rolled(&self, range: &Range<usize>, lanes: usize) -> bool {
+        self.world == World::First && self.is_rollable(range, lanes)
     }
 
     /// How many lanes each pass of some instructions should have, if passes are a loop, and if that pays: as many as registers
@@ -143,6 +188,11 @@ impl Lowering<'_> {
 
     /// Bits of each lane that are alive at once in a run, at most, of what it touches.
     fn most_alive(&self, run: Range<usize>) -> u32 {
+        self.alive_behind(run).into_iter().max().unwrap_or(0)
+    }
+
+    /// The same behind each of its instructions.
+    pub(super) fn alive_behind(&self, run: Range<usize>) -> Vec<u32> {
         let mut live = self.graph.live_before(self.body, self.block, run.end);
         let roles = run.clone().map(|index| &self.graph.roles[index]);
         let touched: HashSet<RegisterId> =
@@ -152,12 +202,13 @@ impl Lowering<'_> {
             let counts = kind == Kind::Varying && bits > 1 && touched.contains(&(register as RegisterId));
             if counts { bits.max(32) } else { 0 }
         };
-        let mut most = 0;
+        let mut alive = Vec::new();
         for index in run.rev() {
-            most = most.max(live.iter().map(size).sum());
+            alive.push(live.iter().map(size).sum());
             self.graph.step_back(self.body, index, &mut live);
         }
-        most
+        alive.reverse();
+        alive
     }
 
     /// Whether passes of a run would keep the processor busy, each by itself: enough instructions of which each lane has its own,
@@ -201,36 +252,60 @@ impl Lowering<'_> {
     /// Lowers a run in passes. False: that can't be, and nothing has been done.
     pub(super) fn in_passes(&mut self, run: &Run) -> bool {
         self.next_segment(run.range.start);
-        if let Some(lanes) = run.rolled {
-            return self.in_rolled_passes(run.range.clone(), lanes);
-        }
-        let run = run.range.clone();
+        let range = run.range.clone();
+        let parts = match &run.order {
+            Order::Rolled(lanes) => return self.in_rolled_passes(range, *lanes),
+            Order::Whole => vec![Part::whole(range.clone())],
+            Order::Abreast(parts) => parts.clone(),
+        };
         let (mark, segment, ahead) = (self.text.mark(), self.segment.clone(), self.ahead.clone());
         let before = (self.written.clone(), self.tested.clone(), self.quads.clone());
-        let lanes = self.manner.pass;
-        let mut passes = Vec::new();
-        self.text.lanes = lanes;
-        let mut done = self.first_pass(run.clone());
-        for first in (0..LANES).step_by(lanes) {
-            if !done {
-                break;
-            }
-            self.written.clone_from(&before.0);
-            self.first_lane = first;
-            done = self.one_pass(run.clone());
-            passes.extend(self.pass.take());
-        }
+        self.text.lanes = self.manner.pass;
+        let passes = match self.first_pass(range.clone()) {
+            true => self.passes(&range, &parts, &before.0),
+            false => None,
+        };
         (self.text.lanes, self.first_lane, self.pass) = (LANES, 0, None);
         self.shared = Shared::default();
-        if !done {
+        let Some(passes) = passes else {
             self.back_to(mark);
             (self.written, self.tested, self.quads) = before;
             (self.segment, self.ahead) = (segment, ahead);
             return false;
-        }
-        self.used.note("passes");
-        self.join(&run, passes);
+        };
+        self.used.note(if parts.len() > 1 { "passes abreast" } else { "passes" });
+        self.join(&range, passes);
         true
+    }
+
+    /// The passes, with what was written before the run; all do each part before the next part.
+    fn passes(
+        &mut self,
+        run: &Range<usize>,
+        parts: &[Part],
+        before: &HashMap<RegisterId, Value>,
+    ) -> Option<Vec<Pass>> {
+        let lanes = self.manner.pass;
+        let mut paused: Vec<Paused> = (0..LANES / lanes).map(|_| Paused::default()).collect();
+        for part in parts {
+            for (number, paused) in paused.iter_mut().enumerate() {
+                self.first_lane = number * lanes;
+                self.written = std::mem::take(&mut paused.written);
+                self.pass = Some(std::mem::take(&mut paused.pass));
+                if part.range.start == run.start {
+                    self.written.clone_from(before);
+                    self.begin_pass(run.clone());
+                }
+                if !self.go_on_with_pass(part.range.clone()) {
+                    return None;
+                }
+                self.settle(part);
+                paused.pass = self.pass.take().unwrap_or_default();
+                paused.written = std::mem::take(&mut self.written);
+            }
+        }
+        self.written.clone_from(&paused.last()?.written);
+        Some(paused.into_iter().map(|paused| paused.pass).collect())
     }
 
     /// [`Lowering::in_passes`] in a loop.
@@ -245,7 +320,8 @@ impl Lowering<'_> {
             self.store_for_passes(&run);
             self.written.clone_from(&before.0);
             self.begin_rolled(lanes, HashSet::new());
-            done = self.one_pass(run.clone());
+            self.begin_pass(run.start..run.start);
+            done = self.go_on_with_pass(run.clone());
         }
         let pass = self.pass.take().unwrap_or_default();
         self.shared = Shared::default();
@@ -321,10 +397,10 @@ impl Lowering<'_> {
         true
     }
 
-    fn one_pass(&mut self, run: Range<usize>) -> bool {
+    /// Begins a pass, with its lanes of what was fetched of these loads before.
+    fn begin_pass(&mut self, loads: Range<usize>) {
         let mut pass = Pass::default();
-        let fixed = if self.rolled.is_none() { run.clone() } else { run.start..run.start };
-        for index in fixed {
+        for index in loads {
             if let Some(values) = self.fetched.get(&index).cloned() {
                 let bits = self.loaded_bits(index);
                 let values = values.iter().map(|name| self.lanes_of_pass(name, bits)).collect();
@@ -332,7 +408,10 @@ impl Lowering<'_> {
             }
         }
         self.pass = Some(pass);
-        for index in run {
+    }
+
+    fn go_on_with_pass(&mut self, part: Range<usize>) -> bool {
+        for index in part {
             self.at = index;
             if self.is_shared(index) && (self.first_lane > 0 || self.shared.done.contains(&index)) {
                 let known = self.shared.written.iter().filter(|(at, ..)| *at == index);

@@ -21,6 +21,7 @@ use std::ops::Range;
 
 use ptx::{Op, Operand, RegisterId, Special};
 
+use super::passes::Run;
 use super::{Lowering, Value, World};
 use crate::kind::{Kind, LANES, Pattern};
 use crate::text::constants;
@@ -202,7 +203,7 @@ impl Lowering<'_> {
         let block = &self.graph.blocks[self.block];
         let ranges = match self.is_loop_in_passes() {
             true => vec![block.instructions.clone()],
-            false => self.runs().into_iter().filter_map(|run| run.rolled.map(|_| run.range)).collect(),
+            false => self.runs().into_iter().filter(Run::is_rolled).map(|run| run.range).collect(),
         };
         let mut taken = HashSet::new();
         for range in ranges {

@@ -104,7 +104,7 @@ impl Lowering<'_> {
     pub(super) fn lower_proven(&mut self, range: Range<usize>) -> Lowered<()> {
         let mut runs = self.runs();
         // Passes that are a loop take lanes from variables, and on a way nothing is put there.
-        runs.retain(|run| run.rolled.is_none());
+        runs.retain(|run| !run.is_rolled());
         let mut next = range.start;
         while next < range.end {
             if let Some(run) = runs.iter().find(|run| run.range.start == next)
