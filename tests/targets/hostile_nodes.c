@@ -162,7 +162,8 @@ static void swapping(void) {
     HOLDS((swapped = dup(2)) >= 0);
     OK(pthread_create(&thread, NULL, swap, NULL));
     int served = 0, refused = 0;
-    for (int turn = 0; turn < TURNS; turn++) {
+    // However late the thread begins on a busy machine.
+    for (int turn = 0; turn < TURNS || !served || !refused; turn++) {
         struct name name = { 0 };
         struct control call = { ours.client, SUBDEVICE, GET_NAME, 0, (uintptr_t)&name, sizeof name, UINT32_MAX };
         int error = escape(swapped, CONTROL, &call, sizeof call);
@@ -172,7 +173,6 @@ static void swapping(void) {
     }
     over = 1;
     OK(pthread_join(thread, NULL));
-    HOLDS(served > 0 && refused > 0);
 }
 
 static void unified(void) {
