@@ -270,6 +270,7 @@ static void *hammer(void *unused) {
 static void killed(void) {
     for (int turn = 0; turn < 20; turn++) {
         pid_t child = fork();
+        HOLDS(child >= 0);
         if (child == 0) {
             pthread_t threads[3];
             begin(&ours);
