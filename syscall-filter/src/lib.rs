@@ -24,5 +24,5 @@ pub use install::{
     ATTACHED, InstallError, forbid_new_privileges, install, install_traced, kernel_can_notify,
 };
 pub use judge::judge;
-pub use policy::{Action, Argument, Coverage, POLICY, Row, TRACED, Test, rows};
+pub use policy::{Action, Argument, Coverage, POLICY, ROOTS, Row, TRACED, Test, rows};
 pub use program::{CompileError, Instruction, Program, compile};

@@ -3,17 +3,18 @@
 //! seccompiler writes the comparisons. It knows no user notification, so we let it write `RET TRACE|MARK`
 //! and replace that by `RET USER_NOTIF` where calls are to be notified and not traced. It also kills a process that makes a call of another architecture
 //! (every i386 program, and `int $0x80` in a 64-bit one); that becomes `RET ALLOW`: such programs are
-//! followed, get no payload and are told so, and nobody's program ends silently. A call in x32 numbering
-//! (bit 30 set) matches no row, so it is allowed as well.
+//! followed, get no payload and are told so, and nobody's program ends silently. Of their calls a listener only hears those that change
+//! what a path means: a block of our own before seccompiler's. A call in x32 numbering (bit 30 set) matches no row, so it is allowed as well.
 
 use std::collections::BTreeMap;
+use std::mem::offset_of;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,
 };
 
-use crate::policy::{Action, Argument, Coverage, Row, Test, rows};
+use crate::policy::{Action, Argument, Coverage, ROOTS_OF_32_BITS, Row, Test, rows};
 
 /// One instruction of the program, laid out as the kernel's `struct sock_filter`.
 pub type Instruction = libc::sock_filter;
@@ -55,7 +56,31 @@ pub fn compile(coverage: Coverage, requests: &[u32], action: Action) -> Result<P
         TargetArch::x86_64,
     );
     let compiled: BpfProgram = filter.and_then(TryInto::try_into).map_err(CompileError)?;
-    Ok(Program(compiled.into_iter().map(|instruction| rewrite(instruction, action)).collect()))
+    let of_64_bits = compiled.into_iter().map(|instruction| rewrite(instruction, action));
+    let of_32_bits = match action {
+        Action::Notify => of_32_bits(),
+        Action::Trace => vec![],
+    };
+    Ok(Program(of_32_bits.into_iter().chain(of_64_bits).collect()))
+}
+
+/// What goes before the rows, which are of 64-bit calls: 32-bit ones end here.
+fn of_32_bits() -> Vec<Instruction> {
+    /// From linux/audit.h.
+    const AUDIT_ARCH_I386: u32 = 0x4000_0003;
+    let instruction = |code: u32, jt, jf, k| Instruction { code: code as u16, jt, jf, k };
+    let load = |offset: usize| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset as u32);
+    let if_equal = |k, jt, jf| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, jt, jf, k);
+    let answer = |k| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, k);
+    let count = ROOTS_OF_32_BITS.len() as u8;
+    // Beyond the load of the number, its comparisons and two answers.
+    let mut program =
+        vec![load(offset_of!(libc::seccomp_data, arch)), if_equal(AUDIT_ARCH_I386, 0, 1 + count + 2)];
+    program.push(load(offset_of!(libc::seccomp_data, nr)));
+    program
+        .extend(ROOTS_OF_32_BITS.iter().zip(0..).map(|(&number, index)| if_equal(number, count - index, 0)));
+    program.extend([answer(libc::SECCOMP_RET_ALLOW), answer(libc::SECCOMP_RET_USER_NOTIF)]);
+    program
 }
 
 fn rewrite(instruction: seccompiler::sock_filter, action: Action) -> Instruction {

@@ -156,6 +156,28 @@ fn program_in_a_chroot_sees_the_device() {
     fs::remove_dir_all(root).expect("removes the chroot");
 }
 
+/// Whatever interface it changes its root by.
+#[test]
+fn program_in_a_root_of_its_own_meets_the_loader_cache_of_that_root() {
+    if !is_root() {
+        return skipped("not root");
+    }
+    let root = scratch("other-root", 0o755);
+    for way in ["64", "32"] {
+        let run = launch("own_root").arguments([root.as_os_str(), way.as_ref()]).run();
+        if run.stdout().ends_with("no chroot\n") && way == "32" {
+            skipped("no 32-bit system calls");
+            continue;
+        }
+        let lengths: Vec<u64> = run.stdout().split_whitespace().flat_map(str::parse).collect();
+        let [ours, other] = lengths[..] else { panic!("{}", run.stdout()) };
+        // Natively the second would not be there; that of the tree has nothing but our libraries.
+        assert!(0 < other && other < ours, "{way}: {}", run.stdout());
+        run.assert_exit(0);
+    }
+    fs::remove_dir_all(root).expect("removes the root");
+}
+
 #[test]
 fn vgpu_run_inside_vgpu_run_is_one_session() {
     let run = launch_path(vgpu_run()).arguments([vgpu_run(), "--".into(), target("sees")]).run();

@@ -8,5 +8,6 @@ mod following;
 mod kills;
 mod mechanisms;
 mod overlay_full;
+mod recordings;
 mod status_and_streams;
 mod terminals;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 enum { PAGE = 4096 };
@@ -103,6 +104,10 @@ static void many(void) {
     HOLDS(made > 1000);
     close(node);
     // And more open files than a process may have.
+    struct rlimit limit;
+    OK(getrlimit(RLIMIT_NOFILE, &limit));
+    if (limit.rlim_cur > 2048) limit.rlim_cur = 2048;
+    OK(setrlimit(RLIMIT_NOFILE, &limit));
     int last = -1, next;
     while ((next = open("/dev/nvidia0", O_RDWR | O_CLOEXEC)) >= 0) last = next;
     HOLDS(errno == EMFILE && last > 0);
@@ -157,7 +162,8 @@ static void swapping(void) {
     HOLDS((swapped = dup(2)) >= 0);
     OK(pthread_create(&thread, NULL, swap, NULL));
     int served = 0, refused = 0;
-    for (int turn = 0; turn < TURNS; turn++) {
+    // However late the thread begins on a busy machine.
+    for (int turn = 0; turn < TURNS || !served || !refused; turn++) {
         struct name name = { 0 };
         struct control call = { ours.client, SUBDEVICE, GET_NAME, 0, (uintptr_t)&name, sizeof name, UINT32_MAX };
         int error = escape(swapped, CONTROL, &call, sizeof call);
@@ -167,7 +173,6 @@ static void swapping(void) {
     }
     over = 1;
     OK(pthread_join(thread, NULL));
-    HOLDS(served > 0 && refused > 0);
 }
 
 static void unified(void) {
@@ -265,6 +270,7 @@ static void *hammer(void *unused) {
 static void killed(void) {
     for (int turn = 0; turn < 20; turn++) {
         pid_t child = fork();
+        HOLDS(child >= 0);
         if (child == 0) {
             pthread_t threads[3];
             begin(&ours);

@@ -99,6 +99,7 @@ static int child_of(int line[2], address *place, handle *event) {
     name names[2];
     HOLDS(socketpair(AF_UNIX, SOCK_STREAM, 0, line) == 0);
     pid_t child = fork();
+    HOLDS(child >= 0);
     begin();
     if (child == 0) {
         HOLDS(read(line[1], names, sizeof names) == sizeof names);

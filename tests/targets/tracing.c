@@ -132,6 +132,7 @@ static atomic_long *shared(void) {
 // A child with four threads that open all the time.
 static pid_t busy(atomic_long *counter) {
     pid_t child = fork();
+    if (child < 0) exit((perror("fork"), 1));
     if (child == 0) {
         for (int i = 0; i < 3; i++)
             start(open_for_ever, counter);
@@ -198,6 +199,7 @@ static int signals(void) {
     struct sigaction action = {.sa_sigaction = add, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGRTMIN, &action, 0);
     pid_t parent = getpid(), child = fork();
+    if (child < 0) exit((perror("fork"), 1));
     if (child == 0) {
         for (int value = 1; value <= 500; value++)
             while (sigqueue(parent, SIGRTMIN, (union sigval){.sival_int = value}))
@@ -215,6 +217,7 @@ static int signals(void) {
 
 static int debugger(void) {
     pid_t child = fork();
+    if (child < 0) exit((perror("fork"), 1));
     if (child == 0)
         for (;;)
             pause();

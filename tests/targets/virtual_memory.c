@@ -384,6 +384,7 @@ static void killed(void) {
     pid_t grandchild;
     HOLDS(socketpair(AF_UNIX, SOCK_STREAM, 0, line) == 0);
     pid_t owner = fork();
+    HOLDS(owner >= 0);
     alarm(60);
     begin();
     size_t before = used();

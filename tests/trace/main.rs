@@ -2,6 +2,7 @@
 //! reader that is slow, of a tracer that is killed.
 
 mod lines;
+mod nodes;
 mod perfetto;
 
 use std::path::PathBuf;

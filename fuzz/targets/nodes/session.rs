@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use nvidia_abi::{Abi, Access, Row, class, control, escape, status};
+use replay::Player;
 use resource_manager::{Card, Errno, FileId, Held, Node, ResourceManager, Unit, facts};
 
 use crate::call::{CLASSES, Call, Known, Made, Rows};
 use crate::choices::Choices;
-use crate::process::{Process, Watched};
+use crate::process::{Process, Unwatched, Watched};
 
 /// Cards of the session.
 const CARDS: u32 = 2;
@@ -22,6 +23,7 @@ pub struct Session<'a> {
     abi: &'a Abi,
     rows: &'a Rows<'a>,
     manager: ResourceManager,
+    player: Player,
     processes: Vec<Process>,
     /// How many descriptors an open file has.
     references: HashMap<FileId, usize>,
@@ -61,6 +63,7 @@ impl Session<'_> {
             abi,
             rows,
             manager,
+            player: Player::new(Vec::new(), device::DRIVER_VERSION).expect("a release of the tables"),
             processes: Vec::new(),
             references: HashMap::new(),
             clients: Vec::new(),
@@ -188,6 +191,8 @@ impl Session<'_> {
             cards: &self.cards,
         };
         let call = make(&known, node, process);
+        // What a recording that has none of it would say.
+        let _ = self.player.ioctl(node, call.request, call.argument, &mut Unwatched(process));
         let mut watched = Watched::new(process, self.abi, (node, call.request, call.argument), spoils);
         let answer = self.manager.ioctl(file, call.request, call.argument, &mut watched);
         let is_administrator = watched.process.is_administrator;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytemuck::Zeroable;
 use wire::PROTOCOL;
-use wire::control::{self, COOKIE, Call, Caller, NODE, NoteKind, Operation, REQUEST, Status};
+use wire::control::{self, COOKIE, Call, Caller, NEAR_INPUT, NODE, NoteKind, Operation, REQUEST, Status};
 
 /// No supervisor answers in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Connection {
         let mut welcome = control::Welcome::default();
         call.block.output = &mut welcome as *mut control::Welcome as u64;
         call.block.output_capacity = size_of::<control::Welcome>() as u32;
-        if let Err(errno) = connection.execute(&mut call.block) {
+        if let Err(errno) = connection.execute(&mut call) {
             return Err(Unavailable::Foreign(errno));
         }
         if welcome.protocol != PROTOCOL {
@@ -92,7 +92,7 @@ impl Connection {
         let mut output = vec![0u8; fixed + output_tail.len()];
         call.block.output = output.as_mut_ptr() as u64;
         call.block.output_capacity = output.len() as u32;
-        self.execute(&mut call.block).map_err(|_| Status::NotFound)?;
+        self.execute(&mut call).map_err(|_| Status::NotFound)?;
         match Status::from_number(call.block.status) {
             Status::Success => {}
             status => return Err(status),
@@ -116,27 +116,36 @@ impl Connection {
     }
 
     fn prepare<O: Operation>(operation: &O, tail: &[u8]) -> Prepared {
-        let mut input = bytemuck::bytes_of(operation).to_vec();
-        input.extend_from_slice(tail);
+        let head = bytemuck::bytes_of(operation);
+        let length = head.len() + tail.len();
         let block = Call {
             cookie: COOKIE,
             protocol: PROTOCOL,
             operation: O::NUMBER,
-            input: input.as_ptr() as u64,
-            input_length: input.len() as u32,
+            input_length: length as u32,
             status: Status::NotFound as u32,
             ..Call::default()
         };
-        Prepared { block, _input: input }
+        let mut call = Prepared { block, near: [0; NEAR_INPUT], far: Vec::new() };
+        match call.near.get_mut(..length) {
+            Some(input) => {
+                input[..head.len()].copy_from_slice(head);
+                input[head.len()..].copy_from_slice(tail);
+            }
+            None => call.far = [head, tail].concat(),
+        }
+        call
     }
 
     /// The trapped `ioctl`. `Err` holds the `errno` of a call that nobody answered.
-    fn execute(&self, block: &mut Call) -> Result<(), i32> {
+    fn execute(&self, call: &mut Prepared) -> Result<(), i32> {
+        // Not before: it may have been moved.
+        call.block.input = call.input() as u64;
         loop {
-            // SAFETY: the block is 64 bytes as the request number says; the buffers that it points to live in the caller's
-            // frame until the call returns.
+            // SAFETY: what is passed begins with the 64 bytes that the request number tells of; the buffers that these point to live
+            // until the call returns.
             let result =
-                unsafe { libc::ioctl(self.descriptor, REQUEST as libc::c_ulong, block as *mut Call) };
+                unsafe { libc::ioctl(self.descriptor, REQUEST as libc::c_ulong, call as *mut Prepared) };
             match result {
                 0 => return Ok(()),
                 _ if errno() == libc::EINTR => continue,
@@ -153,10 +162,18 @@ impl Drop for Connection {
     }
 }
 
-/// A call block with the input that it points to.
+/// A call block and its input: right behind it, where that is read along with the block, or elsewhere if it is long.
+#[repr(C)]
 struct Prepared {
     block: Call,
-    _input: Vec<u8>,
+    near: [u8; NEAR_INPUT],
+    far: Vec<u8>,
+}
+
+impl Prepared {
+    fn input(&self) -> *const u8 {
+        if self.far.is_empty() { self.near.as_ptr() } else { self.far.as_ptr() }
+    }
 }
 
 pub(crate) fn errno() -> i32 {

@@ -43,6 +43,9 @@ pub struct Call {
     pub reserved: [u64; 2],
 }
 
+/// So many bytes behind a [`Call`] are read with it, if they are there: an input that lies there costs no system call of its own.
+pub const NEAR_INPUT: usize = 64;
+
 /// What a control call can end with. The payload translates it to `CUresult` or `nvmlReturn_t`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

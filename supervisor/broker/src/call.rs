@@ -8,7 +8,9 @@ use std::time::Instant;
 use bytemuck::{Pod, bytes_of};
 use nix::errno::Errno;
 use wire::PROTOCOL;
-use wire::control::{self, COOKIE, Call, MemoryKind, Operation, ProcessEntry, ProcessListHeader, Status};
+use wire::control::{
+    self, COOKIE, Call, MemoryKind, NEAR_INPUT, Operation, ProcessEntry, ProcessListHeader, Status,
+};
 use wire::device::Usage;
 use wire::engine::Map;
 
@@ -24,6 +26,8 @@ pub trait Caller {
     fn identity(&self) -> (u32, u32);
     /// Copies from its memory.
     fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno>;
+    /// The same, as far as there is memory; tells how many bytes came.
+    fn read_some(&self, address: u64, target: &mut [u8]) -> Result<usize, Errno>;
     /// Copies to two places of its memory, in this order.
     fn write(&self, parts: [(u64, &[u8]); 2]) -> Result<(), Errno>;
     /// Gives it a descriptor, close-on-exec.
@@ -34,6 +38,8 @@ pub trait Caller {
     fn is_waiting(&self) -> bool;
 }
 
+/// Bytes of a block.
+const BLOCK: usize = size_of::<Call>();
 /// Longest input that a call may have: a head and a note's text.
 const LONGEST_INPUT: u32 = 8192;
 /// Granularity of grants, the page.
@@ -44,14 +50,18 @@ pub(crate) type Answer = Result<Vec<u8>, Status>;
 
 /// Executes one call. `Err` is the `errno` of the `ioctl` for what is no call of ours.
 pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<i64, Errno> {
-    let mut bytes = [0; size_of::<Call>()];
-    caller.read(address, &mut bytes)?;
-    let mut call: Call = bytemuck::pod_read_unaligned(&bytes);
+    let mut bytes = [0; BLOCK + NEAR_INPUT];
+    let read = caller.read_some(address, &mut bytes)?;
+    let (block, near) = bytes[..read].split_at_checked(BLOCK).ok_or(Errno::EFAULT)?;
+    let mut call: Call = bytemuck::pod_read_unaligned(block);
     if call.cookie != COOKIE {
         return Err(Errno::ENOTTY);
     }
     let answer = match call.protocol {
-        PROTOCOL => read_input(caller, &call).and_then(|input| execute(broker, caller, &call, &input)),
+        PROTOCOL => match near.get(..call.input_length as usize) {
+            Some(input) if call.input == address + BLOCK as u64 => execute(broker, caller, &call, input),
+            _ => read_input(caller, &call).and_then(|input| execute(broker, caller, &call, &input)),
+        },
         // Hello is answered in any protocol, so that the payload can say which one it met.
         _ if call.operation == control::Hello::NUMBER => hello(broker),
         _ => Err(Status::ProtocolMismatch),

@@ -43,12 +43,15 @@ pub trait HeldCall {
 pub struct Request {
     /// The asking *thread*, in our pid namespace.
     pub tid: i32,
-    /// Number of the call.
+    /// Number of the call, of the 64-bit interface, or [`OF_32_BITS`].
     pub number: i64,
     /// Its six arguments; pointers are the asker's.
     pub arguments: [u64; 6],
     held: Box<dyn HeldCall>,
 }
+
+/// In place of the number of a call of the 32-bit interface: its numbers are others.
+pub const OF_32_BITS: i64 = -1;
 
 /// All that a request can be answered with.
 #[derive(Debug)]

@@ -11,6 +11,9 @@ pub const SECCOMP_IOCTL_NOTIF_SET_FLAGS: c_ulong = 0x4008_2104;
 /// The answering thread wakes on the asker's core, at once: halves the round trip. Linux 6.6.
 pub const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: c_ulong = 1;
 
+/// From linux/audit.h.
+pub const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
+
 const fn size_in(request: c_ulong) -> usize {
     (request >> 16) as usize & 0x3fff
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use interception::{Delivery, HeldCall, Reply, Request};
+use interception::{Delivery, HeldCall, OF_32_BITS, Reply, Request};
 
 use crate::abi;
 use crate::listener::Inner;
@@ -21,7 +21,8 @@ pub(crate) fn request(listener: &Arc<Inner>, notification: &libc::seccomp_notif)
     let slot = listener.in_flight.as_ref().and_then(|in_flight| in_flight.enter(notification.id));
     let held = Notified { listener: listener.clone(), id: notification.id, slot, answered: false };
     let data = &notification.data;
-    Request::new(notification.pid as i32, data.nr.into(), data.args, Box::new(held))
+    let number = if data.arch == abi::AUDIT_ARCH_X86_64 { data.nr.into() } else { OF_32_BITS };
+    Request::new(notification.pid as i32, number, data.args, Box::new(held))
 }
 
 impl HeldCall for Notified {

@@ -20,6 +20,7 @@ use std::path::Path;
 
 use installation::{Store, Use, memory_file};
 
+use crate::Roots;
 use crate::target::{self, FileIdentity};
 
 const MAGIC: &[u8; 20] = b"glibc-ld.so.cache1.1";
@@ -56,9 +57,12 @@ pub struct LoaderCaches {
 
 impl LoaderCaches {
     /// A fresh open description of the extended cache for the root of a process.
-    pub fn for_root_of(&mut self, pid: i32, store: &Store) -> std::io::Result<OwnedFd> {
+    pub fn for_root_of(&mut self, pid: i32, roots: Roots, store: &Store) -> std::io::Result<OwnedFd> {
         const PATH: &str = "/etc/ld.so.cache";
-        let identity = FileIdentity::in_root(pid, PATH).ok();
+        let identity = match roots {
+            Roots::Ours => FileIdentity::here(PATH).ok(),
+            Roots::Any => FileIdentity::in_root(pid, PATH).ok(),
+        };
         if let Some(file) = self.made.get(&identity)
             && let Ok(again) = procfs::reopen(file.as_raw_fd())
         {

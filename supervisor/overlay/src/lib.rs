@@ -145,9 +145,20 @@ pub enum Reason {
     Failed(String),
 }
 
+/// Whether a path from the root means the same file to the processes of the tree as to us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// To all of them.
+    Ours,
+    /// Nobody knows: each is asked.
+    #[default]
+    Any,
+}
+
 /// Decides what each trapped open gets.
 #[derive(Debug)]
 pub struct Overlay {
+    roots: Roots,
     engine: Engine,
     devices: u32,
     /// `None`: nothing is given.
@@ -166,7 +177,18 @@ impl Overlay {
         };
         let files = installed::by_path(config.files);
         let caches = LoaderCaches::default();
-        Self { engine: config.engine, devices: config.devices, store, caches, files }
+        let roots = Roots::default();
+        Self { roots, engine: config.engine, devices: config.devices, store, caches, files }
+    }
+
+    /// From now on.
+    pub fn set_roots(&mut self, roots: Roots) {
+        self.roots = roots;
+    }
+
+    /// Now.
+    pub fn roots(&self) -> Roots {
+        self.roots
     }
 
     /// Replaces the driver's text files, once the devices are known.
@@ -183,7 +205,7 @@ impl Overlay {
     pub fn prepare(&mut self, pid: i32) {
         if let Some(store) = &self.store {
             // Should it fail, it is tried again when it is asked for.
-            let _ = self.caches.for_root_of(pid, store);
+            let _ = self.caches.for_root_of(pid, self.roots, store);
         }
     }
 
@@ -207,7 +229,7 @@ impl Overlay {
         else {
             return Outcome::none();
         };
-        match self.caches.for_root_of(query.pid, store) {
+        match self.caches.for_root_of(query.pid, self.roots, store) {
             Ok(file) => Outcome::of(Answer::File(file), Seen::LoaderCache),
             // Without our cache the loader still probes directories, where it is answered.
             Err(_) => Outcome::none(),

@@ -1,7 +1,7 @@
 //! What a path means to the process that uses it, and which loader that process has.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -218,15 +218,25 @@ pub struct FileIdentity {
 impl FileIdentity {
     /// Identity of an open file.
     pub fn of(file: &File) -> std::io::Result<Self> {
-        use std::os::unix::fs::MetadataExt;
-        let facts = file.metadata()?;
-        let modified = (facts.mtime(), facts.mtime_nsec());
-        Ok(Self { device: facts.dev(), inode: facts.ino(), size: facts.size(), modified })
+        file.metadata().map(Self::from)
+    }
+
+    /// Identity of a file in our own root.
+    pub fn here(path: &str) -> std::io::Result<Self> {
+        std::fs::metadata(path).map(Self::from)
     }
 
     /// Identity of a file in a process's root.
     pub fn in_root(pid: i32, path: &str) -> std::io::Result<Self> {
         Self::of(&File::from(open_in_root(pid, path, libc::O_PATH)?))
+    }
+}
+
+impl From<Metadata> for FileIdentity {
+    fn from(facts: Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let modified = (facts.mtime(), facts.mtime_nsec());
+        Self { device: facts.dev(), inode: facts.ino(), size: facts.size(), modified }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files of recordings.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Error, ErrorKind};
+use std::io::{self, BufRead, BufReader, Error, ErrorKind, Write};
 use std::path::Path;
 
 use crate::event::Event;
@@ -14,6 +14,13 @@ pub fn open(path: &Path) -> io::Result<Vec<Event>> {
     } else {
         read(file)
     }
+}
+
+/// Writes one line of a recording.
+pub fn write(event: &Event, out: &mut impl Write) -> io::Result<()> {
+    let mut line = serde_json::to_vec(event)?;
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 /// Reads a recording. An error names the line.

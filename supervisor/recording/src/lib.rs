@@ -1,4 +1,5 @@
-//! A program's calls on the device nodes, as JSON lines: written by a tracer around the program, read by whoever replays it.
+//! A program's calls on the device nodes, as JSON lines: written by a tracer around the program, or by who answers them, read by
+//! whoever replays it.
 //!
 //!   program ──seccomp: RET_TRACE──▶ [`Recorder`] ──one line per finished call──▶ FILE.jsonl ──▶ [`Event`]s
 //!
@@ -14,6 +15,6 @@ mod scrub;
 mod trace_filter;
 
 pub use event::{Call, Event, Indirect, Ioctl};
-pub use file::{open, read};
+pub use file::{open, read, write};
 pub use recorder::{Recorder, User};
 pub use scrub::{Scrubber, scrub_chip_identity};

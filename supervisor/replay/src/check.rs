@@ -7,7 +7,8 @@ use nvidia_abi::{Count, escape, uvm};
 use recording::{Call, Event, Ioctl};
 use resource_manager::{Caller, Errno, FileId, Node, ResourceManager};
 
-use crate::files::Files;
+use crate::bytes::{pointer, word};
+use crate::files::{Files, node as node_of};
 use crate::handles::Handles;
 use crate::mask::{Category, Mask, Subject};
 use crate::memory::Memory;
@@ -145,7 +146,7 @@ impl Replay<'_> {
         match call {
             Call::Begin { user, .. } => self.is_administrator = *user == 0,
             Call::Open { process, path, rc, .. } => {
-                if let (Some(node), Ok(descriptor @ 0..)) = (Files::node(path), i32::try_from(*rc)) {
+                if let (Some(node), Ok(descriptor @ 0..)) = (node_of(path), i32::try_from(*rc)) {
                     self.files.opened(self.manager, *process, descriptor, node);
                 }
             }
@@ -160,7 +161,7 @@ impl Replay<'_> {
     }
 
     fn ioctl(&mut self, line: usize, ioctl: &Ioctl) {
-        let (Some(node), Ok(request)) = (Files::node(&ioctl.dev), u32::from_str_radix(&ioctl.cmd, 16)) else {
+        let (Some(node), Ok(request)) = (node_of(&ioctl.dev), u32::from_str_radix(&ioctl.cmd, 16)) else {
             return;
         };
         self.outcome.calls += 1;
@@ -352,17 +353,4 @@ impl Replay<'_> {
 /// Where the outer structure of a control or an allocation points to.
 fn parameters_address(ioctl: &Ioctl) -> u64 {
     pointer(&ioctl.outer_before, 16)
-}
-
-fn pointer(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
-}
-
-/// Four bytes; those that are not there count as 0.
-fn word(bytes: &[u8], at: usize) -> u32 {
-    let mut word = [0; 4];
-    for (to, from) in word.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
-        *to = *from;
-    }
-    u32::from_le_bytes(word)
 }

@@ -4,6 +4,24 @@ use std::collections::HashMap;
 
 use resource_manager::{FileId, Node, ResourceManager};
 
+/// The node of that name.
+pub fn node(name: &str) -> Option<Node> {
+    match name.strip_prefix("/dev/nvidia")? {
+        "ctl" => Some(Node::Control),
+        "-uvm" => Some(Node::UnifiedMemory),
+        number => number.parse().ok().map(Node::Gpu),
+    }
+}
+
+/// Its name.
+pub fn path(node: Node) -> String {
+    match node {
+        Node::Control => "/dev/nvidiactl".into(),
+        Node::UnifiedMemory => "/dev/nvidia-uvm".into(),
+        Node::Gpu(minor) => format!("/dev/nvidia{minor}"),
+    }
+}
+
 /// The nodes that recorded processes have open.
 #[derive(Default)]
 pub(crate) struct Files {
@@ -13,15 +31,6 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// The node of that name.
-    pub(crate) fn node(name: &str) -> Option<Node> {
-        match name.strip_prefix("/dev/nvidia")? {
-            "ctl" => Some(Node::Control),
-            "-uvm" => Some(Node::UnifiedMemory),
-            number => number.parse().ok().map(Node::Gpu),
-        }
-    }
-
     /// A process opened a node as that descriptor.
     pub(crate) fn opened(
         &mut self,

@@ -1,4 +1,5 @@
-//! Plays a recording's calls to the emulated resource manager and compares what it answers with what a real card did.
+//! Plays a recording's calls to the emulated resource manager and compares what it answers with what a real card did ([`check()`]);
+//! makes a recording of calls that the manager answers ([`Observed`]); and answers a program from one ([`Player`]).
 //!
 //! ```text
 //!   recording ──Event──▶ check ──the call as recorded──▶ ResourceManager
@@ -13,11 +14,17 @@
 
 #![forbid(unsafe_code)]
 
+mod bytes;
 mod check;
 mod files;
 mod handles;
 mod mask;
 mod memory;
+mod observe;
+mod play;
 
 pub use check::{Difference, Mismatch, Outcome, check};
+pub use files::{node, path};
 pub use mask::{Category, Mask};
+pub use observe::Observed;
+pub use play::{Player, Refusal};

@@ -119,9 +119,8 @@ impl Report {
         self.session.capability = Some(capability);
     }
 
-    /// A process is about to replace its program by the one at this path.
+    /// A process (not merely a thread of it) is about to replace its program by the one at this path.
     pub fn executed(&mut self, pid: i32, program: &Path) {
-        let pid = self.thread_group(pid);
         self.retire(pid, None);
         self.add(Process::new(pid, program));
     }

@@ -26,4 +26,4 @@ mod sources;
 mod tracer;
 
 pub use filter::Filter;
-pub use sink::{Outputs, Sink};
+pub use sink::{Heard, LineTeller, Outputs, Sink};

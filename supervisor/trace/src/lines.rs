@@ -5,15 +5,11 @@ use std::time::Duration;
 
 use crate::calls::Call;
 use crate::names;
+use crate::sink::Heard;
 
 /// A call as a line, without its end. `start`: when the session began.
 pub fn line(call: &Call, start: u64) -> String {
-    let mut line = String::new();
-    let since = Duration::from_nanos(call.begun.saturating_sub(start));
-    let _ = write!(line, "{:>11.6} {}", since.as_secs_f64(), call.process);
-    if call.thread != call.process {
-        let _ = write!(line, "/{}", call.thread);
-    }
+    let mut line = begin(call.begun.saturating_sub(start), call.process, call.thread);
     let _ = write!(line, " {:indent$}{}({}) = ", "", call.name, arguments(call), indent = 2 * call.depth);
     match &call.outcome {
         Some(outcome) => {
@@ -26,6 +22,22 @@ pub fn line(call: &Call, start: u64) -> String {
             let _ = write!(line, " <{time:.1?}>");
         }
         None => line += "? <unfinished>",
+    }
+    line
+}
+
+/// A call on a device node, of which the supervisor has told the words.
+pub fn heard(heard: &Heard, text: &str, start: u64) -> String {
+    let time = Duration::from_nanos(heard.ended.saturating_sub(heard.begun));
+    let begin = begin(heard.begun.saturating_sub(start), heard.process, heard.thread);
+    format!("{begin} {text} <{time:.1?}>")
+}
+
+/// When it was, after so many nanoseconds, and whose.
+fn begin(since: u64, process: u32, thread: u32) -> String {
+    let mut line = format!("{:>11.6} {process}", Duration::from_nanos(since).as_secs_f64());
+    if thread != process {
+        let _ = write!(line, "/{thread}");
     }
     line
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use broker::Tracer;
 use bytemuck::{Pod, Zeroable};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::unistd::{ForkResult, Pid, fork};
 use wire::engine::Message;
@@ -26,6 +27,20 @@ pub struct CallsOf {
 #[derive(Clone, Copy, Pod, Zeroable)]
 pub struct WorkOf {
     pub process: u32,
+}
+
+/// A line of the supervisor's, whose text follows: a call on a device node.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Heard {
+    /// Thread group.
+    pub process: u32,
+    /// Thread.
+    pub thread: u32,
+    /// When it came, by [`wire::trace::now`].
+    pub begun: u64,
+    /// When it was answered.
+    pub ended: u64,
 }
 
 /// The session's terminal is not ours any more: lines go nowhere unless they go to a file.
@@ -53,6 +68,7 @@ messages! {
     2 WorkOf, 1 descriptors;
     3 LeaveTerminal, 0 descriptors;
     4 Done, 0 descriptors;
+    5 Heard, 0 descriptors;
 }
 
 /// Where a trace goes.
@@ -122,6 +138,11 @@ impl Sink {
         Ok(Box::new(Teller { socket: self.socket.try_clone()? }))
     }
 
+    /// For lines of the supervisor's.
+    pub fn line_teller(&self) -> io::Result<LineTeller> {
+        Ok(LineTeller { socket: self.socket.try_clone()?, lost: 0 })
+    }
+
     /// The tracer's process.
     pub fn process(&self) -> Pid {
         self.process
@@ -140,6 +161,33 @@ impl Sink {
             is_done |= packet.message::<Done>().is_some();
         }
         is_done
+    }
+}
+
+/// Tells the tracer of what the supervisor itself has heard.
+pub struct LineTeller {
+    socket: OwnedFd,
+    /// Lines since the last one that could be told.
+    lost: u64,
+}
+
+impl LineTeller {
+    /// Tells what a call was and what came of it; of very long ones the beginning. A tracer that stands still is not waited for: the
+    /// whole tree would.
+    pub fn tell(&mut self, heard: &Heard, text: &str) {
+        const LONGEST: usize = 7 << 10;
+        let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
+        if !poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
+            self.lost += 1;
+            return;
+        }
+        let text = &text[..text.floor_char_boundary(LONGEST)];
+        let text = match std::mem::take(&mut self.lost) {
+            0 => text.to_owned(),
+            lost => format!("{text} ({lost} calls before it were lost)"),
+        };
+        // A tracer that is gone is told of at the session's end.
+        let _ = packet::send(self.socket.as_fd(), heard, text.as_bytes(), &[]);
     }
 }
 

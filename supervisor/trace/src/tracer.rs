@@ -14,7 +14,7 @@ use wire::trace::now;
 use crate::calls::{Call, Calls, Told};
 use crate::lines;
 use crate::perfetto::Perfetto;
-use crate::sink::{CallsOf, Done, LeaveTerminal, Outputs, WorkOf};
+use crate::sink::{CallsOf, Done, Heard, LeaveTerminal, Outputs, WorkOf};
 use crate::sources::Source;
 
 /// How often sources see that we live; they give us up after three seconds.
@@ -26,16 +26,31 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Records read of a source before the next one's turn.
 const TURN: usize = 4096;
 
+/// Lines of the supervisor's that wait to be written; more than that are counted only.
+const WAITING: usize = 1 << 15;
+
 /// What both threads have.
 #[derive(Default)]
 struct Shared {
     sources: Mutex<Vec<Arc<Source>>>,
+    heard: Mutex<Waiting>,
     /// The supervisor has no more to tell.
     is_over: AtomicBool,
     leave_terminal: AtomicBool,
 }
 
+/// What the supervisor has told and nobody has written yet.
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<(Heard, String)>,
+    lost: usize,
+}
+
 impl Shared {
+    fn heard(&self) -> MutexGuard<'_, Waiting> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sources(&self) -> MutexGuard<'_, Vec<Arc<Source>>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,6 +103,16 @@ fn listen(socket: &OwnedFd, shared: &Shared) {
 }
 
 fn hear(mut packet: Packet, shared: &Shared) {
+    if let Some(heard) = packet.message::<Heard>() {
+        let mut waiting = shared.heard();
+        if waiting.lines.len() < WAITING {
+            let text = String::from_utf8_lossy(packet.tail::<Heard>()).into_owned();
+            waiting.lines.push((heard, text));
+        } else {
+            waiting.lost += 1;
+        }
+        return;
+    }
     let (calls, work) = (packet.message::<CallsOf>(), packet.message::<WorkOf>());
     if packet.message::<LeaveTerminal>().is_some() {
         shared.leave_terminal.store(true, Ordering::SeqCst);
@@ -137,7 +162,7 @@ impl Reading {
                 self.leave_terminal()?;
             }
             let sources = shared.sources().clone();
-            let mut went_on = false;
+            let mut went_on = self.write_heard(shared)?;
             for source in &sources {
                 went_on |= self.read(source, shared)?;
             }
@@ -197,6 +222,20 @@ impl Reading {
             (Told::Work(work), Some(perfetto)) => perfetto.work(&work),
             _ => Ok(()),
         }
+    }
+
+    /// Writes what the supervisor has told. Whether there was something.
+    fn write_heard(&mut self, shared: &Shared) -> io::Result<bool> {
+        let Waiting { lines: heard, lost } = std::mem::take(&mut *shared.heard());
+        if let Some(lines) = &mut self.lines {
+            for (heard, text) in &heard {
+                writeln!(lines, "{}", lines::heard(heard, text, self.start))?;
+            }
+            if lost > 0 {
+                writeln!(lines, "{lost} calls on device nodes were lost")?;
+            }
+        }
+        Ok(!heard.is_empty())
     }
 
     fn write_calls(&mut self, calls: &[Call]) -> io::Result<()> {

@@ -98,9 +98,15 @@ impl Memory {
 
     /// Fills `buffer`.
     pub fn read_bytes(&self, from: RemotePtr<u8>, buffer: &mut [u8]) -> Result<(), MemoryError> {
-        let result = self.read_some(from.address, buffer);
+        let result = self.read_at(from.address, buffer);
         let length = buffer.len();
         self.complete("read", from, length, result)
+    }
+
+    /// Fills the beginning of `buffer` with what is there; its length.
+    pub fn read_some(&self, from: RemotePtr<u8>, buffer: &mut [u8]) -> Result<usize, MemoryError> {
+        let result = self.read_at(from.address, buffer);
+        result.map_err(|cause| self.error("read", from, buffer.len(), cause))
     }
 
     /// Writes all of `bytes`.
@@ -128,33 +134,37 @@ impl Memory {
 
     /// Reads a path up to its NUL, which is not included.
     pub fn read_path(&self, from: RemotePtr<u8>) -> Result<Vec<u8>, MemoryError> {
-        let mut path = vec![0; USUAL_PATH];
-        let mut known = 0;
-        loop {
-            let result = self.read_some(from.address + known as u64, &mut path[known..]);
-            let end = known + *result.as_ref().unwrap_or(&0);
-            if let Some(nul) = path[known..end].iter().position(|&byte| byte == 0) {
-                path.truncate(known + nul);
-                return Ok(path);
-            }
-            let failed = result.is_err() || end < path.len();
-            let cause = match (failed, path.len() >= PATH_MAX) {
-                (true, _) => libc::EFAULT,
-                (false, true) => libc::ENAMETOOLONG,
-                (false, false) => {
-                    known = end;
-                    path.resize(PATH_MAX, 0);
-                    continue;
-                }
-            };
-            let cause = result.err().unwrap_or_else(|| io::Error::from_raw_os_error(cause));
-            return Err(self.error("read", from, path.len(), cause));
+        // Not of the heap, which is asked for as many bytes as the path has: this happens for each call that we see.
+        let mut usual = [0; USUAL_PATH];
+        match self.read_to_nul(from, &mut usual)? {
+            Some(length) => Ok(usual[..length].to_vec()),
+            None => self.read_long_path(from),
         }
+    }
+
+    fn read_long_path(&self, from: RemotePtr<u8>) -> Result<Vec<u8>, MemoryError> {
+        let mut path = vec![0; PATH_MAX];
+        let length = self.read_to_nul(from, &mut path)?;
+        let too_long =
+            || self.error("read", from, PATH_MAX, io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+        path.truncate(length.ok_or_else(too_long)?);
+        Ok(path)
+    }
+
+    /// The number of bytes before the NUL; `None` if there is none in a whole buffer.
+    fn read_to_nul(&self, from: RemotePtr<u8>, buffer: &mut [u8]) -> Result<Option<usize>, MemoryError> {
+        let read = self.read_some(from, buffer)?;
+        let nul = buffer[..read].iter().position(|&byte| byte == 0);
+        if nul.is_none() && read < buffer.len() {
+            let cause = io::Error::from_raw_os_error(libc::EFAULT);
+            return Err(self.error("read", from, buffer.len(), cause));
+        }
+        Ok(nul)
     }
 
     /// Reads up to `buffer.len()` bytes, fewer if the next page is not there. The request is split at the
     /// first page boundary, as the kernel transfers whole parts only.
-    fn read_some(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_at(&self, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         let first = buffer.len().min((PAGE - address % PAGE) as usize);
         let part = |offset: usize, length| libc::iovec {
@@ -170,7 +180,7 @@ impl Memory {
         })
     }
 
-    /// What [`Self::read_some`] does, without the call that was `refused`.
+    /// What [`Self::read_at`] does, without the call that was `refused`.
     fn read_from_file(&self, address: u64, buffer: &mut [u8], refused: io::Error) -> io::Result<usize> {
         let memory = procfs::open_memory(self.tid).map_err(|_| refused)?;
         memory.read_at(buffer, address).map_err(as_of_a_call)

@@ -38,7 +38,7 @@ pub enum Action {
     Cache(Cache),
     /// Print recordings as text.
     Decode(Decode),
-    /// Play recorded calls to the emulated driver.
+    /// Compare recorded calls with the emulated driver.
     Replay(Replay),
     /// Print something made of the options themselves.
     Print(Text),
@@ -78,7 +78,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run replay --check FILE.jsonl.xz...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -127,7 +127,7 @@ Exit status:
         #[arg(long = "report")]
         markdown: bool,
     },
-    /// Run a program, and print each call that it makes of CUDA and NVML
+    /// Run a program, and print each call that it makes of CUDA, NVML, and the driver's nodes
     #[command(override_usage = "vgpu-run trace [OPTIONS] [--] CMD [ARGS]...")]
     Trace {
         #[command(flatten)]
@@ -161,7 +161,21 @@ Sessions in other network namespaces, as those of containers may be, are not see
         #[command(subcommand)]
         what: Cache,
     },
-    /// Play a program's recorded calls of the driver's nodes to the emulated driver
+    /// Run a program, and write down its calls of the driver's nodes with what they were answered
+    #[command(override_usage = "vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...")]
+    #[command(after_help = "\
+The recording has the calls' own structures and parameters, and nothing else of the program: not its arguments, environment or memory.
+`vgpu-run decode FILE` prints it, `vgpu-run replay FILE -- CMD` answers a program from it.")]
+    Record {
+        #[command(flatten)]
+        session: Box<Session>,
+        /// The recording, as JSON lines
+        file: PathBuf,
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+    /// Answer a program's calls of the driver's nodes from a recording; or compare recordings with the emulated driver
     Replay(Replay),
     /// Print the configuration in force, as a configuration file, and where each value comes from
     Config,
@@ -220,7 +234,10 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
-        Some(Question::Replay(order)) => Action::Replay(order),
+        Some(Question::Record { session, file, command }) => {
+            Action::Run(Session { record: Some(file), target: Target::Command(command), ..*session })
+        }
+        Some(Question::Replay(order)) => replay(order).map_err(failed)?,
         Some(Question::Config) => {
             printing::configuration(&command, &settings, &mut text).expect("memory takes all");
             Action::Print(Text(text))
@@ -238,6 +255,18 @@ pub fn parse() -> Result<Action, ExitCode> {
         }
         None => line.run.into(),
     })
+}
+
+/// A comparison, or a run that one recording answers.
+fn replay(order: Replay) -> Result<Action, Failure> {
+    if order.check {
+        return Ok(Action::Replay(order));
+    }
+    let several = || {
+        Failure::new("several recordings cannot answer one program")
+            .hint("name one, then `--` and the program")
+    };
+    order.run().map(Action::Run).ok_or_else(several)
 }
 
 #[cfg(test)]
@@ -281,6 +310,23 @@ mod tests {
         assert_eq!(command, ["ls", "-o", "y"]);
         let line = CommandLine::try_parse_from(["vgpu-run", "--", "trace", "x"]).unwrap();
         assert_eq!(line.run.command, ["trace", "x"]);
+    }
+
+    #[test]
+    fn recordings_are_written_and_answer_programs() {
+        let parse = |words: &[&str]| CommandLine::try_parse_from([&["vgpu-run"], words].concat());
+        let line = parse(&["record", "--gpu", "h100", "x.jsonl", "--", "ls", "-o"]).unwrap();
+        let Some(Question::Record { session, file, command }) = line.question else { panic!("no record") };
+        assert_eq!((session.gpu.as_str(), file), ("h100", PathBuf::from("x.jsonl")));
+        assert_eq!(command, ["ls", "-o"]);
+        let line = parse(&["replay", "--report", "x.jsonl", "--", "ls", "--check"]).unwrap();
+        let Some(Question::Replay(order)) = line.question else { panic!("no replay") };
+        assert_eq!((order.check, &order.files[..]), (false, &[PathBuf::from("x.jsonl")][..]));
+        assert_eq!(order.command, ["ls", "--check"]);
+        assert!(parse(&["replay", "--check", "--gpu", "h100", "a", "b"]).is_ok());
+        for wrong in [&["replay", "a"][..], &["replay", "--check", "a", "--", "ls"], &["record", "a"]] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Caller for Asker<'_> {
         result.map_err(|error| Errno::from_raw(error.errno()))
     }
 
+    fn read_some(&self, address: u64, target: &mut [u8]) -> Result<usize, Errno> {
+        let result = self.memory().read_some(RemotePtr::new(address), target);
+        result.map_err(|error| Errno::from_raw(error.errno()))
+    }
+
     fn write(&self, parts: [(u64, &[u8]); 2]) -> Result<(), Errno> {
         let parts = parts.map(|(address, source)| (RemotePtr::new(address), source));
         let result = self.memory().write_parts(parts);

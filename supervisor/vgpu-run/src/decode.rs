@@ -42,7 +42,7 @@ fn abi(chosen: Option<&str>, events: &[Event], file: &Path) -> Result<Abi, Failu
 }
 
 /// The driver's version as an answer told it: those that tell it are the same in every release.
-fn version(events: &[Event]) -> Option<String> {
+pub fn version(events: &[Event]) -> Option<String> {
     let newest = Abi::of(nvidia_abi::versions().last()?).ok()?;
     let told = |ioctl: &Ioctl| {
         let call = call(ioctl, &[])?;
@@ -70,7 +70,8 @@ fn line(abi: &Abi, filter: &Filter, event: &Event) -> Option<String> {
     }
 }
 
-fn ioctl_line(abi: &Abi, filter: &Filter, ioctl: &Ioctl) -> Option<String> {
+/// A call, if it is chosen.
+pub fn ioctl_line(abi: &Abi, filter: &Filter, ioctl: &Ioctl) -> Option<String> {
     let behind: Vec<_> = (ioctl.indirect.iter())
         .map(|buffer| Behind { at: buffer.at, before: &buffer.before, after: &buffer.after })
         .collect();

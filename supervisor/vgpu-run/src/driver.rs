@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   ioctl(fd, …) ──▶ /proc/TID/fd/FD is `socket:[N]` ──▶ Nodes ──▶ ResourceManager ──▶ memory of the asker
+//!                                                          │            └─ Observed ──▶ recording, trace
+//!                                    `vgpu-run replay` ────┴─▶ Player, a recording that answers
 //! ```
 //!
 //! Programs that speak to the nodes themselves can ask what there is, and make and free objects. What a card would have to work
@@ -9,11 +11,15 @@
 
 use interception::{Reply, Request};
 use overlay::{Answer, Node as Found, Outcome, Seen};
+use replay::{Observed, Refusal};
 use resource_manager::{Caller, Card as Emulated, FileId, Node, ResourceManager, Unit, facts};
+use trace::Heard;
 use tracee::{Memory, RemotePtr};
+use wire::trace::now;
 
 use crate::card::Card;
 use crate::control::Nodes;
+use crate::device_calls::DeviceCalls;
 
 /// The driver of the session, once somebody has asked for it.
 #[derive(Default)]
@@ -22,28 +28,32 @@ pub struct Driver {
     manager: Option<Result<ResourceManager, String>>,
     /// How much of what it does not know has been told.
     told: usize,
+    /// Who hears of calls, and a recording that answers them instead.
+    calls: DeviceCalls,
+    /// Calls that the recording does not have, in words.
+    missing: Vec<String>,
 }
 
 impl Driver {
-    /// Refuses the nodes that lead to the driver where there is none.
-    pub fn permit(&mut self, outcome: Outcome, card: &Card) -> Outcome {
-        match &outcome.answer {
-            Answer::Node(node @ (Found::Gpu(_) | Found::UnifiedMemory)) if self.start(card).is_err() => {
-                let refused = Found::Raw(node.path());
-                Outcome { answer: refused.answer(), seen: Some(Seen::Node(refused)) }
-            }
-            _ => outcome,
-        }
+    /// A driver whose calls are heard, or answered by a recording.
+    pub fn new(calls: DeviceCalls) -> Self {
+        Self { calls, ..Self::default() }
     }
 
-    /// The driver for the session's card, or why there is none.
-    fn start(&mut self, card: &Card) -> Result<&mut ResourceManager, &str> {
-        // A look at the nodes must not choose: of the libraries that decide none may have been opened yet.
-        if !card.is_settled() {
-            return Err("no card is named or has been chosen yet");
+    /// Refuses the nodes that lead to the driver where there is none.
+    pub fn permit(&mut self, outcome: Outcome, card: &Card) -> Outcome {
+        let Answer::Node(found @ (Found::Gpu(_) | Found::UnifiedMemory)) = &outcome.answer else {
+            return outcome;
+        };
+        let is_there = match &self.calls.player {
+            Some(player) => player.has(node(found)),
+            None => start(&mut self.manager, card).is_ok(),
+        };
+        if is_there {
+            return outcome;
         }
-        let manager = self.manager.get_or_insert_with(|| emulate(card));
-        manager.as_mut().map_err(|why| why.as_str())
+        let refused = Found::Raw(found.path());
+        Outcome { answer: refused.answer(), seen: Some(Seen::Node(refused)) }
     }
 
     /// Answers a request. None: it goes to a file that is none of `nodes`.
@@ -55,16 +65,49 @@ impl Driver {
         card: &Card,
     ) -> Option<Result<Reply, &str>> {
         let [descriptor, number, argument, ..] = request.arguments;
-        let mut asker = Asker { tid: request.tid, tgid, nodes };
-        let inode = asker.inode(descriptor as i32)?;
-        let manager = match self.start(card) {
+        let (descriptor, number) = (descriptor as i32, number as u32);
+        let mut asker = Asker { request, tgid, nodes };
+        let inode = asker.inode(descriptor)?;
+        // Before anything is kept of it: the thread's number may have become somebody else's.
+        let node = asker.nodes.node(inode).filter(|_| request.is_alive())?;
+        if let Some(player) = &mut self.calls.player {
+            return Some(Ok(match player.ioctl(node, number, argument, &mut asker) {
+                Ok(()) => Reply::Return(0),
+                Err(Refusal::Error(errno)) => Reply::Errno(errno),
+                Err(Refusal::Missing(what)) => {
+                    self.missing.push(what);
+                    Reply::Errno(libc::ENODATA)
+                }
+            }));
+        }
+        let manager = match start(&mut self.manager, card) {
             Ok(manager) => manager,
             Err(why) => return Some(Err(why)),
         };
         asker.nodes.settle(manager);
         let file = asker.nodes.file(inode)?;
-        let answer = manager.ioctl(file, number as u32, argument, &mut asker);
+        let answer = if self.calls.are_heard() {
+            let begun = now();
+            let mut observed = Observed::new(&mut asker);
+            let answer = manager.ioctl(file, number, argument, &mut observed);
+            let ioctl = observed.finish((tgid as u32, descriptor), node, number, answer);
+            let (process, thread) = (tgid as u32, request.tid as u32);
+            self.calls.answered(&Heard { process, thread, begun, ended: now() }, ioctl);
+            answer
+        } else {
+            manager.ioctl(file, number, argument, &mut asker)
+        };
         Some(Ok(answer.map_or_else(|error| Reply::Errno(error.number()), |()| Reply::Return(0))))
+    }
+
+    /// Who hears of calls.
+    pub fn calls(&mut self) -> &mut DeviceCalls {
+        &mut self.calls
+    }
+
+    /// Calls that the recording does not have, in words, each once.
+    pub fn take_missing(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.missing)
     }
 
     /// Lets the driver hear of what was closed.
@@ -87,6 +130,19 @@ impl Driver {
     }
 }
 
+/// The driver for the session's card, or why there is none.
+fn start<'a>(
+    manager: &'a mut Option<Result<ResourceManager, String>>,
+    card: &Card,
+) -> Result<&'a mut ResourceManager, &'a str> {
+    // A look at the nodes must not choose: of the libraries that decide none may have been opened yet.
+    if !card.is_settled() {
+        return Err("no card is named or has been chosen yet");
+    }
+    let manager = manager.get_or_insert_with(|| emulate(card));
+    manager.as_mut().map_err(|why| why.as_str())
+}
+
 fn emulate(card: &Card) -> Result<ResourceManager, String> {
     let announcement = card.announce();
     let profile = card.chosen().map_or("", |profile| profile.key);
@@ -101,7 +157,7 @@ fn emulate(card: &Card) -> Result<ResourceManager, String> {
 
 /// The asker, as the resource manager wants to see it.
 struct Asker<'a> {
-    tid: i32,
+    request: &'a Request,
     tgid: i32,
     nodes: &'a mut Nodes,
 }
@@ -109,7 +165,7 @@ struct Asker<'a> {
 impl Asker<'_> {
     /// Which of our open files a descriptor of its stands for.
     fn inode(&self, descriptor: i32) -> Option<u64> {
-        let link = procfs::read_link(&format!("{}/fd/{descriptor}", self.tid)).ok()?;
+        let link = procfs::read_link(&format!("{}/fd/{descriptor}", self.request.tid)).ok()?;
         let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
         self.nodes.knows(inode).then_some(inode)
     }
@@ -117,11 +173,14 @@ impl Asker<'_> {
 
 impl Caller for Asker<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        bytes.is_empty() || Memory::of(self.tid).read_bytes(RemotePtr::new(address), bytes).is_ok()
+        bytes.is_empty() || Memory::of(self.request.tid).read_bytes(RemotePtr::new(address), bytes).is_ok()
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        bytes.is_empty() || Memory::of(self.tid).write_bytes(RemotePtr::new(address), bytes).is_ok()
+        let memory = Memory::of(self.request.tid);
+        // Of one that was killed meanwhile the number may be another's, whose memory this is not.
+        bytes.is_empty()
+            || self.request.is_alive() && memory.write_bytes(RemotePtr::new(address), bytes).is_ok()
     }
 
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
@@ -141,7 +200,7 @@ impl Caller for Asker<'_> {
     }
 
     fn is_administrator(&self) -> bool {
-        let capabilities = procfs::status_field(self.tid, "CapEff");
+        let capabilities = procfs::status_field(self.request.tid, "CapEff");
         let set = capabilities.and_then(|text| u64::from_str_radix(&text, 16).ok()).unwrap_or(0);
         set & 1 << CAP_SYS_ADMIN != 0
     }

@@ -23,6 +23,7 @@ mod control;
 mod decode;
 mod descendants;
 mod descriptors;
+mod device_calls;
 mod doctor;
 mod driver;
 mod events;
@@ -81,10 +82,13 @@ fn main() -> ExitCode {
 fn run(session: cli::Session) -> Result<ExitCode, Failure> {
     log::start(session.log);
     if nested::inside_a_session() {
-        if session.trace.is_some() {
-            let failure =
-                Failure::new("cannot trace inside another vgpu-run, which serves this process already");
-            return Err(failure.hint("run `vgpu-run trace` outside: it traces every process of its tree"));
+        if let Some(what) = session.of_the_whole_tree() {
+            let failure = Failure::new(format!(
+                "cannot {what} inside another vgpu-run, which serves this process already"
+            ));
+            return Err(
+                failure.hint(format!("run `vgpu-run {what}` outside: it is for every process of its tree"))
+            );
         }
         return Err(nested::become_command(&session));
     }

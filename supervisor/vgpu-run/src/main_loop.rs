@@ -13,28 +13,24 @@
 //! processes that go on, which are served until the last has ended. *Attached*: the program ran before we came, and goes on when we
 //! leave: then the keeper lets its calls through.
 
+mod device;
+mod ends;
+
 use std::time::{Duration, Instant};
 
 use interception::{Delivery, Reply, Request};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{Pid, getppid};
-use overlay::{Answer, OpenQuery, Outcome, Seen};
-use report::{Exit, Finding};
-use resource_manager::Node;
+use nix::unistd::Pid;
+use overlay::{Answer, OpenQuery, Outcome, Roots, Seen};
+use report::Finding;
 use tracee::{MemoryError, PidFd, ThreadGroups};
-use wire::control::REQUEST;
 
 use crate::appearances::{self, Listings};
-use crate::call_tracing;
 use crate::cli::{Session, Target};
-use crate::control::{Asker, Nodes};
-use crate::descendants;
-use crate::descriptors;
+use crate::control::Nodes;
 use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
-use crate::link::{Link, Message};
+use crate::link::Link;
 use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
 use crate::programs;
@@ -44,6 +40,7 @@ use crate::services::Services;
 use crate::setuid;
 use crate::tracers;
 use crate::viewers::Viewers;
+use ends::{CORE_DUMPED, exit_of};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -84,15 +81,19 @@ impl<'a> MainLoop<'a> {
     pub fn new(
         session: &'a Session,
         events: Events,
-        services: Services,
+        mut services: Services,
+        driver: Driver,
         link: Link,
-        program: Pid,
-        program_handle: PidFd,
+        (program, program_handle): (Pid, PidFd),
     ) -> Self {
         let phase = match session.target {
             Target::Command(_) => Phase::Running,
             Target::Process { .. } => Phase::Attached,
         };
+        if phase == Phase::Running && !events.are_of_a_tracer() {
+            // The program is a fork of ours, and who changes what paths mean is notified.
+            services.overlay.set_roots(Roots::Ours);
+        }
         Self {
             session,
             events,
@@ -102,7 +103,7 @@ impl<'a> MainLoop<'a> {
             _program_handle: program_handle,
             thread_groups: ThreadGroups::default(),
             nodes: Nodes::default(),
-            driver: Driver::default(),
+            driver,
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
@@ -157,7 +158,9 @@ impl<'a> MainLoop<'a> {
         self.calls += 1;
         match opens::decode(&request) {
             Trapped::Open(Ok(open)) => self.handle_open(request, &open),
-            Trapped::Special => self.answer(request, Reply::Continue),
+            Trapped::Special => {
+                self.answer(request, Reply::Continue);
+            }
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
             Trapped::IoUring => {
@@ -182,6 +185,11 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::Open(Err(error)) | Trapped::Execute(Err(error)) => self.handle_unread(request, &error),
             Trapped::List => self.handle_listing(request),
+            Trapped::Root => {
+                // For good: which of them have another root now would have to be asked for each.
+                self.services.overlay.set_roots(Roots::Any);
+                self.answer(request, Reply::Continue);
+            }
             Trapped::Look => {
                 let reply = appearances::look(&request, &mut self.services.overlay);
                 self.answer(request, reply);
@@ -204,27 +212,26 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_execute(&mut self, request: Request, execution: &Execution) {
-        if let Some(tgid) = self.thread_groups.of(request.tid)
-            && request.is_alive()
+        let tid = request.tid;
+        let process = self.thread_groups.of(tid);
+        if self.services.broker.has_sessions()
+            && let Some(tgid) = process.filter(|_| request.is_alive())
         {
-            let program = execution.program();
-            self.services.report.executed(tgid, program);
-            if !self.session.allow_setuid
-                && let Some(finding) = setuid::remark(request.tid, program)
-            {
-                self.services.report.remark(finding);
-            }
-            if self.services.broker.has_sessions() {
-                self.replaced.expect(tgid);
-            }
+            self.replaced.expect(tgid);
         }
+        let asked = (!self.session.allow_setuid).then(|| self.services.overlay.roots());
+        let finding = asked.and_then(|roots| setuid::remark(tid, execution.program(), roots));
         let Execution { dirfd, address, path } = execution;
-        let query = OpenQuery { pid: request.tid, dirfd: *dirfd, path };
-        let program = self.services.overlay.program(&query);
+        let program = self.services.overlay.program(&OpenQuery { pid: tid, dirfd: *dirfd, path });
         let replaced = program.and_then(|program| programs::replace(&request, *address, path, &program));
-        self.answer(request, Reply::Continue);
+        let was_there = self.answer(request, Reply::Continue);
         if let Some(replaced) = replaced {
             replaced.restore();
+        }
+        // Who gets its answer was there all the time, so that what was read of it is its own.
+        if let Some(tgid) = process.filter(|_| was_there) {
+            self.services.report.executed(tgid, execution.program());
+            finding.into_iter().for_each(|finding| self.services.report.remark(finding));
         }
         if !std::mem::replace(&mut self.program_is_started, true) {
             // Another core executes the program meanwhile. Its root is ours yet.
@@ -266,10 +273,11 @@ impl<'a> MainLoop<'a> {
             let path = String::from_utf8_lossy(&open.path);
             tracing::info!("thread {} opens {path}: {}", request.tid, reporting::answer(&what));
         }
-        if seen.as_ref().is_some_and(|seen| *seen != Seen::LoaderCache) {
+        let is_every_programs = matches!(seen, Some(Seen::LoaderCache));
+        if seen.is_some() && !is_every_programs {
             self.follow(&request);
         }
-        if seen.is_some() || opens::may_be_library(&open.path) {
+        if !is_every_programs && (seen.is_some() || opens::may_be_library(&open.path)) {
             self.services.report.opened(request.tid, &open.path, seen.as_ref());
             self.services.card.note_library(request.tid, &open.path, seen.as_ref());
         }
@@ -278,22 +286,11 @@ impl<'a> MainLoop<'a> {
             Answer::File(fd) if open.only_reads() => Reply::InstallFd { fd, cloexec: open.cloexec() },
             Answer::Continue | Answer::File(_) => Reply::Continue,
             Answer::Errno(errno) => Reply::Errno(errno),
-            Answer::Node(node) => self.open_node(request.tid, driver::node(&node), open),
+            Answer::Node(node) => self.open_node(&request, driver::node(&node), open),
         };
         self.answer(request, reply);
         if matches!(seen, Some(Seen::Given { library: "libcuda.so.1", .. })) {
             self.services.broker.prepare();
-        }
-    }
-
-    fn open_node(&mut self, tid: i32, node: Node, open: &Open) -> Reply {
-        let opener = self.thread_groups.of(tid).unwrap_or(tid);
-        match self.nodes.open(node, opener) {
-            Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
-            Err(errno) => {
-                self.services.report.remark(reporting::no_node(tid, errno));
-                Reply::Errno(errno as i32)
-            }
         }
     }
 
@@ -329,219 +326,21 @@ impl<'a> MainLoop<'a> {
         self.driver.settle(&mut self.nodes);
     }
 
-    fn handle_control(&mut self, request: Request) {
-        let Some(tgid) = self.thread_groups.of(request.tid) else { return };
-        if request.arguments[1] as u32 != REQUEST {
-            return self.handle_drivers(request, tgid);
-        }
-        self.look_for_replaced();
-        let asker = Asker::new(&request, tgid);
-        let reply = match self.services.broker.handle(&asker, request.arguments[2]) {
-            Ok(value) => Reply::Return(value),
-            // No call of ours: another driver may use the same number.
-            Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
-            Err(errno) => Reply::Errno(errno as i32),
-        };
-        if let Some(error) = asker.not_installed() {
-            self.services.report.remark(reporting::not_installed(request.tid, &error));
-        }
-        self.answer(request, reply);
-        self.report_broker();
-    }
-
-    /// A request that NVIDIA's nodes have.
-    fn handle_drivers(&mut self, request: Request, tgid: i32) {
-        let Services { report, card, .. } = &mut self.services;
-        let reply = match self.driver.ioctl(&request, tgid, &mut self.nodes, card) {
-            Some(Ok(reply)) => reply,
-            Some(Err(why)) => {
-                report.remark(reporting::no_driver(request.tid, why));
-                Reply::Continue
-            }
-            None => Reply::Continue,
-        };
-        for what in self.driver.take_unknown() {
-            report.remark(reporting::not_emulated(&what));
-        }
-        self.answer(request, reply);
-        self.report_broker();
-    }
-
     fn handle_broker(&mut self) {
         self.services.broker.process_events();
         self.report_broker();
     }
 
-    fn report_broker(&mut self) {
-        let Services { overlay, broker, report, card, .. } = &mut self.services;
-        for event in broker.take_events() {
-            reporting::broker_event(report, &event);
-        }
-        if let Some(profile) = card.chosen().filter(|_| !self.card_is_known) {
-            self.card_is_known = true;
-            let [major, minor] = profile.capability;
-            report.device_chosen(&profile.name, (major, minor));
-            overlay.set_files(card.files());
-            tracing::info!("announces {} (`--gpu {}`)", profile.name, profile.key);
-        }
-    }
-
-    fn handle_children(&mut self) {
-        let flags =
-            WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
-        while let Ok(status) = waitid(Id::All, flags) {
-            match status {
-                WaitStatus::StillAlive => return,
-                status => self.handle_child(status),
-            }
-        }
-    }
-
-    fn handle_child(&mut self, status: WaitStatus) {
-        let Some(pid) = status.pid() else { return };
-        match status {
-            WaitStatus::Exited(_, code) => self.handle_exit(pid, Exit::Code(code), code << 8),
-            WaitStatus::Signaled(_, signal, _) => {
-                self.handle_exit(pid, Exit::Signal(signal as i32), signal as i32)
-            }
-            WaitStatus::Stopped(..) => self.handle_stop(pid),
-            WaitStatus::Continued(_) => self.handle_continuation(pid),
-            _ => {}
-        }
-    }
-
-    /// The shell sees us stopped when the program is, and we go on when it does.
-    fn handle_stop(&mut self, pid: Pid) {
-        if pid == self.program {
-            self.link.tell(&Message::Stopped);
-        }
-    }
-
-    fn handle_continuation(&mut self, pid: Pid) {
-        if pid == self.program {
-            wake_keeper();
-        }
-    }
-
-    fn handle_exit(&mut self, pid: Pid, exit: Exit, status: i32) {
-        self.services.report.exited(pid.as_raw(), exit);
-        if pid == self.program && self.phase == Phase::Running {
-            wake_keeper();
-            self.phase = Phase::Lingering { status, until: Instant::now() + LINGER };
-        }
-    }
-
-    /// Nobody is left to pass a status to, and the user meant the program as well.
-    fn handle_keeper_gone(&mut self) -> Result<(), Failure> {
-        descendants::end_all();
-        Err(Failure::new("the keeper died, so the program was ended"))
-    }
-
-    fn handle_tree_gone(&mut self) {
-        if self.phase == Phase::Running {
-            self.wait_for_program();
-        }
-        self.handle_children();
-        self.handle_clients_ended(LINGER);
-        call_tracing::finish(self.services.tracing.take());
-        let status = match self.phase {
-            Phase::Lingering { status, .. } => Some(status),
-            // How it ended is its parent's to know.
-            Phase::Attached => Some(0),
-            Phase::Running | Phase::Detached => None,
-        };
-        if let Some(status) = status {
-            self.finish_report();
-            let status = self.status_to_pass(status);
-            self.link.tell(&Message::Ended { status, leftovers: false });
-            // Once more, should it have stopped itself only now, for a stop before the end.
-            wake_keeper();
-        }
-        // Engines and the process that makes them are our children too.
-        self.services.broker.end_engines();
-        descendants::end_all();
-    }
-
-    /// A process leaves the filter a moment before its parent hears of its end.
-    fn wait_for_program(&mut self) {
-        while self.phase == Phase::Running {
-            match waitpid(self.program, None) {
-                Ok(status) => self.handle_child(status),
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// A request that cannot be answered has been let through; why, the report says.
-    fn answer(&mut self, request: Request, reply: Reply) {
+    /// A request that cannot be answered has been let through; why, the report says. False if there was nobody any more.
+    fn answer(&mut self, request: Request, reply: Reply) -> bool {
         let tid = request.tid;
         let finding = match request.reply(reply) {
-            Ok(Delivery::Delivered | Delivery::Gone) => return,
+            Ok(Delivery::Delivered) => return true,
+            Ok(Delivery::Gone) => return false,
             Ok(Delivery::NoRoom) => reporting::no_room(tid),
             Err(error) => reporting::unanswered(tid, &error),
         };
         self.services.report.remark(finding);
-    }
-
-    /// The program has left processes behind: its status is passed on now, and we stay for them.
-    fn detach(&mut self) {
-        let Phase::Lingering { status, .. } = self.phase else { return };
-        self.phase = Phase::Detached;
-        self.finish_report();
-        self.events.ignore_keeper();
-        let status = self.status_to_pass(status);
-        self.link.tell(&Message::Ended { status, leftovers: true });
-        wake_keeper();
-        // Whoever reads our standard error to its end must not wait for us.
-        if let Some(sink) = &self.services.tracing {
-            sink.leave_terminal();
-        }
-        descriptors::silence(&[0, 1, 2]);
-        let _ = std::env::set_current_dir("/");
-    }
-
-    /// Ends our part in a tree that goes on. The keeper lets its calls through, or we do if there is none any more.
-    fn leave(mut self) -> Result<(), Failure> {
-        self.finish_report();
-        self.services.broker.end_engines();
-        descendants::end_all();
-        let (calls, seconds) = (self.calls, self.begun.elapsed().as_secs_f64());
-        tracing::warn!(
-            "detached from pid {}: it has no GPU any more, and each call of the kind that was answered ({calls} in {seconds:.1} s) goes on costing some microseconds until it and what it started have ended",
-            self.program
-        );
-        if !self.link.tell(&Message::Ended { status: self.status_to_pass(0), leftovers: true }) {
-            descriptors::silence(&[0, 1, 2]);
-            let _ = std::env::set_current_dir("/");
-            self.events.let_everything_through().doing("let calls through")?;
-        }
-        Ok(())
-    }
-
-    /// The program's status, unless checks found something and another one was asked for.
-    fn status_to_pass(&self, status: i32) -> i32 {
-        let other = self.session.check_exit_code.filter(|_| self.services.report.checks_found() > 0);
-        other.map_or(status, |code| i32::from(code) << 8)
-    }
-
-    fn finish_report(&mut self) {
-        self.handle_broker();
-        reporting::print(&mut self.services.report, self.session);
+        true
     }
 }
-
-/// It stops itself when the program is stopped, and one that is killed then does not continue first.
-fn wake_keeper() {
-    let _ = kill(getppid(), Signal::SIGCONT);
-}
-
-fn exit_of(status: i32) -> Exit {
-    if libc::WIFSIGNALED(status) {
-        Exit::Signal(libc::WTERMSIG(status))
-    } else {
-        Exit::Code(libc::WEXITSTATUS(status))
-    }
-}
-
-/// Set in a wait status beside the signal.
-const CORE_DUMPED: i32 = 0x80;

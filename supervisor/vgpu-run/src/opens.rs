@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use interception::Request;
+use interception::{OF_32_BITS, Request};
+use syscall_filter::ROOTS;
 use tracee::{Memory, MemoryError, RemotePtr};
 
 /// An open, as its caller put it.
@@ -49,6 +50,8 @@ pub enum Trapped {
     List,
     /// stat, access and their kind.
     Look,
+    /// chroot, mount and their kind.
+    Root,
 }
 
 /// Which call it is, with its arguments read from the caller's memory.
@@ -68,6 +71,7 @@ pub fn decode(request: &Request) -> Trapped {
         libc::SYS_ptrace => Trapped::Trace,
         libc::SYS_seccomp | libc::SYS_prctl => Trapped::OwnFilter,
         libc::SYS_getdents64 => Trapped::List,
+        number if number == OF_32_BITS || ROOTS.iter().any(|row| row.number == number) => Trapped::Root,
         _ => Trapped::Look,
     }
 }

@@ -1,4 +1,4 @@
-//! `vgpu-run replay`: recorded calls against the emulated driver.
+//! `vgpu-run replay --check`: recorded calls against the emulated driver.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,13 +28,17 @@ pub fn replay(order: &Replay) -> Result<ExitCode, Failure> {
 
 /// A driver with the card of that recording.
 fn manager(order: &Replay, file: &Path) -> Result<ResourceManager, Failure> {
-    let name = &order.gpu;
+    let name = match order.gpu.as_str() {
+        "auto" => "h100",
+        named => named,
+    };
     let profile = device::by_name(name)
         .ok_or_else(|| Failure::new(format!("there is no card `{name}`")).hint("see `vgpu-run profiles`"))?;
     let facts = resource_manager::facts(profile.key).ok_or_else(|| {
         Failure::new(format!("what a driver tells of the card `{name}` has not been recorded"))
     })?;
-    let description = profile.describe(0, profile.memory, profile.multiprocessors);
+    let memory = order.memory.unwrap_or(profile.memory);
+    let description = profile.describe(0, memory, profile.multiprocessors);
     let beside = file.with_file_name("unit.toml");
     let unit = match order.unit.as_deref().or_else(|| beside.exists().then_some(beside.as_path())) {
         Some(unit) => {

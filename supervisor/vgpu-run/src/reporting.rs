@@ -89,6 +89,12 @@ pub fn not_emulated(what: &str) -> Finding {
     Finding::new(Severity::Warning, message)
 }
 
+/// A call that the recording which answers does not have.
+pub fn not_recorded(what: &str) -> Finding {
+    Finding::new(Severity::Error, format!("the recording has no such call: {what}"))
+        .hint("record the program as it is run now: `vgpu-run record FILE -- CMD`")
+}
+
 /// A process can have one tracer, and that is we.
 pub fn debugger(tid: i32) -> Finding {
     let message =

@@ -35,19 +35,20 @@ pub struct Services {
 }
 
 impl Services {
-    /// For a session whose program does not run yet.
+    /// For a session whose program does not run yet. `gpus`: how many of them have nodes.
     pub fn new(
         session: &Session,
         card: Card,
         files: Arc<Files>,
         tracing: Option<Sink>,
+        gpus: u32,
     ) -> Result<Self, Failure> {
         let cache = installation::default_cache();
         let overlay = Overlay::new(overlay::Config {
             payload: files.clone(),
             cache: cache.clone(),
             engine: overlay::Engine::Cpu,
-            devices: session.gpus,
+            devices: gpus,
             // The devices are not known yet: `auto` chooses when one is asked for.
             files: overlay::driver_text::driver_files(device::DRIVER_VERSION, &[]),
         });

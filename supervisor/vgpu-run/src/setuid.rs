@@ -4,12 +4,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sys::stat::Mode;
+use overlay::Roots;
 use report::{Finding, Severity};
 
 /// What the report says of a program that would be another user's outside of this session. Precondition: privileges are not
 /// given by exec (no `--allow-setuid`).
-pub fn remark(tid: i32, program: &Path) -> Option<Finding> {
-    let file = file(tid, program)?;
+pub fn remark(tid: i32, program: &Path, roots: Roots) -> Option<Finding> {
+    let file = match roots {
+        Roots::Ours if program.is_absolute() => std::fs::metadata(program).ok()?,
+        _ => file(tid, program)?,
+    };
     if !file.is_file() || !Mode::from_bits_truncate(file.mode()).contains(Mode::S_ISUID) {
         return None;
     }

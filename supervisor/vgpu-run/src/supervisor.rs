@@ -9,7 +9,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
 use notification::{InFlight, Listener};
-use trace::Outputs;
+use trace::{Filter, Outputs};
 use tracee::{Facts, PidFd};
 
 use crate::call_tracing;
@@ -17,6 +17,8 @@ use crate::card::Card;
 use crate::cli::{Session, Target};
 use crate::descendants;
 use crate::descriptors;
+use crate::device_calls::DeviceCalls;
+use crate::driver::Driver;
 use crate::events::{Calls, Events};
 use crate::failure::{self, Doing, Failure};
 use crate::inherited;
@@ -47,10 +49,15 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let files = find_files()?;
     let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
     name_programs(session, &files);
+    let mut device_calls = DeviceCalls::open(session)?;
     let (launched, fallback) = mechanism::launch(session)?;
-    settle(&launched, &link, &files, outputs.as_ref());
+    settle(&launched, &link, &files, outputs.as_ref(), &device_calls);
     let tracing = outputs.map(call_tracing::start).transpose()?;
-    let mut services = Services::new(session, card, files, tracing)?;
+    if let (Some(sink), Some(trace)) = (&tracing, &session.trace) {
+        let teller = sink.line_teller().doing("tell the tracer of calls")?;
+        device_calls.trace(teller, Filter::new(&trace.filter))?;
+    }
+    let mut services = Services::new(session, card, files, tracing, device_calls.gpus(session))?;
     if let Some(fallback) = fallback {
         fallback.tell(&mut services.report);
     }
@@ -64,7 +71,8 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
     let events =
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
-    let mut main_loop = MainLoop::new(session, events, services, link, pid, program);
+    let mut main_loop =
+        MainLoop::new(session, events, services, Driver::new(device_calls), link, (pid, program));
     match Viewers::open(session).and_then(|viewers| main_loop.show_to(viewers)) {
         Ok(()) => {}
         // A sandbox may forbid it: nothing but that is missing then.
@@ -105,9 +113,16 @@ fn find_files() -> Result<Arc<Files>, Failure> {
 
 /// Makes this process one that nothing but SIGKILL disturbs. After the fork, so that the program gets none
 /// of it: its own process group, ignored signals, higher limits.
-fn settle(launched: &Launched, link: &Link, files: &Files, outputs: Option<&Outputs>) {
+fn settle(
+    launched: &Launched,
+    link: &Link,
+    files: &Files,
+    outputs: Option<&Outputs>,
+    device_calls: &DeviceCalls,
+) {
     let mut kept = vec![link.as_fd().as_raw_fd()];
     kept.extend(launched.descriptor());
+    kept.extend(device_calls.descriptor());
     kept.extend(files.descriptor());
     kept.extend(outputs.into_iter().flat_map(Outputs::descriptors));
     descriptors::keep_only(&kept);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::judge::judge_of;
+use crate::policy::ROOTS;
 use libc::{AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 const X86_64: u32 = 0xC000_003E;
@@ -109,9 +110,23 @@ fn stat_of_an_open_descriptor_is_never_notified() {
 
 #[test]
 fn programs_of_another_architecture_are_let_through_not_killed() {
-    for number in 0..500 {
+    for number in (0..500).filter(|number| !ROOTS_OF_32_BITS.contains(&(*number as u32))) {
         let foreign = Call { architecture: I386, number, arguments: [0; 6] };
         check(Coverage::Full, &foreign, ALLOW);
+    }
+}
+
+#[test]
+fn changes_of_the_root_are_notified_and_not_traced() {
+    let run = |action, call: Call| {
+        run(&compile(Coverage::Lean, &[REQUEST], action).expect("the policy compiles"), &call)
+    };
+    let of_64_bits = ROOTS.iter().map(|row| (X86_64, row.number));
+    let of_32_bits = ROOTS_OF_32_BITS.iter().map(|number| (I386, i64::from(*number)));
+    for (architecture, number) in of_64_bits.chain(of_32_bits) {
+        let call = || Call { architecture, number, arguments: [0; 6] };
+        assert_eq!(run(Action::Notify, call()), NOTIFY, "{architecture:x} {number}");
+        assert_eq!(run(Action::Trace, call()), ALLOW, "{architecture:x} {number}");
     }
 }
 
@@ -146,7 +161,7 @@ fn a_tracer_also_sees_calls_by_which_a_process_would_leave_it() {
 
 #[test]
 fn every_row_says_why_and_at_what_cost() {
-    for row in rows(Coverage::Full, Action::Trace) {
+    for row in rows(Coverage::Full, Action::Trace).chain(ROOTS) {
         assert!(!row.reason.is_empty(), "{} has no reason", row.name);
         assert!(!row.cost.is_empty(), "{} has no measured cost", row.name);
     }

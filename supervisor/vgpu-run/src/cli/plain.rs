@@ -32,7 +32,7 @@ fn is_option(word: &OsString) -> bool {
 }
 
 fn is_subcommand(word: &OsString) -> bool {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         "attach",
         "doctor",
         "trace",
@@ -41,6 +41,7 @@ fn is_subcommand(word: &OsString) -> bool {
         "top",
         "warm",
         "cache",
+        "record",
         "replay",
         "config",
         "completions",

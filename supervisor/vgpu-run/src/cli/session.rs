@@ -1,6 +1,7 @@
 //! Options of a run or an attachment.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
@@ -51,6 +52,12 @@ pub struct Session {
     /// For `vgpu-run trace`
     #[arg(skip)]
     pub trace: Option<Trace>,
+    /// For `vgpu-run record`: where calls of the driver's nodes are written
+    #[arg(skip)]
+    pub record: Option<PathBuf>,
+    /// For `vgpu-run replay`: what answers them
+    #[arg(skip)]
+    pub replay: Option<PathBuf>,
     /// What is run or attached to.
     #[arg(skip)]
     pub target: Target,
@@ -73,8 +80,22 @@ impl Default for Session {
             code: Code { tier: Tier::Auto, isa: Isa::Host },
             log: Log::Warn,
             trace: None,
+            record: None,
+            replay: None,
             target: Target::default(),
         }
+    }
+}
+
+impl Session {
+    /// The subcommand that wants something of every process, which only the outermost session can do.
+    pub fn of_the_whole_tree(&self) -> Option<&'static str> {
+        let asked = [
+            ("trace", self.trace.is_some()),
+            ("record", self.record.is_some()),
+            ("replay", self.replay.is_some()),
+        ];
+        asked.into_iter().find(|(_, is_asked)| *is_asked).map(|(name, _)| name)
     }
 }
 

@@ -33,7 +33,9 @@ const FOR_ALL_USERS: &str = "/etc/vgpu-run/config.toml";
 
 /// Whether a subcommand takes what is set for runs, if it has no setting of its own for an option.
 fn takes_runs(subcommand: &str, option: &str) -> bool {
-    ["attach", "trace"].contains(&subcommand) || ["tier", "isa"].contains(&option)
+    // `--check` of a replay is another one.
+    let is_like_a_run = ["attach", "trace", "record"].contains(&subcommand);
+    is_like_a_run || subcommand == "replay" && option != "check" || ["tier", "isa"].contains(&option)
 }
 
 /// An option: its subcommand, empty for a run, and its long name.

@@ -1,10 +1,11 @@
 //! Options of what is asked without a run.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::session::Code;
+use super::session::{Code, Log, Mechanism, Report, Session, Target};
 use super::values;
 
 /// Which kernels are compiled ahead, and for what.
@@ -44,7 +45,8 @@ pub struct Top {
 /// What is traced, and where it goes.
 #[derive(Args, Clone, Debug)]
 pub struct Trace {
-    /// Only these calls: names with `*` and `?`, or a library (`cuda`, `cudart`, `nvml`, `cublas`, `nccl`); those with `!` are left out
+    /// Only these calls: names with `*` and `?`, or a library (`cuda`, `cudart`, `nvml`, `cublas`, `nccl`); of calls on the driver's
+    /// nodes the ioctl's, the control's or the class's; those with `!` are left out
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     pub filter: Vec<String>,
     /// File for the lines (default: standard error)
@@ -80,24 +82,62 @@ pub enum Cache {
     Clear,
 }
 
-/// Which recordings are played, and against what.
+/// Which recording answers which program; or which recordings are compared with the emulated driver.
 #[derive(Args, Clone, Debug)]
+#[command(
+    override_usage = "vgpu-run replay [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay --check [OPTIONS] FILE..."
+)]
 #[command(after_help = "\
-Exit status:
+Calls are matched in order, by what they are and what they say; handles that the program chooses otherwise are renamed, addresses
+and descriptors are its own. A call that the recording does not have fails with ENODATA and is named.
+
+Exit status: that of CMD; with --check
   0    every call was answered as recorded, but for masked bytes
   1    a call was answered otherwise
   125  a recording cannot be read, or vgpu-run itself failed")]
 pub struct Replay {
-    /// Compare what the emulated driver answers with what the recorded one did
-    #[arg(long, required = true)]
+    /// Compare what the emulated driver answers with what the recorded one did (without --gpu: that of an H100)
+    #[arg(long)]
     pub check: bool,
-    /// Card to emulate: a name from `vgpu-run profiles`
-    #[arg(long, value_name = "NAME", default_value = "h100")]
-    pub gpu: String,
-    /// Which copy of the card, in which machine (default: `unit.toml` beside the recording, if there is one)
-    #[arg(long, value_name = "FILE")]
+    /// With --check: which copy of the card, in which machine (default: `unit.toml` beside the recording, if there is one)
+    #[arg(long, value_name = "FILE", requires = "check")]
     pub unit: Option<PathBuf>,
-    /// Recordings, as JSON lines, compressed by xz if their names say so
-    #[arg(required = true, value_name = "FILE.jsonl.xz")]
+    /// Card of what the recording does not answer, for --check the one to emulate: a name from `vgpu-run profiles`, or `auto`
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub gpu: String,
+    /// Its memory, like `4G`
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
+    pub memory: Option<u64>,
+    /// Say at the end what each program did (always, in short, when something went wrong)
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    pub report: Option<Report>,
+    /// How the program's calls are brought to us
+    #[arg(long, value_enum, default_value_t = Mechanism::Auto)]
+    pub mechanism: Mechanism,
+    /// Say on standard error what is answered (`info`), and each event (`debug`)
+    #[arg(long, value_enum, default_value_t = Log::Warn, value_name = "LEVEL")]
+    pub log: Log,
+    /// The recording, as JSON lines, compressed by xz if its name says so; with --check also several
+    #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// The program that is answered, and its arguments
+    #[arg(last = true, required_unless_present = "check", conflicts_with = "check", value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+impl Replay {
+    /// The run that a recording answers. None: there are several recordings.
+    pub fn run(self) -> Option<Session> {
+        let [file] = <[PathBuf; 1]>::try_from(self.files).ok()?;
+        Some(Session {
+            gpu: self.gpu,
+            memory: self.memory,
+            report: self.report,
+            mechanism: self.mechanism,
+            log: self.log,
+            replay: Some(file),
+            target: Target::Command(self.command),
+            ..Session::default()
+        })
+    }
 }

@@ -1,0 +1,90 @@
+//! Calls that have to do with the device: its nodes, what the payload asks on them, what programs ask the driver.
+
+use interception::{Reply, Request};
+use resource_manager::Node;
+use wire::control::REQUEST;
+
+use super::MainLoop;
+use crate::control::Asker;
+use crate::opens::Open;
+use crate::reporting;
+use crate::services::Services;
+
+impl MainLoop<'_> {
+    /// A control call of the payload, or a request that NVIDIA's nodes have.
+    pub(super) fn handle_control(&mut self, request: Request) {
+        let Some(tgid) = self.thread_groups.of(request.tid) else { return };
+        if request.arguments[1] as u32 != REQUEST {
+            return self.handle_drivers(request, tgid);
+        }
+        self.look_for_replaced();
+        let asker = Asker::new(&request, tgid);
+        let reply = match self.services.broker.handle(&asker, request.arguments[2]) {
+            Ok(value) => Reply::Return(value),
+            // No call of ours: another driver may use the same number.
+            Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
+            Err(errno) => Reply::Errno(errno as i32),
+        };
+        if let Some(error) = asker.not_installed() {
+            self.services.report.remark(reporting::not_installed(request.tid, &error));
+        }
+        self.answer(request, reply);
+        self.report_broker();
+    }
+
+    /// A request that NVIDIA's nodes have.
+    fn handle_drivers(&mut self, request: Request, tgid: i32) {
+        let Services { report, card, .. } = &mut self.services;
+        let reply = match self.driver.ioctl(&request, tgid, &mut self.nodes, card) {
+            Some(Ok(reply)) => reply,
+            Some(Err(why)) => {
+                report.remark(reporting::no_driver(request.tid, why));
+                Reply::Continue
+            }
+            None => Reply::Continue,
+        };
+        for what in self.driver.take_missing() {
+            tracing::info!("the recording has no such call: {what}");
+            report.remark(reporting::not_recorded(&what));
+        }
+        for what in self.driver.take_unknown() {
+            report.remark(reporting::not_emulated(&what));
+        }
+        self.answer(request, reply);
+        self.report_broker();
+    }
+
+    /// Tells what the broker has to tell.
+    pub(super) fn report_broker(&mut self) {
+        let Services { overlay, broker, report, card, .. } = &mut self.services;
+        for event in broker.take_events() {
+            reporting::broker_event(report, &event);
+        }
+        if let Some(profile) = card.chosen().filter(|_| !self.card_is_known) {
+            self.card_is_known = true;
+            let [major, minor] = profile.capability;
+            report.device_chosen(&profile.name, (major, minor));
+            overlay.set_files(card.files());
+            tracing::info!("announces {} (`--gpu {}`)", profile.name, profile.key);
+        }
+    }
+
+    /// A new open file of a node.
+    pub(super) fn open_node(&mut self, request: &Request, node: Node, open: &Open) -> Reply {
+        let opener = self.thread_groups.of(request.tid).unwrap_or(request.tid);
+        let reply = match self.nodes.open(node, opener) {
+            // A recording tells which descriptor it became.
+            Ok(fd) if self.driver.calls().are_recorded() => match request.give(&fd, open.cloexec()) {
+                Ok(descriptor) => Reply::Return(descriptor.into()),
+                Err(error) => Reply::Errno(error.raw_os_error().unwrap_or(libc::EMFILE)),
+            },
+            Ok(fd) => Reply::InstallFd { fd, cloexec: open.cloexec() },
+            Err(errno) => {
+                self.services.report.remark(reporting::no_node(request.tid, errno));
+                Reply::Errno(errno as i32)
+            }
+        };
+        self.driver.calls().opened(opener, open, &reply);
+        reply
+    }
+}
