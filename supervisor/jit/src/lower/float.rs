@@ -38,11 +38,11 @@ impl Lowering<'_> {
         // What is not computed by the processor's own arithmetic it does not flush.
         let selects = matches!(
             mnemonic.op,
-            Op::Min | Op::Max | Op::Abs | Op::Neg | Op::Sin | Op::Cos | Op::Lg2 | Op::Tanh
+            Op::Min | Op::Max | Op::Abs | Op::Neg | Op::Sin | Op::Cos | Op::Lg2 | Op::Ex2 | Op::Tanh
         );
         let flushes = mnemonic.has(Ftz) && ty == Type::F32 && (!self.plan.flushes || selects || cuts);
-        // A result that is one of the operands, but for its sign, is flushed alone. To the power of a subnormal number all is one.
-        let early = flushes && !matches!(mnemonic.op, Op::Min | Op::Max | Op::Abs | Op::Neg | Op::Ex2);
+        // A result that is one of the operands, but for its sign, is flushed alone.
+        let early = flushes && !matches!(mnemonic.op, Op::Min | Op::Max | Op::Abs | Op::Neg);
         let mut sources = Vec::new();
         for operand in &operands[1..] {
             let mut value = self.operand(operand, bits)?;
@@ -219,9 +219,11 @@ impl Lowering<'_> {
     /// As `interpreter::functions::exp2` does it.
     fn power_of_two(&mut self, x: &str, wide: bool) -> String {
         use interpreter::functions::exp2::{LEAST, MOST, POLYNOMIAL, SHIFTER};
-        let (ty, bit) = (self.text.float(32, wide), self.text.integer(1, wide));
-        let number = |number| single(number, wide);
+        let (single, ty) = (self.text.float(32, wide), self.text.float(64, wide));
+        let (word, bit) = (self.text.integer(64, wide), self.text.integer(1, wide));
+        let number = |number| double(number, wide);
         let [least, most, shifter] = [LEAST, MOST, SHIFTER].map(number);
+        let x = self.text.value(format!("fpext {single} {x} to {ty}"));
         let less = self.text.value(format!("fcmp olt {ty} {x}, {least}"));
         let x = self.text.value(format!("select {bit} {less}, {ty} {least}, {ty} {x}"));
         let more = self.text.value(format!("fcmp ogt {ty} {x}, {most}"));
@@ -234,24 +236,12 @@ impl Lowering<'_> {
         for factor in lower.into_iter().rev().chain([1.0]) {
             power = self.text.intrinsic("fma", &ty, &[power, rest.clone(), number(factor)]);
         }
-        self.scaled(power, &shifted, wide)
-    }
-
-    /// A number times 2 to the power of what an addition of `SHIFTER` has left in the low bits of another.
-    fn scaled(&mut self, number: String, shifted: &str, wide: bool) -> String {
-        use interpreter::functions::exp2::{EXPONENT, ONE, SHIFTER};
-        let (ty, word) = (self.text.float(32, wide), self.text.integer(32, wide));
-        let integer = |number: u32| constant(32, wide, number.into());
         let bits = self.text.value(format!("bitcast {ty} {shifted} to {word}"));
-        let whole = self.text.value(format!("sub {word} {bits}, {}", integer(SHIFTER.to_bits())));
-        let half = self.text.value(format!("ashr {word} {whole}, {}", integer(1)));
-        let other = self.text.value(format!("sub {word} {whole}, {half}"));
-        [half, other].into_iter().fold(number, |number, whole| {
-            let exponent = self.text.value(format!("shl {word} {whole}, {}", integer(EXPONENT)));
-            let factor = self.text.value(format!("add {word} {exponent}, {}", integer(ONE)));
-            let factor = self.text.value(format!("bitcast {word} {factor} to {ty}"));
-            self.text.value(format!("fmul {ty} {number}, {factor}"))
-        })
+        let biased = self.text.value(format!("add {word} {bits}, {}", constant(64, wide, 1023)));
+        let bits = self.text.value(format!("shl {word} {biased}, {}", constant(64, wide, 52)));
+        let scale = self.text.value(format!("bitcast {word} {bits} to {ty}"));
+        let power = self.text.value(format!("fmul {ty} {power}, {scale}"));
+        self.text.value(format!("fptrunc {ty} {power} to {single}"))
     }
 
     /// A function that has no instruction: called for all lanes through memory (see `runtime`).
@@ -269,8 +259,8 @@ impl Lowering<'_> {
     }
 }
 
-/// A constant as LLVM writes it: the bits of it as a `double`.
-fn single(number: f32, wide: bool) -> String {
-    let bits = format!("0x{:016X}", f64::from(number).to_bits());
-    if wide { format!("splat (float {bits})") } else { bits }
+/// A constant as LLVM writes it: its bits.
+fn double(number: f64, wide: bool) -> String {
+    let bits = format!("0x{:016X}", number.to_bits());
+    if wide { format!("splat (double {bits})") } else { bits }
 }
