@@ -46,6 +46,16 @@ impl Caller for Client {
         Ok(())
     }
 
+    fn read_some(&self, address: u64, target: &mut [u8]) -> Result<usize, Errno> {
+        let start = self.range(address, 0)?.start;
+        let length = target.len().min(BYTES - start);
+        if length == 0 && !target.is_empty() {
+            return Err(Errno::EFAULT);
+        }
+        self.read(address, &mut target[..length])?;
+        Ok(length)
+    }
+
     fn write(&self, parts: [(u64, &[u8]); 2]) -> Result<(), Errno> {
         for (address, source) in parts {
             let range = self.range(address, source.len())?;
