@@ -13,7 +13,7 @@
 #[allow(missing_docs, reason = "Perfetto's own names")]
 mod proto;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
 use nix::time::{ClockId, clock_gettime};
@@ -35,6 +35,8 @@ pub struct Perfetto<W> {
     target: W,
     /// Tracks that are described already.
     tracks: HashSet<u64>,
+    /// Of processes, while they were there.
+    names: HashMap<u32, String>,
 }
 
 /// What a track's number begins with.
@@ -59,7 +61,7 @@ fn flow(process: u32, place: &Place) -> u64 {
 impl<W: Write> Perfetto<W> {
     /// Begins a trace.
     pub fn new(target: W) -> io::Result<Self> {
-        let mut perfetto = Perfetto { target, tracks: HashSet::new() };
+        let mut perfetto = Perfetto { target, tracks: HashSet::new(), names: HashMap::new() };
         let clocks = [
             (BuiltinClock::Monotonic, ClockId::CLOCK_MONOTONIC),
             (BuiltinClock::Boottime, ClockId::CLOCK_BOOTTIME),
@@ -115,11 +117,18 @@ impl<W: Write> Perfetto<W> {
 
     /// A process is there. Said while it is, so that its name can be seen.
     pub fn process(&mut self, process: u32) -> io::Result<u64> {
-        self.describe(uuid(Track::Process, process, 0), || TrackDescriptor {
+        let uuid = uuid(Track::Process, process, 0);
+        if !self.tracks.contains(&uuid)
+            && let Some(name) = text_of(&format!("{process}/comm"))
+        {
+            self.names.insert(process, name);
+        }
+        let process_name = self.names.get(&process).cloned();
+        self.describe(uuid, || TrackDescriptor {
             process: Some(ProcessDescriptor {
                 pid: Some(process as i32),
                 cmdline: command_line(process),
-                process_name: text_of(&format!("{process}/comm")),
+                process_name,
             }),
             ..TrackDescriptor::default()
         })
@@ -127,12 +136,14 @@ impl<W: Write> Perfetto<W> {
 
     fn thread(&mut self, process: u32, thread: u32) -> io::Result<u64> {
         let parent = self.process(process)?;
+        // By the end of its first call a thread may be gone; it began with its process's name.
+        let first_name = self.names.get(&process).cloned();
         self.describe(uuid(Track::Thread, process, thread), || TrackDescriptor {
             parent_uuid: Some(parent),
             thread: Some(ThreadDescriptor {
                 pid: Some(process as i32),
                 tid: Some(thread.into()),
-                thread_name: text_of(&format!("{process}/task/{thread}/comm")),
+                thread_name: text_of(&format!("{process}/task/{thread}/comm")).or(first_name),
             }),
             ..TrackDescriptor::default()
         })
