@@ -35,9 +35,8 @@ impl Part {
 }
 
 impl Lowering<'_> {
-    /// The parts of a run, if it has several.
-    pub(super) fn parts(&self, run: Range<usize>) -> Option<Vec<Part>> {
-        let alive = self.alive_behind(run.clone());
+    /// The parts of a run, if it has several: by the bits that are alive behind each of its instructions.
+    pub(super) fn parts(&self, run: Range<usize>, alive: &[u32]) -> Option<Vec<Part>> {
         let mut parts = Vec::new();
         let mut start = run.start;
         for (end, alive) in (run.start + 1..).zip(alive) {

@@ -161,7 +161,7 @@ impl Lowering<'_> {
         let lanes = if self.manner.forced.passes(self.block) {
             self.manner.pass
         } else {
-            self.lanes_of_rolled(range.clone())?
+            self.lanes_of_rolled(&self.work(range.clone()))?
         };
         self.is_rollable(&range, lanes).then_some(lanes)
     }

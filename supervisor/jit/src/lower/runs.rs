@@ -42,7 +42,7 @@ pub(super) enum Order {
 }
 
 /// What there is to do in a run.
-struct Work {
+pub(super) struct Work {
     /// Instructions of which each lane has its own.
     count: usize,
     /// Of these, loads.
@@ -51,6 +51,20 @@ struct Work {
     deepest: usize,
     /// How often they read what all lanes share.
     shared: usize,
+    /// See [`Lowering::alive_behind`].
+    alive: Vec<u32>,
+}
+
+impl Work {
+    fn most_alive(&self) -> u32 {
+        self.alive.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Whether passes would keep the processor busy, each by itself: enough instructions of which each lane has its own, no chain
+    /// of them that is as long as all are in sum, and few that read what lanes share, which each pass would spread anew.
+    fn keeps_busy(&self) -> bool {
+        self.count >= SHORTEST && self.deepest <= self.count && self.shared * SHARE <= self.count
+    }
 }
 
 impl Lowering<'_> {
@@ -73,19 +87,24 @@ impl Lowering<'_> {
     fn as_passes(&self, range: Range<usize>) -> Option<Run> {
         let order = if self.manner.forced.passes(self.block) {
             self.forced_order(range.clone())
-        } else if !self.is_crowded(range.clone()) {
-            self.as_rolled(range.clone())?
-        } else if self.is_worth(range.clone()) {
-            Order::Whole
         } else {
-            self.as_rolled(range.clone()).or_else(|| self.parts(range.clone()).map(Order::Abreast))?
+            self.order(&range)?
         };
         (!range.is_empty()).then_some(Run { range, order })
     }
 
-    fn as_rolled(&self, range: Range<usize>) -> Option<Order> {
-        let lanes = self.lanes_of_rolled(range.clone())?;
-        self.can_be_rolled(&range, lanes).then_some(Order::Rolled(lanes))
+    fn order(&self, range: &Range<usize>) -> Option<Order> {
+        let work = self.work(range.clone());
+        let rolled = || {
+            let lanes = self.lanes_of_rolled(&work)?;
+            self.can_be_rolled(range, lanes).then_some(Order::Rolled(lanes))
+        };
+        let is_crowded = work.most_alive() > self.manner.room;
+        if is_crowded && work.keeps_busy() {
+            return Some(Order::Whole);
+        }
+        let abreast = || self.parts(range.clone(), &work.alive).filter(|_| is_crowded).map(Order::Abreast);
+        rolled().or_else(abreast)
     }
 
     fn forced_order(&self, range: Range<usize>) -> Order {
@@ -93,7 +112,8 @@ impl Lowering<'_> {
         if self.manner.forced.rolled(self.block) && self.can_be_rolled(&range, lanes) {
             return Order::Rolled(lanes);
         }
-        self.parts(range).map_or(Order::Whole, Order::Abreast)
+        let alive = self.alive_behind(range.clone());
+        self.parts(range, &alive).map_or(Order::Whole, Order::Abreast)
     }
 
     fn can_be_rolled(&self, range: &Range<usize>, lanes: usize) -> bool {
@@ -102,9 +122,8 @@ impl Lowering<'_> {
 
     /// How many lanes each pass of some instructions should have, if passes are a loop, and if that pays: as many as registers
     /// have room for. What all lanes share is read by each pass anew, so that loads must not come to much more than the rest.
-    pub(super) fn lanes_of_rolled(&self, run: Range<usize>) -> Option<usize> {
-        let work = self.work(run.clone());
-        let live = if work.count < SHORTEST { 0 } else { self.most_alive(run) as usize };
+    pub(super) fn lanes_of_rolled(&self, work: &Work) -> Option<usize> {
+        let live = if work.count < SHORTEST { 0 } else { work.most_alive() as usize };
         let least = self.manner.pass;
         let kind = usize::from(least > 8);
         if live * LANES <= REGISTERS[kind] {
@@ -136,18 +155,8 @@ impl Lowering<'_> {
         self.bits(register) != 0 && (!self.is_resident(register) || self.taken.contains(&register))
     }
 
-    /// Whether a run needs more vectors at once than the processor has registers.
-    fn is_crowded(&self, run: Range<usize>) -> bool {
-        self.most_alive(run) > self.manner.room
-    }
-
-    /// Bits of each lane that are alive at once in a run, at most, of what it touches.
-    fn most_alive(&self, run: Range<usize>) -> u32 {
-        self.alive_behind(run).into_iter().max().unwrap_or(0)
-    }
-
-    /// The same behind each of its instructions.
-    pub(super) fn alive_behind(&self, run: Range<usize>) -> Vec<u32> {
+    /// Bits of each lane that are alive behind each instruction of a run, of what it touches.
+    fn alive_behind(&self, run: Range<usize>) -> Vec<u32> {
         let mut live = self.graph.live_before(self.body, self.block, run.end);
         let roles = run.clone().map(|index| &self.graph.roles[index]);
         let touched: HashSet<RegisterId> =
@@ -166,15 +175,8 @@ impl Lowering<'_> {
         alive
     }
 
-    /// Whether passes of a run would keep the processor busy, each by itself: enough instructions of which each lane has its own,
-    /// no chain of them that is as long as all are in sum, and few that read what lanes share, which each pass would spread
-    /// anew.
-    fn is_worth(&self, run: Range<usize>) -> bool {
-        let Work { count, deepest, shared, .. } = self.work(run);
-        count >= SHORTEST && deepest <= count && shared * SHARE <= count
-    }
-
-    fn work(&self, run: Range<usize>) -> Work {
+    pub(super) fn work(&self, run: Range<usize>) -> Work {
+        let alive = self.alive_behind(run.clone());
         let mut depths: HashMap<RegisterId, usize> = HashMap::new();
         let (mut count, mut loads, mut deepest, mut shared) = (0, 0, 0, 0);
         for index in run {
@@ -201,7 +203,7 @@ impl Lowering<'_> {
             loads += usize::from(is_load);
             count += 1;
         }
-        Work { count, loads, deepest, shared }
+        Work { count, loads, deepest, shared, alive }
     }
 
     /// Whether all lanes share what an instruction writes, or its base.
