@@ -2,10 +2,9 @@
 
 use std::ffi::c_char;
 
-use crate::devices::{PciInfo3, tell};
+use crate::devices::{PciInfo3, indexed, tell};
 use crate::door::*;
 use crate::figures::fixed;
-
 use crate::session;
 use wire::device::{Description, feature, unpadded};
 
@@ -122,18 +121,12 @@ exports! {
     }
 
     fn nvmlDeviceGetModuleId(handle: usize, target: *mut u32) {
-        session::with(|session| {
-            *out(target)? = session.device(handle)?.0;
-            Ok(())
-        })
+        indexed(target, handle, |index| index)
     }
 
     fn nvmlDeviceGetIrqNum(handle: usize, target: *mut u32) {
         // A number like those that message interrupts get; nobody raises it.
-        session::with(|session| {
-            *out(target)? = 41 + session.device(handle)?.0;
-            Ok(())
-        })
+        indexed(target, handle, |index| 41 + index)
     }
 
     fn nvmlDeviceGetGpuMaxPcieLinkGeneration(handle: usize, target: *mut u32) {

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 
 use crate::door::*;
+use crate::figures::fixed;
 use crate::session::{self, Session};
 use wire::device::{Description, gpu_uuid_text, padded, unpadded};
 
@@ -90,10 +91,15 @@ pub unsafe fn tell(
 
 /// A number or a structure of a device.
 unsafe fn number<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description) -> T) -> Nvml {
+    // SAFETY: the caller's place.
+    unsafe { fixed(target, handle, |device| Ok(of(device))) }
+}
+
+/// A number made of a device's index.
+pub unsafe fn indexed(target: *mut u32, handle: usize, of: impl FnOnce(u32) -> u32) -> Nvml {
     session::with(|session| {
-        let value = of(session.device(handle)?.1);
         // SAFETY: the caller's place.
-        *unsafe { out(target) }? = value;
+        *unsafe { out(target) }? = of(session.device(handle)?.0);
         Ok(())
     })
 }
@@ -199,17 +205,11 @@ exports! {
     }
 
     fn nvmlDeviceGetIndex(handle: usize, target: *mut u32) {
-        session::with(|session| {
-            *out(target)? = session.device(handle)?.0;
-            Ok(())
-        })
+        indexed(target, handle, |index| index)
     }
 
     fn nvmlDeviceGetMinorNumber(handle: usize, target: *mut u32) {
-        session::with(|session| {
-            *out(target)? = session.device(handle)?.0;
-            Ok(())
-        })
+        indexed(target, handle, |index| index)
     }
 
     fn nvmlDeviceGetBrand(handle: usize, target: *mut u32) {

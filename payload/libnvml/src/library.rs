@@ -118,7 +118,7 @@ exports! {
     }
 
     fn nvmlDeviceRegisterEvents(handle: usize, types: u64, _set: usize) {
-        session::with(|session| session.device(handle).map(drop))?;
+        session::check(handle)?;
         if types & !EVENTS != 0 { Err(Error::NOT_SUPPORTED) } else { Ok(()) }
     }
 

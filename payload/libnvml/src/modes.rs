@@ -12,7 +12,7 @@ const WORD: usize = u64::BITS as usize;
 
 /// Every processor is as near to the card as any other.
 unsafe fn affinity(handle: usize, words: u32, mask: *mut u64, processors: usize) -> Nvml {
-    session::with(|session| session.device(handle).map(drop))?;
+    session::check(handle)?;
     if mask.is_null() || words == 0 {
         return Err(Error::INVALID_ARGUMENT);
     }
@@ -61,7 +61,7 @@ exports! {
     }
 
     fn nvmlDeviceGetAccountingStats(handle: usize, _pid: u32, _target: *mut c_void) {
-        session::with(|session| session.device(handle).map(drop))?;
+        session::check(handle)?;
         Err(Error::NOT_FOUND)
     }
 
@@ -160,7 +160,7 @@ exports! {
 
     fn nvmlDeviceGetP2PStatus(one: usize, other: usize, _index: u32, target: *mut u32) {
         const NVML_P2P_STATUS_NOT_SUPPORTED: u32 = 5;
-        session::with(|session| session.device(other).map(drop))?;
+        session::check(other)?;
         fixed(target, one, |_| Ok(NVML_P2P_STATUS_NOT_SUPPORTED))
     }
 
@@ -200,7 +200,7 @@ exports! {
     }
 
     fn nvmlDeviceGetHostname_v1(handle: usize, _target: *mut c_char) {
-        session::with(|session| session.device(handle).map(drop))?;
+        session::check(handle)?;
         Err(Error::NOT_SUPPORTED)
     }
 }

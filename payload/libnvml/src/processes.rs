@@ -65,7 +65,7 @@ fn second(entry: &ProcessEntry) -> Process2 {
 }
 
 unsafe fn none(handle: usize, count: *mut u32) -> Nvml {
-    session::with(|session| session.device(handle).map(drop))?;
+    session::check(handle)?;
     // SAFETY: the caller's place.
     *unsafe { out(count) }? = 0;
     Ok(())

@@ -93,7 +93,7 @@ exports! {
 
     fn nvmlDeviceGetLastBBXFlushTime(handle: usize, _time: *mut u64, _duration: *mut c_void) {
         const NVML_ERROR_NOT_READY: Error = Error(27);
-        session::with(|session| session.device(handle).map(drop))?;
+        session::check(handle)?;
         Err(NVML_ERROR_NOT_READY)
     }
 }

@@ -67,6 +67,11 @@ pub fn note_unsupported(name: &'static str) {
 /// First handle; a handle is this plus the index. Small numbers and pointers to programs' data are none.
 const HANDLES: usize = 0x7667_7000;
 
+/// An error if the handle is no device's.
+pub fn check(handle: usize) -> Nvml {
+    with(|session| session.device(handle).map(drop))
+}
+
 impl Session {
     /// The line to the supervisor.
     pub fn connection(&self) -> &Connection {

@@ -34,8 +34,9 @@ const STEP: usize = 15;
 /// Microseconds over which the driver samples its engines.
 const SAMPLE_PERIOD: u32 = 100_000;
 
-/// `nvmlClocksEventReason…`: nothing runs.
+/// `nvmlClocksEventReason…`: nothing runs; and all that a card can tell.
 const IDLE: u64 = 1;
+const EVENT_REASONS: u64 = 0x1ff;
 
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -82,6 +83,10 @@ unsafe fn engine(target: *mut u32, period: *mut u32, handle: usize, wanted: u32)
         fixed(target, handle, |device| with_feature(device, wanted).map(|()| 0))?;
         fixed(period, handle, |_| Ok(SAMPLE_PERIOD))
     }
+}
+
+fn event_reasons(usage: &Usage) -> u64 {
+    if usage.utilisation > 0 { 0 } else { IDLE }
 }
 
 /// Graphics clocks from the greatest down, or how many there are.
@@ -136,19 +141,19 @@ exports! {
     }
 
     fn nvmlDeviceGetCurrentClocksEventReasons(handle: usize, target: *mut u64) {
-        moving(target, handle, |_, usage| Ok(if usage.utilisation > 0 { 0 } else { IDLE }))
+        moving(target, handle, |_, usage| Ok(event_reasons(usage)))
     }
 
     fn nvmlDeviceGetCurrentClocksThrottleReasons(handle: usize, target: *mut u64) {
-        moving(target, handle, |_, usage| Ok(if usage.utilisation > 0 { 0 } else { IDLE }))
+        moving(target, handle, |_, usage| Ok(event_reasons(usage)))
     }
 
     fn nvmlDeviceGetSupportedClocksEventReasons(handle: usize, target: *mut u64) {
-        fixed(target, handle, |_| Ok(0x1ff))
+        fixed(target, handle, |_| Ok(EVENT_REASONS))
     }
 
     fn nvmlDeviceGetSupportedClocksThrottleReasons(handle: usize, target: *mut u64) {
-        fixed(target, handle, |_| Ok(0x1ff))
+        fixed(target, handle, |_| Ok(EVENT_REASONS))
     }
 
     fn nvmlDeviceGetMaxCustomerBoostClock(handle: usize, kind: u32, target: *mut u32) {
@@ -184,7 +189,7 @@ exports! {
 
     fn nvmlDeviceGetSupportedPerformanceStates(handle: usize, list: *mut u32, bytes: u32) {
         const NVML_PSTATE_UNKNOWN: u32 = 32;
-        device_of(handle)?;
+        session::check(handle)?;
         out(list)?;
         for index in 0..bytes as usize / size_of::<u32>() {
             list.add(index).write([0, 2].get(index).copied().unwrap_or(NVML_PSTATE_UNKNOWN));

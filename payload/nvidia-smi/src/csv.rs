@@ -46,77 +46,61 @@ fn shown(value: Answer<String>) -> String {
     value.unwrap_or_else(|error| format!("[{}]", error.text()))
 }
 
-/// `--query-gpu`; the error is the text that says which name is unknown.
-pub fn cards(cards: &[Card], names: &str, format: Format) -> Result<String, String> {
-    let find =
-        |name: &str| properties::queried().find(|it| it.names.contains(&name)).ok_or_else(|| unknown(name));
-    let chosen: Vec<&Property> = names.split(',').map(|name| find(name.trim())).collect::<Result<_, _>>()?;
+/// The chosen properties of all that have them, a line each; the error is the text that says which name is unknown.
+fn lines<Of: 'static>(
+    known: impl Iterator<Item = &'static Property<Of>> + Clone,
+    all: impl Iterator<Item = Of>,
+    names: &str,
+    format: Format,
+) -> Result<String, String> {
+    let find = |name: &str| known.clone().find(|it| it.names.contains(&name)).ok_or_else(|| unknown(name));
+    let chosen: Vec<&Property<Of>> =
+        names.split(',').map(|name| find(name.trim())).collect::<Result<_, _>>()?;
     let mut text = String::new();
     if !format.noheader {
         text += &line(chosen.iter().map(|property| headed(property.names[0], property.unit)));
     }
-    for card in cards {
-        let value = |property: &&Property| {
-            shown(if format.nounits { property.value(card) } else { property.with_unit(card) })
+    for one in all {
+        let value = |property: &&Property<Of>| {
+            shown(if format.nounits { property.value(&one) } else { property.with_unit(&one) })
         };
         text += &line(chosen.iter().map(value));
     }
     Ok(text)
 }
 
-/// A column of `--query-compute-apps`.
-struct Column {
-    names: &'static [&'static str],
-    unit: &'static str,
-    value: fn(&Card, &Process) -> Answer<String>,
+/// `--query-gpu`; the error is the text that says which name is unknown.
+pub fn cards(cards: &[Card], names: &str, format: Format) -> Result<String, String> {
+    lines(properties::queried(), cards.iter().copied(), names, format)
 }
 
-const COLUMNS: &[Column] = &[
-    Column { names: &["timestamp"], unit: "", value: |_, _| Ok(clock::now().in_tables()) },
-    Column { names: &["gpu_name"], unit: "", value: |card, _| card.name() },
-    Column { names: &["gpu_bus_id"], unit: "", value: |card, _| card.pci().map(|pci| pci.id()) },
-    Column { names: &["gpu_serial"], unit: "", value: |card, _| card.serial() },
-    Column { names: &["gpu_uuid"], unit: "", value: |card, _| card.uuid() },
-    Column { names: &["pid"], unit: "", value: |_, process| Ok(process.pid.to_string()) },
-    Column {
-        names: &["process_name", "name"],
-        unit: "",
-        value: |_, process| nvml::process_name(process.pid),
-    },
-    Column {
-        names: &["used_gpu_memory", "used_memory"],
-        unit: "MiB",
-        value: |_, process| Ok((process.used >> 20).to_string()),
-    },
+/// What `--query-compute-apps` tells of: a process on a card.
+type OnCard = (Card, Process);
+
+#[rustfmt::skip]
+static OF_PROCESSES: &[Property<OnCard>] = &[
+    Property { names: &["timestamp"], unit: "", get: |_| Ok(clock::now().in_tables()) },
+    Property { names: &["gpu_name"], unit: "", get: |(card, _)| card.name() },
+    Property { names: &["gpu_bus_id"], unit: "", get: |(card, _)| card.pci().map(|pci| pci.id()) },
+    Property { names: &["gpu_serial"], unit: "", get: |(card, _)| card.serial() },
+    Property { names: &["gpu_uuid"], unit: "", get: |(card, _)| card.uuid() },
+    Property { names: &["pid"], unit: "", get: |(_, process)| Ok(process.pid.to_string()) },
+    Property { names: &["process_name", "name"], unit: "", get: |(_, process)| nvml::process_name(process.pid) },
+    Property { names: &["used_gpu_memory", "used_memory"], unit: "MiB", get: |(_, process)| Ok((process.used >> 20).to_string()) },
 ];
 
 /// All that `--query-compute-apps` takes.
 pub fn of_processes() -> impl Iterator<Item = &'static [&'static str]> {
-    COLUMNS.iter().map(|column| column.names)
+    OF_PROCESSES.iter().map(|property| property.names)
 }
 
 /// `--query-compute-apps`
 pub fn processes(cards: &[Card], names: &str, format: Format) -> Result<String, String> {
-    let find = |name: &str| COLUMNS.iter().find(|it| it.names.contains(&name)).ok_or_else(|| unknown(name));
-    let chosen: Vec<&Column> = names.split(',').map(|name| find(name.trim())).collect::<Result<_, _>>()?;
-    let mut text = String::new();
-    if !format.noheader {
-        text += &line(chosen.iter().map(|column| headed(column.names[0], column.unit)));
-    }
-    for card in cards {
-        for process in card.processes().unwrap_or_default() {
-            let value = |column: &&Column| {
-                let value = shown((column.value)(card, &process));
-                if column.unit.is_empty() || format.nounits {
-                    value
-                } else {
-                    format!("{value} {}", column.unit)
-                }
-            };
-            text += &line(chosen.iter().map(value));
-        }
-    }
-    Ok(text)
+    let on = |card: &Card| {
+        let card = *card;
+        card.processes().unwrap_or_default().into_iter().map(move |process| (card, process))
+    };
+    lines(OF_PROCESSES.iter(), cards.iter().flat_map(on), names, format)
 }
 
 #[cfg(test)]

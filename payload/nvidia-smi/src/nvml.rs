@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 use libnvml as _;
+use wire::device::unpadded;
 
 /// An `nvmlReturn_t` that is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +50,7 @@ pub struct Pci {
 impl Pci {
     /// Domain, bus, device and function as text.
     pub fn id(&self) -> String {
-        let text = self.id.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(text).into_owned()
+        unpadded(&self.id)
     }
 }
 
@@ -104,8 +104,7 @@ fn checked<T>(code: u32, value: T) -> Answer<T> {
 fn text(call: impl FnOnce(*mut c_char, u32) -> u32) -> Answer<String> {
     let mut bytes = [0u8; ROOM];
     let code = call(bytes.as_mut_ptr().cast(), ROOM as u32);
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(ROOM);
-    checked(code, String::from_utf8_lossy(&bytes[..end]).into_owned())
+    checked(code, unpadded(&bytes))
 }
 
 /// Declares getters of a card and gives each a method. What they take behind the handle: `number`: a place for one; `pair`: two

@@ -4,24 +4,25 @@
 use crate::clock;
 use crate::nvml::{self, Answer, Card, Error};
 
-/// A row.
-pub struct Property {
+/// A row: of a card, or of something else that has properties.
+pub struct Property<Of: 'static = Card> {
     /// All names.
     pub names: &'static [&'static str],
     /// Printed behind the value; empty: none.
     pub unit: &'static str,
-    value: fn(&Card) -> Answer<String>,
+    /// How it is got.
+    pub get: fn(&Of) -> Answer<String>,
 }
 
-impl Property {
+impl<Of> Property<Of> {
     /// The value without its unit.
-    pub fn value(&self, card: &Card) -> Answer<String> {
-        (self.value)(card)
+    pub fn value(&self, of: &Of) -> Answer<String> {
+        (self.get)(of)
     }
 
     /// The value with its unit.
-    pub fn with_unit(&self, card: &Card) -> Answer<String> {
-        let value = self.value(card)?;
+    pub fn with_unit(&self, of: &Of) -> Answer<String> {
+        let value = self.value(of)?;
         Ok(if self.unit.is_empty() { value } else { format!("{value} {}", self.unit) })
     }
 }
@@ -32,7 +33,7 @@ pub fn find(name: &str) -> Option<&'static Property> {
 }
 
 /// All that `--query-gpu` takes.
-pub fn queried() -> impl Iterator<Item = &'static Property> {
+pub fn queried() -> impl Iterator<Item = &'static Property> + Clone {
     PROPERTIES.iter().filter(|property| !property.names[0].starts_with('('))
 }
 
@@ -132,7 +133,7 @@ const VIRTUALIZATION_MODES: &[(u32, &str)] =
 
 macro_rules! properties {
     ($($($name:literal)|+ $([$unit:literal])? => $value:expr;)*) => {
-        static PROPERTIES: &[Property] = &[$(Property { names: &[$($name),+], unit: concat!($($unit)?), value: $value }),*];
+        static PROPERTIES: &[Property] = &[$(Property { names: &[$($name),+], unit: concat!($($unit)?), get: $value }),*];
     };
 }
 
