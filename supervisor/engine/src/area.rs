@@ -117,10 +117,11 @@ impl SharedArea {
         futex::wake_all(completions);
     }
 
-    /// Tells the client where we are in our life.
+    /// Tells the client where we are in our life. That only goes on: a client may have left before another thread of ours is ready,
+    /// and what ended in order must not look like one that was serving and was killed.
     pub fn set_state(&self, state: EngineState) {
         let word = &self.head().state.0;
-        word.store(state as u32, Ordering::SeqCst);
+        word.fetch_max(state as u32, Ordering::SeqCst);
         futex::wake_all(word);
     }
 }
@@ -133,5 +134,19 @@ impl SharedArea {
         let memory = nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::empty()).expect("memfd");
         nix::unistd::ftruncate(&memory, shared::AREA_LENGTH as i64).expect("sparse");
         SharedArea::map(memory).expect("mapping")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_left_is_not_ready_afterwards() {
+        let area = SharedArea::for_test();
+        for state in [EngineState::Left, EngineState::Ready] {
+            area.set_state(state);
+        }
+        assert_eq!(area.head().state.0.load(Ordering::SeqCst), EngineState::Left as u32);
     }
 }
