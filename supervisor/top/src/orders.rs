@@ -14,6 +14,8 @@ use nix::sys::socket::{
 };
 use nix::unistd::geteuid;
 
+use crate::server::may_ask;
+
 /// What the names of all sockets begin with.
 const NAMES: &str = "vgpu-run/inject";
 /// Longest order, and longest answer.
@@ -50,7 +52,7 @@ impl Inbox {
     pub fn answer(&self, mut execute: impl FnMut(&str) -> Answer) {
         for _ in 0..AT_A_TIME {
             let Ok((words, user, sender)) = self.receive() else { return };
-            let answer = match user.filter(|user| may_order(*user)) {
+            let answer = match user.filter(|user| may_ask(*user)) {
                 Some(_) => execute(&words),
                 None => Err("the session is another user's".to_owned()),
             };
@@ -86,11 +88,6 @@ impl AsFd for Inbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// Unlike looking, which root's sessions permit everybody, this is for their user and root.
-fn may_order(user: u32) -> bool {
-    user == geteuid().as_raw() || user == 0
 }
 
 /// Orders something of the session whose inbox has this name.
