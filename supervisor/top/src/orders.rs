@@ -112,6 +112,8 @@ fn bind() -> io::Result<(UnixDatagram, String)> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::socket::{ControlMessage, sendmsg};
+
     use super::*;
 
     #[test]
@@ -138,14 +140,15 @@ mod tests {
         let inbox = Inbox::open().unwrap();
         let (sender, _) = bind().unwrap();
         let address = UnixAddr::new_abstract(inbox.name().as_bytes()).unwrap();
-        let parts = [std::io::IoSlice::new(b"clear")];
-        let descriptors = [sender.as_raw_fd()];
-        let rights = [nix::sys::socket::ControlMessage::ScmRights(&descriptors)];
-        nix::sys::socket::sendmsg(sender.as_raw_fd(), &parts, &rights, MsgFlags::empty(), Some(&address))
-            .unwrap();
-        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-        let before = open();
+        let (mut ours, theirs) = std::io::pipe().unwrap();
+        let descriptors = [theirs.as_raw_fd()];
+        let (rights, parts) = ([ControlMessage::ScmRights(&descriptors)], [io::IoSlice::new(b"clear")]);
+        sendmsg(sender.as_raw_fd(), &parts, &rights, MsgFlags::empty(), Some(&address)).unwrap();
+        drop(theirs);
         inbox.answer(|_| Ok(String::new()));
-        assert!(open() <= before);
+        // Whoever still had the other end would be waited for.
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(io::Read::read(&mut ours, &mut [0]).unwrap()));
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(0));
     }
 }
