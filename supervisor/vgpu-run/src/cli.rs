@@ -19,7 +19,7 @@ use clap_complete::Shell;
 use crate::failure::{FAILED, Failure};
 
 use plain::parse_plain_run;
-pub use session::{Check, Code, Log, Mechanism, Overlay, Report, Session, Target};
+pub use session::{Check, Code, Engine, Log, Mechanism, Overlay, Report, Session, Target};
 pub use subcommands::{Cache, Decode, Replay, Top, Trace, Warm};
 
 /// What the command line asks for.

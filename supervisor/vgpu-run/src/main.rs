@@ -36,6 +36,7 @@ mod link;
 mod log;
 mod main_loop;
 mod mechanism;
+mod mediated;
 mod nested;
 mod opens;
 mod own_filters;

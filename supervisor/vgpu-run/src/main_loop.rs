@@ -19,6 +19,7 @@ mod ends;
 use std::time::{Duration, Instant};
 
 use interception::{Delivery, Reply, Request};
+use mediation::Mediator;
 use nix::unistd::Pid;
 use overlay::{Answer, OpenQuery, Outcome, Roots, Seen};
 use report::Finding;
@@ -65,6 +66,8 @@ pub struct MainLoop<'a> {
     thread_groups: ThreadGroups,
     nodes: Nodes,
     driver: Driver,
+    /// For this machine's driver, if the program has its GPU.
+    mediator: Option<Mediator>,
     listings: Listings,
     replaced: Replaced,
     card_is_known: bool,
@@ -82,7 +85,7 @@ impl<'a> MainLoop<'a> {
         session: &'a Session,
         events: Events,
         mut services: Services,
-        driver: Driver,
+        (driver, mediator): (Driver, Option<Mediator>),
         link: Link,
         (program, program_handle): (Pid, PidFd),
     ) -> Self {
@@ -104,6 +107,7 @@ impl<'a> MainLoop<'a> {
             thread_groups: ThreadGroups::default(),
             nodes: Nodes::default(),
             driver,
+            mediator,
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
@@ -163,6 +167,11 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
+            Trapped::IoUring if self.mediator.is_some() => {
+                // A ring could open nodes and pass descriptors where nobody looks.
+                self.services.report.refused(request.tid, reporting::no_io_uring(request.tid));
+                self.answer(request, Reply::Errno(libc::EPERM));
+            }
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
                 self.answer(request, Reply::Continue);
@@ -318,6 +327,9 @@ impl<'a> MainLoop<'a> {
 
     fn handle_clients_ended(&mut self, patience: Duration) {
         for (tgid, status) in self.services.exits.look_at_last(patience) {
+            if let Some(mediator) = &mut self.mediator {
+                mediator.process_ended(tgid);
+            }
             if let Some(status) = status {
                 self.services.report.exited(tgid, exit_of(status));
             }

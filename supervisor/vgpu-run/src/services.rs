@@ -47,7 +47,10 @@ impl Services {
         let overlay = Overlay::new(overlay::Config {
             payload: files.clone(),
             cache: cache.clone(),
-            engine: overlay::Engine::Cpu,
+            engine: match session.engine {
+                cli::Engine::Cpu => overlay::Engine::Cpu,
+                cli::Engine::Host => overlay::Engine::Host,
+            },
             devices: gpus,
             // The devices are not known yet: `auto` chooses when one is asked for.
             files: overlay::driver_text::driver_files(device::DRIVER_VERSION, &[]),

@@ -26,6 +26,7 @@ use crate::launch::{Launched, Way};
 use crate::link::{Link, Message};
 use crate::main_loop::MainLoop;
 use crate::mechanism;
+use crate::mediated;
 use crate::services::Services;
 use crate::viewers::Viewers;
 
@@ -50,8 +51,11 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
     name_programs(session, &files);
     let mut device_calls = DeviceCalls::open(session)?;
-    let (launched, fallback) = mechanism::launch(session)?;
+    let driver = mediated::find(session)?;
+    let drivers = driver.as_ref().map(mediation::Driver::requests);
+    let (launched, fallback) = mechanism::launch(session, drivers.as_deref())?;
     settle(&launched, &link, &files, outputs.as_ref(), &device_calls);
+    let mediator = driver.map(|driver| mediated::begin(driver, session)).transpose()?;
     let tracing = outputs.map(call_tracing::start).transpose()?;
     if let (Some(sink), Some(trace)) = (&tracing, &session.trace) {
         let teller = sink.line_teller().doing("tell the tracer of calls")?;
@@ -72,7 +76,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let events =
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
     let mut main_loop =
-        MainLoop::new(session, events, services, Driver::new(device_calls), link, (pid, program));
+        MainLoop::new(session, events, services, (Driver::new(device_calls), mediator), link, (pid, program));
     match Viewers::open(session).and_then(|viewers| main_loop.show_to(viewers)) {
         Ok(()) => {}
         // A sandbox may forbid it: nothing but that is missing then.

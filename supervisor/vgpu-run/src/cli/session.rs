@@ -18,7 +18,8 @@ pub struct Session {
     /// How many of them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub gpus: u32,
-    /// Memory of each, like `4G` (default: the card's, at most half of this machine's)
+    /// Memory of each, like `4G` (default: the card's, at most half of this machine's); with `--engine host` how much of it the program
+    /// and all that it starts may have
     #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
     pub memory: Option<u64>,
     /// How much of the file system is covered: `full` adds stat, directory listings and relative opens, and
@@ -44,6 +45,9 @@ pub struct Session {
     /// What runs the kernels
     #[arg(long, value_enum, default_value_t = Engine::Cpu)]
     pub engine: Engine,
+    /// With `--engine host`: take this machine's driver for that release, if its own is not known
+    #[arg(long, value_name = "VERSION")]
+    pub driver_abi: Option<String>,
     #[command(flatten)]
     pub code: Code,
     /// Say on standard error what is answered (`info`), and each event (`debug`)
@@ -77,6 +81,7 @@ impl Default for Session {
             check_exit_code: None,
             mechanism: Mechanism::Auto,
             engine: Engine::Cpu,
+            driver_abi: None,
             code: Code { tier: Tier::Auto, isa: Isa::Host },
             log: Log::Warn,
             trace: None,
@@ -163,7 +168,10 @@ pub enum Mechanism {
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
+    /// This program, on the CPU, whether or not there is a GPU
     Cpu,
+    /// This machine's GPU, by its own driver and NVIDIA's libraries; calls of the driver's nodes are made in the program's place
+    Host,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
