@@ -304,7 +304,11 @@ impl Mediator {
         let [command, flags, address, size] =
             ["cmd", "flags", "params", "paramsSize"].map(|name| part.read(outer, name));
         let Some(row) = self.abi.control(command as u32).cloned() else {
-            return Err(not_known(format!("control {command:#x}"), NOT_SUPPORTED));
+            self.show(address, size as usize, caller);
+            return Err(not_known(
+                format!("control {command:#x} with {size} bytes of parameters"),
+                NOT_SUPPORTED,
+            ));
         };
         if flags & SERIALIZED != 0 {
             return Err(not_known(format!("{} in serialised form", name(&row)), NOT_SUPPORTED));
@@ -325,6 +329,15 @@ impl Mediator {
         let result = self.execute(copies, call, caller)?;
         self.figures(command, &row, copies, parameters);
         Ok(result)
+    }
+
+    /// For whoever adds what is not known to the tables.
+    fn show(&self, address: u64, size: usize, caller: &mut dyn Caller) {
+        let mut bytes = vec![0; size.min(MOST_PARAMETERS)];
+        if tracing::enabled!(tracing::Level::DEBUG) && caller.read(address, &mut bytes) {
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            tracing::debug!("its parameters are {:02x?}, then zeroes", &bytes[..used]);
+        }
     }
 
     /// What a control has told, as this client is to see it.
@@ -658,3 +671,6 @@ const GET_PID_INFO: u64 = 0x2080_018e;
 /// Their lists of processes, and how long these are.
 const PIDS: (&str, &str) = ("pidTbl", "pidTblCount");
 const PIDS_OF_INFO: (&str, &str) = ("pidInfoList.pid", "pidInfoListCount");
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ pub enum Node {
 pub struct Machine {
     /// Its release.
     pub version: String,
+    /// The device number of cards, and of the control node.
+    major: u32,
     /// Numbers of its cards' nodes.
     pub cards: Vec<u32>,
     /// The device number of `/dev/nvidia-uvm` is not fixed.
@@ -40,7 +42,13 @@ impl Machine {
         let file = "/sys/module/nvidia/version";
         let version = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?.trim().to_owned();
         let devices = fs::read_to_string("/proc/devices").unwrap_or_default();
-        Ok(Self { version, cards: cards(), unified_memory: major(&devices, "nvidia-uvm") })
+        Ok(Self { version, major: MAJOR, cards: cards(), unified_memory: major(&devices, "nvidia-uvm") })
+    }
+
+    /// One with another number.
+    #[cfg(test)]
+    pub fn of_one_card(major: u32, version: &str) -> Self {
+        Self { version: version.to_owned(), major, cards: vec![], unified_memory: None }
     }
 
     /// Which of its nodes an open file is.
@@ -55,9 +63,9 @@ impl Machine {
 
     fn node(&self, major: u32, minor: u32) -> Option<Node> {
         match (major, minor) {
-            (MAJOR, CONTROL) => Some(Node::Control),
-            (MAJOR, DISPLAYS) => Some(Node::Other),
-            (MAJOR, minor) => Some(Node::Gpu(minor)),
+            (major, CONTROL) if major == self.major => Some(Node::Control),
+            (major, DISPLAYS) if major == self.major => Some(Node::Other),
+            (major, minor) if major == self.major => Some(Node::Gpu(minor)),
             (major, 0) if Some(major) == self.unified_memory => Some(Node::UnifiedMemory),
             (major, _) if Some(major) == self.unified_memory => Some(Node::Other),
             _ => None,
@@ -88,7 +96,7 @@ mod tests {
         let devices =
             "Character devices:\n  1 mem\n195 nvidia\n195 nvidiactl\n238 nvidia-uvm\n239 nvidia-caps\n";
         let unified_memory = major(devices, "nvidia-uvm");
-        let machine = Machine { version: String::new(), cards: vec![0], unified_memory };
+        let machine = Machine { unified_memory, ..Machine::of_one_card(MAJOR, "") };
         let nodes = [(195, 255), (195, 3), (195, 254), (238, 0), (238, 1), (239, 1), (1, 3)]
             .map(|(major, minor)| machine.node(major, minor));
         let expected = [

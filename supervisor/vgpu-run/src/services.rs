@@ -66,7 +66,9 @@ impl Services {
         })
         .doing("prepare the broker")?;
         let overlay_is_full = session.overlay == cli::Overlay::Full;
-        let known = report::Session { payload: Some(files), overlay_is_full, ..Default::default() };
+        let is_native = session.engine == cli::Engine::Host;
+        let known =
+            report::Session { payload: Some(files), overlay_is_full, is_native, ..Default::default() };
         let mut report = report::Report::new(known);
         reporting::surroundings(&mut report, &overlay);
         let exits = Exits::new().doing("follow clients")?;
