@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nvidia_abi::{Count, Field, Row};
+use recording::{Indirect, Ioctl};
 
 use crate::region::AREA;
 use crate::worker::{Worker, Workers};
@@ -154,6 +155,26 @@ impl Copies {
         self.parts[part].put(field, duplicate.as_raw_fd() as u64);
         self.held.push(duplicate);
         Ok(())
+    }
+
+    /// The call as a recording has it, as far as it is known here.
+    pub fn as_recorded(&self, result: i64) -> Ioctl {
+        /// Where an allocation and a control have the address of their parameters.
+        const PARAMETERS: usize = 16;
+        let mut ioctl = Ioctl { rc: result.max(-1), errno: (-result).max(0) as i32, ..Ioctl::default() };
+        let take = |part: &Part| (part.before.clone(), part.bytes.clone());
+        if let Some(outer) = self.parts.first() {
+            (ioctl.outer_before, ioctl.outer_after) = take(outer);
+        }
+        let Some(parameters) = self.behind(0, PARAMETERS) else { return ioctl };
+        (ioctl.parameters_before, ioctl.parameters_after) = take(&self.parts[parameters]);
+        for part in &self.parts {
+            if let Some((_, at)) = part.from.filter(|(from, _)| *from == parameters) {
+                let (before, after) = take(part);
+                ioctl.indirect.push(Indirect { at, before, after });
+            }
+        }
+        ioctl
     }
 
     /// Puts all parts into the area; the address of the first.

@@ -31,6 +31,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nvidia_abi::{Abi, Form, Kind, Row, UnknownVersion};
+use recording::Ioctl;
 
 use copies::{Copies, Part, Place};
 use figures::Share;
@@ -117,6 +118,9 @@ pub struct Mediator {
     unknown: Vec<String>,
     /// All of it, each thing once.
     told: HashSet<String>,
+    /// For those who want to hear of calls.
+    keeps_last: bool,
+    last: Option<Ioctl>,
 }
 
 /// Why there is no mediation.
@@ -169,12 +173,18 @@ impl Mediator {
         let ledger = Ledger::new(limit);
         let (clients, cards) = (HashMap::new(), Vec::new());
         let (unknown, told) = (Vec::new(), HashSet::new());
-        Ok(Self { abi, machine, workers, clients, cards, ledger, unknown, told })
+        let (keeps_last, last) = (false, None);
+        Ok(Self { abi, machine, workers, clients, cards, ledger, unknown, told, keeps_last, last })
     }
 
     /// The driver's version.
     pub fn version(&self) -> &str {
         &self.machine.version
+    }
+
+    /// The release that its calls are taken for.
+    pub fn abi(&self) -> &'static str {
+        self.abi.version()
     }
 
     /// Answers an `ioctl`.
@@ -194,6 +204,10 @@ impl Mediator {
             // Their calls are another table's, which nobody has written.
             Node::Other => Err(Failed::Refused(Refusal::Errno(libc::EPERM))),
         };
+        if let Some(last) = &mut self.last {
+            (last.dev, last.nr) = (node.path(), number & 0xff);
+            last.cmd = format!("{number:08x}");
+        }
         match answered {
             Ok(answer) => Ok(answer),
             Err(Failed::Lost(error)) => Err(error),
@@ -221,6 +235,16 @@ impl Mediator {
         if let Some(worker) = self.clients.remove(&tgid) {
             self.workers.end(worker);
         }
+    }
+
+    /// From now on what a call read and wrote can be asked for.
+    pub fn keep_calls(&mut self) {
+        self.keeps_last = true;
+    }
+
+    /// What the last call read and wrote, if it got as far; whose it was, and on what descriptor, is left open.
+    pub fn take_last(&mut self) -> Option<Ioctl> {
+        self.last.take()
     }
 
     /// What was refused because it is not known, since this was last asked.
@@ -537,6 +561,7 @@ impl Mediator {
             }
             Err(failed) => return Err(failed),
         };
+        self.last = self.keeps_last.then(|| copies.as_recorded(result));
         let was_given = copies.give_back(caller);
         Ok(match result {
             _ if !was_given => Answer::Errno(libc::EFAULT),

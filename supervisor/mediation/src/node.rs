@@ -17,6 +17,18 @@ pub enum Node {
     Other,
 }
 
+impl Node {
+    /// Where it is, as a recording says it.
+    pub fn path(self) -> String {
+        match self {
+            Self::Control => "/dev/nvidiactl".into(),
+            Self::Gpu(minor) => format!("/dev/nvidia{minor}"),
+            Self::UnifiedMemory => "/dev/nvidia-uvm".into(),
+            Self::Other => "/dev/nvidia-modeset".into(),
+        }
+    }
+}
+
 /// The driver, as the kernel tells of it.
 #[derive(Clone, Debug)]
 pub struct Machine {

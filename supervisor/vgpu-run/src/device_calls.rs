@@ -59,9 +59,9 @@ impl DeviceCalls {
         recorded.unwrap_or(session.gpus)
     }
 
-    /// The tracer wants lines.
-    pub fn trace(&mut self, teller: LineTeller, filter: Filter) -> Result<(), Failure> {
-        let abi = Abi::of(device::DRIVER_VERSION).doing("trace calls of the driver's nodes")?;
+    /// The tracer wants lines of calls to that release of the driver.
+    pub fn trace(&mut self, teller: LineTeller, filter: Filter, release: &str) -> Result<(), Failure> {
+        let abi = Abi::of(release).doing("trace calls of the driver's nodes")?;
         self.lines = Some(Lines { teller, filter, abi });
         Ok(())
     }

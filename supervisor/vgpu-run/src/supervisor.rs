@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use installation::{Files, VGPU_RUN_LIBEXEC};
+use mediation::{Driver as HostDriver, Mediator};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
@@ -52,14 +53,18 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     name_programs(session, &files);
     let mut device_calls = DeviceCalls::open(session)?;
     let driver = mediated::find(session)?;
-    let drivers = driver.as_ref().map(mediation::Driver::requests);
+    let drivers = driver.as_ref().map(HostDriver::requests);
     let (launched, fallback) = mechanism::launch(session, drivers.as_deref())?;
     settle(&launched, &link, &files, outputs.as_ref(), &device_calls);
-    let mediator = driver.map(|driver| mediated::begin(driver, session)).transpose()?;
+    let mut mediator = driver.map(|driver| mediated::begin(driver, session)).transpose()?;
     let tracing = outputs.map(call_tracing::start).transpose()?;
     if let (Some(sink), Some(trace)) = (&tracing, &session.trace) {
         let teller = sink.line_teller().doing("tell the tracer of calls")?;
-        device_calls.trace(teller, Filter::new(&trace.filter))?;
+        let release = mediator.as_ref().map_or(device::DRIVER_VERSION, Mediator::abi);
+        device_calls.trace(teller, Filter::new(&trace.filter), release)?;
+    }
+    if let Some(mediator) = mediator.as_mut().filter(|_| device_calls.are_heard()) {
+        mediator.keep_calls();
     }
     let mut services = Services::new(session, card, files, tracing, device_calls.gpus(session))?;
     if let Some(fallback) = fallback {

@@ -2,7 +2,9 @@
 
 use interception::{Reply, Request};
 use resource_manager::Node;
+use trace::Heard;
 use wire::control::REQUEST;
+use wire::trace::now;
 
 use super::MainLoop;
 use crate::control::Asker;
@@ -64,8 +66,14 @@ impl MainLoop<'_> {
         if !mediator.knows(tgid) && request.is_alive() {
             self.services.exits.follow(tgid);
         }
+        let begun = now();
         let mut asker = mediated::Asker::new(&request, tgid);
         let reply = mediated::answer(mediator, &request, &mut asker);
+        if let Some(mut call) = mediator.take_last() {
+            let (process, thread) = (tgid as u32, request.tid as u32);
+            (call.process, call.fd) = (process, request.arguments[0] as i32);
+            self.driver.calls().answered(&Heard { process, thread, begun, ended: now() }, call);
+        }
         for what in mediator.take_unknown() {
             tracing::warn!("refused, as it is not known: {what}");
             self.services.report.refused(request.tid, reporting::not_mediated(&what, mediator.version()));
