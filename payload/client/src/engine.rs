@@ -520,15 +520,7 @@ impl Engine {
 
     /// What the engine said about that error.
     pub fn fault_text(&self) -> String {
-        let area = self.view.head();
-        let length = (area.fault_length.load(Ordering::SeqCst) as usize).min(area.fault.len() * 4);
-        let bytes: Vec<u8> = area
-            .fault
-            .iter()
-            .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes())
-            .take(length)
-            .collect();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.view.head().fault_text()
     }
 
     fn check(&self) -> Result<(), EngineGone> {

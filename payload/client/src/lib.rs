@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Connection  one open of /dev/nvidiactl; control calls (identity, memory, engine)      µs, enters the supervisor
+//!   Condition   what is wrong with the cards                                              ns, read-only
 //!   Engine      the shared area: ring, completions, events, replies, bounce buffer        ns, stays in user space
 //! ```
 //!
@@ -11,6 +12,7 @@
 //!   that submit to one stream one after the other; the uncontended lock costs 15 ns.
 
 mod bounce;
+mod condition;
 mod connection;
 mod engine;
 pub mod fork;
@@ -21,6 +23,7 @@ pub mod trace;
 mod virtual_memory;
 
 pub use bounce::Bounce;
+pub use condition::Condition;
 pub use connection::{Connection, Unavailable};
 pub use engine::{Answered, Engine, EngineGone, Refused};
 pub use mapping::Mapped;

@@ -32,6 +32,8 @@ impl Error {
     pub const DRIVER_NOT_LOADED: Error = Error(9);
     /// `NVML_ERROR_TIMEOUT`
     pub const TIMEOUT: Error = Error(10);
+    /// `NVML_ERROR_GPU_IS_LOST`
+    pub const GPU_IS_LOST: Error = Error(15);
     /// `NVML_ERROR_ARGUMENT_VERSION_MISMATCH`
     pub const VERSION_MISMATCH: Error = Error(25);
     /// `NVML_ERROR_UNKNOWN`
@@ -49,6 +51,7 @@ fn result_name(code: u32) -> &'static str {
         7 => "NVML_ERROR_INSUFFICIENT_SIZE",
         9 => "NVML_ERROR_DRIVER_NOT_LOADED",
         10 => "NVML_ERROR_TIMEOUT",
+        15 => "NVML_ERROR_GPU_IS_LOST",
         25 => "NVML_ERROR_ARGUMENT_VERSION_MISMATCH",
         999 => "NVML_ERROR_UNKNOWN",
         _ => "",

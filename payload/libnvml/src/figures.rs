@@ -2,6 +2,7 @@
 
 use crate::door::*;
 use crate::session;
+use wire::condition::Card;
 use wire::device::{Description, Usage, feature};
 
 /// `nvmlMemory_t`
@@ -60,6 +61,21 @@ pub unsafe fn fixed<T>(target: *mut T, handle: usize, of: impl FnOnce(&Descripti
     })
 }
 
+/// Something that faults change.
+pub unsafe fn told<T>(
+    target: *mut T,
+    handle: usize,
+    of: impl FnOnce(&Description, &Card) -> Nvml<T>,
+) -> Nvml {
+    session::with(|session| {
+        let (index, device) = session.device(handle)?;
+        let value = of(device, session.card(index)?)?;
+        // SAFETY: the caller's place.
+        *unsafe { out(target) }? = value;
+        Ok(())
+    })
+}
+
 /// Between idle and limit, by the load.
 fn scaled(idle: u32, most: u32, per_cent: u32) -> u32 {
     idle + (u64::from(most.saturating_sub(idle)) * u64::from(per_cent) / 100) as u32
@@ -70,10 +86,26 @@ fn clock(clocks: [u32; 4], kind: u32) -> Nvml<u32> {
     clocks.get(kind as usize).copied().ok_or(Error::INVALID_ARGUMENT)
 }
 
-/// Degrees Celsius.
+/// Degrees Celsius: what the load makes of them, or an injected fault.
 pub fn temperature_now(device: &Description, usage: &Usage) -> u32 {
+    if usage.temperature != 0 {
+        return usage.temperature;
+    }
     let [idle, _, _, most] = device.temperature;
     scaled(idle, most.saturating_sub(10), usage.utilisation)
+}
+
+/// Whether it is so hot that the hardware slows it down.
+pub fn is_slowed_down(device: &Description, usage: &Usage) -> bool {
+    let [_, slowdown, ..] = device.temperature;
+    temperature_now(device, usage) >= slowdown
+}
+
+/// MHz: graphics, SM, memory, video. Slowing down halves the clocks of the cores (nvml.h: "by a factor of 2 or more").
+pub fn clocks_now(device: &Description, usage: &Usage) -> [u32; 4] {
+    let clocks = if usage.utilisation > 0 { device.clocks_max } else { device.clocks_idle };
+    let [graphics, sm, memory, video] = clocks;
+    if is_slowed_down(device, usage) { [graphics / 2, sm / 2, memory, video / 2] } else { clocks }
 }
 
 /// Clocks that applications can ask for: not the video engine's.
@@ -185,9 +217,7 @@ exports! {
     }
 
     fn nvmlDeviceGetClockInfo(handle: usize, kind: u32, target: *mut u32) {
-        moving(target, handle, |device, usage| {
-            clock(if usage.utilisation > 0 { device.clocks_max } else { device.clocks_idle }, kind)
-        })
+        moving(target, handle, |device, usage| clock(clocks_now(device, usage), kind))
     }
 
     fn nvmlDeviceGetMaxClockInfo(handle: usize, kind: u32, target: *mut u32) {

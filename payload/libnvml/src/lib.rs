@@ -11,6 +11,7 @@ mod door;
 
 mod board;
 mod devices;
+mod events;
 mod figures;
 mod library;
 mod modes;

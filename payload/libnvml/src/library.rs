@@ -1,7 +1,6 @@
-//! nvmlInit, nvmlShutdown, nvmlSystem…, nvmlErrorString, events, units.
+//! nvmlInit, nvmlShutdown, nvmlSystem…, nvmlErrorString, units.
 
-use std::ffi::{c_char, c_void};
-use std::time::Duration;
+use std::ffi::c_char;
 
 use crate::door::*;
 use crate::session;
@@ -47,9 +46,6 @@ pub extern "C" fn nvmlErrorString(result: u32) -> *const c_char {
     let found = TEXTS.iter().find(|(number, _)| *number == result);
     found.map_or("Unknown Error\0", |(_, text)| text).as_ptr().cast()
 }
-
-/// `nvmlEventType…` that can be waited for.
-const EVENTS: u64 = 0xff9f;
 
 exports! {
     fn nvmlInit() {
@@ -102,41 +98,5 @@ exports! {
     fn nvmlUnitGetCount(count: *mut u32) {
         *out(count)? = 0;
         Ok(())
-    }
-
-    // No event ever happens: a set exists, and waiting for it takes its time.
-
-    fn nvmlEventSetCreate(set: *mut usize) {
-        session::with(|_| {
-            *out(set)? = 1;
-            Ok(())
-        })
-    }
-
-    fn nvmlEventSetFree(_set: usize) {
-        Ok(())
-    }
-
-    fn nvmlDeviceRegisterEvents(handle: usize, types: u64, _set: usize) {
-        session::check(handle)?;
-        if types & !EVENTS != 0 { Err(Error::NOT_SUPPORTED) } else { Ok(()) }
-    }
-
-    fn nvmlDeviceGetSupportedEventTypes(handle: usize, types: *mut u64) {
-        session::with(|session| {
-            session.device(handle)?;
-            *out(types)? = EVENTS;
-            Ok(())
-        })
-    }
-
-    fn nvmlEventSetWait(_set: usize, _event: *mut c_void, milliseconds: u32) {
-        std::thread::sleep(Duration::from_millis(milliseconds.into()));
-        Err(Error::TIMEOUT)
-    }
-
-    fn nvmlEventSetWait_v2(_set: usize, _event: *mut c_void, milliseconds: u32) {
-        std::thread::sleep(Duration::from_millis(milliseconds.into()));
-        Err(Error::TIMEOUT)
     }
 }

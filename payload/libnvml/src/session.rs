@@ -1,18 +1,22 @@
 //! What is there between `nvmlInit` and the last `nvmlShutdown`.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use client::Connection;
+use client::{Condition, Connection};
+use wire::condition::Card;
 use wire::control::{Caller, DescribeDevice, DeviceUsage, NoteKind};
 use wire::device::{Description, Usage};
 
 use crate::door::{Error, Nvml};
+use crate::events::EventSet;
 
 /// The open connection and what the supervisor announced.
 pub struct Session {
     connection: Connection,
     devices: Vec<Description>,
+    condition: Arc<Condition>,
+    event_sets: BTreeMap<usize, Arc<EventSet>>,
     opened: u32,
     noted: BTreeSet<&'static str>,
 }
@@ -34,8 +38,16 @@ pub fn open() -> Nvml {
     let describe =
         |index| connection.call(&DescribeDevice { index, reserved: 0 }).map_err(|_| Error::UNKNOWN);
     let devices = (0..connection.welcome().device_count).map(describe).collect::<Nvml<Vec<_>>>()?;
+    let condition = Arc::new(Condition::open(&connection).map_err(|_| Error::UNKNOWN)?);
     connection.note(NoteKind::Initialised, 0, "nvmlInit");
-    *session = Some(Session { connection, devices, opened: 1, noted: BTreeSet::new() });
+    *session = Some(Session {
+        connection,
+        devices,
+        condition,
+        event_sets: BTreeMap::new(),
+        opened: 1,
+        noted: BTreeSet::new(),
+    });
     Ok(())
 }
 
@@ -55,6 +67,11 @@ pub fn with<T>(action: impl FnOnce(&Session) -> Nvml<T>) -> Nvml<T> {
     action(lock().as_ref().ok_or(Error::UNINITIALIZED)?)
 }
 
+/// The same, and may change it.
+pub fn with_mut<T>(action: impl FnOnce(&mut Session) -> Nvml<T>) -> Nvml<T> {
+    action(lock().as_mut().ok_or(Error::UNINITIALIZED)?)
+}
+
 /// Tells the report, once, that a function was called that we lack.
 pub fn note_unsupported(name: &'static str) {
     if let Some(session) = lock().as_mut()
@@ -66,6 +83,13 @@ pub fn note_unsupported(name: &'static str) {
 
 /// First handle; a handle is this plus the index. Small numbers and pointers to programs' data are none.
 const HANDLES: usize = 0x7667_7000;
+/// The same of event sets.
+const EVENT_SETS: usize = 0x7667_8000;
+
+/// The handle of a device that there is.
+pub fn handle_of(index: usize) -> usize {
+    HANDLES + index
+}
 
 /// An error if the handle is no device's.
 pub fn check(handle: usize) -> Nvml {
@@ -85,13 +109,38 @@ impl Session {
 
     /// A device's handle.
     pub fn handle(&self, index: usize) -> Nvml<usize> {
-        if index < self.devices.len() { Ok(HANDLES + index) } else { Err(Error::INVALID_ARGUMENT) }
+        let handle = handle_of(index);
+        self.device(handle).map(|_| handle)
     }
 
-    /// A handle's device: its index and facts.
+    /// A handle's device: its index and facts. One that is lost has none.
     pub fn device(&self, handle: usize) -> Nvml<(u32, &Description)> {
         let index = handle.wrapping_sub(HANDLES);
-        self.devices.get(index).map(|device| (index as u32, device)).ok_or(Error::INVALID_ARGUMENT)
+        let device = self.devices.get(index).ok_or(Error::INVALID_ARGUMENT)?;
+        if self.card(index as u32)?.is_lost() { Err(Error::GPU_IS_LOST) } else { Ok((index as u32, device)) }
+    }
+
+    /// What is wrong with a device.
+    pub fn card(&self, index: u32) -> Nvml<&Card> {
+        self.condition.card(index).ok_or(Error::INVALID_ARGUMENT)
+    }
+
+    /// A new event set's handle.
+    pub fn create_event_set(&mut self) -> usize {
+        // Numbers of freed sets are not used again as long as there are newer ones.
+        let handle = self.event_sets.keys().next_back().map_or(EVENT_SETS, |last| last + 1);
+        self.event_sets.insert(handle, Arc::new(EventSet::new(self.condition.clone())));
+        handle
+    }
+
+    /// The event set of this handle.
+    pub fn event_set(&self, handle: usize) -> Nvml<Arc<EventSet>> {
+        self.event_sets.get(&handle).cloned().ok_or(Error::INVALID_ARGUMENT)
+    }
+
+    /// Forgets an event set. Who waits for its events goes on until their time is over.
+    pub fn free_event_set(&mut self, handle: usize) -> Nvml {
+        self.event_sets.remove(&handle).map(drop).ok_or(Error::INVALID_ARGUMENT)
     }
 
     /// Moving figures.

@@ -7,8 +7,10 @@ use std::ffi::c_void;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::door::*;
-use crate::figures::{fixed, moving, power_now, temperature_now};
+use crate::figures::{clocks_now, fixed, is_slowed_down, moving, power_now, temperature_now, told};
+use crate::reliability::{errors, remapped};
 use crate::session;
+use wire::condition::Card;
 use wire::device::{Description, Usage, feature};
 
 /// `nvmlFieldValue_t`
@@ -34,9 +36,15 @@ const STEP: usize = 15;
 /// Microseconds over which the driver samples its engines.
 const SAMPLE_PERIOD: u32 = 100_000;
 
-/// `nvmlClocksEventReason…`: nothing runs; and all that a card can tell.
+/// `nvmlClocksEventReason…`: nothing runs; the hardware slows down, for heat; the driver does; and all that a card can tell.
 const IDLE: u64 = 1;
+const HW_SLOWDOWN: u64 = 1 << 3;
+const SW_THERMAL_SLOWDOWN: u64 = 1 << 5;
+const HW_THERMAL_SLOWDOWN: u64 = 1 << 6;
 const EVENT_REASONS: u64 = 0x1ff;
+
+/// `NVML_PERF_POLICY_THERMAL`
+const THERMAL: u32 = 1;
 
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -52,22 +60,33 @@ fn energy(device: &Description) -> u64 {
     (f64::from(device.power[0]) * seconds_up()) as u64
 }
 
+/// CLOCK_MONOTONIC nanoseconds.
+fn monotonic() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec of ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// A field's type and value: the numbers of `NVML_FI_DEV_…` (nvml.h).
-fn field(number: u32, device: &Description, usage: &Usage) -> Nvml<(u32, u64)> {
+fn field(number: u32, device: &Description, usage: &Usage, card: &Card) -> Nvml<(u32, u64)> {
     let [_, slowdown, shutdown, most] = device.temperature.map(u64::from);
     match number {
         // Current and pending mode of ECC; totals and counts by place.
         1 | 2 => with_feature(device, feature::ECC).map(|()| (UNSIGNED_LONG_LONG, 1)),
-        3..=6 => with_feature(device, feature::ECC).map(|()| (UNSIGNED_LONG_LONG, 0)),
-        // What held clocks down, ns: nothing.
-        74..=77 | 79 => Ok((UNSIGNED_LONG_LONG, 0)),
+        3 | 5 => with_feature(device, feature::ECC).map(|()| (UNSIGNED_LONG_LONG, errors(card, 0))),
+        4 | 6 => with_feature(device, feature::ECC).map(|()| (UNSIGNED_LONG_LONG, errors(card, 1))),
+        // What held clocks down, ns: heat, and nothing else.
+        75 => Ok((UNSIGNED_LONG_LONG, card.time_slowed(monotonic()))),
+        74 | 76 | 77 | 79 => Ok((UNSIGNED_LONG_LONG, 0)),
         82 => with_feature(device, feature::MEMORY_TEMPERATURE)
             .map(|()| (UNSIGNED_INT, u64::from(temperature_now(device, usage)) + 3)),
         83 => Ok((UNSIGNED_LONG_LONG, energy(device))),
         // Generation of the link, replays.
         94 | 95 => Ok((UNSIGNED_INT, 0)),
         // Remapped rows: correctable, uncorrectable, pending, failed.
-        142..=145 => with_feature(device, feature::ROW_REMAPPER).map(|()| (UNSIGNED_LONG_LONG, 0)),
+        142..=145 => with_feature(device, feature::ROW_REMAPPER)
+            .map(|()| (UNSIGNED_LONG_LONG, remapped(card)[number as usize - 142].into())),
         185 | 186 => Ok((UNSIGNED_INT, power_now(device, usage).into())),
         193 => Ok((UNSIGNED_INT, shutdown)),
         194 => Ok((UNSIGNED_INT, slowdown)),
@@ -85,8 +104,15 @@ unsafe fn engine(target: *mut u32, period: *mut u32, handle: usize, wanted: u32)
     }
 }
 
-fn event_reasons(usage: &Usage) -> u64 {
-    if usage.utilisation > 0 { 0 } else { IDLE }
+fn event_reasons(device: &Description, usage: &Usage) -> u64 {
+    let [.., most] = device.temperature;
+    let reasons = [
+        (usage.utilisation == 0, IDLE),
+        // Without a fault no card gets that hot.
+        (temperature_now(device, usage) > most, SW_THERMAL_SLOWDOWN),
+        (is_slowed_down(device, usage), HW_SLOWDOWN | HW_THERMAL_SLOWDOWN),
+    ];
+    reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).sum()
 }
 
 /// Graphics clocks from the greatest down, or how many there are.
@@ -141,11 +167,11 @@ exports! {
     }
 
     fn nvmlDeviceGetCurrentClocksEventReasons(handle: usize, target: *mut u64) {
-        moving(target, handle, |_, usage| Ok(event_reasons(usage)))
+        moving(target, handle, |device, usage| Ok(event_reasons(device, usage)))
     }
 
     fn nvmlDeviceGetCurrentClocksThrottleReasons(handle: usize, target: *mut u64) {
-        moving(target, handle, |_, usage| Ok(event_reasons(usage)))
+        moving(target, handle, |device, usage| Ok(event_reasons(device, usage)))
     }
 
     fn nvmlDeviceGetSupportedClocksEventReasons(handle: usize, target: *mut u64) {
@@ -167,10 +193,9 @@ exports! {
         /// `NVML_CLOCK_ID_CUSTOMER_BOOST_MAX`: only the graphics and SM clocks have one.
         const CUSTOMER_BOOST_MAX: u32 = 3;
         moving(target, handle, |device, usage| {
-            let busy = usage.utilisation > 0;
             match (kind, which) {
                 (4.., _) | (_, 4..) => Err(Error::INVALID_ARGUMENT),
-                (_, 0) => Ok(if busy { device.clocks_max } else { device.clocks_idle }[kind as usize]),
+                (_, 0) => Ok(clocks_now(device, usage)[kind as usize]),
                 (3, _) | (2, CUSTOMER_BOOST_MAX) => Err(Error::NOT_SUPPORTED),
                 _ => Ok(device.clocks_max[kind as usize]),
             }
@@ -232,7 +257,8 @@ exports! {
 
     fn nvmlDeviceGetViolationStatus(handle: usize, policy: u32, target: *mut [u64; 2]) {
         // When it was looked at (us), and how long clocks were held down since (ns).
-        fixed(target, handle, |_| match policy {
+        told(target, handle, |_, card| match policy {
+            THERMAL => Ok([since_epoch().as_micros() as u64, card.time_slowed(monotonic())]),
             0..=5 | 10 | 11 => Ok([since_epoch().as_micros() as u64, 0]),
             _ => Err(Error::INVALID_ARGUMENT),
         })
@@ -247,21 +273,24 @@ exports! {
     }
 
     fn nvmlDeviceGetFieldValues(handle: usize, count: i32, values: *mut c_void) {
-        let (device, usage) = session::with(|session| Ok((*session.device(handle)?.1, session.usage(handle)?)))?;
-        let values: *mut FieldValue = values.cast();
-        if values.is_null() || count < 1 {
-            return Err(Error::INVALID_ARGUMENT);
-        }
-        for index in 0..count as usize {
-            let value = &mut *values.add(index);
-            let answer = field(value.field, &device, &usage);
-            value.result = answer.map_or_else(|error| error.0, |_| 0);
-            if let Ok((kind, number)) = answer {
-                let now = since_epoch().as_micros() as i64;
-                *value = FieldValue { timestamp: now, latency: 0, kind, value: number, ..*value };
+        session::with(|session| {
+            let (index, device) = session.device(handle)?;
+            let (usage, card) = (session.usage(handle)?, session.card(index)?);
+            let values: *mut FieldValue = values.cast();
+            if values.is_null() || count < 1 {
+                return Err(Error::INVALID_ARGUMENT);
             }
-        }
-        Ok(())
+            for index in 0..count as usize {
+                let value = &mut *values.add(index);
+                let answer = field(value.field, device, &usage, card);
+                value.result = answer.map_or_else(|error| error.0, |_| 0);
+                if let Ok((kind, number)) = answer {
+                    let now = since_epoch().as_micros() as i64;
+                    *value = FieldValue { timestamp: now, latency: 0, kind, value: number, ..*value };
+                }
+            }
+            Ok(())
+        })
     }
 }
 

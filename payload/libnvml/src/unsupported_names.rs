@@ -2,6 +2,7 @@
 
 use crate::board::*;
 use crate::devices::*;
+use crate::events::*;
 use crate::figures::*;
 use crate::library::*;
 use crate::modes::*;

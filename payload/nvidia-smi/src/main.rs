@@ -39,6 +39,7 @@ enum Status {
     NotSupported = 3,
     NotFound = 6,
     NoDriver = 9,
+    Lost = 15,
     Unrecognised = 255,
 }
 
@@ -89,16 +90,25 @@ fn run(options: &Options) -> Result<(), Failure> {
         return write(&mut out, &text);
     }
     let all = nvml::cards().map_err(refused)?;
-    let cards = chosen(&all, options.cards.as_deref())?;
+    for index in &all.lost {
+        let text = format!("Unable to determine the device handle for GPU{index}: {}", lost().1);
+        write(&mut out, &text)?;
+    }
+    if all.present.is_empty() && !all.lost.is_empty() {
+        return Err(Failure(Status::Lost, "No devices were found\n".to_owned()));
+    }
+    let cards = chosen(&all.present, options.cards.as_deref())?;
     let repeats = match options.form {
         Form::WatchDevices | Form::WatchProcesses => return watch(&cards, options, &mut out),
         _ => options.interval,
     };
     loop {
-        write(&mut out, &text(&cards, all.len(), options)?)?;
-        let Some(interval) = repeats else { return Ok(()) };
+        write(&mut out, &text(&cards, all.count(), options)?)?;
+        let Some(interval) = repeats else { break };
         std::thread::sleep(interval);
     }
+    // Everything is printed; the status tells of those that could not be asked.
+    if all.lost.is_empty() { Ok(()) } else { Err(Failure(Status::Lost, String::new())) }
 }
 
 /// What is printed once, or again and again.
@@ -153,7 +163,15 @@ fn refused(error: Error) -> Failure {
         let text = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.\n\n";
         return Failure(Status::NoDriver, text.to_owned());
     }
+    if error == Error::GPU_IS_LOST {
+        return lost();
+    }
     Failure(Status::InvalidArgument, format!("Failed to ask NVML: {}\n", error.text()))
+}
+
+/// Said of a card that does not answer any more.
+fn lost() -> Failure {
+    Failure(Status::Lost, format!("{}.  Reboot the system to recover this GPU\n", Error::GPU_IS_LOST.text()))
 }
 
 /// The cards that `-i` names.

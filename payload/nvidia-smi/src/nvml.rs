@@ -17,6 +17,8 @@ impl Error {
     pub const NOT_SUPPORTED: Error = Error(3);
     /// `NVML_ERROR_INSUFFICIENT_SIZE`
     const INSUFFICIENT_SIZE: Error = Error(7);
+    /// `NVML_ERROR_GPU_IS_LOST`
+    pub const GPU_IS_LOST: Error = Error(15);
     /// `NVML_ERROR_DEPRECATED`
     pub const DEPRECATED: Error = Error(26);
 
@@ -212,6 +214,7 @@ getters! {
     number link_width_most = nvmlDeviceGetMaxPcieLinkWidth;
     number replays = nvmlDeviceGetPcieReplayCounter;
     number inforom_checksum = nvmlDeviceGetInforomConfigurationChecksum;
+    number retirement_pending = nvmlDeviceGetRetiredPagesPendingStatus;
     number unrepairable = nvmlDeviceGetUnrepairableMemoryFlag_v1;
     long event_reasons = nvmlDeviceGetCurrentClocksEventReasons;
     long supported_event_reasons = nvmlDeviceGetSupportedClocksEventReasons;
@@ -271,6 +274,7 @@ unsafe extern "C" {
         location: u32,
         place: *mut u64,
     ) -> u32;
+    fn nvmlDeviceGetRetiredPages(card: Handle, cause: u32, count: *mut u32, addresses: *mut u64) -> u32;
     fn nvmlDeviceGetTotalEccErrors(card: Handle, kind: u32, counter: u32, place: *mut u64) -> u32;
     fn nvmlDeviceGetInforomVersion(card: Handle, object: u32, place: *mut c_char, room: u32) -> u32;
     fn nvmlDeviceGetGspFirmwareVersion(card: Handle, place: *mut c_char) -> u32;
@@ -282,20 +286,40 @@ unsafe extern "C" {
     ) -> u32;
 }
 
+/// The cards of a machine.
+#[derive(Default)]
+pub struct Cards {
+    /// That can be asked.
+    pub present: Vec<Card>,
+    /// Indices of those that are lost.
+    pub lost: Vec<u32>,
+}
+
+impl Cards {
+    /// How many there are, lost ones with them.
+    pub fn count(&self) -> usize {
+        self.present.len() + self.lost.len()
+    }
+}
+
 /// Opens the library; all cards.
-pub fn cards() -> Answer<Vec<Card>> {
+pub fn cards() -> Answer<Cards> {
     let mut count = 0;
     // SAFETY: no argument, and a place on this stack.
     checked(unsafe { nvmlInit_v2() }, ())?;
     // SAFETY: the same.
     checked(unsafe { nvmlDeviceGetCount_v2(&mut count) }, ())?;
-    let card = |index| {
+    let mut cards = Cards::default();
+    for index in 0..count {
         let mut handle = 0;
         // SAFETY: a place on this stack.
-        checked(unsafe { nvmlDeviceGetHandleByIndex_v2(index, &mut handle) }, ())?;
-        Ok(Card { index, handle })
-    };
-    (0..count).map(card).collect()
+        match checked(unsafe { nvmlDeviceGetHandleByIndex_v2(index, &mut handle) }, ()) {
+            Ok(()) => cards.present.push(Card { index, handle }),
+            Err(Error::GPU_IS_LOST) => cards.lost.push(index),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(cards)
 }
 
 /// The driver's version.
@@ -388,6 +412,19 @@ impl Card {
             nvmlDeviceGetTotalEccErrors(self.handle, u32::from(!corrected), ever.into(), &mut value)
         };
         checked(code, value)
+    }
+
+    /// Pages taken out of use, by cause (`nvmlPageRetirementCause_t`).
+    pub fn retired_pages(&self, cause: u32) -> Answer<usize> {
+        let nowhere = std::ptr::null_mut();
+        let mut count = 0;
+        // SAFETY: a place on this stack, and no list.
+        let code = unsafe { nvmlDeviceGetRetiredPages(self.handle, cause, &mut count, nowhere) };
+        match Error(code) {
+            // Nobody asked for more than how many there are.
+            Error::INSUFFICIENT_SIZE => Ok(count as usize),
+            _ => checked(code, count as usize),
+        }
     }
 
     /// Version of an object of the InfoROM (`nvmlInforomObject_t`).

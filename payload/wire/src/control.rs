@@ -66,13 +66,15 @@ pub enum Status {
     Denied = 6,
     /// Payload and supervisor speak different protocols.
     ProtocolMismatch = 7,
+    /// The card does not answer any more.
+    Lost = 8,
 }
 
 impl Status {
     /// The status with this number; an unknown number is `Invalid`.
     pub fn from_number(number: u32) -> Status {
         use Status::*;
-        [Success, Invalid, NotFound, OutOfMemory, EngineFailed, NotSupported, Denied, ProtocolMismatch]
+        [Success, Invalid, NotFound, OutOfMemory, EngineFailed, NotSupported, Denied, ProtocolMismatch, Lost]
             .into_iter()
             .find(|status| *status as u32 == number)
             .unwrap_or(Invalid)
@@ -126,6 +128,7 @@ operations! {
     19 ExportPhysical -> ExportedPhysical;
     20 ImportPhysical -> Physical;
     21 Trace -> TraceMemory;
+    22 ShareCondition -> SharedCondition;
 }
 
 /// No output.
@@ -507,6 +510,25 @@ pub struct TraceMemory {
     pub reserved: u32,
 }
 
+/// Ask for the memory that tells what is wrong with the cards.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ShareCondition {
+    /// Zero.
+    pub reserved: u64,
+}
+
+/// Answer to [`ShareCondition`]: the same memory for all who ask.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct SharedCondition {
+    /// A descriptor in the caller, close-on-exec: a [`Page`](crate::condition::Page) of
+    /// [`PAGE_LENGTH`](crate::condition::PAGE_LENGTH) bytes, to be mapped read-only.
+    pub memory: i32,
+    /// Zero.
+    pub reserved: u32,
+}
+
 /// Something for the report. `input` is this head followed by the text (UTF-8, at most 4,000 bytes).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -564,7 +586,7 @@ mod tests {
 
     #[test]
     fn every_status_survives_its_number() {
-        for number in 0..8 {
+        for number in 0..9 {
             assert_eq!(Status::from_number(number) as u32, number);
         }
         assert_eq!(Status::from_number(77), Status::Invalid);

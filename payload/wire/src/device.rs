@@ -101,8 +101,8 @@ pub struct Usage {
     pub memory_utilisation: u32,
     /// Processes with a context.
     pub processes: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// °C that the sensor shows; 0: what the load makes of it.
+    pub temperature: u32,
 }
 
 /// `8-4-4-4-12` hexadecimal digits.

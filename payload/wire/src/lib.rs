@@ -17,6 +17,7 @@
 //! - **Figures** ([`figures`]): what each kernel cost, for the report.
 //! - **Choices** ([`choice`]): what environment variables ask of the engine.
 //! - **Facts** ([`device`]): the announced card, as plain data.
+//! - **Condition** ([`condition`]): what is wrong with the cards, and events.
 //!
 //! Everything here is plain old data with explicit padding, so that no uninitialised byte crosses a process boundary and
 //! any byte string of the right length may be read back. This crate depends on nothing of ours.
@@ -24,6 +25,7 @@
 pub mod blas;
 pub mod choice;
 pub mod command;
+pub mod condition;
 pub mod control;
 pub mod device;
 pub mod engine;
@@ -34,4 +36,4 @@ pub mod texture;
 pub mod trace;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;

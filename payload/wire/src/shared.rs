@@ -15,7 +15,7 @@
 //! Client and engine do not trust each other more than they must: the engine copies a record out of the ring before
 //! it looks at it, and the client reads only counters and replies.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::figures::KernelFigures;
 use crate::trace::{Ring, WORK_LENGTH};
@@ -102,6 +102,27 @@ pub struct Area {
     pub fault_length: AtomicU32,
     /// What went wrong, UTF-8: kernel, block, thread, address.
     pub fault: [AtomicU32; 256],
+}
+
+impl Area {
+    /// Writes down what went wrong, as much of it as there is room for. Nothing is allocated: it may be a signal handler that tells.
+    pub fn tell_fault(&self, text: &str) {
+        let text = &text.as_bytes()[..text.len().min(size_of_val(&self.fault))];
+        for (word, bytes) in self.fault.iter().zip(text.chunks(4)) {
+            let mut padded = [0; 4];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            word.store(u32::from_ne_bytes(padded), Ordering::Relaxed);
+        }
+        self.fault_length.store(text.len() as u32, Ordering::SeqCst);
+    }
+
+    /// What went wrong. Client and engine can write there: a text to show.
+    pub fn fault_text(&self) -> String {
+        let length = (self.fault_length.load(Ordering::SeqCst) as usize).min(size_of_val(&self.fault));
+        let words = self.fault.iter().map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
+        let bytes: Vec<u8> = words.flatten().take(length).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }
 
 /// Where an engine is in its life.
@@ -236,5 +257,16 @@ mod tests {
                 && TRACE.is_multiple_of(4096)
         );
         assert!(RING_LENGTH.is_power_of_two() && PRINT_LENGTH.is_power_of_two());
+    }
+
+    #[test]
+    fn a_fault_is_read_as_it_was_told_and_cut_where_there_is_no_room() {
+        // SAFETY: an Area is atomics alone, for which zeroes are a value.
+        let area: Box<Area> = unsafe { Box::new(std::mem::zeroed()) };
+        assert_eq!(area.fault_text(), "");
+        area.tell_fault("kernel k: trap");
+        assert_eq!(area.fault_text(), "kernel k: trap");
+        area.tell_fault(&"x".repeat(5000));
+        assert_eq!(area.fault_text(), "x".repeat(1024));
     }
 }

@@ -3,6 +3,7 @@
 //! To add an operation: a row and its structs in `wire::control`, a line in `execute`, a function here.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
@@ -16,7 +17,7 @@ use wire::engine::Map;
 
 use crate::export::Export;
 use crate::session::{Grant, cost, memory_kind};
-use crate::{Broker, CallerFd, Event, memory, trace, virtual_memory};
+use crate::{Broker, CallerFd, Event, condition, memory, trace, virtual_memory};
 
 /// The process that waits in its `ioctl`, as far as the broker may touch it.
 pub trait Caller {
@@ -125,6 +126,7 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) 
         ExportPhysical::NUMBER => virtual_memory::export(broker, caller, fixed(input)?),
         ImportPhysical::NUMBER => virtual_memory::import(broker, caller, fixed(input)?),
         Trace::NUMBER => trace::hand_out(broker, caller),
+        ShareCondition::NUMBER => condition::share(broker, caller),
         _ => Err(Status::Invalid),
     }
 }
@@ -164,6 +166,7 @@ fn usage(broker: &mut Broker, process: u32, order: control::DeviceUsage) -> Answ
     let nanoseconds = broker.sessions.values().map(|session| session.engine.work_done().1).sum();
     let utilisation = broker.samples.sample(Instant::now(), nanoseconds);
     let ledger = &broker.ledger;
+    let sensor = broker.conditions.card(device).map(|card| card.temperature.load(Ordering::Relaxed));
     plain(&Usage {
         total: ledger.capacity(device),
         used: ledger.used(device),
@@ -172,7 +175,7 @@ fn usage(broker: &mut Broker, process: u32, order: control::DeviceUsage) -> Answ
         utilisation,
         memory_utilisation: utilisation / 2,
         processes: ledger.processes(device).len() as u32,
-        reserved: 0,
+        temperature: sensor.unwrap_or(0),
     })
 }
 
@@ -219,6 +222,9 @@ fn connect(broker: &mut Broker, caller: &dyn Caller, order: control::Connect) ->
 fn enter_device(broker: &mut Broker, process: u32, order: control::EnterDevice) -> Answer {
     let card = broker.announcement().devices.get(order.index as usize).ok_or(Status::Invalid)?;
     let cost = card.context_memory;
+    if broker.is_lost(order.index) {
+        return Err(Status::Lost);
+    }
     broker.enter_device(process, order.index, cost);
     Ok(Vec::new())
 }

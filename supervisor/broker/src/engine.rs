@@ -34,6 +34,8 @@ pub struct Engine {
     view: MappedArea,
     /// Whether its end is in the report.
     end_told: bool,
+    /// Whether it is to be killed as soon as it is there.
+    condemned: bool,
 }
 
 /// The shared area in this process; unmapped when dropped.
@@ -118,6 +120,21 @@ impl Engine {
         }
     }
 
+    /// Ends it with an error for its client to see. `None`: it had failed already, and its client sees that.
+    pub fn condemn(&mut self, error: u32, why: &str) -> Option<()> {
+        let head = self.view.0.head();
+        if head.error.0.load(Ordering::SeqCst) != 0 {
+            return None;
+        }
+        // Should the engine fail at this very moment, its words and ours may be mixed; the error is that of the first.
+        head.tell_fault(why);
+        let _ = head.error.0.compare_exchange(0, error, Ordering::SeqCst, Ordering::SeqCst);
+        self.declare_dead();
+        self.condemned = true;
+        self.kill();
+        Some(())
+    }
+
     /// Second line after the robust futex: tells the client that nobody will answer. Answers error and text.
     fn declare_dead(&self) -> (u32, String) {
         const LAUNCH_FAILED: u32 = 719;
@@ -131,18 +148,8 @@ impl Engine {
         for word in [&head.completions.0, &head.robust.0, &head.state.0] {
             futex::wake_all(word);
         }
-        let length = (head.fault_length.load(Ordering::SeqCst) as usize).min(head.fault.len() * 4);
-        let bytes: Vec<u8> = head
-            .fault
-            .iter()
-            .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes())
-            .take(length)
-            .collect();
-        let text = if bytes.is_empty() {
-            "it was killed".into()
-        } else {
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
+        let text = Some(head.fault_text()).filter(|text| !text.is_empty());
+        let text = text.unwrap_or_else(|| "it was killed".to_owned());
         (if error == 0 { LAUNCH_FAILED } else { error }, text)
     }
 }
@@ -226,7 +233,7 @@ impl Broker {
         if let Some(tracer) = &mut self.config.tracer {
             tracer.work_of(process, area.as_fd());
         }
-        Ok(Engine { pidfd: None, socket, area, view, end_told: false })
+        Ok(Engine { pidfd: None, socket, area, view, end_told: false, condemned: false })
     }
 
     pub(crate) fn zygote(&mut self) -> Result<&Zygote, String> {
@@ -279,6 +286,9 @@ impl Broker {
         };
         if self.watch.add(pidfd.as_fd(), Source::Engine(process)).is_ok() {
             session.engine.pidfd = Some(pidfd);
+        }
+        if session.engine.condemned {
+            session.engine.kill();
         }
         self.events.push(Event::EngineStarted { process, engine: answer.engine });
     }

@@ -4,6 +4,7 @@
 //!   client process ──Call (trapped ioctl)──▶ Broker ── Session per client ── Grants, Engine
 //!                                              │
 //!                                            Ledger: who holds how much of which card
+//!                                            Conditions: what is wrong with which card
 //! ```
 //!
 //! - A **session** belongs to one thread group. It ends with the process (told by a pidfd, not by a closed descriptor: a
@@ -19,8 +20,10 @@
 mod address_space;
 mod backing;
 mod call;
+mod condition;
 mod engine;
 mod export;
+mod fault;
 mod ledger;
 mod memory;
 mod physical;
@@ -39,11 +42,14 @@ use wire::device::Description;
 use wire::figures::KernelCost;
 
 pub use call::Caller;
+pub use condition::Refused;
+pub use fault::{Fault, Mistake, Order, WORDS};
 pub use ledger::Ledger;
 pub use status::{ClientStatus, DeviceStatus, EngineStatus};
 pub use trace::Tracer;
 pub use zygote::{OpenProgram, Program};
 
+use crate::condition::Conditions;
 use crate::export::Exports;
 use crate::physical::PhysicalMemories;
 use crate::reclaim::Reclaimer;
@@ -113,6 +119,20 @@ pub enum Event {
         /// What the engine said.
         text: String,
     },
+    /// A fault that was ordered has happened.
+    Injected {
+        /// How many there have been with it.
+        number: u32,
+        /// Which, of which card.
+        text: String,
+    },
+    /// A fault that was ordered before there were cards is none that these can have.
+    NotInjected {
+        /// Which.
+        fault: Fault,
+        /// Why not.
+        why: Refused,
+    },
     /// A process with an engine ended, or let go of it.
     Finished {
         /// Which.
@@ -136,6 +156,7 @@ pub struct Broker {
     watch: Watch,
     reclaimer: Reclaimer,
     rings: Rings,
+    conditions: Conditions,
     events: Vec<Event>,
     samples: ledger::Utilisation,
 }
@@ -159,6 +180,7 @@ impl Broker {
             watch: Watch::new()?,
             reclaimer: Reclaimer::default(),
             rings: Rings::default(),
+            conditions: Conditions::default(),
             events: Vec::new(),
             samples: ledger::Utilisation::default(),
         })
@@ -227,6 +249,7 @@ impl Broker {
             let announcement = (self.config.announce)();
             self.ledger = Ledger::new(announcement.devices.iter().map(|device| device.total_memory));
             self.announcement = Some(announcement);
+            self.inject_waiting();
         }
         self.announcement.as_ref().expect("made above")
     }

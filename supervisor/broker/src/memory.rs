@@ -14,6 +14,13 @@ use wire::control::SharedEvent;
 
 /// Makes anonymous memory of exactly `length` bytes whose size nobody can change.
 pub fn create(name: &std::ffi::CStr, length: u64) -> Result<OwnedFd, Errno> {
+    let memory = unsealed(name, length)?;
+    seal(&memory, SealFlag::empty())?;
+    Ok(memory)
+}
+
+/// Makes anonymous memory that is still to be sealed.
+pub fn unsealed(name: &std::ffi::CStr, length: u64) -> Result<OwnedFd, Errno> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     // MFD_NOEXEC_SEAL (Linux 6.3): the kernel else warns about memory that could be executed.
     let noexec = MFdFlags::from_bits_retain(0x0008);
@@ -22,9 +29,20 @@ pub fn create(name: &std::ffi::CStr, length: u64) -> Result<OwnedFd, Errno> {
         result => result?,
     };
     ftruncate(&memory, length as i64)?;
-    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(memory)
+}
+
+/// From now on nobody can change it but through mappings that there are, nor its size.
+pub fn seal_for_readers(memory: &OwnedFd) -> Result<(), Errno> {
+    /// Linux 5.1; not in `nix`.
+    const F_SEAL_FUTURE_WRITE: SealFlag = SealFlag::from_bits_retain(0x10);
+    seal(memory, F_SEAL_FUTURE_WRITE)
+}
+
+/// Keeps its size, and what `others` say.
+fn seal(memory: &OwnedFd, others: SealFlag) -> Result<(), Errno> {
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(memory, FcntlArg::F_ADD_SEALS(seals | others)).map(drop)
 }
 
 /// Why memory could not be made, for people.

@@ -16,6 +16,8 @@ pub struct DeviceStatus {
     pub total: u64,
     /// Bytes that are held.
     pub used: u64,
+    /// What is wrong with it, in words; empty: nothing.
+    pub condition: String,
 }
 
 /// A process that has an engine.
@@ -56,6 +58,7 @@ impl Broker {
                 name: unpadded(&device.name),
                 total: self.ledger.capacity(index),
                 used: self.ledger.used(index),
+                condition: self.condition(index),
             }
         };
         devices.enumerate().map(status).collect()

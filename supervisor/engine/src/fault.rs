@@ -64,13 +64,7 @@ pub fn report(area: SharedArea, error: u32, text: &str) {
         return;
     }
     let head = area.head();
-    let text = &text.as_bytes()[..text.len().min(head.fault.len() * 4)];
-    for (word, bytes) in head.fault.iter().zip(text.chunks(4)) {
-        let mut padded = [0; 4];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        word.store(u32::from_ne_bytes(padded), Ordering::Relaxed);
-    }
-    head.fault_length.store(text.len() as u32, Ordering::Relaxed);
+    head.tell_fault(text);
     head.error.0.store(error, Ordering::SeqCst);
 }
 

@@ -10,10 +10,12 @@
 //!   for who the other is: the name alone proves nothing.
 //! - A **snapshot** holds sums since the session's start; the viewer keeps the one before to tell rates. So the supervisor keeps no
 //!   state for viewers, and a viewer that hangs costs it nothing.
+//! - A session can be **told to do something** ([`order`]): its snapshot names the socket that takes orders ([`Inbox`]).
 //! - Sessions in other network namespaces are not seen.
 
 #![forbid(unsafe_code)]
 
+mod orders;
 mod rates;
 mod screen;
 mod server;
@@ -24,8 +26,11 @@ mod table;
 use std::io::{self, Write};
 use std::time::Duration;
 
+pub use orders::{Answer, Inbox, order};
 pub use server::Server;
+pub use sessions::{Found, all as find};
 pub use snapshot::{Device, Kernel, Process, Snapshot};
+pub use table::printable;
 
 use rates::Sessions;
 

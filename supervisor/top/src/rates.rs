@@ -66,6 +66,9 @@ impl Sessions {
         };
         Session {
             supervisor: session.supervisor,
+            keeper: session.keeper,
+            program: session.program,
+            faults: session.faults.clone(),
             user: session.user,
             command: session.command.clone(),
             attached: session.attached,

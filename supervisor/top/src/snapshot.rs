@@ -7,6 +7,15 @@ use serde::{Deserialize, Serialize};
 pub struct Snapshot<P = Process> {
     /// The supervisor's process.
     pub supervisor: u32,
+    /// What the shell started.
+    #[serde(default)]
+    pub keeper: u32,
+    /// The program that was launched or attached to.
+    #[serde(default)]
+    pub program: u32,
+    /// Abstract name of the socket where faults can be ordered; empty: there is none.
+    #[serde(default)]
+    pub faults: String,
     /// Its user.
     pub user: u32,
     /// The program and its arguments.
@@ -32,6 +41,9 @@ pub struct Device {
     pub total: u64,
     /// Bytes that are held.
     pub used: u64,
+    /// What is wrong with it, in words; empty: nothing.
+    #[serde(default)]
+    pub condition: String,
 }
 
 /// A process with a context.

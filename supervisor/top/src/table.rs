@@ -101,12 +101,14 @@ fn silent(supervisors: &[u32]) -> Option<String> {
 }
 
 /// Names are of programs: none of their characters may move the cursor or worse.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
 }
 
 fn device(device: &Device) -> String {
-    format!("GPU {} {}: {} of {}", device.index, device.name, size(device.used), size(device.total))
+    let wrong = if device.condition.is_empty() { "" } else { ", " };
+    let Device { index, name, total, used, condition } = device;
+    format!("GPU {index} {name}: {} of {}{wrong}{condition}", size(*used), size(*total))
 }
 
 fn columns(row: &Row) -> Columns {
@@ -164,7 +166,13 @@ mod tests {
 
     #[test]
     fn sessions_are_shown_with_devices_and_processes() {
-        let device = Device { index: 0, name: "NVIDIA T4".into(), total: 16 << 30, used: 3 << 29 };
+        let device = Device {
+            index: 0,
+            name: "NVIDIA T4".into(),
+            total: 16 << 30,
+            used: 3 << 29,
+            condition: "lost".into(),
+        };
         let process = Process {
             pid: 4712,
             name: "runner".into(),
@@ -186,6 +194,7 @@ mod tests {
             seconds: 3723.5,
             devices: vec![device],
             processes: vec![process],
+            ..Snapshot::default()
         };
         let elsewhere = Snapshot {
             supervisor: 4713,
@@ -203,7 +212,7 @@ mod tests {
         let expected = format!(
             "\
 4711 for 1:02:03 serve x
-  GPU 0 NVIDIA T4: 1.5 GiB of 16.0 GiB
+  GPU 0 NVIDIA T4: 1.5 GiB of 16.0 GiB, lost
     PID PROGRAM    MEMORY   KERNELS/S  BUSY COMPILED QUEUE COMPILER BUSIEST KERNEL
    4712 runner     1.5 GiB          0    0%      75%    7+      1+2 saxpy
 4713 of user {other} for 0:00:00 attached to 99: a?[2Jb

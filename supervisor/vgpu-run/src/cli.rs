@@ -20,7 +20,7 @@ use crate::failure::{FAILED, Failure};
 
 use plain::parse_plain_run;
 pub use session::{Check, Code, Engine, Log, Mechanism, Overlay, Report, Session, Target};
-pub use subcommands::{Cache, Decode, Replay, Top, Trace, Warm};
+pub use subcommands::{Cache, Decode, Inject, Replay, Top, Trace, Warm};
 
 /// What the command line asks for.
 pub enum Action {
@@ -32,6 +32,8 @@ pub enum Action {
     Profiles,
     /// Show what sessions do.
     Top(Top),
+    /// Order a fault of a session.
+    Inject(Inject),
     /// Compile kernels ahead.
     Warm(Warm),
     /// Look into the code cache, or empty it.
@@ -78,7 +80,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run inject [--session PID] FAULT...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -154,6 +156,20 @@ Columns, of each process that has a context:
 
 Sessions in other network namespaces, as those of containers may be, are not seen: run it in there.")]
     Top(Top),
+    /// Make a fault happen to a GPU of a session that runs, to test what watches GPUs and what uses them
+    #[command(override_usage = "vgpu-run inject [--session PID] FAULT... [GPU]")]
+    #[command(after_help = "\
+Faults, of GPU 0 if none is named:
+  xid N [GPU]                           the driver tells of Xid N; those that end contexts do (8, 13, 31, 43, 45, 48, 79, 94, 95, 109,
+                                        119, 120: NVIDIA's catalogue of Xids)
+  ecc corrected [N [GPU]]               N errors of memory that the GPU corrects: counters and an event of NVML
+  ecc uncorrected [N [GPU]]             N that it cannot: also Xid 48, rows to be remapped, CUDA error 214 in programs with a context
+  lost [GPU]                            it falls off the bus: Xid 79, NVML_ERROR_GPU_IS_LOST, CUDA errors 999 and, of new contexts, 46
+  thermal [CELSIUS [GPU]]               its sensor shows that (default: what makes it slow down)
+  clear [GPU]                           all faults are over (default: of all GPUs); contexts that ended stay so
+
+From the start: `vgpu-run --inject 'ecc corrected 3' CMD...`. The session's user and root may do this. The report says what was done.")]
+    Inject(Inject),
     /// Compile the kernels of programs and libraries ahead, into the cache that all later runs use
     Warm(Warm),
     /// Look after compiled code that is kept for later runs
@@ -231,6 +247,7 @@ pub fn parse() -> Result<Action, ExitCode> {
         }
         Some(Question::Decode(order)) => Action::Decode(order),
         Some(Question::Top(order)) => Action::Top(order),
+        Some(Question::Inject(order)) => Action::Inject(order),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),

@@ -34,6 +34,8 @@ pub enum Event {
     ClientEnded,
     /// Somebody wants to know what this session does.
     Viewer,
+    /// Somebody has ordered something of it.
+    Order,
     /// The keeper is gone.
     KeeperGone,
     /// No process of the tree is left.
@@ -53,6 +55,7 @@ impl fmt::Display for Event {
             Event::Broker => write!(out, "the broker has something to do"),
             Event::ClientEnded => write!(out, "a client has ended"),
             Event::Viewer => write!(out, "a viewer has come"),
+            Event::Order => write!(out, "an order has come"),
             Event::KeeperGone => write!(out, "the keeper is gone"),
             Event::TreeGone => write!(out, "the tree is gone"),
             Event::TimeOut => write!(out, "nothing happened"),
@@ -87,9 +90,11 @@ enum Token {
     Exits,
     Keeper,
     Viewers,
+    Orders,
 }
 
-const TOKENS: [Token; 5] = [Token::Child, Token::Broker, Token::Exits, Token::Keeper, Token::Viewers];
+const TOKENS: [Token; 6] =
+    [Token::Child, Token::Broker, Token::Exits, Token::Keeper, Token::Viewers, Token::Orders];
 
 /// Waits for events.
 pub struct Events {
@@ -120,6 +125,11 @@ impl Events {
     /// Watches for viewers, too.
     pub fn watch_viewers(&self, viewers: &impl AsFd) -> io::Result<()> {
         Ok(self.others.add(viewers, EpollEvent::new(EpollFlags::EPOLLIN, Token::Viewers as u64))?)
+    }
+
+    /// Watches for orders, too.
+    pub fn watch_orders(&self, inbox: &impl AsFd) -> io::Result<()> {
+        Ok(self.others.add(inbox, EpollEvent::new(EpollFlags::EPOLLIN, Token::Orders as u64))?)
     }
 
     /// Calls come by stops, not by a listener.
@@ -240,6 +250,7 @@ impl Events {
             Token::Exits => Event::ClientEnded,
             Token::Keeper => Event::KeeperGone,
             Token::Viewers => Event::Viewer,
+            Token::Orders => Event::Order,
         }))
     }
 }

@@ -29,6 +29,7 @@ mod driver;
 mod events;
 mod exits;
 mod failure;
+mod faults;
 mod inherited;
 mod keeper;
 mod launch;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Top(order) => viewers::show(&order),
+        Action::Inject(order) => faults::inject(&order),
         Action::Cache(what) => cache::cache(what),
         Action::Decode(order) => decode::decode(&order),
         Action::Replay(order) => replaying::replay(&order),

@@ -31,6 +31,7 @@ use crate::control::Nodes;
 use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
+use crate::faults;
 use crate::link::Link;
 use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
@@ -138,6 +139,7 @@ impl<'a> MainLoop<'a> {
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
                 Event::Viewer => self.handle_viewer(),
+                Event::Order => self.handle_orders(),
                 Event::KeeperGone if self.phase == Phase::Attached => return self.leave(),
                 Event::KeeperGone => return self.handle_keeper_gone(),
                 Event::TimeOut => self.handle_time_out(),
@@ -315,6 +317,9 @@ impl<'a> MainLoop<'a> {
     /// Lets `vgpu-run top` find this session.
     pub fn show_to(&mut self, viewers: Viewers) -> std::io::Result<()> {
         self.events.watch_viewers(&viewers)?;
+        if let Some(inbox) = viewers.inbox() {
+            self.events.watch_orders(inbox)?;
+        }
         self.viewers = Some(viewers);
         Ok(())
     }
@@ -323,6 +328,14 @@ impl<'a> MainLoop<'a> {
         if let Some(viewers) = &self.viewers {
             viewers.answer(&self.services.broker);
         }
+    }
+
+    fn handle_orders(&mut self) {
+        let broker = &mut self.services.broker;
+        if let Some(inbox) = self.viewers.as_ref().and_then(Viewers::inbox) {
+            inbox.answer(|words| faults::execute(broker, words));
+        }
+        self.report_broker();
     }
 
     fn handle_clients_ended(&mut self, patience: Duration) {

@@ -205,6 +205,14 @@ pub fn broker_event(report: &mut Report, event: &Event) {
             )
             .cause(text.clone()),
         ),
+        Event::Injected { number, text } => {
+            tracing::info!("injected fault {number}: {text}");
+            report.remark(Finding::new(Severity::Remark, format!("injected fault {number}: {text}")));
+        }
+        Event::NotInjected { fault, why } => report.remark(
+            Finding::new(Severity::Error, format!("what --inject says did not happen: {fault}"))
+                .cause(why.to_string()),
+        ),
         Event::Finished { process, kernels, peak } => report.finished(*process as i32, kernels, *peak),
     }
 }

@@ -16,6 +16,7 @@ use crate::card::Card;
 use crate::cli::{self, Session};
 use crate::exits::Exits;
 use crate::failure::{Doing, Failure};
+use crate::faults;
 use crate::reporting;
 
 /// What answers are made of.
@@ -58,13 +59,14 @@ impl Services {
         let announcing = card.clone();
         let engine = files.clone();
         let (checks, code) = (session.check.clone(), session.code);
-        let broker = broker::Broker::new(broker::Config {
+        let mut broker = broker::Broker::new(broker::Config {
             announce: Box::new(move || announcing.announce()),
             engine: Box::new(move || open_engine(&engine, cache.as_deref(), &checks, code)),
             checks: !session.check.is_empty(),
             tracer: tracing.as_ref().map(Sink::teller).transpose().doing("tell the tracer of programs")?,
         })
         .doing("prepare the broker")?;
+        faults::from_the_start(session, &mut broker);
         let overlay_is_full = session.overlay == cli::Overlay::Full;
         let is_native = session.engine == cli::Engine::Host;
         let known =

@@ -22,6 +22,7 @@ use crate::device_calls::DeviceCalls;
 use crate::driver::Driver;
 use crate::events::{Calls, Events};
 use crate::failure::{self, Doing, Failure};
+use crate::faults;
 use crate::inherited;
 use crate::launch::{Launched, Way};
 use crate::link::{Link, Message};
@@ -48,6 +49,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let _ = prctl::set_child_subreaper(true);
     let _ = prctl::set_name(c"vgpu-supervisor");
     let card = Card::new(session)?;
+    faults::check(session)?;
     let files = find_files()?;
     let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
     name_programs(session, &files);
@@ -82,7 +84,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
     let mut main_loop =
         MainLoop::new(session, events, services, (Driver::new(device_calls), mediator), link, (pid, program));
-    match Viewers::open(session).and_then(|viewers| main_loop.show_to(viewers)) {
+    match Viewers::open(session, pid).and_then(|viewers| main_loop.show_to(viewers)) {
         Ok(()) => {}
         // A sandbox may forbid it: nothing but that is missing then.
         Err(error) => tracing::info!("`vgpu-run top` will not find this session: {error}"),

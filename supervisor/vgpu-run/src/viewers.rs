@@ -1,4 +1,4 @@
-//! `vgpu-run top`: what this session tells viewers, and the command itself.
+//! `vgpu-run top`: what this session tells viewers, and the command itself. Beside it the socket for orders, which viewers learn of.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use broker::{Broker, ClientStatus};
-use nix::unistd::geteuid;
-use top::{Device, Form, Kernel, Process, Server, Snapshot};
+use nix::unistd::{Pid, geteuid, getppid};
+use top::{Device, Form, Inbox, Kernel, Process, Server, Snapshot};
 use tracee::Facts;
 use wire::figures::KernelCost;
 
@@ -35,6 +35,7 @@ pub fn show(order: &Top) -> Result<ExitCode, Failure> {
 /// This session as `vgpu-run top` finds it.
 pub struct Viewers {
     server: Server,
+    inbox: Option<Inbox>,
     /// What does not change.
     session: Snapshot,
     begun: Instant,
@@ -42,7 +43,7 @@ pub struct Viewers {
 
 impl Viewers {
     /// Listens for them.
-    pub fn open(session: &Session) -> io::Result<Self> {
+    pub fn open(session: &Session, program: Pid) -> io::Result<Self> {
         let (command, attached) = match &session.target {
             Target::Command(words) => {
                 (words.iter().map(|word| word.to_string_lossy().into_owned()).collect(), None)
@@ -50,8 +51,19 @@ impl Viewers {
             Target::Process { pid, .. } => (Facts::of(*pid).arguments, Some(pid.unsigned_abs())),
         };
         let (supervisor, user) = (std::process::id(), geteuid().as_raw());
-        let session = Snapshot { supervisor, user, command, attached, ..Snapshot::default() };
-        Ok(Self { server: Server::open()?, session, begun: Instant::now() })
+        let (keeper, program) = (getppid().as_raw().unsigned_abs(), program.as_raw().unsigned_abs());
+        let server = Server::open()?;
+        let inbox =
+            Inbox::open().inspect_err(|error| tracing::info!("no faults can be injected: {error}")).ok();
+        let faults = inbox.as_ref().map_or_else(String::new, |inbox| inbox.name().to_owned());
+        let session =
+            Snapshot { supervisor, keeper, program, faults, user, command, attached, ..Snapshot::default() };
+        Ok(Self { server, inbox, session, begun: Instant::now() })
+    }
+
+    /// Where orders come in.
+    pub fn inbox(&self) -> Option<&Inbox> {
+        self.inbox.as_ref()
     }
 
     /// Answers those who have come.
@@ -66,6 +78,7 @@ impl Viewers {
             name: device.name,
             total: device.total,
             used: device.used,
+            condition: device.condition,
         };
         Snapshot {
             seconds: self.begun.elapsed().as_secs_f64(),

@@ -32,13 +32,14 @@ fn is_option(word: &OsString) -> bool {
 }
 
 fn is_subcommand(word: &OsString) -> bool {
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 15] = [
         "attach",
         "doctor",
         "trace",
         "decode",
         "profiles",
         "top",
+        "inject",
         "warm",
         "cache",
         "record",

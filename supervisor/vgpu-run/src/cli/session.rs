@@ -39,6 +39,9 @@ pub struct Session {
     /// Exit with this status if a check found something (default: the program's own)
     #[arg(long, value_name = "STATUS", requires = "check", value_parser = clap::value_parser!(u8).range(1..))]
     pub check_exit_code: Option<u8>,
+    /// Let this be wrong with a GPU from the start, like `ecc corrected 3`; can be repeated (see `vgpu-run inject --help`)
+    #[arg(long, value_name = "FAULT", value_parser = values::parse_fault)]
+    pub inject: Vec<broker::Order>,
     /// How the program's calls are brought to us; `auto` takes `notify`, and another where that is not to be had
     #[arg(long, value_enum, default_value_t = Mechanism::Auto)]
     pub mechanism: Mechanism,
@@ -79,6 +82,7 @@ impl Default for Session {
             allow_setuid: false,
             check: Vec::new(),
             check_exit_code: None,
+            inject: Vec::new(),
             mechanism: Mechanism::Auto,
             engine: Engine::Cpu,
             driver_abi: None,

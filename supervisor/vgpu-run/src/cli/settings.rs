@@ -235,10 +235,13 @@ fn words(value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
     }
 }
 
-/// Whether an option can be set: what can be typed, has a long name, and is no question like `--help`.
+/// Whether an option can be set: what can be typed, has a long name, is no question like `--help`, and means the same tomorrow.
 pub fn can_be_set(option: &Arg) -> bool {
+    /// A process.
+    const OF_TODAY: &str = "session";
     let action = option.get_action();
-    option.get_long().is_some() && (is_switch(option) || matches!(action, ArgAction::Set | ArgAction::Append))
+    option.get_long().is_some_and(|name| name != OF_TODAY)
+        && (is_switch(option) || matches!(action, ArgAction::Set | ArgAction::Append))
 }
 
 /// Whether an option is there or not, without a value.

@@ -42,6 +42,17 @@ pub struct Top {
     pub interval: f64,
 }
 
+/// Which fault happens where.
+#[derive(Args, Clone, Debug)]
+pub struct Inject {
+    /// Of which session, if several run: the process of vgpu-run, of its supervisor, or of a program in it
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub session: Option<u32>,
+    /// What happens, and to which GPU
+    #[arg(required = true, value_name = "FAULT")]
+    pub words: Vec<String>,
+}
+
 /// What is traced, and where it goes.
 #[derive(Args, Clone, Debug)]
 pub struct Trace {

@@ -19,6 +19,11 @@ pub fn parse_interval(text: &str) -> Result<f64, String> {
     seconds.ok_or_else(|| format!("`{text}` is not a number of seconds from 0.05 to 3600"))
 }
 
+/// A fault, as `vgpu-run inject` has them.
+pub fn parse_fault(text: &str) -> Result<broker::Order, String> {
+    text.parse().map_err(|mistake| format!("{mistake}; faults are: {}", broker::WORDS))
+}
+
 /// Bytes, with an optional binary suffix.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
