@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use broker::{Announcement, Broker, Caller, CallerFd, Config};
+use broker::{Announcement, Broker, Caller, CallerFd, Config, Fault, Order};
 use libfuzzer_sys::fuzz_target;
 use nix::errno::Errno;
 use wire::control::{COOKIE, Call};
@@ -120,6 +120,11 @@ fuzz_target!(|data: &[u8]| {
         }
         if choice & 2 == 0 {
             call.operation %= 64;
+        }
+        if choice & 16 != 0 {
+            let faults = [Fault::Lost, Fault::Clear, Fault::Xid(31), Fault::Thermal(None)];
+            let order = Order { fault: faults[choice as usize >> 5 & 3], card: Some(u32::from(choice >> 7)) };
+            let _ = broker.inject(order);
         }
         let length = (call.input_length as usize & 0xff).min(behind.len());
         let (input, next) = behind.split_at(length);

@@ -71,6 +71,17 @@ fn an_xid_wakes_who_waits_and_ends_contexts() {
 }
 
 #[test]
+fn a_kernel_that_does_not_end_is_ended() {
+    let Some(mut subject) = Subject::start("t4", &[]) else { return };
+    assert_eq!(subject.ask("begin(0)"), 0);
+    subject.say("spin()");
+    subject.await_line("spinning\n");
+    subject.inject("xid 8");
+    assert_eq!(subject.hear(), 702);
+    subject.end();
+}
+
+#[test]
 fn ecc_errors_are_counted_told_and_remapped() {
     let Some(mut subject) = Subject::start("h100", &[]) else { return };
     assert_eq!(subject.ask("begin(0)"), 0);
@@ -84,6 +95,8 @@ fn ecc_errors_are_counted_told_and_remapped() {
     assert_eq!(subject.ask("errors(0)"), json!([3, 1, 3, 1, 1]));
     assert_eq!(subject.ask("rows(0)"), json!([[0, 1, 1, 0], [2559, 1, 0, 0, 0]]));
     assert_eq!([subject.ask("work()"), subject.ask("work()")], [214, 214]);
+    let named = json!(["CUDA_ERROR_ECC_UNCORRECTABLE", "uncorrectable ECC error encountered"]);
+    assert_eq!(subject.ask("name(214)"), named);
     let events = [0; 4].map(|_| told(&subject.ask(&format!("wait({one}, 5000)"))));
     assert_eq!(
         events,
@@ -271,17 +284,21 @@ fn other_users_are_refused() {
 import os, re, socket, sys
 os.setgroups([])
 os.setuid(65534)
-name = re.search(r'@(vgpu-run/inject/0/%s\\.\\d+)' % sys.argv[1], open('/proc/net/unix').read()).group(1)
+find = lambda kind: re.search(r'@(vgpu-run/%s/0/%s\\.\\d+)' % (kind, sys.argv[1]), open('/proc/net/unix').read()).group(1)
 one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 one.bind('')
 one.settimeout(10)
-one.sendto(b'lost', '\\0' + name)
-print(one.recv(4096).decode())";
+one.sendto(b'lost', '\\0' + find('inject'))
+print(one.recv(4096).decode())
+viewer = socket.socket(socket.AF_UNIX)
+viewer.settimeout(10)
+viewer.connect('\\0' + find('top'))
+print(len(viewer.recv(4096)))";
     let mut command = Command::new("python3");
     let answer = command.args(["-c", script, &subject.supervisor().to_string()]).output().expect("python3");
     assert_eq!(
         text(&answer.stdout),
-        "{\"Err\":\"the session is another user's\"}\n",
+        "{\"Err\":\"the session is another user's\"}\n0\n",
         "{}",
         text(&answer.stderr)
     );

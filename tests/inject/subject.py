@@ -11,6 +11,7 @@ import pynvml as nvml
 CORRECTED, UNCORRECTED = nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
 VOLATILE, AGGREGATE = nvml.NVML_VOLATILE_ECC, nvml.NVML_AGGREGATE_ECC
 DRAM = nvml.NVML_MEMORY_LOCATION_DRAM
+ENDLESS = b".version 6.0\n.target sm_50\n.address_size 64\n.visible .entry endless() { again: bra again; }\0"
 cuda = ctypes.CDLL("libcuda.so.1")
 contexts = []
 sets = []
@@ -98,6 +99,24 @@ def work():
     address = ctypes.c_uint64()
     return (cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(4096))
             or cuda.cuMemsetD8_v2(address, 7, ctypes.c_size_t(4096)) or cuda.cuCtxSynchronize())
+
+
+def name(error):
+    """Name and text of a CUDA error."""
+    texts = ctypes.c_char_p(), ctypes.c_char_p()
+    cuda.cuGetErrorName(error, ctypes.byref(texts[0]))
+    cuda.cuGetErrorString(error, ctypes.byref(texts[1]))
+    return [text.value.decode() for text in texts]
+
+
+def spin():
+    """Launches a kernel that does not end by itself, and waits for it."""
+    module, function = ctypes.c_void_p(), ctypes.c_void_p()
+    result = (cuda.cuModuleLoadData(ctypes.byref(module), ENDLESS)
+              or cuda.cuModuleGetFunction(ctypes.byref(function), module, b"endless")
+              or cuda.cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, None, None, None))
+    print("spinning", flush=True)
+    return result or cuda.cuCtxSynchronize()
 
 
 def another(card):

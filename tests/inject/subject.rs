@@ -41,7 +41,7 @@ impl Subject {
         let mut child = launch.start();
         let (input, output) = (child.stdin.take(), child.stdout.take().expect("piped"));
         let mut subject = Self { child, input, output: BufReader::new(output) };
-        assert_eq!(subject.line(), "ready\n");
+        subject.await_line("ready\n");
         Some(subject)
     }
 
@@ -61,6 +61,12 @@ impl Subject {
     pub fn ask(&mut self, expression: &str) -> Value {
         self.say(expression);
         self.hear()
+    }
+
+    /// Waits for a line that it says by itself.
+    pub fn await_line(&mut self, expected: &str) {
+        let line = self.line();
+        assert_eq!(line, expected, "{}", self.complaint(&line));
     }
 
     fn line(&mut self) -> String {

@@ -132,8 +132,9 @@ static void in_turn(void) {
     pid_t child = child_of(line, &place, &event);
     OK(attribute(&supported, 125, 0));
     HOLDS(supported == 1);
-    OK(query(event)); // never recorded
+    OK(query(event)); // never recorded: the parent waits until the child has looked, too
     if (child == 0) {
+        tell(line[1]);
         hear(line[1]);
         GIVES(NOT_READY, query(event));
         OK(wait_event(work, event, 0));
@@ -157,6 +158,7 @@ static void in_turn(void) {
         tell(line[1]);
         exit(0);
     }
+    hear(line[0]);
     OK(fill(place + 4, 7, 1));
     step(place);
     OK(record(event, work));

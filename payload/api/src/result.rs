@@ -30,7 +30,7 @@ results! {
     4 CUDA_ERROR_DEINITIALIZED DEINITIALIZED "driver shutting down";
     5 CUDA_ERROR_PROFILER_DISABLED PROFILER_DISABLED "profiler disabled";
     34 CUDA_ERROR_STUB_LIBRARY STUB_LIBRARY "stub library";
-    46 CUDA_ERROR_DEVICE_UNAVAILABLE DEVICE_UNAVAILABLE "device unavailable";
+    46 CUDA_ERROR_DEVICE_UNAVAILABLE DEVICE_UNAVAILABLE "CUDA-capable device(s) is/are busy or unavailable";
     100 CUDA_ERROR_NO_DEVICE NO_DEVICE "no CUDA-capable device is detected";
     101 CUDA_ERROR_INVALID_DEVICE INVALID_DEVICE "invalid device ordinal";
     200 CUDA_ERROR_INVALID_IMAGE INVALID_IMAGE "device kernel image is invalid";
@@ -40,6 +40,7 @@ results! {
     208 CUDA_ERROR_ALREADY_MAPPED ALREADY_MAPPED "already mapped";
     209 CUDA_ERROR_NO_BINARY_FOR_GPU NO_BINARY_FOR_GPU "no kernel image is available for execution on the device";
     210 CUDA_ERROR_ALREADY_ACQUIRED ALREADY_ACQUIRED "already acquired";
+    214 CUDA_ERROR_ECC_UNCORRECTABLE ECC_UNCORRECTABLE "uncorrectable ECC error encountered";
     216 CUDA_ERROR_CONTEXT_ALREADY_IN_USE CONTEXT_ALREADY_IN_USE "context already in use";
     217 CUDA_ERROR_PEER_ACCESS_UNSUPPORTED PEER_ACCESS_UNSUPPORTED "peer access is not supported between these two devices";
     218 CUDA_ERROR_INVALID_PTX INVALID_PTX "a PTX compilation failed";

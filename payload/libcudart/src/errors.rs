@@ -68,7 +68,7 @@ const NAMES: &[(u32, &CStr, &CStr)] = &[
     (211, c"cudaErrorNotMapped", c"not mapped"),
     (212, c"cudaErrorNotMappedAsArray", c"not mapped as array"),
     (213, c"cudaErrorNotMappedAsPointer", c"not mapped as pointer"),
-    (214, c"cudaErrorECCUncorrectable", c"ECC uncorrectable"),
+    (214, c"cudaErrorECCUncorrectable", c"uncorrectable ECC error encountered"),
     (215, c"cudaErrorUnsupportedLimit", c"unsupported limit"),
     (216, c"cudaErrorDeviceAlreadyInUse", c"context already in use"),
     (217, c"cudaErrorPeerAccessUnsupported", c"peer access is not supported between these two devices"),

@@ -41,7 +41,7 @@ impl Server {
 }
 
 fn tell(viewer: &UnixStream, snapshot: &mut impl FnMut() -> Snapshot) -> io::Result<()> {
-    if !may_talk(viewer) {
+    if !peer(viewer).is_ok_and(may_ask) {
         return Ok(());
     }
     viewer.set_nonblocking(true)?;
@@ -60,9 +60,17 @@ impl AsFd for Server {
     }
 }
 
-/// Whether the other end is of our user, or either is root.
-pub fn may_talk(other: &UnixStream) -> bool {
-    let own = geteuid().as_raw();
-    let theirs = getsockopt(other, PeerCredentials).map(|credentials| credentials.uid());
-    theirs.is_ok_and(|theirs| theirs == own || theirs == 0 || own == 0)
+/// Whether a session tells this user of itself, and does what they say: its own user, and root.
+pub fn may_ask(user: u32) -> bool {
+    user == geteuid().as_raw() || user == 0
+}
+
+/// Whether what a session of this user says is of interest: our own user's and root's, and to root everybody's.
+pub fn is_believed(other: &UnixStream) -> bool {
+    peer(other).is_ok_and(|theirs| may_ask(theirs) || geteuid().is_root())
+}
+
+/// The user at the other end.
+fn peer(other: &UnixStream) -> nix::Result<u32> {
+    Ok(getsockopt(other, PeerCredentials)?.uid())
 }

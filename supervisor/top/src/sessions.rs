@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::geteuid;
 
-use crate::server::{NAMES, may_talk};
+use crate::server::{NAMES, is_believed};
 use crate::snapshot::Snapshot;
 
 /// Supervisors answer at once; one that is stopped does not.
@@ -85,7 +85,7 @@ fn ask(name: &str) -> io::Result<Option<UnixStream>> {
         connected => connected?,
     }
     let stream = UnixStream::from(stream);
-    Ok(Some(stream).filter(may_talk))
+    Ok(Some(stream).filter(is_believed))
 }
 
 /// Reads until the supervisor hangs up.

@@ -18,8 +18,9 @@ pub fn inject(order: &Inject) -> Result<ExitCode, Failure> {
     let words = order.words.join(" ");
     // Mistakes are told also where nothing runs.
     words.parse::<Order>().map_err(|mistake| misunderstood(&words, &mistake))?;
-    let sessions = top::find().doing("look for sessions")?.sessions;
-    let session = choose(&sessions, order.session)?;
+    let found = top::find().doing("look for sessions")?;
+    let session = choose(&found.sessions, order.session)
+        .map_err(|failure| found.silent.iter().fold(failure, |failure, pid| failure.hint(silent(*pid))))?;
     let doing = format!("reach the session of supervisor {}", session.supervisor);
     let answer = top::order(&session.faults, &words).doing(&doing)?;
     match answer {
@@ -69,6 +70,10 @@ fn is_of(session: &Snapshot, pid: u32) -> bool {
 
 fn in_one_line(session: &Snapshot) -> String {
     format!("--session {}: {}", session.supervisor, top::printable(&session.command.join(" ")))
+}
+
+fn silent(supervisor: u32) -> String {
+    format!("supervisor {supervisor} does not answer: stopped, or busy")
 }
 
 /// Executes an order that came to this session.
