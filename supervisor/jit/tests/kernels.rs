@@ -251,7 +251,7 @@ fn selections_by_sign_see_subnormals() {
         32,
     );
     for lane in 0..32 {
-        let exponent = (lane >> 1 & 1) * 0xff ^ (lane >> 3 & 1);
+        let exponent = ((lane >> 1 & 1) * 0xff) ^ (lane >> 3 & 1);
         let number = f32::from_bits((lane & 1) << 31 | exponent << 23 | lane >> 2 & 1);
         let flushed = if number.is_subnormal() { 0.0 } else { number };
         let chosen = [0, 128].map(|part| memory[lane as usize + part]);
