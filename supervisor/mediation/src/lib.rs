@@ -11,9 +11,9 @@
 //!
 //! - **Default deny**: an escape, control, class or UVM command that the tables of this release do not have, and a pointer whose length
 //!   they do not tell, is refused as the driver refuses what it does not know, and named in the report.
-//! - **On copies** ([`copies`]): what was looked at is what the driver gets.
-//! - **A process for each client** ([`worker`]), and [`frozen`] for the one call that only the client can make.
-//! - **A limit** ([`ledger`], [`figures`]) for each card's memory: over it an allocation fails as on a full card, and every
+//! - **On copies** (`copies`): what was looked at is what the driver gets.
+//! - **A process for each client** (`worker`), and `frozen` for the one call that only the client can make.
+//! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
 //!
 //! A call waits for its worker, and other clients meanwhile for it; all but a few take microseconds.
