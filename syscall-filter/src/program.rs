@@ -60,8 +60,16 @@ pub fn compile(coverage: Coverage, requests: &[u32], action: Action) -> Result<P
     compile_rows(coverage, &Requests { ours: requests, drivers: &[] }, action)
 }
 
-/// The same, to be notified, where this machine's driver is mediated. Requests that match one of `drivers` in a numbering that no row
-/// speaks of (32-bit, x32) fail with EPERM.
+/// The same, to be notified, with requests of this machine's driver: those that match one of `drivers`.
+pub fn compile_for_observer(
+    coverage: Coverage,
+    requests: &[u32],
+    drivers: &[Pattern],
+) -> Result<Program, CompileError> {
+    compile_rows(coverage, &Requests { ours: requests, drivers }, Action::Notify)
+}
+
+/// The same, where this machine's driver is mediated: requests in a numbering that no row speaks of (32-bit, x32) fail with EPERM.
 pub fn compile_for_driver(
     coverage: Coverage,
     requests: &[u32],

@@ -81,6 +81,11 @@ impl Copies {
         &mut self.parts[index]
     }
 
+    /// The client's files that the call names.
+    pub fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.held.iter()
+    }
+
     /// Forgets all parts but the first: nothing of them is written back.
     pub fn keep_first(&mut self) {
         self.parts.truncate(1);
@@ -210,6 +215,11 @@ pub struct Place<'a> {
 impl Part {
     fn number(&self, field: &Field) -> u64 {
         field.read(&self.bytes, 0).unwrap_or(0)
+    }
+
+    /// So many of its bytes, or all.
+    pub fn first(&self, count: usize) -> &[u8] {
+        &self.bytes[..count.min(self.bytes.len())]
     }
 
     /// What a field of the row says.

@@ -44,6 +44,16 @@ impl Ledger {
         Self { limit, ..Self::default() }
     }
 
+    /// From now on so many bytes of each card may be held. What is held beyond stays until its owners free it.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = Some(limit);
+    }
+
+    /// Cards of which something is held, and bytes.
+    pub fn all_used(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.used.iter().map(|(card, bytes)| (*card, *bytes)).filter(|(_, bytes)| *bytes > 0)
+    }
+
     /// Bytes of each card that may be held.
     pub fn limit(&self) -> Option<u64> {
         self.limit
@@ -172,6 +182,20 @@ mod tests {
         assert_eq!(ledger.used(0), GIB);
         ledger.process_ended(8);
         assert_eq!(ledger.used(0), 0);
+    }
+
+    #[test]
+    fn a_limit_below_what_is_held_takes_nothing_away_and_gives_nothing() {
+        let mut ledger = ledger();
+        allocate(&mut ledger, 3);
+        allocate(&mut ledger, 4);
+        ledger.set_limit(GIB);
+        assert_eq!(ledger.all_used().collect::<Vec<_>>(), [(0, 2 * GIB)]);
+        assert!(!ledger.has_room(0, 1));
+        ledger.freed((1, 3));
+        assert!(!ledger.has_room(0, 1));
+        ledger.freed((1, 4));
+        assert!(ledger.has_room(0, GIB) && !ledger.has_room(0, GIB + 1));
     }
 
     #[test]

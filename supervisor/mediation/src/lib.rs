@@ -13,16 +13,21 @@
 //!   they do not tell, is refused as the driver refuses what it does not know, and named in the report.
 //! - **On copies** (`copies`): what was looked at is what the driver gets.
 //! - **A process for each client** (`worker`), and `frozen` for the one call that only the client can make.
+//! - **Cards** ([`cards`]): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
 //!
+//! With [`Driver::observe`] none of this happens: calls are looked at, told, and left to the kernel ([`observed`]).
+//!
 //! A call waits for its worker, and other clients meanwhile for it; all but a few take microseconds.
 
+mod cards;
 mod copies;
 mod figures;
 mod frozen;
 mod ledger;
 mod node;
+mod observed;
 mod region;
 mod worker;
 
@@ -33,11 +38,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nvidia_abi::{Abi, Form, Kind, Row, UnknownVersion};
 use recording::Ioctl;
 
+use cards::Visible;
 use copies::{Copies, Part, Place};
 use figures::Share;
 use ledger::Ledger;
 use worker::{Order, Worker, Workers};
 
+pub use cards::{Choice, NoSuchCards};
 pub use frozen::Frozen;
 pub use node::{Machine, Node};
 pub use worker::{Identity, WorkerError};
@@ -67,6 +74,8 @@ pub enum Answer {
     Errno(i32),
     /// It is none of the driver's.
     NotOurs,
+    /// It was looked at, and is the kernel's.
+    Observed,
     /// The kernel executes it while the client's threads stand still, if the argument still holds these bytes.
     Frozen {
         /// In the client.
@@ -103,6 +112,9 @@ impl Refusal {
 pub struct Driver {
     abi: Abi,
     machine: Machine,
+    /// The session's cards, if it does not have all.
+    visible: Option<Visible>,
+    observes: bool,
 }
 
 /// Executes calls.
@@ -111,6 +123,9 @@ pub struct Mediator {
     machine: Machine,
     workers: Workers,
     clients: HashMap<i32, Worker>,
+    visible: Option<Visible>,
+    /// Calls are looked at, and left to the kernel.
+    observes: bool,
     /// Cards, opened so that the driver takes our processes for entitled to them.
     cards: Vec<OwnedFd>,
     ledger: Ledger,
@@ -137,6 +152,9 @@ pub enum BeginError {
 const NO_MEMORY: u32 = 0x51;
 const NOT_SUPPORTED: u32 = 0x56;
 const INVALID_CLASS: u32 = 0x22;
+const INVALID_ARGUMENT: u32 = 0x1f;
+const OBJECT_NOT_FOUND: u32 = 0x57;
+const GPU_UUID_NOT_FOUND: u32 = 0x12;
 
 /// What a context takes beyond what it allocates by name, measured on an H100: 8.8 MiB.
 const CONTEXT: u64 = 9 << 20;
@@ -148,7 +166,18 @@ impl Driver {
     pub fn find(version: Option<&str>) -> Result<Self, BeginError> {
         let machine = Machine::look().map_err(BeginError::NoDriver)?;
         let abi = Abi::of(version.unwrap_or(&machine.version))?;
-        Ok(Self { abi, machine })
+        Ok(Self { abi, machine, visible: None, observes: false })
+    }
+
+    /// The session is to have these cards only.
+    pub fn choose(&mut self, choice: &Choice) -> Result<(), NoSuchCards> {
+        self.visible = Some(choice.of(&cards::all())?);
+        Ok(())
+    }
+
+    /// Calls are to be looked at, and nothing else.
+    pub fn observe(&mut self) {
+        self.observes = true;
     }
 
     /// Masks and what request numbers of its escapes are under them: number and size, or the number alone of those of any size.
@@ -168,13 +197,26 @@ impl Driver {
 impl Mediator {
     /// Executes calls to that driver. `limit`: bytes of each card that may be held. Precondition: this process has one thread.
     pub fn begin(driver: Driver, limit: Option<u64>) -> std::io::Result<Self> {
-        let Driver { abi, machine } = driver;
+        let Driver { abi, machine, visible, observes } = driver;
         let workers = Workers::begin()?;
         let ledger = Ledger::new(limit);
         let (clients, cards) = (HashMap::new(), Vec::new());
         let (unknown, told) = (Vec::new(), HashSet::new());
         let (keeps_last, last) = (false, None);
-        Ok(Self { abi, machine, workers, clients, cards, ledger, unknown, told, keeps_last, last })
+        Ok(Self {
+            abi,
+            machine,
+            workers,
+            clients,
+            visible,
+            observes,
+            cards,
+            ledger,
+            unknown,
+            told,
+            keeps_last,
+            last,
+        })
     }
 
     /// The driver's version.
@@ -197,17 +239,19 @@ impl Mediator {
     ) -> Result<Answer, WorkerError> {
         let Some(file) = caller.descriptor(descriptor) else { return Ok(Answer::Errno(libc::EBADF)) };
         let Some(node) = self.machine.node_of(&file) else { return Ok(Answer::NotOurs) };
+        if self.observes {
+            self.look(node, number, argument, caller);
+            return Ok(Answer::Observed);
+        }
         let call = Call { file, number, argument };
         let answered = match node {
+            _ if self.is_hidden(node) => Err(Failed::Refused(Refusal::Errno(libc::ENODEV))),
             Node::Control | Node::Gpu(_) => self.escape(&call, caller),
             Node::UnifiedMemory => self.uvm(&call, caller),
             // Their calls are another table's, which nobody has written.
             Node::Other => Err(Failed::Refused(Refusal::Errno(libc::EPERM))),
         };
-        if let Some(last) = &mut self.last {
-            (last.dev, last.nr) = (node.path(), number & 0xff);
-            last.cmd = format!("{number:08x}");
-        }
+        self.complete_last(node, number);
         match answered {
             Ok(answer) => Ok(answer),
             Err(Failed::Lost(error)) => Err(error),
@@ -219,9 +263,35 @@ impl Mediator {
         }
     }
 
+    /// A call that the kernel executes.
+    fn look(&mut self, node: Node, number: u32, argument: u64, caller: &mut dyn Caller) {
+        let observed = observed::look(&self.abi, node, number, argument, caller);
+        if let Some(what) = observed.unknown {
+            self.tell(Refusal::Unknown { what, status: 0 });
+        }
+        self.last = self.keeps_last.then_some(observed.ioctl);
+        self.complete_last(node, number);
+    }
+
+    fn complete_last(&mut self, node: Node, number: u32) {
+        if let Some(last) = &mut self.last {
+            (last.dev, last.nr) = (node.path(), number & 0xff);
+            last.cmd = format!("{number:08x}");
+        }
+    }
+
     /// Whether a process has made a call.
     pub fn knows(&self, tgid: i32) -> bool {
         self.clients.contains_key(&tgid)
+    }
+
+    /// Whether a file's name is that of a card that the session does not have, or of what the driver tells of it.
+    pub fn hides(&self, path: &[u8]) -> bool {
+        self.visible.as_ref().is_some_and(|visible| visible.hides(path))
+    }
+
+    fn is_hidden(&self, node: Node) -> bool {
+        matches!((node, &self.visible), (Node::Gpu(minor), Some(visible)) if !visible.has_node(minor))
     }
 
     /// Whether a descriptor still is no node of the driver.
@@ -237,6 +307,21 @@ impl Mediator {
         }
     }
 
+    /// From now on so many bytes of each card may be held; false if calls are only looked at.
+    pub fn set_limit(&mut self, bytes: u64) -> bool {
+        if !self.observes {
+            self.ledger.set_limit(bytes);
+        }
+        !self.observes
+    }
+
+    /// Cards of which something is held, by their numbers for the driver, and bytes.
+    pub fn used(&self) -> Vec<(u32, u64)> {
+        let mut used: Vec<_> = self.ledger.all_used().collect();
+        used.sort_unstable();
+        used
+    }
+
     /// From now on what a call read and wrote can be asked for.
     pub fn keep_calls(&mut self) {
         self.keeps_last = true;
@@ -245,6 +330,11 @@ impl Mediator {
     /// What the last call read and wrote, if it got as far; whose it was, and on what descriptor, is left open.
     pub fn take_last(&mut self) -> Option<Ioctl> {
         self.last.take()
+    }
+
+    /// Whether calls are only looked at.
+    pub fn observes(&self) -> bool {
+        self.observes
     }
 
     /// What was refused because it is not known, since this was last asked.
@@ -276,9 +366,13 @@ impl Mediator {
             DUPLICATE | FREE => self.execute_simple(&row, &mut copies, call, caller),
             // The number of the client's descriptor is a key, and is not looked up.
             ALLOCATE_EVENT | FREE_EVENT => self.execute(&mut copies, call, caller),
+            ATTACH_CARDS if self.are_hidden(&copies, caller)? => Err(Refusal::Errno(libc::EINVAL).into()),
             _ if REFUSED.contains(&number) => Err(not_known(name(&row), NOT_SUPPORTED)),
             _ => self.execute_simple(&row, &mut copies, call, caller),
         };
+        if let (cards::CARD_INFO, Some(visible)) = (number, &self.visible) {
+            visible.shorten_infos(&row, &mut copies.part_mut(outer).bytes);
+        }
         if matches!(asked, Ok(0)) {
             self.account(number, &row, &copies, caller.process());
         }
@@ -300,8 +394,21 @@ impl Mediator {
             let wanted = part.read(&row, "flags") | SHARED_BY_PROCESSES;
             part.put(flags, wanted);
         }
-        let asked = self.execute_simple(&row, &mut copies, call, caller);
+        let is_of_hidden = call.number == REGISTER_CARD
+            && self.visible.as_ref().is_some_and(|visible| !visible.has_uuid(copies.part(outer).first(UUID)));
+        let asked = match is_of_hidden {
+            true => Err(Refusal::Status(GPU_UUID_NOT_FOUND).into()),
+            false => self.execute_simple(&row, &mut copies, call, caller),
+        };
         self.finish(&row, outer, copies, caller, asked)
+    }
+
+    /// Whether an array of identifiers names a card that the session does not have.
+    fn are_hidden(&mut self, copies: &Copies, caller: &dyn Caller) -> Result<bool, Failed> {
+        // With the first process that executes calls comes what RM calls the cards.
+        self.place(caller)?;
+        let ids = copies.part(0).bytes.chunks_exact(4).map(|id| word(id, 0)).filter(|id| *id != 0);
+        Ok(self.visible.as_ref().is_some_and(|visible| ids.into_iter().any(|id| !visible.has_id(id))))
     }
 
     /// A call that needs no more than its row.
@@ -343,6 +450,11 @@ impl Mediator {
         let parameters = copies.take(caller, address, size as usize)?;
         self.follow(copies, parameters, &row, &[], caller)?;
         self.point(copies, outer, "params", parameters, caller)?;
+        if let Some(visible) = &self.visible
+            && visible.is_asked_of_hidden(&row, &copies.part(parameters).bytes)
+        {
+            return Err(Refusal::Status(INVALID_ARGUMENT).into());
+        }
         if command == GET_PID_INFO {
             let workers = self.process_names(|client, worker| (client, worker));
             let part = copies.part_mut(parameters);
@@ -351,6 +463,11 @@ impl Mediator {
             });
         }
         let result = self.execute(copies, call, caller)?;
+        if let Some(visible) = &self.visible
+            && !visible.shorten(&row, &mut copies.part_mut(parameters).bytes)
+        {
+            return Err(Refusal::Status(OBJECT_NOT_FOUND).into());
+        }
         self.figures(command, &row, copies, parameters);
         Ok(result)
     }
@@ -499,7 +616,12 @@ impl Mediator {
     ) -> Result<(), Failed> {
         // The outer struct of a control or an allocation names its parameters' place, which somebody else follows.
         let place = self.place(caller)?;
-        Ok(copies.follow(caller, &place, part, row, known)?)
+        copies.follow(caller, &place, part, row, known)?;
+        let mut nodes = copies.descriptors().filter_map(|file| self.machine.node_of(file));
+        match self.visible.is_some() && nodes.any(|node| self.is_hidden(node)) {
+            true => Err(Refusal::Errno(libc::ENODEV).into()),
+            false => Ok(()),
+        }
     }
 
     fn point(
@@ -588,13 +710,37 @@ impl Mediator {
         if !self.cards.is_empty() {
             return;
         }
-        for minor in &self.machine.cards {
+        let minors = match &self.visible {
+            Some(visible) => visible.minors().collect(),
+            None => self.machine.cards.clone(),
+        };
+        for minor in minors {
             let Ok(path) = CString::new(format!("/dev/nvidia{minor}")) else { continue };
             match self.workers.open(worker, &path) {
                 Ok(card) => self.cards.push(card),
                 Err(error) => tracing::warn!("card {minor} cannot be opened: {error}"),
             }
         }
+        if let Err(error) = self.learn_ids(worker) {
+            tracing::warn!("the driver does not say which cards there are: {error}");
+        }
+    }
+
+    /// What RM calls the session's cards. Those that it does not know how to call are hidden as well.
+    fn learn_ids(&mut self, worker: &Worker) -> Result<(), WorkerError> {
+        let (Some(visible), Some(row)) = (&mut self.visible, self.abi.escape(cards::CARD_INFO)) else {
+            return Ok(());
+        };
+        let control = self.workers.open(worker, c"/dev/nvidiactl")?;
+        let mut answer = vec![0; row.size * cards::MOST];
+        self.workers.write(worker, 0, &answer);
+        // _IOWR('F', …)
+        let number = 0xc000_4600 | (answer.len() as u32) << 16 | cards::CARD_INFO;
+        let argument = self.workers.address(worker, 0);
+        self.workers.execute(worker, &Order::Ioctl { descriptor: control.as_raw_fd(), number, argument })?;
+        self.workers.read(worker, 0, &mut answer);
+        visible.learn_ids(row, &answer);
+        Ok(())
     }
 
     fn lost(&mut self, process: i32, error: WorkerError) -> Failed {
@@ -667,6 +813,7 @@ const FREE: u32 = 0x29;
 const CONTROL: u32 = 0x2a;
 const ALLOCATE: u32 = 0x2b;
 const DUPLICATE: u32 = 0x34;
+const ATTACH_CARDS: u32 = 0xd4;
 const ALLOCATE_EVENT: u32 = 0xce;
 const FREE_EVENT: u32 = 0xcf;
 
@@ -680,6 +827,10 @@ const SERIALIZED: u64 = 1 << 2;
 const SHARED_BY_PROCESSES: u64 = 1 << 1;
 /// `UVM_INITIALIZE`
 const INITIALIZE: u32 = 0x3000_0001;
+
+/// `UVM_REGISTER_GPU`, without which nothing else there has to do with a card. It begins with a UUID.
+const REGISTER_CARD: u32 = 0x25;
+const UUID: usize = 16;
 
 /// Classes.
 const DEVICE: u32 = 0x80;

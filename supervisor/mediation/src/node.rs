@@ -46,7 +46,7 @@ pub struct Machine {
 const MAJOR: u32 = 195;
 /// `NV_CONTROL_DEVICE_MINOR`, and of the node for displays.
 const CONTROL: u32 = 255;
-const DISPLAYS: u32 = 254;
+pub const DISPLAYS: u32 = 254;
 
 impl Machine {
     /// This machine's; or why there is none, in words.

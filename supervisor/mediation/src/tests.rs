@@ -35,7 +35,7 @@ fn mediator(limit: Option<u64>, change: impl FnOnce(&mut Abi)) -> Mediator {
     let mut abi = Abi::of(VERSION).expect("known");
     change(&mut abi);
     let machine = Machine::of_one_card(NULL.0, VERSION);
-    Mediator::begin(Driver { abi, machine }, limit).expect("processes")
+    Mediator::begin(Driver { abi, machine, visible: None, observes: false }, limit).expect("processes")
 }
 
 /// Calls of this process.
@@ -144,6 +144,48 @@ fn an_allocation_over_the_limit_fails_before_the_driver_hears_of_it() {
             };
             assert_eq!(answered, expected, "{size} bytes");
         }
+    });
+}
+
+#[test]
+fn a_card_that_the_session_does_not_have_is_no_device() {
+    alone("a_card_that_the_session_does_not_have_is_no_device", || {
+        let (abi, machine) = (Abi::of(VERSION).expect("known"), Machine::of_one_card(NULL.0, VERSION));
+        let visible = Some(Choice::First(0).of(&[]).expect("none of none"));
+        let mut mediator =
+            Mediator::begin(Driver { abi, machine, visible, observes: false }, None).expect("processes");
+        let answer = ask(&mut mediator, 0xc008_46d6, &mut [0; 2]);
+        assert!(matches!(answer, Answer::Errno(libc::ENODEV)), "{answer:?}");
+        assert!(mediator.clients.is_empty(), "nobody was asked");
+        assert!(mediator.hides(b"/dev/nvidia3") && !mediator.hides(b"/dev/null"));
+    });
+}
+
+#[test]
+fn what_is_only_looked_at_is_told_and_left_to_the_kernel() {
+    alone("what_is_only_looked_at_is_told_and_left_to_the_kernel", || {
+        let (abi, machine) = (Abi::of(VERSION).expect("known"), Machine::of_one_card(NULL.0, VERSION));
+        let driver = Driver { abi, machine, visible: None, observes: true };
+        let mut mediator = Mediator::begin(driver, None).expect("processes");
+        mediator.keep_calls();
+        let mut parameters = [7u64; 5];
+        let address = parameters.as_mut_ptr().expose_provenance() as u64;
+        for (command, unknown) in [(0x101, 0), (0xbeef, 1)] {
+            let before = [1, 1, command, 0, address as u32, (address >> 32) as u32, 40, 99];
+            let mut words = before;
+            assert!(matches!(ask(&mut mediator, RM_CONTROL, &mut words), Answer::Observed));
+            assert_eq!((words, mediator.take_unknown().len()), (before, unknown));
+            let last = mediator.take_last().expect("it was kept");
+            assert_eq!((last.parameters_before.len(), last.outer_before.len()), (40, 32));
+            assert_eq!(last.outer_after.len(), 28, "its status has not been seen");
+        }
+        for address in [0, 8, u64::MAX] {
+            let mut caller = own();
+            let number = caller.file.as_raw_fd();
+            let answer = mediator.ioctl(number, RM_CONTROL, address, &mut caller);
+            assert!(matches!(answer, Ok(Answer::Observed)), "{address:#x}");
+        }
+        assert!(mediator.clients.is_empty() && !mediator.set_limit(1));
     });
 }
 

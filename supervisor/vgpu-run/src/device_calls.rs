@@ -56,7 +56,7 @@ impl DeviceCalls {
     /// How many cards have nodes.
     pub fn gpus(&self, session: &Session) -> u32 {
         let recorded = self.player.as_ref().map(|player| player.gpus() as u32);
-        recorded.unwrap_or(session.gpus)
+        recorded.unwrap_or_else(|| session.announced())
     }
 
     /// The tracer wants lines of calls to that release of the driver.

@@ -32,6 +32,7 @@ use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
 use crate::faults;
+use crate::limits;
 use crate::link::Link;
 use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
@@ -169,7 +170,7 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
-            Trapped::IoUring if self.mediator.is_some() => {
+            Trapped::IoUring if self.mediator.as_ref().is_some_and(|mediator| !mediator.observes()) => {
                 // A ring could open nodes and pass descriptors where nobody looks.
                 self.services.report.refused(request.tid, reporting::no_io_uring(request.tid));
                 self.answer(request, Reply::Errno(libc::EPERM));
@@ -277,6 +278,11 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_open(&mut self, request: Request, open: &Open) {
+        if self.mediator.as_ref().is_some_and(|mediator| mediator.hides(&open.path)) {
+            self.follow(&request);
+            self.answer(request, Reply::Errno(libc::ENOENT));
+            return;
+        }
         let query = OpenQuery { pid: request.tid, dirfd: open.dirfd, path: &open.path };
         let outcome = self.services.overlay.open(&query);
         let Outcome { answer: what, seen } = self.driver.permit(outcome, &self.services.card);
@@ -331,9 +337,11 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_orders(&mut self) {
-        let broker = &mut self.services.broker;
+        let (broker, mediator) = (&mut self.services.broker, &mut self.mediator);
         if let Some(inbox) = self.viewers.as_ref().and_then(Viewers::inbox) {
-            inbox.answer(|words| faults::execute(broker, words));
+            inbox.answer(|words| {
+                limits::execute(mediator.as_mut(), words).unwrap_or_else(|| faults::execute(broker, words))
+            });
         }
         self.report_broker();
     }

@@ -14,7 +14,7 @@ use report::doctor::{Check, State};
 use report::{Finding, Report, Severity};
 use syscall_filter::{
     Action, CompileError, Coverage, InstallError, Pattern, Program, compile, compile_for_driver,
-    kernel_can_notify,
+    compile_for_observer, kernel_can_notify,
 };
 use tracer::Scope;
 use wire::control::REQUEST;
@@ -50,7 +50,7 @@ pub fn launch(
                 return Err(failure.hint("leave out `--mechanism`"));
             }
             let order = attach::Order { pid: *pid, force: *force, allow_setuid: session.allow_setuid };
-            let filter = notifying(coverage, drivers).doing("prepare the filter")?;
+            let filter = notifying(session, coverage, drivers).doing("prepare the filter")?;
             return Ok((attach::attach(order, &filter)?, None));
         }
     };
@@ -62,7 +62,7 @@ pub fn launch(
                 Failure::new("a real GPU can only be shared with a program that is followed by notification");
             return Err(failure.hint("leave out `--mechanism`"));
         }
-        let filter = notifying(coverage, drivers).doing("prepare the filter")?;
+        let filter = notifying(session, coverage, drivers).doing("prepare the filter")?;
         return Ok((plan.start_notified(&filter)?, None));
     }
     let start = Start { plan, coverage };
@@ -75,8 +75,13 @@ pub fn launch(
     Ok(launched?)
 }
 
-fn notifying(coverage: Coverage, drivers: Option<&[Pattern]>) -> Result<Program, CompileError> {
+fn notifying(
+    session: &Session,
+    coverage: Coverage,
+    drivers: Option<&[Pattern]>,
+) -> Result<Program, CompileError> {
     match drivers {
+        Some(drivers) if session.observe => compile_for_observer(coverage, &[REQUEST], drivers),
         Some(drivers) => compile_for_driver(coverage, &[REQUEST], drivers),
         None => compile(coverage, &[REQUEST], Action::Notify),
     }

@@ -3,25 +3,57 @@
 use std::os::fd::OwnedFd;
 
 use interception::{Reply, Request};
-use mediation::{Answer, BeginError, Caller, Driver, Frozen, Identity, Mediator, WorkerError};
+use mediation::{Answer, BeginError, Caller, Choice, Driver, Frozen, Identity, Mediator, WorkerError};
 use tracee::{Memory, PidFd, RemotePtr};
 
-use crate::cli::{Engine, Session};
+use crate::cli::{Engine, Gpus, Session};
 use crate::failure::{Doing, Failure};
 
 /// This machine's driver, if the session is to have it.
 pub fn find(session: &Session) -> Result<Option<Driver>, Failure> {
+    check_observation(session)?;
     if session.engine != Engine::Host {
         return Ok(None);
     }
-    let driver = Driver::find(session.driver_abi.as_deref()).map_err(|error| {
+    let mut driver = Driver::find(session.driver_abi.as_deref()).map_err(|error| {
         let failure = Failure::new("cannot use this machine's GPU").cause(&error);
         match error {
             BeginError::NoDriver(_) => failure.hint("leave out `--engine host`: kernels run on the CPU then"),
             BeginError::Version(unknown) => failure.hint(unknown.hint()),
         }
     })?;
+    if session.observe {
+        driver.observe();
+    }
+    if let Some(gpus) = &session.gpus {
+        let choice = match gpus {
+            Gpus::Count(count) => Choice::First(*count as usize),
+            Gpus::Named(names) => Choice::Named(names.clone()),
+        };
+        let chosen = driver.choose(&choice).doing("choose among this machine's GPUs");
+        chosen.map_err(|failure| failure.hint("`nvidia-smi -L` lists them"))?;
+    }
     Ok(Some(driver))
+}
+
+/// Whether what is only looked at is to be more than that.
+fn check_observation(session: &Session) -> Result<(), Failure> {
+    let contradictions = [
+        (
+            session.engine != Engine::Host,
+            "it is the calls of this machine's driver that are observed",
+            "add `--engine host`",
+        ),
+        (session.memory.is_some(), "`--memory` is a limit", "leave one of them out"),
+        (session.gpus.is_some(), "`--gpus` is a limit", "leave one of them out"),
+        (session.record.is_some(), "a recording needs what calls are answered", "record without `--observe`"),
+    ];
+    match contradictions.into_iter().find(|(is_one, ..)| session.observe && *is_one) {
+        None => Ok(()),
+        Some((_, why, hint)) => {
+            Err(Failure::new("`--observe` only looks, and limits nothing").cause(why).hint(hint))
+        }
+    }
 }
 
 /// Prepares processes that execute calls.
@@ -47,6 +79,7 @@ pub fn answer(
     Ok(match mediator.ioctl(descriptor as i32, number as u32, argument, asker)? {
         Answer::Return(value) => Mediated::Reply(Reply::Return(value)),
         Answer::Errno(errno) => Mediated::Reply(Reply::Errno(errno)),
+        Answer::Observed => Mediated::Reply(Reply::Continue),
         // Another thread could put a node in the file's place before the kernel looks.
         Answer::NotOurs if has_one_thread(asker.tgid) => Mediated::Reply(Reply::Continue),
         Answer::NotOurs => freeze(asker, |asker| mediator.is_none_of_ours(descriptor as i32, asker)),

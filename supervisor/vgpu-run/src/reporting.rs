@@ -90,6 +90,23 @@ pub fn not_mediated(what: &str, version: &str) -> Finding {
     Finding::new(Severity::Warning, message).hint("please report it, with the program that asked")
 }
 
+/// The same where calls are only looked at.
+pub fn not_known(what: &str, version: &str) -> Finding {
+    let message = format!(
+        "`{what}` was asked of the driver {version}; vgpu-run does not know it, and without `--observe` would refuse"
+    );
+    Finding::new(Severity::Remark, message).hint("please report it, with the program that asked")
+}
+
+/// Calls are only looked at.
+pub fn observes() -> Finding {
+    Finding::new(
+        Severity::Remark,
+        "nothing is limited: calls of this machine's driver are looked at, and left to the kernel",
+    )
+    .cause("`--observe`")
+}
+
 /// The process that executes calls is gone.
 pub fn worker_lost(tid: i32, error: &dyn std::error::Error) -> Finding {
     Finding::new(Severity::Error, format!("a device call of {} was not executed", process(tid)))

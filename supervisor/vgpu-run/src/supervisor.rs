@@ -29,6 +29,7 @@ use crate::link::{Link, Message};
 use crate::main_loop::MainLoop;
 use crate::mechanism;
 use crate::mediated;
+use crate::reporting;
 use crate::services::Services;
 use crate::viewers::Viewers;
 
@@ -69,6 +70,9 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
         mediator.keep_calls();
     }
     let mut services = Services::new(session, card, files, tracing, device_calls.gpus(session))?;
+    if mediator.as_ref().is_some_and(Mediator::observes) {
+        services.report.remark(reporting::observes());
+    }
     if let Some(fallback) = fallback {
         fallback.tell(&mut services.report);
     }

@@ -75,6 +75,11 @@ impl MainLoop<'_> {
             self.driver.calls().answered(&Heard { process, thread, begun, ended: now() }, call);
         }
         for what in mediator.take_unknown() {
+            if mediator.observes() {
+                tracing::info!("not known: {what}");
+                self.services.report.remark(reporting::not_known(&what, mediator.version()));
+                continue;
+            }
             tracing::warn!("refused, as it is not known: {what}");
             self.services.report.refused(request.tid, reporting::not_mediated(&what, mediator.version()));
         }
