@@ -176,6 +176,9 @@ pub enum Engine {
     Cpu,
     /// This machine's GPU, by its own driver and NVIDIA's libraries; calls of the driver's nodes are made in the program's place
     Host,
+    /// Nothing: the driver's nodes are emulated for libraries of NVIDIA's that the program has, such as those of its `nvidia-smi`; name a
+    /// card by `--gpu`
+    Nodes,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
