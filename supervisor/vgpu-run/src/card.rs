@@ -61,10 +61,15 @@ impl Card {
     /// From the options.
     pub fn new(session: &Session) -> Result<Self, Failure> {
         let profile = match session.gpu.as_str() {
+            // Nobody's kernels tell which one they are for.
+            "auto" if session.engine == Engine::Nodes => {
+                let failure = Failure::new("an emulated driver for NVIDIA's own libraries needs a card");
+                return Err(failure.hint("name one that has been recorded: `--gpu h100`"));
+            }
             "auto" => None,
             name => Some(device::by_name(name).ok_or_else(|| unknown(name))?),
         };
-        if let (Engine::Cpu, Some(Gpus::Named(_))) = (session.engine, &session.gpus) {
+        if let (Engine::Cpu | Engine::Nodes, Some(Gpus::Named(_))) = (session.engine, &session.gpus) {
             let failure =
                 Failure::new("`--gpus` names cards, and those that are announced have no names yet");
             return Err(failure

@@ -51,6 +51,7 @@ impl Services {
             engine: match session.engine {
                 cli::Engine::Cpu => overlay::Engine::Cpu,
                 cli::Engine::Host => overlay::Engine::Host,
+                cli::Engine::Nodes => overlay::Engine::Nodes,
             },
             devices: gpus,
             // The devices are not known yet: `auto` chooses when one is asked for.
@@ -68,7 +69,7 @@ impl Services {
         .doing("prepare the broker")?;
         faults::from_the_start(session, &mut broker);
         let overlay_is_full = session.overlay == cli::Overlay::Full;
-        let is_native = session.engine == cli::Engine::Host;
+        let is_native = session.engine != cli::Engine::Cpu;
         let known =
             report::Session { payload: Some(files), overlay_is_full, is_native, ..Default::default() };
         let mut report = report::Report::new(known);

@@ -16,7 +16,7 @@ pub struct Session {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub gpu: String,
     /// How many of them (default: 1); with `--engine host` how many of this machine's the program and all that it starts may use,
-    /// or which: their indices and UUIDs, like `0,2`, `1,` or `GPU-…`, or `none` (default: all)
+    /// or which: their indices and UUIDs, like `0,2` or `1,`; or `none` (default: all)
     #[arg(long, value_name = "N|LIST", value_parser = values::parse_gpus)]
     pub gpus: Option<Gpus>,
     /// Memory of each, like `4G` (default: the card's, at most half of this machine's); with `--engine host` how much of it the program
@@ -198,6 +198,9 @@ pub enum Engine {
     Cpu,
     /// This machine's GPU, by its own driver and NVIDIA's libraries; calls of the driver's nodes are made in the program's place
     Host,
+    /// Nothing: the driver's nodes are emulated for libraries of NVIDIA's that the program has, such as those of its `nvidia-smi`; name a
+    /// card by `--gpu`
+    Nodes,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
