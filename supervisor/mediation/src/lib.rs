@@ -13,11 +13,11 @@
 //!   they do not tell, is refused as the driver refuses what it does not know, and named in the report.
 //! - **On copies** (`copies`): what was looked at is what the driver gets.
 //! - **A process for each client** (`worker`), and `frozen` for the one call that only the client can make.
-//! - **Cards** ([`cards`]): a session may have some of the machine's only.
+//! - **Cards** (`cards`): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
 //!
-//! With [`Driver::observe`] none of this happens: calls are looked at, told, and left to the kernel ([`observed`]).
+//! With [`Driver::observe`] none of this happens: calls are looked at, told, and left to the kernel (`observed`).
 //!
 //! A call waits for its worker, and other clients meanwhile for it; all but a few take microseconds.
 
