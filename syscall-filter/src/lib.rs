@@ -25,4 +25,6 @@ pub use install::{
 };
 pub use judge::judge;
 pub use policy::{Action, Argument, Coverage, POLICY, ROOTS, Row, TRACED, Test, rows};
-pub use program::{CompileError, Instruction, Program, compile};
+pub use program::{
+    CompileError, Instruction, Pattern, Program, compile, compile_for_driver, compile_for_observer,
+};

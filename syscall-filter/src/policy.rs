@@ -60,6 +60,8 @@ pub enum Test {
     Masked(u32, u32),
     /// One of the request numbers of the payload, which the caller of `compile` knows.
     OurRequest,
+    /// What this machine's driver takes for a request of its own, which the caller of `compile_for_driver` knows; else none is.
+    DriversRequest,
 }
 
 /// Flags that no loader and no CUDA library passes to open, but compilers, shells and version control
@@ -109,6 +111,7 @@ impl Row {
                 Test::NoneOf(bits) => value & bits == 0,
                 Test::Masked(bits, wanted) => value & bits == *wanted,
                 Test::OurRequest => requests.contains(&value),
+                Test::DriversRequest => false,
             }
         };
         self.number == number && self.when.iter().all(holds)
@@ -207,6 +210,10 @@ pub static POLICY: &[Row] = &[
         when: &[argument(1, Test::Masked(!3, 0x3000_0000))],
         reason: "the first and the last request to /dev/nvidia-uvm",
         cost: "no call in any of the workloads" },
+    Row { name: "ioctl", number: libc::SYS_ioctl, coverage: Lean,
+        when: &[argument(1, Test::DriversRequest)],
+        reason: "with `--engine host`: the driver looks at number and size alone, whatever type and direction a request says",
+        cost: "a row for each of its 43 requests" },
     Row { name: "io_uring_setup", number: libc::SYS_io_uring_setup, coverage: Lean,
         when: &[],
         reason: "opens through a ring pass by the filter: left alone, and named in the report",

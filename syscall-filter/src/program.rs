@@ -46,8 +46,40 @@ impl Program {
 const MARK: u16 = 77;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
+/// A mask, and what a request number is under it.
+pub type Pattern = (u32, u32);
+
+/// Request numbers that rows speak of.
+struct Requests<'a> {
+    ours: &'a [u32],
+    drivers: &'a [Pattern],
+}
+
 /// Compiles the rows of `coverage`. `requests` are the ioctl numbers of the payload.
 pub fn compile(coverage: Coverage, requests: &[u32], action: Action) -> Result<Program, CompileError> {
+    compile_rows(coverage, &Requests { ours: requests, drivers: &[] }, action)
+}
+
+/// The same, to be notified, with requests of this machine's driver: those that match one of `drivers`.
+pub fn compile_for_observer(
+    coverage: Coverage,
+    requests: &[u32],
+    drivers: &[Pattern],
+) -> Result<Program, CompileError> {
+    compile_rows(coverage, &Requests { ours: requests, drivers }, Action::Notify)
+}
+
+/// The same, where this machine's driver is mediated: requests in a numbering that no row speaks of (32-bit, x32) fail with EPERM.
+pub fn compile_for_driver(
+    coverage: Coverage,
+    requests: &[u32],
+    drivers: &[Pattern],
+) -> Result<Program, CompileError> {
+    let Program(rest) = compile_rows(coverage, &Requests { ours: requests, drivers }, Action::Notify)?;
+    Ok(Program(other_numberings::refuse(drivers).into_iter().chain(rest).collect()))
+}
+
+fn compile_rows(coverage: Coverage, requests: &Requests, action: Action) -> Result<Program, CompileError> {
     let rules = rules(rows(coverage, action), requests).map_err(CompileError)?;
     let filter = SeccompFilter::new(
         rules,
@@ -100,7 +132,7 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 fn rules<'a>(
     rows: impl Iterator<Item = &'a Row>,
-    requests: &[u32],
+    requests: &Requests,
 ) -> Result<Rules, seccompiler::BackendError> {
     let mut rules = Rules::new();
     for row in rows {
@@ -118,19 +150,22 @@ fn rules<'a>(
 /// The conjunctions that a row stands for: one, or one for each of our requests.
 fn conditions(
     arguments: &[Argument],
-    requests: &[u32],
+    requests: &Requests,
 ) -> Result<Vec<Vec<SeccompCondition>>, seccompiler::BackendError> {
     let mut conjunctions = vec![vec![]];
     for Argument { index, test } in arguments {
-        let (operator, values) = match test {
-            Test::Equals(value) => (SeccompCmpOp::Eq, vec![*value]),
-            Test::NoneOf(bits) => (SeccompCmpOp::MaskedEq(u64::from(*bits)), vec![0]),
-            Test::Masked(bits, value) => (SeccompCmpOp::MaskedEq(u64::from(*bits)), vec![*value]),
-            Test::OurRequest => (SeccompCmpOp::Eq, requests.to_vec()),
+        let equals = |value: u32| (SeccompCmpOp::Eq, value);
+        let masked = |(bits, value): Pattern| (SeccompCmpOp::MaskedEq(u64::from(bits)), value);
+        let alternatives: Vec<_> = match test {
+            Test::Equals(value) => vec![equals(*value)],
+            Test::NoneOf(bits) => vec![masked((*bits, 0))],
+            Test::Masked(bits, value) => vec![masked((*bits, *value))],
+            Test::OurRequest => requests.ours.iter().copied().map(equals).collect(),
+            Test::DriversRequest => requests.drivers.iter().copied().map(masked).collect(),
         };
         let mut extended = Vec::new();
         for conjunction in &conjunctions {
-            for value in &values {
+            for (operator, value) in &alternatives {
                 let condition = SeccompCondition::new(
                     *index,
                     SeccompCmpArgLen::Dword,
@@ -146,6 +181,8 @@ fn conditions(
     }
     Ok(conjunctions)
 }
+
+mod other_numberings;
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ fn a_wrong_variable_is_125_and_the_program_does_not_run() {
     for (variable, option, known) in [
         ("VGPU_RUN_TIER", "tier", "auto, interpreter, compiled"),
         ("VGPU_RUN_ISA", "isa", "host, avx2"),
-        ("VGPU_RUN_GPUS", "gpus", "invalid digit"),
+        ("VGPU_RUN_GPUS", "gpus", "neither a number"),
     ] {
         let run = launch_path("echo").arguments(["ran"]).variable(variable, "fast").run();
         run.assert_exit(125).assert_stdout("");

@@ -237,6 +237,32 @@ fn operands_that_change_nothing_flush_all_the_same() {
     }
 }
 
+/// Other instructions let the processor flush; a negative subnormal is less than zero all the same, except to a selection that flushes.
+#[test]
+fn selections_by_sign_see_subnormals() {
+    let memory = both_whole(
+        "add.ftz.f32 %f1, %f1, %f2; bfe.u32 %r5, %r4, 1, 1; mul.lo.u32 %r5, %r5, 0x7f800000;
+         bfe.u32 %r6, %r4, 3, 1; shl.b32 %r6, %r6, 23; xor.b32 %r5, %r5, %r6; bfe.u32 %r6, %r4, 2, 1; or.b32 %r5, %r5, %r6;
+         shl.b32 %r6, %r4, 31; or.b32 %r5, %r5, %r6; mov.b32 %f3, %r5;
+         slct.u32.f32 %r7, 1, 0, %f3; slct.ftz.u32.f32 %r8, 1, 0, %f3;
+         mul.ftz.f32 %f4, %f3, 0f40000000; st.global.f32 [%rd2+1024], %f4;
+         st.global.u32 [%rd2], %r7; st.global.u32 [%rd2+512], %r8;",
+        1,
+        32,
+    );
+    for lane in 0..32 {
+        let exponent = ((lane >> 1 & 1) * 0xff) ^ (lane >> 3 & 1);
+        let number = f32::from_bits((lane & 1) << 31 | exponent << 23 | lane >> 2 & 1);
+        let flushed = if number.is_subnormal() { 0.0 } else { number };
+        let chosen = [0, 128].map(|part| memory[lane as usize + part]);
+        assert_eq!(
+            chosen,
+            [number, flushed].map(|number| u32::from(number >= 0.0)),
+            "by {number:e}, of {lane}"
+        );
+    }
+}
+
 /// A factor whose high bits are clear is no factor without a sign where the other one is that.
 #[test]
 fn products_of_bytes_of_either_sign_know_a_small_factor() {

@@ -79,6 +79,11 @@ impl Abi {
         Ok(Self { version, rows })
     }
 
+    /// Takes a control out, for tests of what becomes of one that is not known; false if there is none.
+    pub fn forget_control(&mut self, number: u32) -> bool {
+        self.rows.remove(&(Kind::Control, number)).is_some()
+    }
+
     /// The driver's version.
     pub fn version(&self) -> &'static str {
         self.version

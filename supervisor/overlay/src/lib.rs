@@ -48,6 +48,8 @@ pub enum Engine {
     Cpu,
     /// The machine's own driver and libraries are used: nothing is replaced.
     Host,
+    /// No kernel runs. The driver is emulated for NVIDIA's own libraries: nodes and its text files are given, no library.
+    Nodes,
 }
 
 /// A text file of the driver, such as `/proc/driver/nvidia/version`.
@@ -173,7 +175,7 @@ impl Overlay {
     pub fn new(config: Config) -> Self {
         let store = match config.engine {
             Engine::Cpu => Some(Store::new(config.payload, config.cache.as_deref())),
-            Engine::Host => None,
+            Engine::Host | Engine::Nodes => None,
         };
         let files = installed::by_path(config.files);
         let caches = LoaderCaches::default();
@@ -409,6 +411,15 @@ pub(crate) mod tests {
             let outcome = fixture.open(path);
             assert!(matches!(outcome.answer, Answer::Continue) && outcome.seen.is_none(), "{path}");
         }
+    }
+
+    #[test]
+    fn nodes_without_libraries_leave_libraries_alone() {
+        let mut fixture = fixture(Engine::Nodes);
+        for path in ["/etc/ld.so.cache", "/lib/libcuda.so.1"] {
+            assert!(matches!(fixture.open(path).answer, Answer::Continue), "{path}");
+        }
+        assert_eq!(fixture.open("/dev/nvidiactl").seen, Some(Seen::Node(Node::Control)));
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Session {
     pub payload: Option<Arc<installation::Files>>,
     /// Whether listings and existence tests are answered too.
     pub overlay_is_full: bool,
+    /// The machine's own driver and libraries are in use, which need no explanation.
+    pub is_native: bool,
 }
 
 /// A tree that runs more different programs than this makes them itself.
@@ -187,7 +189,9 @@ impl Report {
         findings.extend(self.left_out.findings());
         for process in self.processes.values().filter(|process| process.is_related()) {
             let objects = Objects::of(process, self.session.payload.as_deref(), &mut self.files);
-            findings.extend(predict::findings(process, &objects, &self.session));
+            if !self.session.is_native {
+                findings.extend(predict::findings(process, &objects, &self.session));
+            }
             findings.extend(finding::of_process(process));
         }
         findings.sort_by_key(|finding| finding.severity);

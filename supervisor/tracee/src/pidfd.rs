@@ -13,6 +13,12 @@ impl PidFd {
         Self::open_with(tgid, 0)
     }
 
+    /// Of one thread, where the kernel (6.9) has such.
+    pub fn of_thread(tid: i32) -> io::Result<Self> {
+        // `PIDFD_THREAD`
+        Self::open_with(tid, libc::O_EXCL as u32)
+    }
+
     fn open_with(id: i32, flags: u32) -> io::Result<Self> {
         // SAFETY: the call takes numbers.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_open, id, flags) };
@@ -89,9 +95,7 @@ impl PidFd {
 
 /// The process of a thread, where the kernel (6.13) tells it without /proc.
 pub fn process_of(tid: i32) -> Option<i32> {
-    // `PIDFD_THREAD`
-    const THREAD: u32 = libc::O_EXCL as u32;
-    let info = PidFd::open_with(tid, THREAD).ok()?.info(Info::PID)?;
+    let info = PidFd::of_thread(tid).ok()?.info(Info::PID)?;
     Some(info.ids[Info::PROCESS] as i32)
 }
 

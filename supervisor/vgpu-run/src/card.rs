@@ -14,7 +14,7 @@ use overlay::driver_text::{DeviceText, driver_files};
 use overlay::{DriverFile, Reason, Seen};
 use wire::device::{Description, gpu_uuid_text, unpadded};
 
-use crate::cli::Session;
+use crate::cli::{Engine, Gpus, Session};
 use crate::failure::Failure;
 
 /// The user's choice, and what `auto` looks at: the libraries that the tree has opened by the time a program
@@ -61,11 +61,23 @@ impl Card {
     /// From the options.
     pub fn new(session: &Session) -> Result<Self, Failure> {
         let profile = match session.gpu.as_str() {
+            // Nobody's kernels tell which one they are for.
+            "auto" if session.engine == Engine::Nodes => {
+                let failure = Failure::new("an emulated driver for NVIDIA's own libraries needs a card");
+                return Err(failure.hint("name one that has been recorded: `--gpu h100`"));
+            }
             "auto" => None,
             name => Some(device::by_name(name).ok_or_else(|| unknown(name))?),
         };
+        if let (Engine::Cpu | Engine::Nodes, Some(Gpus::Named(_))) = (session.engine, &session.gpus) {
+            let failure =
+                Failure::new("`--gpus` names cards, and those that are announced have no names yet");
+            return Err(failure
+                .hint("say how many: `--gpus 2`")
+                .hint("for cards of this machine: `--engine host`"));
+        }
         let request = device::Request {
-            count: session.gpus,
+            count: session.announced(),
             memory: session.memory,
             few_multiprocessors: profile.is_none(),
         };

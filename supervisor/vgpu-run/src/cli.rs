@@ -19,8 +19,8 @@ use clap_complete::Shell;
 use crate::failure::{FAILED, Failure};
 
 use plain::parse_plain_run;
-pub use session::{Check, Code, Log, Mechanism, Overlay, Report, Session, Target};
-pub use subcommands::{Cache, Decode, Inject, Replay, Top, Trace, Warm};
+pub use session::{Check, Code, Engine, Gpus, Log, Mechanism, Overlay, Report, Session, Target};
+pub use subcommands::{Cache, Decode, Inject, Limit, Replay, Top, Trace, Warm};
 
 /// What the command line asks for.
 pub enum Action {
@@ -34,6 +34,8 @@ pub enum Action {
     Top(Top),
     /// Order a fault of a session.
     Inject(Inject),
+    /// Change the limit of a session.
+    Limit(Limit),
     /// Compile kernels ahead.
     Warm(Warm),
     /// Look into the code cache, or empty it.
@@ -80,7 +82,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run inject [--session PID] FAULT...\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run inject [--session PID] FAULT...\n       vgpu-run limit PID --memory SIZE\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -170,6 +172,11 @@ Faults, of GPU 0 if none is named:
 
 From the start: `vgpu-run --inject 'ecc corrected 3' CMD...`. The session's user and root may do this. The report says what was done.")]
     Inject(Inject),
+    /// Change how much memory of this machine's GPU a session that runs with `--engine host` may have
+    #[command(after_help = "\
+Less than what is used is allowed: then nothing more is given until enough is freed. What is free changes at once; libcuda
+asks for the total once, so programs that run already go on to say the former one. The session's user and root may do this.")]
+    Limit(Limit),
     /// Compile the kernels of programs and libraries ahead, into the cache that all later runs use
     Warm(Warm),
     /// Look after compiled code that is kept for later runs
@@ -248,6 +255,7 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Decode(order)) => Action::Decode(order),
         Some(Question::Top(order)) => Action::Top(order),
         Some(Question::Inject(order)) => Action::Inject(order),
+        Some(Question::Limit(order)) => Action::Limit(order),
         Some(Question::Profiles) => Action::Profiles,
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
@@ -294,7 +302,7 @@ mod tests {
     fn options_after_the_program_are_the_programs() {
         let line = CommandLine::try_parse_from(["vgpu-run", "--gpus", "2", "ls", "--report", "-l"]).unwrap();
         assert_eq!(line.run.command, ["ls", "--report", "-l"]);
-        assert_eq!((line.run.session.gpus, line.run.session.report), (2, None));
+        assert_eq!((line.run.session.gpus, line.run.session.report), (Some(Gpus::Count(2)), None));
     }
 
     #[test]
@@ -321,7 +329,7 @@ mod tests {
         let line = CommandLine::try_parse_from(words).unwrap();
         let Some(Question::Trace { trace, session, command }) = line.question else { panic!("no trace") };
         assert_eq!(
-            (trace.filter.as_slice(), session.gpus),
+            (trace.filter.as_slice(), session.announced()),
             (&["cuMem*".to_owned(), "nvml".to_owned()][..], 2)
         );
         assert_eq!(command, ["ls", "-o", "y"]);

@@ -56,12 +56,12 @@ impl DeviceCalls {
     /// How many cards have nodes.
     pub fn gpus(&self, session: &Session) -> u32 {
         let recorded = self.player.as_ref().map(|player| player.gpus() as u32);
-        recorded.unwrap_or(session.gpus)
+        recorded.unwrap_or_else(|| session.announced())
     }
 
-    /// The tracer wants lines.
-    pub fn trace(&mut self, teller: LineTeller, filter: Filter) -> Result<(), Failure> {
-        let abi = Abi::of(device::DRIVER_VERSION).doing("trace calls of the driver's nodes")?;
+    /// The tracer wants lines of calls to that release of the driver.
+    pub fn trace(&mut self, teller: LineTeller, filter: Filter, release: &str) -> Result<(), Failure> {
+        let abi = Abi::of(release).doing("trace calls of the driver's nodes")?;
         self.lines = Some(Lines { teller, filter, abi });
         Ok(())
     }

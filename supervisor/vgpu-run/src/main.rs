@@ -33,10 +33,12 @@ mod faults;
 mod inherited;
 mod keeper;
 mod launch;
+mod limits;
 mod link;
 mod log;
 mod main_loop;
 mod mechanism;
+mod mediated;
 mod nested;
 mod opens;
 mod own_filters;
@@ -45,6 +47,7 @@ mod replaced;
 mod replaying;
 mod reporting;
 mod services;
+mod sessions;
 mod setuid;
 mod supervisor;
 mod traced;
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
         Action::Top(order) => viewers::show(&order),
         Action::Inject(order) => faults::inject(&order),
+        Action::Limit(order) => limits::limit(&order),
         Action::Cache(what) => cache::cache(what),
         Action::Decode(order) => decode::decode(&order),
         Action::Replay(order) => replaying::replay(&order),

@@ -19,6 +19,7 @@ mod ends;
 use std::time::{Duration, Instant};
 
 use interception::{Delivery, Reply, Request};
+use mediation::Mediator;
 use nix::unistd::Pid;
 use overlay::{Answer, OpenQuery, Outcome, Roots, Seen};
 use report::Finding;
@@ -31,6 +32,7 @@ use crate::driver::{self, Driver};
 use crate::events::{Event, Events};
 use crate::failure::{Doing, Failure};
 use crate::faults;
+use crate::limits;
 use crate::link::Link;
 use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
@@ -66,6 +68,8 @@ pub struct MainLoop<'a> {
     thread_groups: ThreadGroups,
     nodes: Nodes,
     driver: Driver,
+    /// For this machine's driver, if the program has its GPU.
+    mediator: Option<Mediator>,
     listings: Listings,
     replaced: Replaced,
     card_is_known: bool,
@@ -83,7 +87,7 @@ impl<'a> MainLoop<'a> {
         session: &'a Session,
         events: Events,
         mut services: Services,
-        driver: Driver,
+        (driver, mediator): (Driver, Option<Mediator>),
         link: Link,
         (program, program_handle): (Pid, PidFd),
     ) -> Self {
@@ -105,6 +109,7 @@ impl<'a> MainLoop<'a> {
             thread_groups: ThreadGroups::default(),
             nodes: Nodes::default(),
             driver,
+            mediator,
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
@@ -165,6 +170,11 @@ impl<'a> MainLoop<'a> {
             }
             Trapped::Control => self.handle_control(request),
             Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
+            Trapped::IoUring if self.mediator.as_ref().is_some_and(|mediator| !mediator.observes()) => {
+                // A ring could open nodes and pass descriptors where nobody looks.
+                self.services.report.refused(request.tid, reporting::no_io_uring(request.tid));
+                self.answer(request, Reply::Errno(libc::EPERM));
+            }
             Trapped::IoUring => {
                 self.services.report.remark(reporting::io_uring(request.tid));
                 self.answer(request, Reply::Continue);
@@ -268,6 +278,11 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_open(&mut self, request: Request, open: &Open) {
+        if self.mediator.as_ref().is_some_and(|mediator| mediator.hides(&open.path)) {
+            self.follow(&request);
+            self.answer(request, Reply::Errno(libc::ENOENT));
+            return;
+        }
         let query = OpenQuery { pid: request.tid, dirfd: open.dirfd, path: &open.path };
         let outcome = self.services.overlay.open(&query);
         let Outcome { answer: what, seen } = self.driver.permit(outcome, &self.services.card);
@@ -322,15 +337,20 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_orders(&mut self) {
-        let broker = &mut self.services.broker;
+        let (broker, mediator) = (&mut self.services.broker, &mut self.mediator);
         if let Some(inbox) = self.viewers.as_ref().and_then(Viewers::inbox) {
-            inbox.answer(|words| faults::execute(broker, words));
+            inbox.answer(|words| {
+                limits::execute(mediator.as_mut(), words).unwrap_or_else(|| faults::execute(broker, words))
+            });
         }
         self.report_broker();
     }
 
     fn handle_clients_ended(&mut self, patience: Duration) {
         for (tgid, status) in self.services.exits.look_at_last(patience) {
+            if let Some(mediator) = &mut self.mediator {
+                mediator.process_ended(tgid);
+            }
             if let Some(status) = status {
                 self.services.report.exited(tgid, exit_of(status));
             }

@@ -12,7 +12,10 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use report::doctor::{Check, State};
 use report::{Finding, Report, Severity};
-use syscall_filter::{Action, Coverage, InstallError, Program, compile, kernel_can_notify};
+use syscall_filter::{
+    Action, CompileError, Coverage, InstallError, Pattern, Program, compile, compile_for_driver,
+    compile_for_observer, kernel_can_notify,
+};
 use tracer::Scope;
 use wire::control::REQUEST;
 
@@ -28,7 +31,12 @@ pub struct Fallback {
 }
 
 /// Starts the program, to be followed by the mechanism that was asked for.
-pub fn launch(session: &Session) -> Result<(Launched, Option<Fallback>), Failure> {
+///
+/// `drivers`: requests of this machine's driver that have to come to us, if any do.
+pub fn launch(
+    session: &Session,
+    drivers: Option<&[Pattern]>,
+) -> Result<(Launched, Option<Fallback>), Failure> {
     let coverage = match session.overlay {
         cli::Overlay::Lean => Coverage::Lean,
         cli::Overlay::Full => Coverage::Full,
@@ -42,11 +50,22 @@ pub fn launch(session: &Session) -> Result<(Launched, Option<Fallback>), Failure
                 return Err(failure.hint("leave out `--mechanism`"));
             }
             let order = attach::Order { pid: *pid, force: *force, allow_setuid: session.allow_setuid };
-            let filter = compile(coverage, &[REQUEST], Action::Notify).doing("prepare the filter")?;
+            let filter = notifying(session, coverage, drivers).doing("prepare the filter")?;
             return Ok((attach::attach(order, &filter)?, None));
         }
     };
-    let start = Start { plan: Plan::new(command, session.allow_setuid)?, coverage };
+    let plan = Plan::new(command, session.allow_setuid)?;
+    if drivers.is_some() {
+        // What a traced thread may not do meanwhile, and who stops it for a call of its own, is another matter.
+        if !matches!(session.mechanism, Mechanism::Auto | Mechanism::Notify) {
+            let failure =
+                Failure::new("a real GPU can only be shared with a program that is followed by notification");
+            return Err(failure.hint("leave out `--mechanism`"));
+        }
+        let filter = notifying(session, coverage, drivers).doing("prepare the filter")?;
+        return Ok((plan.start_notified(&filter)?, None));
+    }
+    let start = Start { plan, coverage };
     let launched = match session.mechanism {
         Mechanism::Auto => start.auto(),
         Mechanism::Notify => start.notified().map(|launched| (launched, None)),
@@ -54,6 +73,18 @@ pub fn launch(session: &Session) -> Result<(Launched, Option<Fallback>), Failure
         Mechanism::PtraceSyscalls => start.in_scope(start.everything()).map(|launched| (launched, None)),
     };
     Ok(launched?)
+}
+
+fn notifying(
+    session: &Session,
+    coverage: Coverage,
+    drivers: Option<&[Pattern]>,
+) -> Result<Program, CompileError> {
+    match drivers {
+        Some(drivers) if session.observe => compile_for_observer(coverage, &[REQUEST], drivers),
+        Some(drivers) => compile_for_driver(coverage, &[REQUEST], drivers),
+        None => compile(coverage, &[REQUEST], Action::Notify),
+    }
 }
 
 /// A program, and what of its calls we want to see.

@@ -45,7 +45,7 @@ pub fn become_command(session: &Session) -> Failure {
         return failure
             .hint("what that one runs has its GPU; for other processes run vgpu-run outside of it");
     };
-    let of_the_card = session.memory.is_some() || session.gpu != "auto" || session.gpus != 1;
+    let of_the_card = session.memory.is_some() || session.gpu != "auto" || session.gpus.is_some();
     if of_the_card || !session.inject.is_empty() {
         tracing::warn!(
             "inside another vgpu-run, whose GPU is used; --gpu, --gpus, --memory and --inject have no effect"

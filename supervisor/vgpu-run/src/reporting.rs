@@ -83,6 +83,42 @@ pub fn no_driver(tid: i32, why: &str) -> Finding {
         .hint("programs that use libcuda or libnvidia-ml need no emulated driver; `--gpu h100` has one")
 }
 
+/// A call that the tables of the driver's release do not have.
+pub fn not_mediated(what: &str, version: &str) -> Finding {
+    let message =
+        format!("`{what}` was asked of the driver {version}; vgpu-run does not know it and refused");
+    Finding::new(Severity::Warning, message).hint("please report it, with the program that asked")
+}
+
+/// The same where calls are only looked at.
+pub fn not_known(what: &str, version: &str) -> Finding {
+    let message = format!(
+        "`{what}` was asked of the driver {version}; vgpu-run does not know it, and without `--observe` would refuse"
+    );
+    Finding::new(Severity::Remark, message).hint("please report it, with the program that asked")
+}
+
+/// Calls are only looked at.
+pub fn observes() -> Finding {
+    Finding::new(
+        Severity::Remark,
+        "nothing is limited: calls of this machine's driver are looked at, and left to the kernel",
+    )
+    .cause("`--observe`")
+}
+
+/// The process that executes calls is gone.
+pub fn worker_lost(tid: i32, error: &dyn std::error::Error) -> Finding {
+    Finding::new(Severity::Error, format!("a device call of {} was not executed", process(tid)))
+        .cause(error.to_string())
+}
+
+/// Not beside a real GPU.
+pub fn no_io_uring(tid: i32) -> Finding {
+    Finding::new(Severity::Remark, format!("{} is refused io_uring (EPERM)", process(tid)))
+        .cause("with `--engine host` nothing may pass by the system calls that are looked at")
+}
+
 /// Something that the emulated driver refuses because nobody has taught it.
 pub fn not_emulated(what: &str) -> Finding {
     let message = format!("`{what}` was asked of the emulated driver, which does not know it and refused");

@@ -48,7 +48,11 @@ impl Services {
         let overlay = Overlay::new(overlay::Config {
             payload: files.clone(),
             cache: cache.clone(),
-            engine: overlay::Engine::Cpu,
+            engine: match session.engine {
+                cli::Engine::Cpu => overlay::Engine::Cpu,
+                cli::Engine::Host => overlay::Engine::Host,
+                cli::Engine::Nodes => overlay::Engine::Nodes,
+            },
             devices: gpus,
             // The devices are not known yet: `auto` chooses when one is asked for.
             files: overlay::driver_text::driver_files(device::DRIVER_VERSION, &[]),
@@ -65,7 +69,9 @@ impl Services {
         .doing("prepare the broker")?;
         faults::from_the_start(session, &mut broker);
         let overlay_is_full = session.overlay == cli::Overlay::Full;
-        let known = report::Session { payload: Some(files), overlay_is_full, ..Default::default() };
+        let is_native = session.engine != cli::Engine::Cpu;
+        let known =
+            report::Session { payload: Some(files), overlay_is_full, is_native, ..Default::default() };
         let mut report = report::Report::new(known);
         reporting::surroundings(&mut report, &overlay);
         let exits = Exits::new().doing("follow clients")?;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use installation::{Files, VGPU_RUN_LIBEXEC};
+use mediation::{Driver as HostDriver, Mediator};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Pid, setpgid};
@@ -27,6 +28,8 @@ use crate::launch::{Launched, Way};
 use crate::link::{Link, Message};
 use crate::main_loop::MainLoop;
 use crate::mechanism;
+use crate::mediated;
+use crate::reporting;
 use crate::services::Services;
 use crate::viewers::Viewers;
 
@@ -52,14 +55,24 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
     name_programs(session, &files);
     let mut device_calls = DeviceCalls::open(session)?;
-    let (launched, fallback) = mechanism::launch(session)?;
+    let driver = mediated::find(session)?;
+    let drivers = driver.as_ref().map(HostDriver::requests);
+    let (launched, fallback) = mechanism::launch(session, drivers.as_deref())?;
     settle(&launched, &link, &files, outputs.as_ref(), &device_calls);
+    let mut mediator = driver.map(|driver| mediated::begin(driver, session)).transpose()?;
     let tracing = outputs.map(call_tracing::start).transpose()?;
     if let (Some(sink), Some(trace)) = (&tracing, &session.trace) {
         let teller = sink.line_teller().doing("tell the tracer of calls")?;
-        device_calls.trace(teller, Filter::new(&trace.filter))?;
+        let release = mediator.as_ref().map_or(device::DRIVER_VERSION, Mediator::abi);
+        device_calls.trace(teller, Filter::new(&trace.filter), release)?;
+    }
+    if let Some(mediator) = mediator.as_mut().filter(|_| device_calls.are_heard()) {
+        mediator.keep_calls();
     }
     let mut services = Services::new(session, card, files, tracing, device_calls.gpus(session))?;
+    if mediator.as_ref().is_some_and(Mediator::observes) {
+        services.report.remark(reporting::observes());
+    }
     if let Some(fallback) = fallback {
         fallback.tell(&mut services.report);
     }
@@ -74,7 +87,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let events =
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
     let mut main_loop =
-        MainLoop::new(session, events, services, Driver::new(device_calls), link, (pid, program));
+        MainLoop::new(session, events, services, (Driver::new(device_calls), mediator), link, (pid, program));
     match Viewers::open(session, pid).and_then(|viewers| main_loop.show_to(viewers)) {
         Ok(()) => {}
         // A sandbox may forbid it: nothing but that is missing then.

@@ -166,3 +166,29 @@ fn every_row_says_why_and_at_what_cost() {
         assert!(!row.cost.is_empty(), "{} has no measured cost", row.name);
     }
 }
+
+#[test]
+fn the_drivers_requests_are_seen_in_every_disguise_and_refused_in_other_numberings() {
+    // An escape of 32 bytes, and one of any size.
+    let drivers = [(0x3fff_00ff, 0x0020_002a), (0xff, 0xc8)];
+    let program = compile_for_driver(Coverage::Lean, &[REQUEST], &drivers).expect("the policy compiles");
+    let says = |architecture, number, request: u32| {
+        let arguments = [3, i64::from(request)];
+        run(&program, &Call { architecture, ..call(number, &arguments) })
+    };
+    const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const IOCTL_OF_32_BITS: i64 = 54;
+    const X32: i64 = 0x4000_0000;
+    // TIOCGWINSZ, the escape as its header has it, without direction, of another size; the one of any size; UVM's.
+    let requests = [0x5413, 0xc020_462a, 0x0020_002a, 0xc018_332a, 0x4444_12c8, 0x25, 0x3000_0001];
+    for (request, is_drivers) in requests.into_iter().zip([false, true, true, false, true, true, true]) {
+        let seen = if is_drivers { NOTIFY } else { ALLOW };
+        assert_eq!(says(X86_64, libc::SYS_ioctl, request), seen, "{request:#x}");
+        let refused = if is_drivers { REFUSED } else { ALLOW };
+        assert_eq!(says(I386, IOCTL_OF_32_BITS, request), refused, "{request:#x}");
+        assert_eq!(says(X86_64, X32 | 514, request), REFUSED, "{request:#x}");
+    }
+    assert_eq!(says(I386, 4, 0x25), ALLOW);
+    assert_eq!(says(I386, 61, 0), NOTIFY, "chroot");
+    check_openat(O_RDONLY | O_CLOEXEC, NOTIFY);
+}

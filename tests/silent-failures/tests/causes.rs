@@ -292,3 +292,28 @@ fn wrong_shared_memory_limit() {
     let parts = ["kernel `tile` asks for 65536 bytes of dynamic shared memory", "its limit here is 49152"];
     assert_says(&String::from_utf8_lossy(&output.stderr), &parts);
 }
+
+/// What a run that can't be says; nothing of the program has been started.
+fn refusal(options: &[&str]) -> String {
+    let stage = Stage::new();
+    let program =
+        stage.compile("says", "#include <stdio.h>\nint main(void) { return puts(\"begun\") < 0; }", &[]);
+    let output = stage.run(options, &program).output().expect("vgpu-run starts");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0), "{}", both(&output));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn engines_that_can_not_be_had() {
+    if Path::new("/sys/module/nvidia").exists() {
+        println!("skipped: this machine has NVIDIA's driver");
+    } else {
+        let text = refusal(&["--engine", "host"]);
+        assert_says(
+            &text,
+            &["cannot use this machine's GPU", "no NVIDIA driver", "hint: leave out `--engine host`"],
+        );
+    }
+    let text = refusal(&["--engine", "nodes"]);
+    assert_says(&text, &["needs a card", "`--gpu h100`"]);
+}

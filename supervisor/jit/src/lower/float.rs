@@ -199,12 +199,19 @@ impl Lowering<'_> {
             }
             Err(_) => false,
         };
-        if !self.plan.flushes || !is_neutral {
+        if is_neutral { self.fenced(word, false) } else { word }
+    }
+
+    /// A word that becomes an `f32`, of which LLVM does not see that it is known, as bits made of lanes' numbers are: it does not flush
+    /// what it computes itself.
+    pub(super) fn fenced(&mut self, word: String, wide: bool) -> String {
+        if !self.plan.flushes {
             return word;
         }
-        let number = self.text.value(format!("bitcast i32 {word} to float"));
-        let number = self.text.intrinsic("arithmetic.fence", "float", &[number]);
-        self.text.value(format!("bitcast float {number} to i32"))
+        let (from, to) = (self.text.integer(32, wide), self.text.float(32, wide));
+        let number = self.text.value(format!("bitcast {from} {word} to {to}"));
+        let number = self.text.intrinsic("arithmetic.fence", &to, &[number]);
+        self.text.value(format!("bitcast {to} {number} to {from}"))
     }
 
     /// Of a subnormal `f32`, only the sign.

@@ -23,13 +23,22 @@ impl Lowering<'_> {
                     return Err("a move of this type".into());
                 }
                 let mut value = self.operand(source, bits)?;
-                if matches!(target, Operand::Register(register) if self.body.register_type(*register) == Type::F32)
-                {
-                    value.name = self.unfolded(value.name);
+                if self.is_of(target, Type::F32) {
+                    value.name = match source {
+                        Operand::Register(_) if bits == 32 && !self.is_of(source, Type::F32) => {
+                            self.fenced(value.name, value.kind == Kind::Varying)
+                        }
+                        _ => self.unfolded(value.name),
+                    };
                 }
                 self.assign(target, value.kind, value.name, bits)
             }
         }
+    }
+
+    /// A register of that type.
+    fn is_of(&self, operand: &Operand, ty: Type) -> bool {
+        matches!(operand, Operand::Register(register) if self.body.register_type(*register) == ty)
     }
 
     /// `mov.b64 d, {a, b}`: the first part lowest.
@@ -137,23 +146,29 @@ impl Lowering<'_> {
             (self.source(&operands[1], bits, wide)?, self.source(&operands[2], bits, wide)?);
         let chooser = self.source(&operands[3], 32, wide)?;
         let test = if mnemonic.ty() == Some(Type::F32) {
-            if mnemonic.has(Modifier::Ftz) {
-                return Err("a selection that flushes".into());
-            }
-            let ty = self.text.float(32, wide);
-            let number =
-                self.text.value(format!("bitcast {} {chooser} to {ty}", self.text.integer(32, wide)));
-            self.text.value(format!("fcmp oge {ty} {number}, zeroinitializer"))
+            self.is_not_negative(&chooser, mnemonic.has(Modifier::Ftz), wide)
         } else {
-            self.text.value(format!(
-                "icmp sge {} {chooser}, {}",
-                self.text.integer(32, wide),
-                constant(32, wide, 0)
-            ))
+            let ty = self.text.integer(32, wide);
+            self.text.value(format!("icmp sge {ty} {chooser}, {}", constant(32, wide, 0)))
         };
         let (ty, bit) = (self.text.integer(bits, wide), self.text.integer(1, wide));
         let name = self.text.value(format!("select {bit} {test}, {ty} {first}, {ty} {second}"));
         self.assign(&operands[0], if wide { Kind::Varying } else { Kind::Uniform }, name, bits)
+    }
+
+    /// Whether an f32 is zero or more, by its bits: the processor may be flushing for other instructions, and a negative subnormal is
+    /// zero for those alone that flush.
+    fn is_not_negative(&mut self, number: &str, flush: bool, wide: bool) -> String {
+        const SIGN: u32 = 0x8000_0000;
+        const INFINITY: u32 = 0x7f80_0000;
+        const LEAST_NORMAL: u32 = 0x0080_0000;
+        let (ty, bit) = (self.text.integer(32, wide), self.text.integer(1, wide));
+        let word = |word: u32| constant(32, wide, word.into());
+        let is_positive = self.text.value(format!("icmp ule {ty} {number}, {}", word(INFINITY)));
+        let past_zero = self.text.value(format!("sub {ty} {number}, {}", word(SIGN)));
+        let zeros = if flush { LEAST_NORMAL } else { 1 };
+        let is_zero = self.text.value(format!("icmp ult {ty} {past_zero}, {}", word(zeros)));
+        self.text.value(format!("or {bit} {is_positive}, {is_zero}"))
     }
 
     /// A comparison: an `i1`, or a vector of them.

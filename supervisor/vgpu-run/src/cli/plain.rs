@@ -32,7 +32,7 @@ fn is_option(word: &OsString) -> bool {
 }
 
 fn is_subcommand(word: &OsString) -> bool {
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 16] = [
         "attach",
         "doctor",
         "trace",
@@ -40,6 +40,7 @@ fn is_subcommand(word: &OsString) -> bool {
         "profiles",
         "top",
         "inject",
+        "limit",
         "warm",
         "cache",
         "record",

@@ -15,10 +15,12 @@ pub struct Session {
     /// Card to announce: a name from `vgpu-run profiles`, or `auto`
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub gpu: String,
-    /// How many of them
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
-    pub gpus: u32,
-    /// Memory of each, like `4G` (default: the card's, at most half of this machine's)
+    /// How many of them (default: 1); with `--engine host` how many of this machine's the program and all that it starts may use,
+    /// or which: their indices and UUIDs, like `0,2` or `1,`; or `none` (default: all)
+    #[arg(long, value_name = "N|LIST", value_parser = values::parse_gpus)]
+    pub gpus: Option<Gpus>,
+    /// Memory of each, like `4G` (default: the card's, at most half of this machine's); with `--engine host` how much of it the program
+    /// and all that it starts may have
     #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
     pub memory: Option<u64>,
     /// How much of the file system is covered: `full` adds stat, directory listings and relative opens, and
@@ -47,6 +49,12 @@ pub struct Session {
     /// What runs the kernels
     #[arg(long, value_enum, default_value_t = Engine::Cpu)]
     pub engine: Engine,
+    /// With `--engine host`: take this machine's driver for that release, if its own is not known
+    #[arg(long, value_name = "VERSION")]
+    pub driver_abi: Option<String>,
+    /// With `--engine host`: only look at calls of the driver, for `vgpu-run trace` and `--report`; nothing is limited
+    #[arg(long)]
+    pub observe: bool,
     #[command(flatten)]
     pub code: Code,
     /// Say on standard error what is answered (`info`), and each event (`debug`)
@@ -71,7 +79,7 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             gpu: "auto".to_owned(),
-            gpus: 1,
+            gpus: None,
             memory: None,
             overlay: Overlay::Lean,
             report: None,
@@ -81,6 +89,8 @@ impl Default for Session {
             inject: Vec::new(),
             mechanism: Mechanism::Auto,
             engine: Engine::Cpu,
+            driver_abi: None,
+            observe: false,
             code: Code { tier: Tier::Auto, isa: Isa::Host },
             log: Log::Warn,
             trace: None,
@@ -92,6 +102,14 @@ impl Default for Session {
 }
 
 impl Session {
+    /// How many cards are announced.
+    pub fn announced(&self) -> u32 {
+        match self.gpus {
+            Some(Gpus::Count(count)) => count,
+            Some(Gpus::Named(_)) | None => 1,
+        }
+    }
+
     /// The subcommand that wants something of every process, which only the outermost session can do.
     pub fn of_the_whole_tree(&self) -> Option<&'static str> {
         let asked = [
@@ -101,6 +119,15 @@ impl Session {
         ];
         asked.into_iter().find(|(_, is_asked)| *is_asked).map(|(name, _)| name)
     }
+}
+
+/// How many cards, or which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gpus {
+    /// So many.
+    Count(u32),
+    /// Those of these indices and UUIDs.
+    Named(Vec<String>),
 }
 
 /// What a session is of.
@@ -167,7 +194,13 @@ pub enum Mechanism {
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
+    /// This program, on the CPU, whether or not there is a GPU
     Cpu,
+    /// This machine's GPU, by its own driver and NVIDIA's libraries; calls of the driver's nodes are made in the program's place
+    Host,
+    /// Nothing: the driver's nodes are emulated for libraries of NVIDIA's that the program has, such as those of its `nvidia-smi`; name a
+    /// card by `--gpu`
+    Nodes,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -53,6 +53,17 @@ pub struct Inject {
     pub words: Vec<String>,
 }
 
+/// Which session may have how much.
+#[derive(Args, Clone, Debug)]
+pub struct Limit {
+    /// Process of the session: of vgpu-run, of its supervisor, or one that it runs
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pid: u32,
+    /// Memory of each card, like `4G`
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
+    pub memory: u64,
+}
+
 /// What is traced, and where it goes.
 #[derive(Args, Clone, Debug)]
 pub struct Trace {

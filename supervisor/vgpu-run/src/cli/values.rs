@@ -1,5 +1,7 @@
 //! Values of options that are more than a word or a number.
 
+use super::session::Gpus;
+
 /// Threads of a block along each axis; missing ones are 1.
 pub fn parse_shape(text: &str) -> Result<[u32; 3], String> {
     let sides: Result<Vec<u32>, _> = text.split('x').map(str::parse).collect();
@@ -17,6 +19,25 @@ pub fn parse_interval(text: &str) -> Result<f64, String> {
     let seconds: Option<f64> = text.parse().ok();
     let seconds = seconds.filter(|seconds| (0.05..=3600.0).contains(seconds));
     seconds.ok_or_else(|| format!("`{text}` is not a number of seconds from 0.05 to 3600"))
+}
+
+/// How many cards, or which.
+pub fn parse_gpus(text: &str) -> Result<Gpus, String> {
+    const MOST: u32 = 16;
+    if let Ok(count) = text.parse() {
+        let hint = || format!("`{text}` is not from 1 to {MOST}; the card with index {text} is `{text},`");
+        return (1..=MOST).contains(&count).then_some(Gpus::Count(count)).ok_or_else(hint);
+    }
+    if text == "none" {
+        return Ok(Gpus::Named(Vec::new()));
+    }
+    let names: Vec<String> =
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let is_name = |name: &String| name.parse::<u32>().is_ok() || name.starts_with("GPU-");
+    match !names.is_empty() && names.iter().all(is_name) {
+        true => Ok(Gpus::Named(names)),
+        false => Err(format!("`{text}` is neither a number nor a list of indices and UUIDs")),
+    }
 }
 
 /// A fault, as `vgpu-run inject` has them.
@@ -56,6 +77,19 @@ mod tests {
         check_size("1 apple", None);
         check_size("0", None);
         check_size("99999999999T", None);
+    }
+
+    #[test]
+    fn cards_are_counted_or_named() {
+        let named = |names: &[&str]| Ok(Gpus::Named(names.iter().map(|&name| name.to_owned()).collect()));
+        assert_eq!(parse_gpus("2"), Ok(Gpus::Count(2)));
+        assert_eq!(parse_gpus("0,"), named(&["0"]));
+        assert_eq!(parse_gpus("GPU-1, 3"), named(&["GPU-1", "3"]));
+        assert_eq!(parse_gpus("none"), named(&[]));
+        assert!(parse_gpus("0").unwrap_err().contains("`0,`"));
+        for odd in ["", ",", "17", "-1", "fast", "0,fast"] {
+            assert!(parse_gpus(odd).is_err(), "{odd}");
+        }
     }
 
     #[test]

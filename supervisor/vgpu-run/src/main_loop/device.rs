@@ -2,10 +2,13 @@
 
 use interception::{Reply, Request};
 use resource_manager::Node;
+use trace::Heard;
 use wire::control::REQUEST;
+use wire::trace::now;
 
 use super::MainLoop;
 use crate::control::Asker;
+use crate::mediated::{self, Mediated};
 use crate::opens::Open;
 use crate::reporting;
 use crate::services::Services;
@@ -14,6 +17,9 @@ impl MainLoop<'_> {
     /// A control call of the payload, or a request that NVIDIA's nodes have.
     pub(super) fn handle_control(&mut self, request: Request) {
         let Some(tgid) = self.thread_groups.of(request.tid) else { return };
+        if self.mediator.is_some() {
+            return self.handle_mediated(request, tgid);
+        }
         if request.arguments[1] as u32 != REQUEST {
             return self.handle_drivers(request, tgid);
         }
@@ -52,6 +58,45 @@ impl MainLoop<'_> {
         }
         self.answer(request, reply);
         self.report_broker();
+    }
+
+    /// A request that this machine's driver may have.
+    fn handle_mediated(&mut self, request: Request, tgid: i32) {
+        let Some(mediator) = &mut self.mediator else { return };
+        if !mediator.knows(tgid) && request.is_alive() {
+            self.services.exits.follow(tgid);
+        }
+        let begun = now();
+        let mut asker = mediated::Asker::new(&request, tgid);
+        let reply = mediated::answer(mediator, &request, &mut asker);
+        if let Some(mut call) = mediator.take_last() {
+            let (process, thread) = (tgid as u32, request.tid as u32);
+            (call.process, call.fd) = (process, request.arguments[0] as i32);
+            self.driver.calls().answered(&Heard { process, thread, begun, ended: now() }, call);
+        }
+        for what in mediator.take_unknown() {
+            if mediator.observes() {
+                tracing::info!("not known: {what}");
+                self.services.report.remark(reporting::not_known(&what, mediator.version()));
+                continue;
+            }
+            tracing::warn!("refused, as it is not known: {what}");
+            self.services.report.refused(request.tid, reporting::not_mediated(&what, mediator.version()));
+        }
+        match reply {
+            Ok(Mediated::Reply(reply)) => {
+                self.answer(request, reply);
+            }
+            Ok(Mediated::Frozen(frozen)) => {
+                if self.answer(request, Reply::Continue) {
+                    frozen.returned();
+                }
+            }
+            Err(error) => {
+                self.services.report.refused(request.tid, reporting::worker_lost(request.tid, &error));
+                self.answer(request, Reply::Errno(libc::EIO));
+            }
+        }
     }
 
     /// Tells what the broker has to tell.

@@ -1,0 +1,160 @@
+//! The host engine: what connects the mediator with requests to this machine's driver.
+
+use std::os::fd::OwnedFd;
+
+use interception::{Reply, Request};
+use mediation::{Answer, BeginError, Caller, Choice, Driver, Frozen, Identity, Mediator, WorkerError};
+use tracee::{Memory, PidFd, RemotePtr};
+
+use crate::cli::{Engine, Gpus, Session};
+use crate::failure::{Doing, Failure};
+
+/// This machine's driver, if the session is to have it.
+pub fn find(session: &Session) -> Result<Option<Driver>, Failure> {
+    check_observation(session)?;
+    if session.engine != Engine::Host {
+        return Ok(None);
+    }
+    let mut driver = Driver::find(session.driver_abi.as_deref()).map_err(|error| {
+        let failure = Failure::new("cannot use this machine's GPU").cause(&error);
+        match error {
+            BeginError::NoDriver(_) => failure.hint("leave out `--engine host`: kernels run on the CPU then"),
+            BeginError::Version(unknown) => failure.hint(unknown.hint()),
+        }
+    })?;
+    if session.observe {
+        driver.observe();
+    }
+    if let Some(gpus) = &session.gpus {
+        let choice = match gpus {
+            Gpus::Count(count) => Choice::First(*count as usize),
+            Gpus::Named(names) => Choice::Named(names.clone()),
+        };
+        let chosen = driver.choose(&choice).doing("choose among this machine's GPUs");
+        chosen.map_err(|failure| failure.hint("`nvidia-smi -L` lists them"))?;
+    }
+    Ok(Some(driver))
+}
+
+/// Whether what is only looked at is to be more than that.
+fn check_observation(session: &Session) -> Result<(), Failure> {
+    let contradictions = [
+        (
+            session.engine != Engine::Host,
+            "it is the calls of this machine's driver that are observed",
+            "add `--engine host`",
+        ),
+        (session.memory.is_some(), "`--memory` is a limit", "leave one of them out"),
+        (session.gpus.is_some(), "`--gpus` is a limit", "leave one of them out"),
+        (session.record.is_some(), "a recording needs what calls are answered", "record without `--observe`"),
+    ];
+    match contradictions.into_iter().find(|(is_one, ..)| session.observe && *is_one) {
+        None => Ok(()),
+        Some((_, why, hint)) => {
+            Err(Failure::new("`--observe` only looks, and limits nothing").cause(why).hint(hint))
+        }
+    }
+}
+
+/// Prepares processes that execute calls.
+pub fn begin(driver: Driver, session: &Session) -> Result<Mediator, Failure> {
+    Mediator::begin(driver, session.memory).doing("prepare the processes that execute device calls")
+}
+
+/// How a request is answered.
+pub enum Mediated {
+    /// With this.
+    Reply(Reply),
+    /// The kernel executes it while the threads of its process stand still.
+    Frozen(Frozen),
+}
+
+/// What the driver, or the mediator, says to a request.
+pub fn answer(
+    mediator: &mut Mediator,
+    request: &Request,
+    asker: &mut Asker,
+) -> Result<Mediated, WorkerError> {
+    let [descriptor, number, argument, ..] = request.arguments;
+    Ok(match mediator.ioctl(descriptor as i32, number as u32, argument, asker)? {
+        Answer::Return(value) => Mediated::Reply(Reply::Return(value)),
+        Answer::Errno(errno) => Mediated::Reply(Reply::Errno(errno)),
+        Answer::Observed => Mediated::Reply(Reply::Continue),
+        // Another thread could put a node in the file's place before the kernel looks.
+        Answer::NotOurs if has_one_thread(asker.tgid) => Mediated::Reply(Reply::Continue),
+        Answer::NotOurs => freeze(asker, |asker| mediator.is_none_of_ours(descriptor as i32, asker)),
+        Answer::Frozen { address, expected } => freeze(asker, |asker| {
+            let mut now = vec![0; expected.len()];
+            asker.read(address, &mut now) && now == expected
+        }),
+    })
+}
+
+fn has_one_thread(tgid: i32) -> bool {
+    procfs::threads(tgid).len() == 1
+}
+
+/// Lets a call through if, with all threads stopped, it still is what it was.
+fn freeze(asker: &mut Asker, is_the_same: impl FnOnce(&mut Asker) -> bool) -> Mediated {
+    let frozen = match Frozen::begin(asker.tgid, asker.request.tid) {
+        Ok(frozen) => frozen,
+        Err(error) => {
+            tracing::warn!("the threads of process {} cannot be stopped: {error}", asker.tgid);
+            return Mediated::Reply(Reply::Errno(libc::EPERM));
+        }
+    };
+    match is_the_same(asker) && asker.is_alive() {
+        true => Mediated::Frozen(frozen),
+        false => Mediated::Reply(Reply::Errno(libc::EPERM)),
+    }
+}
+
+/// The asker, as the mediator wants to see it.
+pub struct Asker<'a> {
+    request: &'a Request,
+    tgid: i32,
+    handle: Option<PidFd>,
+}
+
+impl<'a> Asker<'a> {
+    /// The thread behind `request`, of process `tgid`.
+    pub fn new(request: &'a Request, tgid: i32) -> Self {
+        Self { request, tgid, handle: None }
+    }
+}
+
+impl Caller for Asker<'_> {
+    fn process(&self) -> i32 {
+        self.tgid
+    }
+
+    fn identity(&self) -> Identity {
+        let numbers = |name| {
+            let text = procfs::status_field(self.request.tid, name).unwrap_or_default();
+            text.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<u32>>()
+        };
+        // Real, effective, saved, of the file system.
+        let effective = |name| numbers(name).get(1).copied().unwrap_or(u32::MAX);
+        Identity { user: effective("Uid"), group: effective("Gid"), groups: numbers("Groups") }
+    }
+
+    fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
+        bytes.is_empty() || Memory::of(self.request.tid).read_bytes(RemotePtr::new(address), bytes).is_ok()
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
+        // Of one that was killed meanwhile the number may be another's, whose memory this is not.
+        self.is_alive() && Memory::of(self.request.tid).write_bytes(RemotePtr::new(address), bytes).is_ok()
+    }
+
+    fn descriptor(&mut self, number: i32) -> Option<OwnedFd> {
+        if self.handle.is_none() {
+            self.handle = PidFd::of_thread(self.request.tid).or_else(|_| PidFd::open(self.tgid)).ok();
+        }
+        self.handle.as_ref()?.descriptor(number).ok()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.request.is_alive()
+    }
+}
