@@ -18,6 +18,7 @@ pub const USES: &[&str] = &[
     "recomputed",
     "aside",
     "sweep",
+    "row swept",
     "rounds proven",
     "ends of a pattern",
     "parted in a known way",

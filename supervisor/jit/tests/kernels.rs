@@ -516,6 +516,58 @@ fn both_swept(body: &str) -> Vec<u32> {
     both_whole(body, 4, 96)
 }
 
+/// Blocks of a row of 42 are swept one after the other where what the first and the last but one test holds for all.
+#[test]
+fn rows_of_blocks_are_swept_where_their_tests_hold_for_all_blocks() {
+    let swept = |body: &str| {
+        assert!(uses(body, 96).contains(&"row swept"), "{body}");
+        both_whole(body, 42, 96)
+    };
+    // A bound in the last block, in the one before, in the middle and in the first one, and one that no block reaches.
+    for bound in [4000, 3900, 3936, 2000, 50, 5000] {
+        let memory = swept(&format!(
+            "setp.ge.s32 %p1, %r4, {bound}; @%p1 bra END;
+             ld.global.u32 %r5, [%rd2]; mad.lo.s32 %r6, %r5, 3, 7; st.global.u32 [%rd2], %r6; END:"
+        ));
+        let expected = |n: u32| if n < bound.min(42 * 96) { 3 * n + 7 } else { n };
+        assert!((0..4096).all(|n| memory[n] == expected(n as u32)), "{bound}");
+    }
+    // Places that fall from block to block.
+    let memory = swept(
+        "sub.s32 %r5, 41, %r1; mad.lo.s32 %r6, %r5, %r2, %r3; mul.wide.s32 %rd4, %r6, 4; add.s64 %rd5, %rd1, %rd4;
+         st.global.u32 [%rd5], %r4;",
+    );
+    assert!((0..42 * 96).all(|n| memory[n] == (41 - n as u32 / 96) * 96 + n as u32 % 96));
+    // A number that is small in the second block and in the sixteenth, the ends of what the second call has, and wraps between.
+    let number = |n: u32| (n / 96).wrapping_mul(306_783_379);
+    let memory = swept(
+        "mul.lo.u32 %r5, %r1, 306783379; setp.lt.u32 %p1, %r5, 0x80000000; @!%p1 bra END;
+         st.global.u32 [%rd2], 5; END:",
+    );
+    let expected = |n: u32| if n < 42 * 96 && number(n) < 0x8000_0000 { 5 } else { n };
+    assert!((0..4096).all(|n| memory[n] == expected(n as u32)));
+    // The same, widened.
+    let memory = swept(
+        "mul.lo.u32 %r5, %r1, 306783379; cvt.u64.u32 %rd4, %r5; add.s64 %rd5, %rd4, 16;
+         setp.lt.u64 %p1, %rd5, 0x80000010; @!%p1 bra END; st.global.u32 [%rd2], 5; END:",
+    );
+    assert!((0..4096).all(|n| memory[n] == expected(n as u32)));
+}
+
+/// A row is not proven by its ends where something else than a linear number of the block decides.
+#[test]
+fn rows_are_not_swept_where_blocks_differ_in_other_ways() {
+    for body in [
+        "shr.u32 %r5, %r1, 1; setp.lt.u32 %p1, %r3, %r5; @!%p1 bra END; st.global.u32 [%rd2], 5; END:",
+        "and.b32 %r5, %r1, 2; setp.eq.u32 %p1, %r5, 0; @%p1 bra END; st.global.u32 [%rd2], 5; END:",
+        "mul.lo.u32 %r5, %r1, %r1; setp.lt.u32 %p1, %r5, 100; @%p1 bra END; st.global.u32 [%rd2], 5; END:",
+    ] {
+        let used = uses(body, 96);
+        assert!(used.contains(&"sweep") && !used.contains(&"row swept"), "{body}");
+        both_whole(body, 42, 96);
+    }
+}
+
 /// What would read or write something else if it was not tested each time is not swept.
 #[test]
 fn blocks_are_not_swept_where_places_are_not_linear() {

@@ -257,7 +257,7 @@ impl Lowering<'_> {
         self.text.line(format!("store i32 {next}, ptr %index"));
         let field = self.field(offset_of!(Frame, index));
         self.text.line(format!("store i32 {next}, ptr {field}"));
-        self.text.line(format!("br label %{}", self.begin_label()));
+        self.begin_next();
         self.text.begin("finished");
         self.text.line("ret i32 0");
     }
@@ -300,6 +300,7 @@ impl Lowering<'_> {
         self.text.line("%rounds = alloca i32");
         self.text.line("%pass = alloca i32");
         self.text.line("%index = alloca i32");
+        self.text.line("%proven = alloca i32");
         if self.manner.forced.order.is_some() {
             self.text.line("%turn = alloca i32");
             let place = self.field(offset_of!(Frame, order));
@@ -309,6 +310,7 @@ impl Lowering<'_> {
         self.begin_atomics();
         self.begin_reach();
         self.text.line("store i32 %index0, ptr %index");
+        self.text.line("store i32 0, ptr %proven");
         self.text.line("%buffer = alloca [256 x i8], align 32");
         self.packed_places();
         for register in self.all_registers() {

@@ -1,7 +1,8 @@
 //! Tests of many accesses at once: what is linear is tested at its two ends.
 //!
 //! A *course* is a number of times that the same instructions are done: the warps of a block that goes straight through ([`sweep`]),
-//! or the rounds of a warp's turn in a loop ([`rounds`]). A value is *linear* if each time it is by the same *step* more than
+//! or the rounds of a warp's turn in a loop ([`rounds`]). The warps of several blocks in a row are a course too: there a value has a step
+//! from warp to warp, and one from block to block. A value is *linear* if each time it is by the same *step* more than
 //! the last time, beside its pattern: a thread's place in the grid, a loop's counter, most addresses. What is tested of a linear
 //! value, whether it is below a bound or within memory, holds each time if it holds the first and the last time.
 //!
@@ -30,12 +31,16 @@ use crate::kind::{Kind, LANES, Positions, positions};
 
 /// Bits that a step has at most: a course is no longer than a few dozens, so that its last value does not overflow.
 const MOST_BITS: u32 = 50;
+/// Bits that a step from block to block has at most: a row is shorter than 2³¹ blocks.
+const MOST_BITS_BY_BLOCK: u32 = 30;
 
 /// What a linear value has more from time to time.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Step {
     /// This.
     Known(i64),
+    /// This from warp to warp, and that, which is not zero, from block to block.
+    Both(i64, i64),
     /// What a value of 64 bits in code says; it has no more than so many bits beside its sign.
     Told(String, u32),
 }
@@ -63,12 +68,14 @@ pub(super) struct Proof {
     pub times: i64,
     /// Whether times are the warps of a block.
     by_warps: bool,
+    /// Of a row of blocks, how many there are behind the first: a value of 64 bits in code.
+    row: Option<String>,
     /// Registers that are linear.
     pub steps: HashMap<RegisterId, Step>,
     /// Which instruction wrote a register last.
     pub writers: HashMap<RegisterId, usize>,
     /// Instructions whose assumptions the proof has tested.
-    proven: HashSet<usize>,
+    pub proven: HashSet<usize>,
     /// Something was assumed that was not proven.
     pub in_doubt: bool,
 }
@@ -78,6 +85,11 @@ impl Proof {
     pub fn new(usual: &str, times: u32, by_warps: bool) -> Proof {
         let assumptions = Assumptions::Proof(usual.into());
         Proof { assumptions, times: times.into(), by_warps, ..Proof::default() }
+    }
+
+    /// One of so many warps in each block of a row, which has `more` behind the first one.
+    pub fn of_row(usual: &str, warps: u32, more: String) -> Proof {
+        Proof { row: Some(more), ..Proof::new(usual, warps, true) }
     }
 }
 
@@ -212,7 +224,7 @@ impl Lowering<'_> {
             (SAME, step) => (step, &factors[0]),
             _ => return None,
         };
-        let factor = signed(self.facts().operand(factor).constant?);
+        let factor = signed(self.constant_of(factor)?);
         // The high half of a product of unsigned numbers is another than that of signed ones.
         if factor < 0 && !ty.is_signed() && mnemonic.has(Modifier::Wide) {
             return None;
@@ -220,10 +232,27 @@ impl Lowering<'_> {
         self.times(&step, factor)
     }
 
+    /// A number that is known, also by way of a register: mostly how many threads a block has.
+    fn constant_of(&self, operand: &Operand) -> Option<u64> {
+        let known = self.facts().operand(operand).constant;
+        let Operand::Register(register) = operand else { return known };
+        known.or_else(|| {
+            let writer = &self.body.instructions[*self.proof.writers.get(register)?];
+            let is_copy = self.body.mnemonic(writer).op == Op::Mov && writer.guard.is_none();
+            match &writer.operands[..] {
+                [target, source] if is_copy && target == operand => self.facts().operand(source).constant,
+                _ => None,
+            }
+        })
+    }
+
     fn sum_of(&mut self, first: &Step, second: &Step) -> Option<Step> {
+        if let (Some((a, by_a)), Some((b, by_b))) = (first.known(), second.known()) {
+            return known(a.checked_add(b)?, by_a.checked_add(by_b)?);
+        }
         match (first, second) {
             (&SAME, other) | (other, &SAME) => Some(other.clone()),
-            (Step::Known(a), Step::Known(b)) => known(a.checked_add(*b)?),
+            (Step::Both(..), _) | (_, Step::Both(..)) => None,
             _ => {
                 let bits = first.bits().max(second.bits()) + 1;
                 let name = self.text.value(format!("add i64 {}, {}", first.name(), second.name()));
@@ -234,9 +263,10 @@ impl Lowering<'_> {
 
     pub(super) fn times(&mut self, step: &Step, factor: i64) -> Option<Step> {
         match step {
-            Step::Known(step) => known(step.checked_mul(factor)?),
+            Step::Known(step) => known(step.checked_mul(factor)?, 0),
+            Step::Both(step, by_block) => known(step.checked_mul(factor)?, by_block.checked_mul(factor)?),
             Step::Told(name, bits) => {
-                let bits = bits + Step::Known(factor).bits();
+                let bits = bits + self::bits(factor);
                 let name = self.text.value(format!("mul i64 {name}, {factor}"));
                 (bits <= MOST_BITS).then_some(Step::Told(name, bits))
             }
@@ -257,6 +287,7 @@ impl Lowering<'_> {
                 TidY => self.step_of_position(1),
                 TidZ => self.step_of_position(2),
                 WarpId => Some(Step::Known(1)),
+                CtaidX if self.proof.row.is_some() => known(0, 1),
                 LaneId | NtidX | NtidY | NtidZ | CtaidX | CtaidY | CtaidZ | NctaidX | NctaidY | NctaidZ => {
                     Some(SAME)
                 }
@@ -288,17 +319,20 @@ impl Lowering<'_> {
         let (Some(least), Some(most)) = (pattern.iter().min(), pattern.iter().max()) else {
             return Err("no lanes".into());
         };
-        let last = match step {
-            Step::Known(step) => step * (self.proof.times - 1),
-            Step::Told(..) => 0,
-        };
+        let last = step.known().map_or(0, |(step, _)| step * (self.proof.times - 1));
         Ok(least + last.min(0)..=most + last.max(0))
     }
 
     /// What a value has more the last time than the first, where that is not in its [`Lowering::range`].
     fn drift(&mut self, step: &Step) -> Option<String> {
-        let Step::Told(name, _) = step else { return None };
-        Some(self.text.value(format!("mul i64 {name}, {}", self.proof.times - 1)))
+        match step {
+            Step::Known(_) => None,
+            Step::Both(_, by_block) => {
+                let more = self.proof.row.as_ref()?;
+                Some(self.text.value(format!("mul i64 {more}, {by_block}")))
+            }
+            Step::Told(name, _) => Some(self.text.value(format!("mul i64 {name}, {}", self.proof.times - 1))),
+        }
     }
 
     /// Tests where an access goes. Answers the step of what is loaded: a parameter is the same each time.
@@ -343,7 +377,7 @@ impl Lowering<'_> {
     ) -> Lowered<()> {
         let pattern = self.facts().pattern(kind).ok_or("lanes that are anywhere")?;
         let total = access.total();
-        let is_even = matches!(step, Step::Told(..)) || step.known().is_some_and(|step| step % total == 0);
+        let is_even = step.known().is_none_or(|(step, by_block)| step % total == 0 && by_block % total == 0);
         if !is_even || pattern.iter().any(|more| (more - pattern[0]) % total != 0) {
             return Err("accesses that are aligned in different ways".into());
         }
@@ -354,12 +388,16 @@ impl Lowering<'_> {
             return Ok(());
         };
         let last = self.text.value(format!("add i64 {base}, {drift}"));
+        let is_known = step.known().is_some();
         // As far as an odd number of steps is aligned, each step is.
-        if room == Room::Window && self.proof.times % 2 == 0 {
+        if room == Room::Window && (is_known || self.proof.times % 2 == 0) {
             self.assume_in_window([base, &last], &range, access);
         } else {
             self.reachable(room, base, range.clone(), access, even, None);
             self.reachable(room, &last, range, access, None, None);
+            if is_known {
+                return Ok(());
+            }
             let rest = self.text.value(format!("and i64 {}, {}", step.name(), total - 1));
             let even = self.text.value(format!("icmp eq i64 {rest}, 0"));
             self.assume(&even);
@@ -420,15 +458,22 @@ impl Lowering<'_> {
 }
 
 /// A step that is known, if it has not too many bits.
-fn known(step: i64) -> Option<Step> {
-    let step = Step::Known(step);
-    (step.bits() <= MOST_BITS).then_some(step)
+fn known(step: i64, by_block: i64) -> Option<Step> {
+    let fits = bits(step) <= MOST_BITS && bits(by_block) <= MOST_BITS_BY_BLOCK;
+    fits.then_some(if by_block == 0 { Step::Known(step) } else { Step::Both(step, by_block) })
+}
+
+/// Bits that a number has beside its sign.
+fn bits(number: i64) -> u32 {
+    64 - number.unsigned_abs().leading_zeros()
 }
 
 impl Step {
-    fn known(&self) -> Option<i64> {
+    /// What it is from time to time, and from block to block.
+    fn known(&self) -> Option<(i64, i64)> {
         match self {
-            Step::Known(step) => Some(*step),
+            Step::Known(step) => Some((*step, 0)),
+            Step::Both(step, by_block) => Some((*step, *by_block)),
             Step::Told(..) => None,
         }
     }
@@ -436,14 +481,14 @@ impl Step {
     /// Bits that it has at most beside its sign.
     fn bits(&self) -> u32 {
         match self {
-            Step::Known(step) => 64 - step.unsigned_abs().leading_zeros(),
+            Step::Known(step) | Step::Both(step, _) => bits(*step),
             Step::Told(_, bits) => *bits,
         }
     }
 
     fn name(&self) -> String {
         match self {
-            Step::Known(step) => step.to_string(),
+            Step::Known(step) | Step::Both(step, _) => step.to_string(),
             Step::Told(name, _) => name.clone(),
         }
     }

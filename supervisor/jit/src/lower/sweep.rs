@@ -3,10 +3,21 @@
 //! Many kernels do the same to each element: they compare a place with a bound, compute some addresses, load, compute and store.
 //! All that they test on the way is linear in the warp's number, so the block's first and last warp tell of all between
 //! (`proof`). Where that fails, as in a grid's last block, warps go the usual way.
+//!
+//! Most of it is linear in the block's number as well. Then a row of blocks is proven at once, but for its last block, which may be
+//! the grid's last and have less to do:
+//!
+//! ```text
+//!   row ── holds for all but the last ──▶ sweep, block after block ─┐
+//!    └── fails ──▶ proof of a block ── holds ──▶ sweep              ├──▶ proof of the next block
+//!                    └── fails ──▶ the usual way ───────────────────┘
+//! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::mem::offset_of;
 use std::ops::Range;
 
+use interpreter::compiled::Frame;
 use ptx::Operand;
 
 use super::proof::{Assumptions, Proof};
@@ -21,9 +32,23 @@ const LONGEST: usize = 96;
 type Known = HashMap<usize, Option<(usize, Option<usize>)>>;
 
 impl Lowering<'_> {
-    /// The label at which a block begins.
+    /// The label at which the first block of a row begins.
     pub(super) fn begin_label(&self) -> &'static str {
-        if self.is_swept { "proof" } else { "r0h" }
+        if self.is_swept { "row" } else { "r0h" }
+    }
+
+    /// Goes on to the row's next block: in a row that has been proven straight to its sweep.
+    pub(super) fn begin_next(&mut self) {
+        if !self.is_swept {
+            return self.text.line("br label %r0h");
+        }
+        let proven = self.text.value("load i32, ptr %proven");
+        let none = self.text.value(format!("icmp eq i32 {proven}, 0"));
+        self.text.line(format!("br i1 {none}, label %proof, label %onward"));
+        self.text.begin("onward");
+        let less = self.text.value(format!("sub i32 {proven}, 1"));
+        self.text.line(format!("store i32 {less}, ptr %proven"));
+        self.text.line("br label %sweep");
     }
 
     /// Makes proof and sweep, if the kernel goes one way.
@@ -33,6 +58,8 @@ impl Lowering<'_> {
         if self.is_swept {
             self.used.note("sweep");
             self.done += &self.text.take();
+            let needed = std::mem::take(&mut self.proof.proven);
+            self.lower_row(&needed);
         } else {
             self.used = used;
             self.text.take();
@@ -40,8 +67,45 @@ impl Lowering<'_> {
         self.proof = Proof::default();
     }
 
+    fn warps(&self) -> u32 {
+        self.block_shape.iter().product::<u32>() / LANES as u32
+    }
+
+    /// The proof of a row of blocks, if there can be one of all that the sweep needs.
+    fn lower_row(&mut self, needed: &HashSet<usize>) {
+        let used = self.used.clone();
+        if self.prove_row().is_ok() && self.proof.proven.is_superset(needed) {
+            self.used.note("row swept");
+        } else {
+            self.used = used;
+            self.text.take();
+            self.text.begin("row");
+            self.text.line("br label %proof");
+        }
+        self.done += &self.text.take();
+    }
+
+    fn prove_row(&mut self) -> Lowered<()> {
+        let way = self.way()?;
+        self.text.begin("row");
+        self.text.line("store i32 0, ptr %warp");
+        let field = self.field(offset_of!(Frame, left));
+        let left = self.text.value(format!("load i32, ptr {field}"));
+        let alone = self.text.value(format!("icmp eq i32 {left}, 0"));
+        self.text.line(format!("br i1 {alone}, label %proof, label %rows"));
+        self.text.begin("rows");
+        // All but the last one are as many as are left behind the first.
+        let more = self.text.value(format!("sub i32 {left}, 1"));
+        let wide = self.text.value(format!("zext i32 {more} to i64"));
+        self.proof = Proof::of_row("proof", self.warps(), wide);
+        self.prove_way(&way)?;
+        self.text.line(format!("store i32 {more}, ptr %proven"));
+        self.text.line("br label %sweep");
+        Ok(())
+    }
+
     fn proof_and_sweep(&mut self) -> Lowered<()> {
-        let warps = self.block_shape.iter().product::<u32>() / LANES as u32;
+        let warps = self.warps();
         let forced = self.manner.forced;
         if warps < 2 || !forced.is_straight() || forced.order.is_some() {
             return Err("nothing to gain, or a test that wants the usual way".into());
@@ -56,6 +120,7 @@ impl Lowering<'_> {
         self.proof = Proof::new("r0h", warps, true);
         self.text.begin("proof");
         self.text.line("store i32 0, ptr %warp");
+        self.text.line("store i32 0, ptr %proven");
         self.prove_way(&way)?;
         self.text.line("br label %sweep");
         self.text.begin("sweep");
