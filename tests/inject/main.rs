@@ -5,7 +5,8 @@
 
 mod subject;
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use subject::Subject;
@@ -266,6 +267,30 @@ fn of_several_sessions_one_is_named() {
     assert!(nobody.contains("no session of this user is of process 1\n"), "{nobody}");
     one.end();
     other.end();
+}
+
+/// The order comes to the session of a process that is neither its program nor has a context. What it does beside a real GPU
+/// `scripts/host-engine` shows.
+#[test]
+fn only_a_real_gpu_has_a_limit_to_change() {
+    let mut session = Command::new(vgpu_run())
+        .args(["sh", "-c", "sleep 60 & echo $!; read line; kill $!"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("vgpu-run");
+    let mut grandchild = String::new();
+    BufReader::new(session.stdout.take().expect("a pipe")).read_line(&mut grandchild).expect("its number");
+    let limit = |pid: &str| {
+        let mut command = Command::new(vgpu_run());
+        command.args(["limit", pid, "--memory", "1G"]).output().expect("vgpu-run")
+    };
+    let virtual_gpu = refusal(&limit(grandchild.trim()));
+    assert!(virtual_gpu.contains("the session does not run with `--engine host`\n"), "{virtual_gpu}");
+    let nobody = refusal(&limit("1"));
+    assert!(nobody.contains("no session of this user is of process 1\n"), "{nobody}");
+    drop(session.stdin.take());
+    session.wait().expect("it ends");
 }
 
 /// By its name no other user finds it; and who knows the socket is refused by what the kernel says of the sender.
