@@ -5,8 +5,10 @@
 use nvidia_abi::{Abi, Form, Row};
 use recording::Ioctl;
 
+use crate::Caller;
+use crate::calls::name;
 use crate::node::Node;
-use crate::{ALLOCATE, CONTROL, Caller, MOST_PARAMETERS, name};
+use crate::numbers::{ALLOCATE, CONTROL, MOST_PARAMETERS};
 
 /// A call as its client put it.
 pub struct Observed {
