@@ -95,8 +95,9 @@ impl Lowering<'_> {
             let even = (0..).zip(&steps).all(|(pass, step)| *step == pass * steps[1]);
             let step = if even {
                 let pass = match bits {
+                    32 => pass,
                     64 => self.text.value(format!("zext i32 {pass} to i64")),
-                    _ => pass,
+                    _ => self.text.value(format!("trunc i32 {pass} to i{bits}")),
                 };
                 self.text.value(format!("mul i{bits} {pass}, {}", steps[1]))
             } else {
