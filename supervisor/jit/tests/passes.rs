@@ -53,21 +53,6 @@ fn runs_alike(body: &str) {
     assert!((1..96).all(|thread| memory[2048 + thread] != memory[2048]));
 }
 
-/// Lanes' own numbers of 16 bits differ from pass to pass as those of 32 do.
-#[test]
-fn short_patterns_move_with_the_pass() {
-    let body = format!(
-        "{} cvt.u16.u32 %rs1, %r3; mov.u16 %rs2, 0;
-         TURN: {} ld.global.u16 %rs3, [%rd6]; mad.lo.u16 %rs2, %rs3, %rs1, %rs2;
-         {STEP} setp.lt.u32 %p1, %r9, 4; @%p1 bra TURN; {} cvt.u32.u16 %r30, %rs2; st.global.u32 [%rd2+12288], %r30;",
-        head(),
-        products(),
-        tail()
-    );
-    assert!(uses(&body, 96).contains(&"loop in passes"), "{:?}", uses(&body, 96));
-    runs_alike(&body);
-}
-
 #[test]
 fn a_loop_goes_round_for_some_lanes_after_the_other() {
     let body = format!(
