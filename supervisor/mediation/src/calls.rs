@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use nvidia_abi::{Form, Row};
 
@@ -71,35 +72,37 @@ impl Mediator {
     /// A call on `/dev/nvidiactl` or a card.
     pub(crate) fn escape(&mut self, call: &Call, caller: &mut dyn Caller) -> Answered {
         let (number, size) = (call.number & 0xff, (call.number >> 16 & 0x3fff) as usize);
-        let Some(row) = self.abi.escape_of_size(number, size).cloned() else {
+        let abi = Arc::clone(&self.abi);
+        let Some(row) = abi.escape_of_size(number, size) else {
             let what = format!("request {:#x}", call.number);
             return Err(Refusal::Unknown { what, status: NOT_SUPPORTED }.into());
         };
         let mut copies = Copies::default();
         let outer = copies.take(caller, call.argument, size)?;
         let asked = match number {
-            REGISTER_PAGES => return self.pages(&row, &copies, call),
-            CONTROL => self.control(&row, &mut copies, call, caller),
-            ALLOCATE => self.allocate(&row, &mut copies, call, caller),
-            DUPLICATE | FREE => self.execute_simple(&row, &mut copies, call, caller),
+            REGISTER_PAGES => return self.pages(row, &copies, call),
+            CONTROL => self.control(row, &mut copies, call, caller),
+            ALLOCATE => self.allocate(row, &mut copies, call, caller),
+            DUPLICATE | FREE => self.execute_simple(row, &mut copies, call, caller),
             // The number of the client's descriptor is a key, and is not looked up.
             ALLOCATE_EVENT | FREE_EVENT => self.execute(&mut copies, call, caller),
             ATTACH_CARDS if self.are_hidden(&copies, caller)? => Err(Refusal::Errno(libc::EINVAL).into()),
-            _ if REFUSED.contains(&number) => Err(not_known(name(&row), NOT_SUPPORTED)),
-            _ => self.execute_simple(&row, &mut copies, call, caller),
+            _ if REFUSED.contains(&number) => Err(not_known(name(row), NOT_SUPPORTED)),
+            _ => self.execute_simple(row, &mut copies, call, caller),
         };
         if let (cards::CARD_INFO, Some(visible)) = (number, &self.visible) {
-            visible.shorten_infos(&row, &mut copies.part_mut(outer).bytes);
+            visible.shorten_infos(row, &mut copies.part_mut(outer).bytes);
         }
         if matches!(asked, Ok(0)) {
-            self.account(number, &row, &copies, caller.process());
+            self.account(number, row, &copies, caller.process());
         }
-        self.finish(&row, outer, copies, caller, asked)
+        self.finish(row, outer, copies, caller, asked)
     }
 
     /// A call on `/dev/nvidia-uvm`.
     pub(crate) fn uvm(&mut self, call: &Call, caller: &mut dyn Caller) -> Answered {
-        let Some(row) = self.abi.uvm(call.number).cloned() else {
+        let abi = Arc::clone(&self.abi);
+        let Some(row) = abi.uvm(call.number) else {
             let what = format!("request {:#x} of /dev/nvidia-uvm", call.number);
             return Err(Refusal::Unknown { what, status: NOT_SUPPORTED }.into());
         };
@@ -109,16 +112,16 @@ impl Mediator {
             && let Some(flags) = row.field("flags")
         {
             let part = copies.part_mut(outer);
-            let wanted = part.read(&row, "flags") | SHARED_BY_PROCESSES;
+            let wanted = part.read(row, "flags") | SHARED_BY_PROCESSES;
             part.put(flags, wanted);
         }
         let is_of_hidden = call.number == REGISTER_CARD
             && self.visible.as_ref().is_some_and(|visible| !visible.has_uuid(copies.part(outer).first(UUID)));
         let asked = match is_of_hidden {
             true => Err(Refusal::Status(GPU_UUID_NOT_FOUND).into()),
-            false => self.execute_simple(&row, &mut copies, call, caller),
+            false => self.execute_simple(row, &mut copies, call, caller),
         };
-        self.finish(&row, outer, copies, caller, asked)
+        self.finish(row, outer, copies, caller, asked)
     }
 
     /// Whether an array of identifiers names a card that the session does not have.
@@ -152,7 +155,8 @@ impl Mediator {
         let part = copies.part(0);
         let [command, flags, address, size] =
             ["cmd", "flags", "params", "paramsSize"].map(|name| part.read(outer, name));
-        let Some(row) = self.abi.control(command as u32).cloned() else {
+        let abi = Arc::clone(&self.abi);
+        let Some(row) = abi.control(command as u32) else {
             self.show(address, size as usize, caller);
             return Err(not_known(
                 format!("control {command:#x} with {size} bytes of parameters"),
@@ -160,33 +164,33 @@ impl Mediator {
             ));
         };
         if flags & SERIALIZED != 0 {
-            return Err(not_known(format!("{} in serialised form", name(&row)), NOT_SUPPORTED));
+            return Err(not_known(format!("{} in serialised form", name(row)), NOT_SUPPORTED));
         }
         if address == 0 || size == 0 {
             return self.execute(copies, call, caller);
         }
         let parameters = copies.take(caller, address, size as usize)?;
-        self.follow(copies, parameters, &row, &[], caller)?;
+        self.follow(copies, parameters, row, &[], caller)?;
         self.point(copies, outer, "params", parameters, caller)?;
         if let Some(visible) = &self.visible
-            && visible.is_asked_of_hidden(&row, &copies.part(parameters).bytes)
+            && visible.is_asked_of_hidden(row, &copies.part(parameters).bytes)
         {
             return Err(Refusal::Status(INVALID_ARGUMENT).into());
         }
         if command == GET_PID_INFO {
             let workers = self.process_names(|client, worker| (client, worker));
             let part = copies.part_mut(parameters);
-            figures::rename(&row, PIDS_OF_INFO.0, PIDS_OF_INFO.1, &mut part.bytes, |pid| {
+            figures::rename(row, PIDS_OF_INFO.0, PIDS_OF_INFO.1, &mut part.bytes, |pid| {
                 renamed(&workers, pid)
             });
         }
         let result = self.execute(copies, call, caller)?;
         if let Some(visible) = &self.visible
-            && !visible.shorten(&row, &mut copies.part_mut(parameters).bytes)
+            && !visible.shorten(row, &mut copies.part_mut(parameters).bytes)
         {
             return Err(Refusal::Status(OBJECT_NOT_FOUND).into());
         }
-        self.figures(command, &row, copies, parameters);
+        self.figures(command, row, copies, parameters);
         Ok(result)
     }
 
@@ -240,7 +244,8 @@ impl Mediator {
         let part = copies.part(0);
         let [class, address, said] =
             ["hClass", "pAllocParms", "paramsSize"].map(|name| part.read(outer, name));
-        let Some(row) = self.abi.class(class as u32).cloned() else {
+        let abi = Arc::clone(&self.abi);
+        let Some(row) = abi.class(class as u32) else {
             return Err(not_known(format!("class {class:#x}"), INVALID_CLASS));
         };
         self.follow(copies, 0, outer, &["pAllocParms"], caller)?;
@@ -249,20 +254,20 @@ impl Mediator {
                 copies.take(caller, address, row.size.max(said as usize).min(MOST_PARAMETERS))?;
             // An event's descriptor is a key, as with the escapes for events.
             let keys: &[&str] = if class == EVENT { &["data"] } else { &[] };
-            self.follow(copies, parameters, &row, keys, caller)?;
+            self.follow(copies, parameters, row, keys, caller)?;
             self.point(copies, outer, "pAllocParms", parameters, caller)?;
             if class == EVENT
                 && let Some(field) = row.field("data")
             {
                 // It comes back as an address of the kernel's.
                 let part = copies.part_mut(parameters);
-                let key = part.read(&row, "data");
+                let key = part.read(row, "data");
                 part.put(field, key);
             }
         }
         let card = self.ledger.card(object(&copies.part(0).bytes, [0, 4])).unwrap_or(0);
         let behind = outer.field("pAllocParms").and_then(|field| copies.behind(0, field.offset));
-        let bytes = behind.map_or(0, |part| size_on_card(&row, copies.part(part)).next_multiple_of(GRANULE));
+        let bytes = behind.map_or(0, |part| size_on_card(row, copies.part(part)).next_multiple_of(GRANULE));
         if !self.ledger.has_room(card, bytes) {
             return Err(Refusal::Status(NO_MEMORY).into());
         }

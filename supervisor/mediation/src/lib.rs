@@ -36,6 +36,7 @@ mod worker;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use nvidia_abi::{Abi, Kind, Row, UnknownVersion};
 use recording::Ioctl;
@@ -122,7 +123,8 @@ pub struct Driver {
 
 /// Executes calls.
 pub struct Mediator {
-    abi: Abi,
+    /// Shared, so that a row can be at hand while a call changes what else is here; its fields are read once.
+    abi: Arc<Abi>,
     machine: Machine,
     workers: Workers,
     clients: HashMap<i32, Worker>,
@@ -189,6 +191,7 @@ impl Mediator {
     /// Executes calls to that driver. `limit`: bytes of each card that may be held. Precondition: this process has one thread.
     pub fn begin(driver: Driver, limit: Option<u64>) -> std::io::Result<Self> {
         let Driver { abi, machine, visible, observes } = driver;
+        let abi = Arc::new(abi);
         let workers = Workers::begin()?;
         let ledger = Ledger::new(limit);
         let (clients, cards) = (HashMap::new(), Vec::new());
