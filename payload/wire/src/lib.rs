@@ -18,6 +18,7 @@
 //! - **Choices** ([`choice`]): what environment variables ask of the engine.
 //! - **Facts** ([`device`]): the announced card, as plain data.
 //! - **Condition** ([`condition`]): what is wrong with the cards, and events.
+//! - **Settings** ([`settings`]): what is set on the cards.
 //!
 //! Everything here is plain old data with explicit padding, so that no uninitialised byte crosses a process boundary and
 //! any byte string of the right length may be read back. This crate depends on nothing of ours.
@@ -31,9 +32,10 @@ pub mod device;
 pub mod engine;
 pub mod figures;
 pub mod futex;
+pub mod settings;
 pub mod shared;
 pub mod texture;
 pub mod trace;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
