@@ -1,6 +1,6 @@
-//! How a card could be parted into instances (MIG). None is: the mode that would allow it stays pending, see [`sets`](crate::sets).
+//! How a card could be parted into instances (MIG). None is: the mode that would allow it stays pending, see `sets`.
 //!
-//! What a card could be parted into are rows of [`PROFILES`]; the rest follows from there being no instance.
+//! What a card could be parted into are rows of `PROFILES`; the rest follows from there being no instance.
 
 use std::ffi::c_void;
 
