@@ -102,6 +102,8 @@ fn per_cent(part: Duration, all: Duration) -> u32 {
 /// Tells the accounts of a card.
 pub fn list(broker: &mut Broker, order: control::ListAccounted, capacity: u32) -> Answer {
     card(broker, order.index)?;
+    // Whoever waited for a process to end asks at once, perhaps before we have heard of the end.
+    broker.process_events();
     let all = broker.accounting.list(order.index, |process| broker.used_so_far(order.index, process));
     let room = (capacity as usize).saturating_sub(size_of::<ProcessListHeader>()) / size_of::<Accounted>();
     let count = all.len().min(room);

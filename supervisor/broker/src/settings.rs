@@ -83,8 +83,13 @@ impl Broker {
 
     /// Whether the card's compute mode lets the process have contexts there. Who has some keeps them.
     pub(crate) fn admit(&mut self, process: u32, card: u32) -> Result<(), Status> {
+        let mode = self.compute_mode(card);
+        if mode == compute::EXCLUSIVE_PROCESS {
+            // Who waited for a process to end, and begins another, has been told of the end perhaps before us.
+            self.process_events();
+        }
         let holders: Vec<u32> = self.holders(card).collect();
-        let why = match self.compute_mode(card) {
+        let why = match mode {
             _ if holders.contains(&process) => return Ok(()),
             compute::PROHIBITED => "its compute mode prohibits all".to_owned(),
             compute::EXCLUSIVE_PROCESS if !holders.is_empty() => {
