@@ -95,6 +95,7 @@ impl Mediator {
         }
         if matches!(asked, Ok(0)) {
             self.account(number, row, &copies, caller.process());
+            self.tell_pacer(number, row, &copies, call, caller);
         }
         self.finish(row, outer, copies, caller, asked)
     }
@@ -165,6 +166,9 @@ impl Mediator {
         };
         if flags & SERIALIZED != 0 {
             return Err(not_known(format!("{} in serialised form", name(row)), NOT_SUPPORTED));
+        }
+        if self.disturbs_pacer(command as u32, object(&part.bytes, [0, 4])) {
+            return Err(not_known(format!("{} beside `--cores`", name(row)), NOT_SUPPORTED));
         }
         if address == 0 || size == 0 {
             return self.execute(copies, call, caller);

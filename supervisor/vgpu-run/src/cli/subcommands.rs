@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use mediation::TimeShare;
 
 use super::session::{Code, Log, Mechanism, Report, Session, Target};
 use super::values;
@@ -60,8 +61,11 @@ pub struct Limit {
     #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: u32,
     /// Memory of each card, like `4G`
-    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
-    pub memory: u64,
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size, required_unless_present = "cores")]
+    pub memory: Option<u64>,
+    /// Part of the cards' time, like `25%`, if the session began with `--cores`
+    #[arg(long, value_name = "PERCENT", value_parser = values::parse_time_share)]
+    pub cores: Option<TimeShare>,
 }
 
 /// What is traced, and where it goes.

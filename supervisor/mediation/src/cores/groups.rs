@@ -1,0 +1,87 @@
+//! Channel groups for kernels, and how they are let on a card and taken off.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use nvidia_abi::Abi;
+
+use crate::ledger::Object;
+use crate::numbers::{CONTROL, SCHEDULE_GROUP};
+
+/// A group that a client has made.
+#[derive(Clone)]
+pub struct Group {
+    /// The RM client that it belongs to, and its handle.
+    pub object: Object,
+    /// The client's file: only through it can the group be spoken of.
+    pub file: Arc<OwnedFd>,
+    /// The client has scheduled it; before, it must not be.
+    pub is_scheduled: bool,
+}
+
+/// Whoever switches groups.
+pub trait Switch: Send {
+    /// Lets a group on its card, or takes it off.
+    fn switch(&self, group: &Group, on: bool) -> Result<(), SwitchError>;
+}
+
+/// Why a group is not switched.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// The call failed.
+    #[error("{0}")]
+    Failed(#[from] io::Error),
+    /// The driver does not want to.
+    #[error("the driver says {0:#x}")]
+    Status(u32),
+}
+
+/// The driver, asked by `NVA06C_CTRL_CMD_GPFIFO_SCHEDULE`.
+pub struct Schedule {
+    abi: Arc<Abi>,
+    ioctl: fn(RawFd, u32, &mut [u8]) -> io::Result<i32>,
+}
+
+impl Schedule {
+    /// That of this release.
+    pub fn new(abi: Arc<Abi>) -> Self {
+        Self { abi, ioctl }
+    }
+}
+
+impl Switch for Schedule {
+    fn switch(&self, group: &Group, on: bool) -> Result<(), SwitchError> {
+        let missing = || io::Error::from_raw_os_error(libc::ENOSYS);
+        let row = self.abi.control(SCHEDULE_GROUP).ok_or_else(missing)?;
+        let call = self.abi.escape(CONTROL).ok_or_else(missing)?;
+        let mut parameters = vec![0u8; row.size];
+        row.write(&mut parameters, "bEnable", on.into());
+        let mut outer = vec![0u8; call.size];
+        let fields = [
+            ("hClient", group.object.0.into()),
+            ("hObject", group.object.1.into()),
+            ("cmd", SCHEDULE_GROUP.into()),
+            ("params", parameters.as_mut_ptr().expose_provenance() as u64),
+            ("paramsSize", parameters.len() as u64),
+        ];
+        for (name, value) in fields {
+            call.write(&mut outer, name, value);
+        }
+        // _IOWR('F', …)
+        let number = 0xc000_4600 | (outer.len() as u32) << 16 | CONTROL;
+        (self.ioctl)(group.file.as_raw_fd(), number, &mut outer)?;
+        match call.read(&outer, "status") {
+            Some(0) => Ok(()),
+            status => Err(SwitchError::Status(status.unwrap_or(0) as u32)),
+        }
+    }
+}
+
+fn ioctl(descriptor: RawFd, number: u32, argument: &mut [u8]) -> io::Result<i32> {
+    // SAFETY: the argument has the size that the number says, and the parameters that it points at live until the call has returned.
+    match unsafe { libc::ioctl(descriptor, number.into(), argument.as_mut_ptr()) } {
+        result if result < 0 => Err(io::Error::last_os_error()),
+        result => Ok(result),
+    }
+}
