@@ -1,14 +1,14 @@
 //! A share of the cards' time (`--cores 25%`).
 //!
 //! ```text
-//!   client: RM_ALLOC of a channel group ──▶ Groups ◀── Pacer (a thread): turns ──▶ NVA06C_CTRL_CMD_GPFIFO_SCHEDULE
-//!           GPFIFO_SCHEDULE of it              │                                   of each group, on and off
-//!           its end                            └── one that is scheduled during a pause is stopped at once
+//!   client: RM_ALLOC of a channel group ──▶ groups ◀── Pacer (a thread): turns ──▶ NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS
+//!           GPFIFO_SCHEDULE of it             │                                    of each group's channels, and enabling them
+//!           its end                           └── one that is scheduled during a pause is stopped at once
 //! ```
 //!
 //! *Channel group*: what the card's scheduler lets run or not, with all channels in it. A CUDA context has one for kernels, and others
-//! for copies. *Turn*: a while in which a session's groups for kernels are scheduled; in the *pause* behind it they are not, so that
-//! what runs is taken off the card with all its state, and goes on in the next turn. Programs notice nothing but the time.
+//! for copies. *Turn*: a while in which the channels of a session's groups for kernels are enabled; for the *pause* behind it they are
+//! disabled, and what runs is taken off the card with all its state, and goes on in the next turn. Programs notice nothing but the time.
 //!
 //! The driver's own time slices would not do: they say how long a group may run while others wait, and one that is alone has all time.
 //!

@@ -42,6 +42,7 @@ pub const UUID: usize = 16;
 
 /// Classes.
 pub const DEVICE: u32 = 0x80;
+pub const SUBDEVICE: u32 = 0x2080;
 pub const EVENT: u64 = 0x79;
 pub const PAGES_OF_PROCESS: u64 = 0x71;
 /// More than any class has.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nvidia_abi::Abi;
 
 use crate::ledger::Object;
-use crate::numbers::{CONTROL, SCHEDULE_GROUP};
+use crate::numbers::{CONTROL, DISABLE_CHANNELS};
 
 /// A group that a client has made.
 #[derive(Clone)]
@@ -16,7 +16,11 @@ pub struct Group {
     pub object: Object,
     /// The client's file: only through it can the group be spoken of.
     pub file: Arc<OwnedFd>,
-    /// The client has scheduled it; before, it must not be.
+    /// An object of the client's that stands for the card.
+    pub subdevice: u32,
+    /// Handles of its channels.
+    pub channels: Vec<u32>,
+    /// The client has scheduled it; before, it does not run.
     pub is_scheduled: bool,
 }
 
@@ -37,31 +41,25 @@ pub enum SwitchError {
     Status(u32),
 }
 
-/// The driver, asked by `NVA06C_CTRL_CMD_GPFIFO_SCHEDULE`.
-pub struct Schedule {
+/// The driver, asked by `NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS`.
+pub struct DisableChannels {
     abi: Arc<Abi>,
     ioctl: fn(RawFd, u32, &mut [u8]) -> io::Result<i32>,
 }
 
-impl Schedule {
+impl DisableChannels {
     /// That of this release.
     pub fn new(abi: Arc<Abi>) -> Self {
         Self { abi, ioctl }
     }
-}
 
-impl Switch for Schedule {
-    fn switch(&self, group: &Group, on: bool) -> Result<(), SwitchError> {
-        let missing = || io::Error::from_raw_os_error(libc::ENOSYS);
-        let row = self.abi.control(SCHEDULE_GROUP).ok_or_else(missing)?;
-        let call = self.abi.escape(CONTROL).ok_or_else(missing)?;
-        let mut parameters = vec![0u8; row.size];
-        row.write(&mut parameters, "bEnable", on.into());
+    fn control(&self, group: &Group, parameters: &mut [u8]) -> Result<(), SwitchError> {
+        let call = self.abi.escape(CONTROL).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSYS))?;
         let mut outer = vec![0u8; call.size];
         let fields = [
             ("hClient", group.object.0.into()),
-            ("hObject", group.object.1.into()),
-            ("cmd", SCHEDULE_GROUP.into()),
+            ("hObject", group.subdevice.into()),
+            ("cmd", DISABLE_CHANNELS.into()),
             ("params", parameters.as_mut_ptr().expose_provenance() as u64),
             ("paramsSize", parameters.len() as u64),
         ];
@@ -75,6 +73,26 @@ impl Switch for Schedule {
             Some(0) => Ok(()),
             status => Err(SwitchError::Status(status.unwrap_or(0) as u32)),
         }
+    }
+}
+
+impl Switch for DisableChannels {
+    fn switch(&self, group: &Group, on: bool) -> Result<(), SwitchError> {
+        let missing = || io::Error::from_raw_os_error(libc::ENOSYS);
+        let row = self.abi.control(DISABLE_CHANNELS).ok_or_else(missing)?;
+        let list = |name| row.field(name).ok_or_else(missing);
+        let (clients, channels) = (list("hClientList")?, list("hChannelList")?);
+        for some in group.channels.chunks(channels.len().max(1)) {
+            let mut parameters = vec![0u8; row.size];
+            row.write(&mut parameters, "bDisable", (!on).into());
+            row.write(&mut parameters, "numChannels", some.len() as u64);
+            for (index, channel) in some.iter().enumerate() {
+                clients.write(&mut parameters, index, group.object.0.into());
+                channels.write(&mut parameters, index, (*channel).into());
+            }
+            self.control(group, &mut parameters)?;
+        }
+        Ok(())
     }
 }
 

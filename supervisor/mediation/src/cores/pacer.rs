@@ -20,8 +20,16 @@ use crate::ledger::Object;
 /// Lets the groups of a session take turns. Dropping it leaves them all on.
 pub struct Pacer {
     shared: Arc<Shared>,
-    /// Groups and whose they are, to be asked without waiting for a switch.
-    known: HashMap<Object, i32>,
+    /// Groups, to be asked without waiting for a switch.
+    known: HashMap<Object, Known>,
+    /// What stands for the card below a device.
+    subdevices: HashMap<Object, u32>,
+}
+
+/// What the thread need not know of a group, and a copy of what it does.
+struct Known {
+    process: i32,
+    channels: Vec<u32>,
 }
 
 struct Shared {
@@ -85,7 +93,7 @@ impl Pacer {
             is_over: false,
         };
         let shared = Shared { state: Mutex::new(state), changed: Condvar::new() };
-        Self { shared: Arc::new(shared), known: HashMap::new() }
+        Self { shared: Arc::new(shared), known: HashMap::new(), subdevices: HashMap::new() }
     }
 
     /// From now on another share.
@@ -98,14 +106,22 @@ impl Pacer {
         self.shared.changed.notify_one();
     }
 
-    /// A client has made a group. `file`: the one that it was made on; `cards`: open nodes of the session's.
+    /// There is something that stands for the card below a device.
+    pub fn has_subdevice(&mut self, device: Object, handle: u32) {
+        self.subdevices.insert(device, handle);
+    }
+
+    /// A process has made a group below a device, without channels yet. `file`: the one that it was made on; `cards`: open nodes of the
+    /// session's.
     pub fn made(
         &mut self,
-        object: Object,
+        (device, handle): (Object, u32),
         process: i32,
         file: OwnedFd,
         cards: &[OwnedFd],
     ) -> std::io::Result<()> {
+        let object = (device.0, handle);
+        let subdevice = self.subdevices.get(&device).copied().unwrap_or(0);
         let mut state = self.shared.lock();
         if !state.has_thread {
             state.cards = cards.iter().map(OwnedFd::try_clone).collect::<Result<_, _>>()?;
@@ -116,21 +132,21 @@ impl Pacer {
         state.forget(|group| group.object != object);
         let same = state.groups.iter().find(|group| group.object.0 == object.0);
         let file = same.map_or_else(|| Arc::new(file), |group| Arc::clone(&group.file));
-        state.groups.push(Group { object, file, is_scheduled: false });
-        self.known.insert(object, process);
+        state.groups.push(Group { object, file, subdevice, channels: Vec::new(), is_scheduled: false });
+        self.known.insert(object, Known { process, channels: Vec::new() });
         Ok(())
     }
 
+    /// A channel came to a group.
+    pub fn has_channel(&mut self, group: Object, channel: u32) {
+        let Some(known) = self.known.get_mut(&group) else { return };
+        known.channels.push(channel);
+        self.shared.change(group, |group| group.channels.push(channel));
+    }
+
     /// Its client has scheduled a group, or taken it off.
-    pub fn scheduled(&self, object: Object, on: bool) {
-        let mut state = self.shared.lock();
-        let Some(group) = state.groups.iter_mut().find(|group| group.object == object) else { return };
-        group.is_scheduled = on;
-        let group = group.clone();
-        if on && !state.is_on {
-            state.switch(&group, false);
-        }
-        self.shared.changed.notify_one();
+    pub fn scheduled(&self, group: Object, on: bool) {
+        self.shared.change(group, |group| group.is_scheduled = on);
     }
 
     /// Whether this is a group that is paced.
@@ -138,9 +154,17 @@ impl Pacer {
         self.known.contains_key(&object)
     }
 
-    /// Forgets groups that are no more.
+    /// Forgets groups and channels that are no more.
     pub fn keep(&mut self, is_there: impl Fn(Object) -> bool) {
+        self.subdevices.retain(|device, handle| is_there((device.0, *handle)));
         self.retain(|object, _| is_there(object));
+        for (object, known) in &mut self.known {
+            let before = known.channels.len();
+            known.channels.retain(|channel| is_there((object.0, *channel)));
+            if known.channels.len() != before {
+                self.shared.change(*object, |group| group.channels.clone_from(&known.channels));
+            }
+        }
     }
 
     /// A process has ended.
@@ -150,7 +174,7 @@ impl Pacer {
 
     fn retain(&mut self, is_kept: impl Fn(Object, i32) -> bool) {
         let before = self.known.len();
-        self.known.retain(|object, process| is_kept(*object, *process));
+        self.known.retain(|object, known| is_kept(*object, known.process));
         if self.known.len() != before {
             self.shared.lock().forget(|group| self.known.contains_key(&group.object));
             self.shared.changed.notify_one();
@@ -184,6 +208,18 @@ impl Drop for Pacer {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a group. During a pause, what is new of it is taken off as well.
+    fn change(&self, object: Object, change: impl FnOnce(&mut Group)) {
+        let mut state = self.lock();
+        let Some(group) = state.groups.iter_mut().find(|group| group.object == object) else { return };
+        change(group);
+        let group = group.clone();
+        if group.is_scheduled && !state.is_on {
+            state.switch(&group, false);
+        }
+        self.changed.notify_one();
     }
 }
 
@@ -246,7 +282,8 @@ impl State {
         if std::mem::replace(&mut self.is_on, on) == on {
             return;
         }
-        let groups: Vec<_> = self.groups.iter().filter(|group| group.is_scheduled).cloned().collect();
+        let is_switched = |group: &&Group| group.is_scheduled && !group.channels.is_empty();
+        let groups: Vec<_> = self.groups.iter().filter(is_switched).cloned().collect();
         groups.iter().for_each(|group| self.switch(group, on));
     }
 
@@ -347,8 +384,13 @@ mod tests {
         File::open("/dev/null").expect("there is one").into()
     }
 
+    fn make(pacer: &mut Pacer, handle: u32, file: OwnedFd, cards: &[OwnedFd]) {
+        pacer.made(((1, 1), handle), PROCESS, file, cards).expect("a thread");
+        pacer.has_channel((1, handle), 100 + handle);
+    }
+
     fn add(pacer: &mut Pacer, handle: u32, cards: &[OwnedFd]) {
-        pacer.made((1, handle), PROCESS, null(), cards).expect("a thread");
+        make(pacer, handle, null(), cards);
         pacer.scheduled((1, handle), true);
     }
 
@@ -385,7 +427,7 @@ mod tests {
     fn a_group_that_its_client_has_not_scheduled_is_left_alone() {
         let (mut pacer, log) = pacer(25);
         add(&mut pacer, 1, &[]);
-        pacer.made((1, 2), PROCESS, null(), &[]).expect("a thread");
+        make(&mut pacer, 2, null(), &[]);
         wait_for("turns", || log.of(1).len() > 4);
         assert!(log.of(2).is_empty());
     }
@@ -404,8 +446,8 @@ mod tests {
     fn who_has_ended_in_a_pause_is_switched_no_more_and_its_file_is_closed() {
         let (mut pacer, log) = pacer(2);
         let (mut reader, writer) = std::io::pipe().expect("a pipe");
-        pacer.made((1, 1), PROCESS, writer.into(), &[]).expect("a thread");
-        pacer.made((1, 2), PROCESS, null(), &[]).expect("a thread");
+        make(&mut pacer, 1, writer.into(), &[]);
+        make(&mut pacer, 2, null(), &[]);
         pacer.scheduled((1, 1), true);
         wait_for("a pause", || log.states(1) == [false]);
         pacer.process_ended(PROCESS);

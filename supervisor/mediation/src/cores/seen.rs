@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nvidia_abi::{Abi, Row};
 
-use super::groups::Schedule;
+use super::groups::DisableChannels;
 use super::{Pacer, TimeShare, TimeUsed};
 use crate::calls::{Call, object};
 use crate::copies::Copies;
@@ -15,7 +15,7 @@ use crate::{Caller, Mediator};
 impl Mediator {
     /// The session may have such a part of the cards' time. To be said before any client comes.
     pub fn pace(&mut self, share: TimeShare) {
-        self.pacer = Some(Pacer::new(share, Box::new(Schedule::new(Arc::clone(&self.abi)))));
+        self.pacer = Some(Pacer::new(share, Box::new(DisableChannels::new(Arc::clone(&self.abi)))));
     }
 
     /// From now on another share of the cards' time; false if none was given at the start.
@@ -58,17 +58,18 @@ impl Mediator {
             return;
         }
         let said = |name| outer.read(row, name) as u32;
+        let [client, parent, new] = ["hRoot", "hObjectParent", "hObjectNew"].map(said);
         match number {
+            ALLOCATE if said("hClass") == SUBDEVICE => pacer.has_subdevice((client, parent), new),
             ALLOCATE if said("hClass") == CHANNEL_GROUP && is_for_kernels(&self.abi, row, copies) => {
-                let group = (said("hRoot"), said("hObjectNew"));
-                let made = call
-                    .file
-                    .try_clone()
-                    .and_then(|file| pacer.made(group, caller.process(), file, &self.cards));
+                let file = call.file.try_clone();
+                let place = ((client, parent), new);
+                let made = file.and_then(|file| pacer.made(place, caller.process(), file, &self.cards));
                 if let Err(error) = made {
-                    tracing::error!("channel group {:#x} has all of the card's time: {error}", group.1);
+                    tracing::error!("channel group {new:#x} has all of the cards' time: {error}");
                 }
             }
+            ALLOCATE if is_channel(&self.abi, said("hClass")) => pacer.has_channel((client, parent), new),
             CONTROL if said("cmd") == SCHEDULE_GROUP => {
                 let group = object(&outer.bytes, [0, 4]);
                 let parameters = behind(row, copies, "params");
@@ -86,6 +87,10 @@ fn is_for_kernels(abi: &Abi, row: &Row, copies: &Copies) -> bool {
     let parameters = behind(row, copies, "pAllocParms");
     let group = abi.class(CHANNEL_GROUP).zip(parameters);
     group.is_some_and(|(row, part)| KERNEL_ENGINES.contains(&copies.part(part).read(row, "engineType")))
+}
+
+fn is_channel(abi: &Abi, class: u32) -> bool {
+    abi.class(class).and_then(|class| class.name).is_some_and(|name| name.contains("CHANNEL_GPFIFO"))
 }
 
 fn behind(row: &Row, copies: &Copies, field: &str) -> Option<usize> {
