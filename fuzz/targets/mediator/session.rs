@@ -46,7 +46,13 @@ impl Sessions {
         USER.get_or_init(|| unsafe { libc::getuid() });
         abi();
         page();
-        let sessions = Self { all: Session::new(false), one_card: Session::new(true) };
+        let mut sessions = Self { all: Session::new(false), one_card: Session::new(true) };
+        // With the first client the cards are opened, and stay so.
+        for session in [&mut sessions.all, &mut sessions.one_card] {
+            page().hides.store(session.hides.into(), Relaxed);
+            session.begin(0);
+            session.close_all();
+        }
         SESSIONS.set(Some(sessions));
     }
 
@@ -55,7 +61,9 @@ impl Sessions {
             let Sessions { all, one_card } = sessions.as_mut().expect("prepared");
             let session = if choices.seldom(2) { one_card } else { all };
             page().hides.store(session.hides.into(), Relaxed);
+            let open = open_descriptors();
             use_it(session, choices);
+            assert_eq!(open_descriptors(), open, "descriptors are left");
         });
     }
 }
@@ -69,8 +77,6 @@ pub struct Session {
     roots: Vec<(u32, usize)>,
     objects: Vec<Made>,
     limit: u64,
-    /// Descriptors of this process without any session's client; known once there was one.
-    descriptors: Option<usize>,
 }
 
 impl Session {
@@ -90,7 +96,6 @@ impl Session {
             roots: Vec::new(),
             objects: Vec::new(),
             limit: LIMIT,
-            descriptors: None,
         }
     }
 
@@ -293,16 +298,16 @@ impl Session {
             assert!(begun.elapsed() < PATIENCE, "all have ended: {:?}", self.mediator.held());
             std::thread::yield_now();
         }
-        let open = std::fs::read_dir("/proc/self/fd").expect("there is /proc").count();
-        // The first client has had the cards opened, which stay so.
-        if self.mediator.has_cards() {
-            assert_eq!(*self.descriptors.get_or_insert(open), open, "descriptors are left");
-        }
         self.mediator.begin_again(Some(LIMIT));
         self.limit = LIMIT;
         self.roots.clear();
         self.objects.clear();
     }
+}
+
+/// Of this process, and so of all that the mediators have made.
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("there is /proc").count()
 }
 
 /// What is held of the card that has most.

@@ -57,11 +57,6 @@ impl Mediator {
         self.clients.get(&client).map(|worker| worker.pid)
     }
 
-    /// Whether cards were opened, as they are for the first client.
-    pub fn has_cards(&self) -> bool {
-        !self.cards.is_empty()
-    }
-
     /// Nothing has been told, and nothing is limited otherwise than so.
     pub fn begin_again(&mut self, limit: Option<u64>) {
         (self.told, self.unknown) = (HashSet::new(), Vec::new());
