@@ -10,7 +10,12 @@
 //! for copies. *Turn*: a while in which the channels of a session's groups for kernels are enabled; for the *pause* behind it they are
 //! disabled, and what runs is taken off the card with all its state, and goes on in the next turn. Programs notice nothing but the time.
 //!
-//! The driver's own time slices would not do: they say how long a group may run while others wait, and one that is alone has all time.
+//! Of the driver's other controls for scheduling, none would do. Time slices and interleave levels say how long and how often a group
+//! runs while others wait, and one that is alone has all time. `NVA06C_CTRL_CMD_GPFIFO_SCHEDULE` without `bEnable` succeeds, and what
+//! runs goes on as if nothing had been said. The driver itself uses the control used here, to change address spaces.
+//!
+//! On an H100, driver 580.159.04: a stop takes 0.5 ms, of which the group still runs for 0.3; a start 0.3 ms; both are the same for
+//! every user and from any process that has the client's file. What was stopped for 8 s, freed while it was stopped, or killed, is well.
 //!
 //! - [`turns`]: when; what was used of the time is paid for by pauses. No driver there.
 //! - [`groups`]: what is switched.
@@ -21,6 +26,10 @@
 //!
 //! The control is one that every user may make for an object of its own, through the file that the object was made on. So of clients
 //! that have such groups, that file is held, until the last of them is freed, or the process has ended.
+//!
+//! Not limited are copies, video engines, and channels without a group, which no library makes. Programs without `--cores` take no
+//! turns: they run beside those that do, and the driver divides the card's time among them. Sessions that have a card in common take turns
+//! on all of theirs. Shares of more than 100 % in all cannot be had: then each waits for the others, and has less.
 
 pub(crate) mod groups;
 mod pacer;

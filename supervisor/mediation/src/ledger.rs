@@ -45,8 +45,14 @@ impl Ledger {
     }
 
     /// From now on so many bytes of each card may be held. What is held beyond stays until its owners free it.
-    pub fn set_limit(&mut self, limit: u64) {
-        self.limit = Some(limit);
+    pub fn set_limit(&mut self, limit: Option<u64>) {
+        self.limit = limit;
+    }
+
+    /// Objects that are known, and bytes that are held of all cards.
+    #[cfg(any(test, feature = "stand-in"))]
+    pub fn size(&self) -> (usize, u64) {
+        (self.objects.len(), self.used.values().sum())
     }
 
     /// Cards of which something is held, and bytes.
@@ -199,7 +205,7 @@ mod tests {
         let mut ledger = ledger();
         allocate(&mut ledger, 3);
         allocate(&mut ledger, 4);
-        ledger.set_limit(GIB);
+        ledger.set_limit(Some(GIB));
         assert_eq!(ledger.all_used().collect::<Vec<_>>(), [(0, 2 * GIB)]);
         assert!(!ledger.has_room(0, 1));
         ledger.freed((1, 3));

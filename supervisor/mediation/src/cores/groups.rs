@@ -1,11 +1,12 @@
 //! Channel groups for kernels, and how they are let on a card and taken off.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use nvidia_abi::Abi;
 
+use crate::kernel::{Handed, Kernel};
 use crate::ledger::Object;
 use crate::numbers::{CONTROL, DISABLE_CHANNELS};
 
@@ -44,32 +45,39 @@ pub enum SwitchError {
 /// The driver, asked by `NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS`.
 pub struct DisableChannels {
     abi: Arc<Abi>,
-    ioctl: fn(RawFd, u32, &mut [u8]) -> io::Result<i32>,
+    kernel: Kernel,
 }
 
 impl DisableChannels {
     /// That of this release.
-    pub fn new(abi: Arc<Abi>) -> Self {
-        Self { abi, ioctl }
+    pub fn new(abi: Arc<Abi>, kernel: Kernel) -> Self {
+        Self { abi, kernel }
     }
 
-    fn control(&self, group: &Group, parameters: &mut [u8]) -> Result<(), SwitchError> {
-        let call = self.abi.escape(CONTROL).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSYS))?;
-        let mut outer = vec![0u8; call.size];
+    fn control(&self, group: &Group, parameters: &[u8]) -> Result<(), SwitchError> {
+        let row = self.abi.escape(CONTROL).ok_or_else(missing)?;
+        let mut bytes = vec![0u8; row.size];
+        bytes.extend(parameters);
+        // They lie right behind it.
+        let start = bytes.as_mut_ptr().expose_provenance() as u64;
         let fields = [
             ("hClient", group.object.0.into()),
             ("hObject", group.subdevice.into()),
             ("cmd", DISABLE_CHANNELS.into()),
-            ("params", parameters.as_mut_ptr().expose_provenance() as u64),
+            ("params", start + row.size as u64),
             ("paramsSize", parameters.len() as u64),
         ];
         for (name, value) in fields {
-            call.write(&mut outer, name, value);
+            row.write(&mut bytes, name, value);
         }
-        // _IOWR('F', …)
-        let number = 0xc000_4600 | (outer.len() as u32) << 16 | CONTROL;
-        (self.ioctl)(group.file.as_raw_fd(), number, &mut outer)?;
-        match call.read(&outer, "status") {
+        (self.kernel.ioctl)(&Handed {
+            descriptor: group.file.as_raw_fd(),
+            // _IOWR('F', …)
+            number: 0xc000_4600 | (row.size as u32) << 16 | CONTROL,
+            argument: start,
+            area: start..start + bytes.len() as u64,
+        })?;
+        match row.read(&bytes, "status") {
             Some(0) => Ok(()),
             status => Err(SwitchError::Status(status.unwrap_or(0) as u32)),
         }
@@ -78,7 +86,6 @@ impl DisableChannels {
 
 impl Switch for DisableChannels {
     fn switch(&self, group: &Group, on: bool) -> Result<(), SwitchError> {
-        let missing = || io::Error::from_raw_os_error(libc::ENOSYS);
         let row = self.abi.control(DISABLE_CHANNELS).ok_or_else(missing)?;
         let list = |name| row.field(name).ok_or_else(missing);
         let (clients, channels) = (list("hClientList")?, list("hChannelList")?);
@@ -90,16 +97,13 @@ impl Switch for DisableChannels {
                 clients.write(&mut parameters, index, group.object.0.into());
                 channels.write(&mut parameters, index, (*channel).into());
             }
-            self.control(group, &mut parameters)?;
+            self.control(group, &parameters)?;
         }
         Ok(())
     }
 }
 
-fn ioctl(descriptor: RawFd, number: u32, argument: &mut [u8]) -> io::Result<i32> {
-    // SAFETY: the argument has the size that the number says, and the parameters that it points at live until the call has returned.
-    match unsafe { libc::ioctl(descriptor, number.into(), argument.as_mut_ptr()) } {
-        result if result < 0 => Err(io::Error::last_os_error()),
-        result => Ok(result),
-    }
+/// The tables do not have it.
+fn missing() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOSYS)
 }

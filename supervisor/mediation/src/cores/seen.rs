@@ -15,7 +15,8 @@ use crate::{Caller, Mediator};
 impl Mediator {
     /// The session may have such a part of the cards' time. To be said before any client comes.
     pub fn pace(&mut self, share: TimeShare) {
-        self.pacer = Some(Pacer::new(share, Box::new(DisableChannels::new(Arc::clone(&self.abi)))));
+        self.pacer =
+            Some(Pacer::new(share, Box::new(DisableChannels::new(Arc::clone(&self.abi), self.kernel))));
     }
 
     /// From now on another share of the cards' time; false if none was given at the start.
