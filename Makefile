@@ -15,7 +15,7 @@ help:
 	@echo "make clients  run real CUDA programs from package registries, print a table"
 	@echo "make bench    print the ratios of the design, write target/bench.json"
 	@echo "make soak     storms of processes and random kills for half an hour (SECONDS=…), then looks for what is left"
-	@echo "make fuzz     parsers of what programs bring, and the nodes, 20 minutes each (EACH=…)"
+	@echo "make fuzz     parsers of what programs bring, the nodes and the mediator, 20 minutes each (EACH=…)"
 	@echo "make build    vgpu-run, its engine and its payload in $(RELEASE); all of it as one file in $(RELEASE)/one-file"
 	@echo "make release  one file, licences and checksums, as a tarball that is the same each time, in $(DIST)"
 	@echo "make lint     formatting, clippy and documentation, warnings denied"

@@ -13,8 +13,12 @@
 
 #![no_main]
 
+#[path = "../shared/call.rs"]
 mod call;
+#[path = "../shared/choices.rs"]
 mod choices;
+#[path = "../shared/memory.rs"]
+mod memory;
 mod process;
 mod session;
 

@@ -1,43 +1,23 @@
-//! A process: memory with holes, descriptors, and an eye on what is done to its memory.
+//! A process: memory, descriptors, and an eye on what is done to its memory.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use nvidia_abi::{Abi, Count, Row, class, escape};
 use resource_manager::{Caller, FileId, Node};
 
-/// Where its memory lies: pages, of which every fifth is missing.
-pub const BASE: u64 = 0x7f00_0000_0000;
-const PAGE: usize = 4096;
-const PAGES: usize = 20;
+use crate::memory::Memory;
 
 pub struct Process {
     pub number: u32,
     pub is_administrator: bool,
-    memory: Vec<u8>,
+    pub memory: Memory,
     pub descriptors: BTreeMap<i32, (FileId, Node)>,
 }
 
 impl Process {
     pub fn new(number: u32) -> Self {
         let is_administrator = number == 3;
-        Self { number, is_administrator, memory: vec![0; PAGE * PAGES], descriptors: BTreeMap::new() }
-    }
-
-    /// The bytes there; none if not all of them are mapped.
-    pub fn range(address: u64, length: usize) -> Option<Range<usize>> {
-        let start = usize::try_from(address.checked_sub(BASE)?).ok()?;
-        let end = start.checked_add(length).filter(|end| *end <= PAGE * PAGES)?;
-        let is_hole = |page: usize| page % 5 == 4;
-        let mut pages = start / PAGE..end.div_ceil(PAGE).max(start / PAGE + 1);
-        (!pages.any(is_hole)).then_some(start..end)
-    }
-
-    /// As the program writes its own memory.
-    pub fn put(&mut self, address: u64, bytes: &[u8]) -> bool {
-        let Some(range) = Self::range(address, bytes.len()) else { return false };
-        self.memory[range].copy_from_slice(bytes);
-        true
+        Self { number, is_administrator, memory: Memory::new(), descriptors: BTreeMap::new() }
     }
 
     pub fn free_descriptor(&self) -> i32 {
@@ -50,8 +30,8 @@ pub struct Unwatched<'a>(pub &'a mut Process);
 
 impl Caller for Unwatched<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        let found = Process::range(address, bytes.len());
-        bytes.is_empty() || found.map(|range| bytes.copy_from_slice(&self.0.memory[range])).is_some()
+        let found = self.0.memory.get(address, bytes.len());
+        bytes.is_empty() || found.map(|found| bytes.copy_from_slice(found)).is_some()
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
@@ -202,13 +182,12 @@ impl Caller for Watched<'_, '_> {
         if bytes.is_empty() {
             return true;
         }
-        let Some(range) = Process::range(address, bytes.len()) else { return false };
-        bytes.copy_from_slice(&self.process.memory[range.clone()]);
+        let Some(found) = self.process.memory.get(address, bytes.len()) else { return false };
+        bytes.copy_from_slice(found);
         self.note_read(address, bytes);
         // Another thread writes there meanwhile.
-        if let Some((at, value)) = self.spoils.get(self.reads) {
-            let at = range.start + usize::from(*at) % range.len();
-            self.process.memory[at] = *value;
+        if let Some(spoil) = self.spoils.get(self.reads) {
+            self.process.memory.spoil(address, bytes.len(), *spoil);
         }
         self.reads += 1;
         assert!(self.reads <= 4, "each piece is read once, and there are three at most");
@@ -234,7 +213,7 @@ impl Caller for Watched<'_, '_> {
         if address == self.place && self.outer.as_ref().is_some_and(|(_, outer)| outer.len() == bytes.len()) {
             self.answer = Some(bytes.to_vec());
         }
-        self.process.put(address, bytes)
+        self.process.memory.put(address, bytes)
     }
 
     fn file(&mut self, descriptor: i32) -> Option<FileId> {

@@ -10,6 +10,7 @@ use resource_manager::{Card, Errno, FileId, Held, Node, ResourceManager, Unit, f
 
 use crate::call::{CLASSES, Call, Known, Made, Rows};
 use crate::choices::Choices;
+use crate::memory::Memory;
 use crate::process::{Process, Unwatched, Watched};
 
 /// Cards of the session.
@@ -148,7 +149,7 @@ impl Session<'_> {
     fn begin(&mut self, process: usize) {
         let [control, _] = [Node::Control, Node::Gpu(0)].map(|node| self.open_as(process, node));
         for class in CLASSES {
-            self.call(process, control, &[], |known, _, process| Call::alloc(class, known, process));
+            self.call(process, control, &[], |known, _, memory| Call::alloc(class, known, memory));
         }
     }
 
@@ -159,8 +160,8 @@ impl Session<'_> {
             Vec::new()
         };
         let rows = self.rows;
-        self.call(process, descriptor, &spoils, |known, node, process| {
-            Call::make(choices, rows, known, node, process)
+        self.call(process, descriptor, &spoils, |known, node, memory| {
+            Call::make(choices, rows, known, node == Node::UnifiedMemory, memory)
         });
     }
 
@@ -169,7 +170,7 @@ impl Session<'_> {
         process: usize,
         descriptor: i32,
         spoils: &[(u8, u8)],
-        make: impl FnOnce(&Known, Node, &mut Process) -> Call,
+        make: impl FnOnce(&Known, Node, &mut Memory) -> Call,
     ) {
         let process = &mut self.processes[process];
         let (file, node) = process.descriptors[&descriptor];
@@ -190,7 +191,7 @@ impl Session<'_> {
             descriptors: &descriptors,
             cards: &self.cards,
         };
-        let call = make(&known, node, process);
+        let call = make(&known, node, &mut process.memory);
         // What a recording that has none of it would say.
         let _ = self.player.ioctl(node, call.request, call.argument, &mut Unwatched(process));
         let mut watched = Watched::new(process, self.abi, (node, call.request, call.argument), spoils);

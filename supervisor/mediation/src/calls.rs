@@ -95,6 +95,7 @@ impl Mediator {
         }
         if matches!(asked, Ok(0)) {
             self.account(number, row, &copies, caller.process());
+            self.tell_pacer(number, row, &copies, call, caller);
         }
         self.finish(row, outer, copies, caller, asked)
     }
@@ -113,7 +114,7 @@ impl Mediator {
         {
             let part = copies.part_mut(outer);
             let wanted = part.read(row, "flags") | SHARED_BY_PROCESSES;
-            part.put(flags, wanted);
+            part.put((flags, 0), wanted);
         }
         let is_of_hidden = call.number == REGISTER_CARD
             && self.visible.as_ref().is_some_and(|visible| !visible.has_uuid(copies.part(outer).first(UUID)));
@@ -166,7 +167,10 @@ impl Mediator {
         if flags & SERIALIZED != 0 {
             return Err(not_known(format!("{} in serialised form", name(row)), NOT_SUPPORTED));
         }
-        if address == 0 || size == 0 {
+        if self.disturbs_pacer(command as u32, object(&part.bytes, [0, 4])) {
+            return Err(not_known(format!("{} beside `--cores`", name(row)), NOT_SUPPORTED));
+        }
+        if address == 0 {
             return self.execute(copies, call, caller);
         }
         let parameters = copies.take(caller, address, size as usize)?;
@@ -262,12 +266,13 @@ impl Mediator {
                 // It comes back as an address of the kernel's.
                 let part = copies.part_mut(parameters);
                 let key = part.read(row, "data");
-                part.put(field, key);
+                part.put((field, 0), key);
             }
         }
         let card = self.ledger.card(object(&copies.part(0).bytes, [0, 4])).unwrap_or(0);
         let behind = outer.field("pAllocParms").and_then(|field| copies.behind(0, field.offset));
-        let bytes = behind.map_or(0, |part| size_on_card(row, copies.part(part)).next_multiple_of(GRANULE));
+        let bytes = behind.map_or(0, |part| size_on_card(row, copies.part(part)));
+        let bytes = bytes.checked_next_multiple_of(GRANULE).unwrap_or(u64::MAX);
         if !self.ledger.has_room(card, bytes) {
             return Err(Refusal::Status(NO_MEMORY).into());
         }

@@ -14,7 +14,7 @@
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use nvidia_abi::{Count, Field, Row};
+use nvidia_abi::{Count, Field, Pointee, Row};
 use recording::{Indirect, Ioctl};
 
 use crate::region::AREA;
@@ -52,23 +52,27 @@ pub struct Part {
 impl Copies {
     /// Copies `size` bytes at an address of the client; the number of the part.
     pub fn take(&mut self, caller: &mut dyn Caller, address: u64, size: usize) -> Result<usize, Refusal> {
-        let mut before = vec![0; size];
+        let mut before = self.room(size)?;
         if !caller.read(address, &mut before) {
             return Err(Refusal::Errno(libc::EFAULT));
         }
-        self.add(address, before, true)
+        Ok(self.add(address, before, true))
     }
 
-    fn add(&mut self, address: u64, before: Vec<u8>, is_written: bool) -> Result<usize, Refusal> {
-        let offset = self.end;
-        let end = offset + before.len().next_multiple_of(16);
-        if end > AREA {
-            return Err(Refusal::Errno(libc::EINVAL));
+    /// So many bytes, if they have room in the area: a client may say any number.
+    fn room(&self, size: usize) -> Result<Vec<u8>, Refusal> {
+        match size <= AREA - self.end {
+            true => Ok(vec![0; size]),
+            false => Err(Refusal::Errno(libc::EINVAL)),
         }
-        self.end = end;
+    }
+
+    fn add(&mut self, address: u64, before: Vec<u8>, is_written: bool) -> usize {
+        let offset = self.end;
+        self.end = (offset + before.len().next_multiple_of(16)).min(AREA);
         let bytes = before.clone();
         self.parts.push(Part { address, offset, before, bytes, ours: vec![], is_written, from: None });
-        Ok(self.parts.len() - 1)
+        self.parts.len() - 1
     }
 
     /// A part.
@@ -106,24 +110,21 @@ impl Copies {
         known: &[&str],
     ) -> Result<(), Refusal> {
         for (field, pointee) in row.pointers().filter(|(field, _)| !known.contains(&field.name)) {
-            let address = self.parts[part].number(field);
-            if address == 0 {
-                continue;
-            }
-            let Some(pointee) = pointee else { return Err(Refusal::unknown(row, field.name)) };
-            let size = match pointee.count {
+            let addresses = self.parts[part].elements(field);
+            for (index, address) in addresses.into_iter().filter(|(_, address)| *address != 0) {
+                let Some(pointee) = pointee else { return Err(Refusal::unknown(row, field.name)) };
                 // The driver does not look there.
-                Count::Fixed(0) => continue,
-                count => {
-                    self.parts[part].count(row, count).and_then(|count| count.checked_mul(pointee.element))
+                if pointee.count == Count::Fixed(0) {
+                    continue;
                 }
-            };
-            let size = size.filter(|size| *size <= AREA).ok_or(Refusal::Errno(libc::EINVAL))?;
-            let behind = self.behind_pointer(caller, address, size, pointee.read, pointee.written)?;
-            self.point(place, part, field, behind);
+                let behind = self.behind_pointer(caller, (part, row), address, pointee)?;
+                self.point_element(place, part, (field, index), behind);
+            }
         }
         for field in row.descriptors().filter(|field| !known.contains(&field.name)) {
-            self.duplicate(caller, part, field)?;
+            for (index, number) in self.parts[part].elements(field) {
+                self.duplicate(caller, part, (field, index), number as i32)?;
+            }
         }
         Ok(())
     }
@@ -131,33 +132,44 @@ impl Copies {
     fn behind_pointer(
         &mut self,
         caller: &mut dyn Caller,
+        (part, row): (usize, &Row),
         address: u64,
-        size: usize,
-        is_read: bool,
-        is_written: bool,
+        pointee: Pointee,
     ) -> Result<usize, Refusal> {
-        let mut before = vec![0; size];
+        let count = self.parts[part].count(row, pointee.count);
+        let size = count.and_then(|count| count.checked_mul(pointee.element));
+        let mut before = self.room(size.ok_or(Refusal::Errno(libc::EINVAL))?)?;
         // What is only written must be there as well; then the call need not be undone.
-        if !caller.read(address, &mut before) && is_read {
+        if !caller.read(address, &mut before) && pointee.read {
             return Err(Refusal::Errno(libc::EFAULT));
         }
-        self.add(address, before, is_written)
+        Ok(self.add(address, before, pointee.written))
     }
 
     /// Lets a field of a part be the address of another part.
     pub fn point(&mut self, place: &Place, part: usize, field: &Field, behind: usize) {
-        let address = place.workers.address(place.worker, self.parts[behind].offset);
-        self.parts[part].put(field, address);
-        self.parts[behind].from = Some((part, field.offset));
+        self.point_element(place, part, (field, 0), behind);
     }
 
-    fn duplicate(&mut self, caller: &mut dyn Caller, part: usize, field: &Field) -> Result<(), Refusal> {
-        let number = self.parts[part].number(field) as i32;
+    fn point_element(&mut self, place: &Place, part: usize, element: (&Field, usize), behind: usize) {
+        let address = place.workers.address(place.worker, self.parts[behind].offset);
+        self.parts[part].put(element, address);
+        let (field, index) = element;
+        self.parts[behind].from = field.range(index).map(|range| (part, range.start));
+    }
+
+    fn duplicate(
+        &mut self,
+        caller: &mut dyn Caller,
+        part: usize,
+        element: (&Field, usize),
+        number: i32,
+    ) -> Result<(), Refusal> {
         if number < 0 {
             return Ok(());
         }
         let duplicate = caller.descriptor(number).ok_or(Refusal::Errno(libc::EBADF))?;
-        self.parts[part].put(field, duplicate.as_raw_fd() as u64);
+        self.parts[part].put(element, duplicate.as_raw_fd() as u64);
         self.held.push(duplicate);
         Ok(())
     }
@@ -213,8 +225,9 @@ pub struct Place<'a> {
 }
 
 impl Part {
-    fn number(&self, field: &Field) -> u64 {
-        field.read(&self.bytes, 0).unwrap_or(0)
+    /// What the elements of a field say, one if it is no array. Those that lie beyond the end are left out.
+    fn elements(&self, field: &Field) -> Vec<(usize, u64)> {
+        (0..field.len()).filter_map(|index| Some((index, field.read(&self.bytes, index)?))).collect()
     }
 
     /// So many of its bytes, or all.
@@ -237,10 +250,10 @@ impl Part {
         }
     }
 
-    /// Lets a field be something of ours, for the call.
-    pub fn put(&mut self, field: &Field, value: u64) {
-        if field.write(&mut self.bytes, 0, value)
-            && let Some(range) = field.range(0)
+    /// Lets an element of a field be something of ours, for the call.
+    pub fn put(&mut self, (field, index): (&Field, usize), value: u64) {
+        if field.write(&mut self.bytes, index, value)
+            && let Some(range) = field.range(index)
         {
             self.ours.push(range);
         }

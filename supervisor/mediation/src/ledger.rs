@@ -45,8 +45,14 @@ impl Ledger {
     }
 
     /// From now on so many bytes of each card may be held. What is held beyond stays until its owners free it.
-    pub fn set_limit(&mut self, limit: u64) {
-        self.limit = Some(limit);
+    pub fn set_limit(&mut self, limit: Option<u64>) {
+        self.limit = limit;
+    }
+
+    /// Objects that are known, and bytes that are held of all cards.
+    #[cfg(any(test, feature = "stand-in"))]
+    pub fn size(&self) -> (usize, u64) {
+        (self.objects.len(), self.used.values().sum())
     }
 
     /// Cards of which something is held, and bytes.
@@ -72,6 +78,16 @@ impl Ledger {
     /// Which card an object belongs to.
     pub fn card(&self, object: Object) -> Option<u32> {
         self.objects.get(&object)?.device.map(|(_, card)| card)
+    }
+
+    /// Whether there is such an object.
+    pub fn knows(&self, object: Object) -> bool {
+        self.objects.contains_key(&object)
+    }
+
+    /// The object above one.
+    pub fn parent(&self, object: Object) -> Option<Object> {
+        self.objects.get(&object).map(|entry| (object.0, entry.parent))
     }
 
     /// An object was made below another one. `card`: if it is a device; else it is its parent's.
@@ -189,7 +205,7 @@ mod tests {
         let mut ledger = ledger();
         allocate(&mut ledger, 3);
         allocate(&mut ledger, 4);
-        ledger.set_limit(GIB);
+        ledger.set_limit(Some(GIB));
         assert_eq!(ledger.all_used().collect::<Vec<_>>(), [(0, 2 * GIB)]);
         assert!(!ledger.has_room(0, 1));
         ledger.freed((1, 3));

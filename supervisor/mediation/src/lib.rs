@@ -16,6 +16,7 @@
 //! - **Cards** (`cards`): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
+//! - **A share** (`cores`) of the cards' time: channels take turns.
 //!
 //! With [`Driver::observe`] none of this happens: calls are looked at, told, and left to the kernel (`observed`).
 //!
@@ -24,13 +25,17 @@
 mod calls;
 mod cards;
 mod copies;
+mod cores;
 mod figures;
 mod frozen;
+mod kernel;
 mod ledger;
 mod node;
 mod numbers;
 mod observed;
 mod region;
+#[cfg(any(test, feature = "stand-in"))]
+mod stand_in;
 mod worker;
 
 use std::collections::{HashMap, HashSet};
@@ -44,13 +49,18 @@ use recording::Ioctl;
 use calls::{Call, Failed};
 use cards::Visible;
 use copies::Place;
+use cores::Pacer;
 use ledger::Ledger;
 use numbers::*;
 use worker::{Order, Worker, Workers};
 
-pub use cards::{Choice, NoSuchCards};
+pub use cards::{Card, Choice, NoSuchCards};
+pub use cores::{TimeShare, TimeUsed};
 pub use frozen::Frozen;
+pub use kernel::{Handed, Kernel};
 pub use node::{Machine, Node};
+#[cfg(any(test, feature = "stand-in"))]
+pub use stand_in::{Held, StandIn};
 pub use worker::{Identity, WorkerError};
 
 /// Whoever makes a call.
@@ -119,6 +129,8 @@ pub struct Driver {
     /// The session's cards, if it does not have all.
     visible: Option<Visible>,
     observes: bool,
+    /// Executes calls.
+    kernel: Kernel,
 }
 
 /// Executes calls.
@@ -134,6 +146,10 @@ pub struct Mediator {
     /// Cards, opened so that the driver takes our processes for entitled to them.
     cards: Vec<OwnedFd>,
     ledger: Ledger,
+    /// Executes calls that are none of a client's.
+    kernel: Kernel,
+    /// Lets channels take turns, if there is a share.
+    pacer: Option<Pacer>,
     /// What was refused because it is not known, and not yet told.
     unknown: Vec<String>,
     /// All of it, each thing once.
@@ -142,6 +158,9 @@ pub struct Mediator {
     keeps_last: bool,
     last: Option<Ioctl>,
 }
+
+/// So many unknown things are told: a client can make up as many as it likes.
+const MOST_TOLD: usize = 500;
 
 /// Why there is no mediation.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +178,7 @@ impl Driver {
     pub fn find(version: Option<&str>) -> Result<Self, BeginError> {
         let machine = Machine::look().map_err(BeginError::NoDriver)?;
         let abi = Abi::of(version.unwrap_or(&machine.version))?;
-        Ok(Self { abi, machine, visible: None, observes: false })
+        Ok(Self { abi, machine, visible: None, observes: false, kernel: Kernel::OWN })
     }
 
     /// The session is to have these cards only.
@@ -190,9 +209,9 @@ impl Driver {
 impl Mediator {
     /// Executes calls to that driver. `limit`: bytes of each card that may be held. Precondition: this process has one thread.
     pub fn begin(driver: Driver, limit: Option<u64>) -> std::io::Result<Self> {
-        let Driver { abi, machine, visible, observes } = driver;
+        let Driver { abi, machine, visible, observes, kernel } = driver;
         let abi = Arc::new(abi);
-        let workers = Workers::begin()?;
+        let workers = Workers::begin(kernel)?;
         let ledger = Ledger::new(limit);
         let (clients, cards) = (HashMap::new(), Vec::new());
         let (unknown, told) = (Vec::new(), HashSet::new());
@@ -206,6 +225,8 @@ impl Mediator {
             observes,
             cards,
             ledger,
+            kernel,
+            pacer: None,
             unknown,
             told,
             keeps_last,
@@ -296,6 +317,9 @@ impl Mediator {
     /// A process has ended: what it held is free.
     pub fn process_ended(&mut self, tgid: i32) {
         self.ledger.process_ended(tgid);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.process_ended(tgid);
+        }
         if let Some(worker) = self.clients.remove(&tgid) {
             self.workers.end(worker);
         }
@@ -304,7 +328,7 @@ impl Mediator {
     /// From now on so many bytes of each card may be held; false if calls are only looked at.
     pub fn set_limit(&mut self, bytes: u64) -> bool {
         if !self.observes {
-            self.ledger.set_limit(bytes);
+            self.ledger.set_limit(Some(bytes));
         }
         !self.observes
     }
@@ -338,6 +362,7 @@ impl Mediator {
 
     fn tell(&mut self, refusal: Refusal) {
         if let Refusal::Unknown { what, .. } = refusal
+            && self.told.len() < MOST_TOLD
             && self.told.insert(what.clone())
         {
             self.unknown.push(what);
@@ -348,7 +373,12 @@ impl Mediator {
     fn place(&mut self, caller: &dyn Caller) -> Result<Place<'_>, Failed> {
         let process = caller.process();
         if !self.clients.contains_key(&process) {
-            let made = self.workers.make(&caller.identity());
+            let identity = caller.identity();
+            // Of one that was killed the number may be another's, whose identity this is.
+            if !caller.is_alive() {
+                return Err(Failed::Refused(Refusal::Errno(libc::EINTR)));
+            }
+            let made = self.workers.make(&identity);
             let worker = made.map_err(|error| self.lost(process, error))?;
             self.open_cards(&worker);
             tracing::debug!("process {} executes device calls of process {process}", worker.pid);

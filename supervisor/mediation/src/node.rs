@@ -40,6 +40,8 @@ pub struct Machine {
     pub cards: Vec<u32>,
     /// The device number of `/dev/nvidia-uvm` is not fixed.
     unified_memory: Option<u32>,
+    /// Other files that stand for nodes, by their numbers.
+    stand_ins: Vec<((u32, u32), Node)>,
 }
 
 /// `NV_MAJOR_DEVICE_NUMBER`
@@ -54,13 +56,16 @@ impl Machine {
         let file = "/sys/module/nvidia/version";
         let version = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?.trim().to_owned();
         let devices = fs::read_to_string("/proc/devices").unwrap_or_default();
-        Ok(Self { version, major: MAJOR, cards: cards(), unified_memory: major(&devices, "nvidia-uvm") })
+        let (unified_memory, stand_ins) = (major(&devices, "nvidia-uvm"), Vec::new());
+        Ok(Self { version, major: MAJOR, cards: cards(), unified_memory, stand_ins })
     }
 
-    /// One with another number.
-    #[cfg(test)]
-    pub fn of_one_card(major: u32, version: &str) -> Self {
-        Self { version: version.to_owned(), major, cards: vec![], unified_memory: None }
+    /// One whose nodes are other files.
+    #[cfg(any(test, feature = "stand-in"))]
+    pub fn of_files(version: &str, stand_ins: Vec<((u32, u32), Node)>) -> Self {
+        let card = |(_, node): &_| if let Node::Gpu(minor) = node { Some(*minor) } else { None };
+        let cards = stand_ins.iter().filter_map(card).collect();
+        Self { version: version.to_owned(), major: MAJOR, cards, unified_memory: None, stand_ins }
     }
 
     /// Which of its nodes an open file is.
@@ -74,7 +79,9 @@ impl Machine {
     }
 
     fn node(&self, major: u32, minor: u32) -> Option<Node> {
+        let stands_for = |(number, _): &&((u32, u32), Node)| *number == (major, minor);
         match (major, minor) {
+            _ if !self.stand_ins.is_empty() => self.stand_ins.iter().find(stands_for).map(|(_, node)| *node),
             (major, CONTROL) if major == self.major => Some(Node::Control),
             (major, DISPLAYS) if major == self.major => Some(Node::Other),
             (major, minor) if major == self.major => Some(Node::Gpu(minor)),
@@ -108,7 +115,7 @@ mod tests {
         let devices =
             "Character devices:\n  1 mem\n195 nvidia\n195 nvidiactl\n238 nvidia-uvm\n239 nvidia-caps\n";
         let unified_memory = major(devices, "nvidia-uvm");
-        let machine = Machine { unified_memory, ..Machine::of_one_card(MAJOR, "") };
+        let machine = Machine { unified_memory, ..Machine::of_files("", vec![]) };
         let nodes = [(195, 255), (195, 3), (195, 254), (238, 0), (238, 1), (239, 1), (1, 3)]
             .map(|(major, minor)| machine.node(major, minor));
         let expected = [

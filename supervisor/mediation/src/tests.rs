@@ -1,5 +1,8 @@
 //! The mediator with a driver that takes no call at all: `/dev/null` in the place of a card.
 
+mod cores;
+mod hostile;
+
 use std::fs::File;
 use std::process::Command;
 
@@ -31,11 +34,16 @@ fn alone(name: &str, test: impl FnOnce()) {
     );
 }
 
+/// Card 3 is `/dev/null`, and the kernel itself is asked.
+fn driver() -> Driver {
+    let nodes = vec![(NULL, Node::Gpu(NULL.1))];
+    StandIn { version: VERSION, nodes, kernel: Kernel::OWN }.driver().expect("known")
+}
+
 fn mediator(limit: Option<u64>, change: impl FnOnce(&mut Abi)) -> Mediator {
-    let mut abi = Abi::of(VERSION).expect("known");
-    change(&mut abi);
-    let machine = Machine::of_one_card(NULL.0, VERSION);
-    Mediator::begin(Driver { abi, machine, visible: None, observes: false }, limit).expect("processes")
+    let mut driver = driver();
+    change(&mut driver.abi);
+    Mediator::begin(driver, limit).expect("processes")
 }
 
 /// Calls of this process.
@@ -150,10 +158,9 @@ fn an_allocation_over_the_limit_fails_before_the_driver_hears_of_it() {
 #[test]
 fn a_card_that_the_session_does_not_have_is_no_device() {
     alone("a_card_that_the_session_does_not_have_is_no_device", || {
-        let (abi, machine) = (Abi::of(VERSION).expect("known"), Machine::of_one_card(NULL.0, VERSION));
-        let visible = Some(Choice::First(0).of(&[]).expect("none of none"));
-        let mut mediator =
-            Mediator::begin(Driver { abi, machine, visible, observes: false }, None).expect("processes");
+        let mut driver = driver();
+        driver.choose_of(0, &[]);
+        let mut mediator = Mediator::begin(driver, None).expect("processes");
         let answer = ask(&mut mediator, 0xc008_46d6, &mut [0; 2]);
         assert!(matches!(answer, Answer::Errno(libc::ENODEV)), "{answer:?}");
         assert!(mediator.clients.is_empty(), "nobody was asked");
@@ -164,8 +171,8 @@ fn a_card_that_the_session_does_not_have_is_no_device() {
 #[test]
 fn what_is_only_looked_at_is_told_and_left_to_the_kernel() {
     alone("what_is_only_looked_at_is_told_and_left_to_the_kernel", || {
-        let (abi, machine) = (Abi::of(VERSION).expect("known"), Machine::of_one_card(NULL.0, VERSION));
-        let driver = Driver { abi, machine, visible: None, observes: true };
+        let mut driver = driver();
+        driver.observe();
         let mut mediator = Mediator::begin(driver, None).expect("processes");
         mediator.keep_calls();
         let mut parameters = [7u64; 5];
@@ -205,7 +212,7 @@ fn arguments_that_lead_nowhere_are_errors() {
             |address: u64, size: u32| [1, 1, 0x101, 0, address as u32, (address >> 32) as u32, size, 0];
         for (words, errno) in [
             (control(8, 40), libc::EFAULT),
-            (control(1 << 60, u32::MAX), libc::EFAULT),
+            (control(1 << 60, u32::MAX), libc::EINVAL),
             (control(8, 1 << 22), libc::EINVAL),
         ] {
             let got = say(RM_CONTROL, words.as_ptr().expose_provenance() as u64);

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use tracee::PidFd;
 
+use crate::kernel::{Handed, Kernel};
 use crate::region::{AREA, Head, Region, SLOTS};
 
 /// Whose process it is to be.
@@ -89,15 +90,15 @@ const OPEN: u32 = 2;
 const MAKE: u32 = 3;
 
 impl Workers {
-    /// Clones the maker. Precondition: this process has one thread.
-    pub fn begin() -> io::Result<Self> {
+    /// Clones the maker, for processes whose calls `kernel` executes. Precondition: this process has one thread.
+    pub fn begin(kernel: Kernel) -> io::Result<Self> {
         let region = Region::new()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let spin = if cores > 1 { SPIN } else { Duration::ZERO };
         let own = std::process::id();
         let pid = clone_with_files()?;
         if pid == 0 {
-            make(&region, spin, own);
+            make(&region, kernel, spin, own);
         }
         let maker = PidFd::open(pid)?;
         Ok(Self { region, maker, free: (MAKER + 1..SLOTS).rev().collect(), leaving: Vec::new(), spin })
@@ -183,6 +184,13 @@ impl Workers {
         }
     }
 
+    /// How many processes there are for clients.
+    #[cfg(any(test, feature = "stand-in"))]
+    pub fn count(&mut self) -> usize {
+        self.collect();
+        SLOTS - 1 - self.free.len()
+    }
+
     /// Takes back the slots of those that have ended.
     fn collect(&mut self) {
         for (slot, _) in self.leaving.extract_if(.., |(_, handle)| handle.has_ended()) {
@@ -207,7 +215,7 @@ fn clone_with_files() -> io::Result<i32> {
 }
 
 /// What the maker does until it is killed.
-fn make(region: &Region, spin: Duration, parent: u32) -> ! {
+fn make(region: &Region, kernel: Kernel, spin: Duration, parent: u32) -> ! {
     // SAFETY: these calls take numbers and constant text. Nobody waits for what is cloned here: the kernel does.
     unsafe {
         libc::prctl(libc::PR_SET_NAME, c"vgpu-maker".as_ptr());
@@ -224,7 +232,7 @@ fn make(region: &Region, spin: Duration, parent: u32) -> ! {
         region.read(MAKER, 0, &mut bytes);
         let made = clone_with_files();
         if matches!(made, Ok(0)) {
-            serve(region, slot, (&decode(&bytes), own), spin);
+            serve(region, slot, kernel, (&decode(&bytes), own), spin);
         }
         answer(head, made);
         head.done();
@@ -232,7 +240,13 @@ fn make(region: &Region, spin: Duration, parent: u32) -> ! {
 }
 
 /// What a process does until it is killed.
-fn serve(region: &Region, slot: usize, (identity, parent): (&Identity, u32), spin: Duration) -> ! {
+fn serve(
+    region: &Region,
+    slot: usize,
+    kernel: Kernel,
+    (identity, parent): (&Identity, u32),
+    spin: Duration,
+) -> ! {
     end_with(parent);
     // SAFETY: the name is constant text; ending takes a number.
     unsafe {
@@ -246,20 +260,22 @@ fn serve(region: &Region, slot: usize, (identity, parent): (&Identity, u32), spi
     let head = region.head(slot);
     loop {
         head.wait_for_order(spin);
-        let argument = head.argument.load(Relaxed);
-        let result = match head.operation.load(Relaxed) {
-            // SAFETY: the argument is the address of a copy in this slot's area, whose pointers were replaced by such addresses; the
-            // driver keeps none of them.
-            IOCTL => unsafe {
-                let number = libc::c_ulong::from(head.number.load(Relaxed));
-                libc::ioctl(head.descriptor.load(Relaxed), number, argument)
-            },
-            // SAFETY: the supervisor has put a path there, with its NUL.
-            OPEN => unsafe { libc::open(argument as *const libc::c_char, libc::O_RDWR | libc::O_CLOEXEC) },
-            _ => -1,
-        };
-        answer(head, if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) });
+        answer(head, execute(region, slot, head, kernel));
         head.done();
+    }
+}
+
+fn execute(region: &Region, slot: usize, head: &Head, kernel: Kernel) -> io::Result<i32> {
+    let argument = head.argument.load(Relaxed);
+    match head.operation.load(Relaxed) {
+        IOCTL => {
+            let start = region.address(slot, 0);
+            let (descriptor, number) = (head.descriptor.load(Relaxed), head.number.load(Relaxed));
+            (kernel.ioctl)(&Handed { descriptor, number, argument, area: start..start + AREA as u64 })
+        }
+        // SAFETY: the supervisor has put a path there, with its NUL.
+        OPEN => (kernel.open)(unsafe { CStr::from_ptr(argument as *const libc::c_char) }),
+        _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
     }
 }
 
@@ -286,6 +302,10 @@ fn become_client(identity: &Identity) -> io::Result<()> {
     // SAFETY: the calls take numbers, and a list that lives here.
     unsafe {
         if libc::geteuid() == 0 {
+            // To the calls below this number says that nothing is to change.
+            if [*user, *group].contains(&u32::MAX) {
+                return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            }
             // May be forbidden in a user namespace that has no other groups anyway.
             let _ = libc::setgroups(groups.len(), groups.as_ptr());
             check(libc::syscall(libc::SYS_setresgid, *group, *group, *group))?;

@@ -1,10 +1,9 @@
 //! One ioctl: structures of the tables, filled so that much of it makes sense, and spoiled.
 
 use nvidia_abi::{Abi, Field, Form, Kind, Row, class, escape};
-use resource_manager::Node;
 
 use crate::choices::Choices;
-use crate::process::{BASE, Process};
+use crate::memory::{BASE, Memory};
 
 /// Where the structures of a call lie.
 const OUTER: u64 = BASE;
@@ -57,7 +56,7 @@ pub struct Known<'a> {
     pub cards: &'a [(u32, [u8; 16])],
 }
 
-/// An ioctl in its process's memory.
+/// An ioctl, its structures in the program's memory.
 pub struct Call {
     pub request: u32,
     pub argument: u64,
@@ -90,24 +89,24 @@ const ESCAPES: [u32; 8] = [
 ];
 
 impl Call {
-    /// Writes a call's structures into `process`.
+    /// Writes the structures of a call on a node into `memory`.
     pub fn make(
         choices: &mut Choices,
         rows: &Rows,
         known: &Known,
-        node: Node,
-        process: &mut Process,
+        is_uvm: bool,
+        memory: &mut Memory,
     ) -> Self {
         if choices.seldom(16) {
             return Self { request: choices.number() as u32, argument: pointer(choices, OUTER, 64) };
         }
-        match node {
-            Node::UnifiedMemory => Self::uvm(choices, rows, known, process),
-            _ => Self::escape(choices, rows, known, process),
+        match is_uvm {
+            true => Self::uvm(choices, rows, known, memory),
+            false => Self::escape(choices, rows, known, memory),
         }
     }
 
-    fn uvm(choices: &mut Choices, rows: &Rows, known: &Known, process: &mut Process) -> Self {
+    fn uvm(choices: &mut Choices, rows: &Rows, known: &Known, memory: &mut Memory) -> Self {
         let row = choices.of(&rows.uvm).expect("rows");
         let mut bytes = filled(row, row.size, choices, known);
         if choices.seldom(3) {
@@ -120,11 +119,11 @@ impl Call {
             }
         }
         let argument = pointer(choices, OUTER, bytes.len());
-        process.put(argument, &bytes);
+        memory.put(argument, &bytes);
         Self { request: row.number, argument }
     }
 
-    fn escape(choices: &mut Choices, rows: &Rows, known: &Known, process: &mut Process) -> Self {
+    fn escape(choices: &mut Choices, rows: &Rows, known: &Known, memory: &mut Memory) -> Self {
         let common = if choices.seldom(4) { None } else { choices.of(&ESCAPES) };
         let common = common.and_then(|number| rows.escapes.iter().find(|row| row.number == number).copied());
         let row = common.or_else(|| choices.of(&rows.escapes)).expect("rows");
@@ -137,13 +136,13 @@ impl Call {
                 row.write(&mut outer, "flags", flags);
                 let takes = |made: &Made| known.abi.takes(made.class, control.number) != Some(false);
                 aim(row, &mut outer, ["hClient", "hObject"], choices, known, takes);
-                parameters(row, &mut outer, ("params", control), choices, known, process);
+                parameters(row, &mut outer, ("params", control), choices, known, memory);
             }
             escape::NV_ESC_RM_ALLOC => {
                 let common = CLASSES.get(choices.below(CLASSES.len() + 4)).copied();
                 let class = common.and_then(|number| known.abi.class(number));
                 let class = class.or_else(|| choices.of(&rows.classes)).expect("rows");
-                allocation(row, class, &mut outer, choices, known, process);
+                allocation(row, class, &mut outer, choices, known, memory);
             }
             escape::NV_ESC_RM_ALLOC_MEMORY => {
                 row.write(&mut outer, "params.hClass", class::NV01_MEMORY_SYSTEM_OS_DESCRIPTOR.into());
@@ -152,31 +151,31 @@ impl Call {
         }
         spoil(&mut outer, choices);
         let argument = pointer(choices, OUTER, outer.len());
-        process.put(argument, &outer);
+        memory.put(argument, &outer);
         // Type and direction are nobody's business, sizes are.
         let top = if choices.seldom(16) { choices.number() as u32 & 0xc000_ff00 } else { 0xc000_4600 };
         let request = |number: u32, size: usize| top | (size as u32 & 0x3fff) << 16 | number;
         if choices.seldom(8) {
-            return Self::inside_another(choices, rows, process, row.number, outer.len(), argument);
+            return Self::inside_another(choices, rows, memory, row.number, outer.len(), argument);
         }
         Self { request: request(row.number, outer.len()), argument }
     }
 
     /// An ordinary allocation.
-    pub fn alloc(number: u32, known: &Known, process: &mut Process) -> Self {
+    pub fn alloc(number: u32, known: &Known, memory: &mut Memory) -> Self {
         let choices = &mut Choices::new(&[]);
         let row = known.abi.escape(escape::NV_ESC_RM_ALLOC).expect("a row");
         let class = known.abi.class(number).expect("a row");
         let mut outer = vec![0; row.size];
-        allocation(row, class, &mut outer, choices, known, process);
-        process.put(OUTER, &outer);
+        allocation(row, class, &mut outer, choices, known, memory);
+        memory.put(OUTER, &outer);
         Self { request: 0xc000_4600 | (row.size as u32) << 16 | row.number, argument: OUTER }
     }
 
     fn inside_another(
         choices: &mut Choices,
         rows: &Rows,
-        process: &mut Process,
+        memory: &mut Memory,
         number: u32,
         size: usize,
         argument: u64,
@@ -190,7 +189,7 @@ impl Call {
             around.write(&mut bytes, field, value);
         }
         let argument = pointer(choices, BEHIND, bytes.len());
-        process.put(argument, &bytes);
+        memory.put(argument, &bytes);
         Self { request: 0xc000_4600 | (around.size as u32) << 16 | around.number, argument }
     }
 }
@@ -201,7 +200,7 @@ fn allocation(
     outer: &mut [u8],
     choices: &mut Choices,
     known: &Known,
-    process: &mut Process,
+    memory: &mut Memory,
 ) {
     row.write(outer, "hClass", class.number.into());
     let is_parent = |made: &Made| {
@@ -209,7 +208,7 @@ fn allocation(
         class.place.as_ref().zip(above).is_some_and(|(place, above)| place.parents.contains(&above.internal))
     };
     aim(row, outer, ["hRoot", "hObjectParent"], choices, known, is_parent);
-    parameters(row, outer, ("pAllocParms", class), choices, known, process);
+    parameters(row, outer, ("pAllocParms", class), choices, known, memory);
 }
 
 /// Lets a structure name an object that fits, the youngest first.
@@ -239,7 +238,7 @@ fn parameters(
     (field, of): (&str, &Row),
     choices: &mut Choices,
     known: &Known,
-    process: &mut Process,
+    memory: &mut Memory,
 ) {
     let size = match choices.byte() % 16 {
         15 => choices.odd_number() as usize,
@@ -251,7 +250,7 @@ fn parameters(
     let mut bytes = filled(of, of.size, choices, known);
     spoil(&mut bytes, choices);
     let address = if size == 0 || of.size == 0 { 0 } else { pointer(choices, PARAMETERS, size) };
-    process.put(address, &bytes);
+    memory.put(address, &bytes);
     row.write(outer, field, address);
     row.write(outer, "paramsSize", size as u64);
 }

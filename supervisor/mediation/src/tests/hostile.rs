@@ -1,0 +1,176 @@
+//! What the fuzzer (`fuzz/targets/mediator`) and a look at the code for it have found, each with the driver's stand-in.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use super::*;
+
+/// What the stand-in was given, in memory that all processes have.
+struct Given {
+    calls: AtomicU32,
+    /// Of the last one: where the copies lie, and how its argument begins.
+    area: [AtomicU64; 2],
+    words: [AtomicU32; 8],
+}
+
+fn given() -> &'static Given {
+    static GIVEN: OnceLock<&Given> = OnceLock::new();
+    GIVEN.get_or_init(|| {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<Given>(), protection, flags, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        // SAFETY: of zeroes, which atomics may be; it is never unmapped.
+        unsafe { &*start.cast() }
+    })
+}
+
+fn note(handed: &Handed) -> std::io::Result<i32> {
+    let given = given();
+    given.calls.fetch_add(1, Relaxed);
+    given.area[0].store(handed.area.start, Relaxed);
+    given.area[1].store(handed.area.end, Relaxed);
+    for (at, word) in given.words.iter().enumerate() {
+        // SAFETY: the argument is the first copy, with room for eight words behind it in the area.
+        word.store(unsafe { (handed.argument as *const u32).add(at).read() }, Relaxed);
+    }
+    Ok(0)
+}
+
+fn noted(limit: Option<u64>) -> Mediator {
+    given();
+    let kernel = Kernel { ioctl: note, ..Kernel::OWN };
+    let nodes = vec![(NULL, Node::Gpu(NULL.1))];
+    let driver = StandIn { version: VERSION, nodes, kernel }.driver().expect("known");
+    Mediator::begin(driver, limit).expect("processes")
+}
+
+fn halves(address: u64) -> [u32; 2] {
+    [address as u32, (address >> 32) as u32]
+}
+
+fn place<T>(of: &mut [T]) -> [u32; 2] {
+    halves(of.as_mut_ptr().expose_provenance() as u64)
+}
+
+#[test]
+fn an_address_behind_the_first_of_an_array_is_not_passed_on() {
+    alone("hostile::an_address_behind_the_first_of_an_array_is_not_passed_on", || {
+        /// `NV83DE_CTRL_CMD_READ_SURFACE`: 64 elements of 24 bytes, each with a pointer after 16.
+        const READ_SURFACE: u32 = 0x83de_031a;
+        let mut mediator = noted(None);
+        let mut parameters = [0u64; 193];
+        parameters[2 + 3] = 0xdead_beef;
+        let [low, high] = place(&mut parameters);
+        let mut words = [1, 1, READ_SURFACE, 0, low, high, 1544, 0];
+        assert!(matches!(ask(&mut mediator, RM_CONTROL, &mut words), Answer::Return(0)));
+        assert_eq!((words[7], given().calls.load(Relaxed)), (NOT_SUPPORTED, 0));
+        assert_eq!(mediator.take_unknown().len(), 1);
+    });
+}
+
+#[test]
+fn parameters_without_a_size_are_not_the_clients_address() {
+    alone("hostile::parameters_without_a_size_are_not_the_clients_address", || {
+        let mut mediator = noted(None);
+        let before = [1, 1, 0x101, 0, 0xbeef, 0x7f00, 0, 0];
+        let mut words = before;
+        assert!(matches!(ask(&mut mediator, RM_CONTROL, &mut words), Answer::Return(0)));
+        let word = |at: usize| u64::from(given().words[at].load(Relaxed));
+        let area = given().area.each_ref().map(|end| end.load(Relaxed));
+        assert!((area[0]..area[1]).contains(&(word(4) | word(5) << 32)), "{:x} {:x}", word(4), word(5));
+        assert_eq!(words, before, "what is ours is not given back");
+    });
+}
+
+#[test]
+fn what_has_no_room_is_not_read() {
+    alone("hostile::what_has_no_room_is_not_read", || {
+        let mut mediator = noted(None);
+        // As much memory as the client says: it is all there.
+        let length = 64 << 20;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, flags, -1, 0) };
+        let [low, high] = halves(start.expose_provenance() as u64);
+        let mut words = [1, 1, 0x101, 0, low, high, length as u32, 0];
+        let answer = ask(&mut mediator, RM_CONTROL, &mut words);
+        assert!(matches!(answer, Answer::Errno(libc::EINVAL)), "{answer:?}");
+        assert_eq!(given().calls.load(Relaxed), 0);
+    });
+}
+
+#[test]
+fn a_size_near_the_end_of_all_numbers_is_over_the_limit() {
+    alone("hostile::a_size_near_the_end_of_all_numbers_is_over_the_limit", || {
+        let mut mediator = noted(Some(1 << 30));
+        let mut parameters = [0u32; 32];
+        parameters[16..18].copy_from_slice(&[u32::MAX; 2]);
+        let [low, high] = place(&mut parameters);
+        let mut words = [1, 2, 3, 0x40, low, high, 0, 0, 0, 0, 0, 0];
+        assert!(matches!(ask(&mut mediator, ALLOC, &mut words), Answer::Return(0)));
+        assert_eq!((words[10], given().calls.load(Relaxed)), (NO_MEMORY, 0));
+    });
+}
+
+#[test]
+fn as_many_unknown_things_as_one_likes_are_told_of_some() {
+    alone("hostile::as_many_unknown_things_as_one_likes_are_told_of_some", || {
+        let mut mediator = noted(None);
+        for class in 0..2 * MOST_TOLD as u32 {
+            let mut words = [1, 2, 3, 0x00ff_0000 + class, 0, 0, 0, 0, 0, 0, 0, 0];
+            assert!(matches!(ask(&mut mediator, ALLOC, &mut words), Answer::Return(0)));
+        }
+        assert_eq!(mediator.take_unknown().len(), MOST_TOLD);
+    });
+}
+
+/// A client that is gone once somebody asks; its number is root's meanwhile.
+struct Gone(Own, Identity);
+
+impl Caller for Gone {
+    fn process(&self) -> i32 {
+        self.0.process()
+    }
+
+    fn identity(&self) -> Identity {
+        self.1.clone()
+    }
+
+    fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
+        self.0.read(address, bytes)
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) -> bool {
+        false
+    }
+
+    fn descriptor(&mut self, number: i32) -> Option<OwnedFd> {
+        self.0.descriptor(number)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.1.user == u32::MAX
+    }
+}
+
+#[test]
+fn nobody_acts_for_whoever_has_taken_a_dead_clients_number() {
+    alone("hostile::nobody_acts_for_whoever_has_taken_a_dead_clients_number", || {
+        let mut mediator = noted(None);
+        let ask = |mediator: &mut Mediator, user| {
+            let mut caller = Gone(own(), Identity { user, group: user, groups: vec![] });
+            let (words, number) = ([0u32; 2], caller.0.file.as_raw_fd());
+            mediator.ioctl(number, 0xc008_46d6, words.as_ptr().expose_provenance() as u64, &mut caller)
+        };
+        assert!(matches!(ask(&mut mediator, 0), Ok(Answer::Errno(libc::EINTR))));
+        assert!(mediator.clients.is_empty(), "no process was made");
+        // One whose user cannot be told does nothing as root.
+        let answer = ask(&mut mediator, u32::MAX);
+        // SAFETY: the call takes nothing.
+        let is_root = unsafe { libc::geteuid() } == 0;
+        assert_eq!(matches!(answer, Err(WorkerError::Gone)), is_root, "{answer:?}");
+        assert_eq!(given().calls.load(Relaxed) == 0, is_root);
+    });
+}
