@@ -269,7 +269,8 @@ mod tests {
         };
         assert_eq!(poll(), 0);
         for _ in 0..3 {
-            (nodes.wake(file), nodes.wake(file));
+            nodes.wake(file);
+            nodes.wake(file);
             assert_eq!(poll() & libc::POLLIN, libc::POLLIN);
             nodes.quieten(inode, std::process::id() as i32, theirs.as_raw_fd());
             assert_eq!(poll(), 0);
