@@ -1,10 +1,11 @@
 //! Memory, load, clocks, power, temperature, modes.
 
 use crate::door::*;
-use crate::now::{Now, scaled};
+use crate::now::Now;
 use crate::session;
 use wire::condition::Card;
 use wire::device::{Description, feature};
+use wire::reading::scaled;
 use wire::settings::{Setting, Settings};
 
 /// `nvmlMemory_t`

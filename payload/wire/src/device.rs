@@ -33,6 +33,14 @@ pub mod feature {
     pub const DISPLAY: u32 = 1 << 8;
 }
 
+/// Bits of [`Usage::modes`]; none is set on a card as it comes.
+pub mod mode {
+    /// The driver lets go of the card when nobody uses it.
+    pub const NOT_PERSISTENT: u32 = 1 << 0;
+    /// Accounts are kept of processes.
+    pub const ACCOUNTING: u32 = 1 << 1;
+}
+
 /// Constant facts of one device. One profile feeds it, so the driver, the runtime and NVML can't disagree.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -134,6 +142,16 @@ pub struct Usage {
     pub temperature: u32,
     /// Who may have contexts: one of [`compute`](crate::settings::compute).
     pub compute_mode: u32,
+    /// Power limit in force, mW.
+    pub power_limit: u32,
+    /// Graphics clocks that it is held between, MHz; zeroes: it is not.
+    pub graphics_lock: [u32; 2],
+    /// The same of the memory's.
+    pub memory_lock: [u32; 2],
+    /// Memory and graphics clocks that somebody chose for applications, MHz; zeroes: nobody.
+    pub application_clocks: [u32; 2],
+    /// What is switched on or off: bits of [`mode`].
+    pub modes: u32,
     /// Zero.
     pub reserved: u32,
 }

@@ -17,6 +17,7 @@
 //! - **Figures** ([`figures`]): what each kernel cost, for the report.
 //! - **Choices** ([`choice`]): what environment variables ask of the engine.
 //! - **Facts** ([`device`]): the announced card, as plain data.
+//! - **Readings** ([`reading`]): what its sensors show, by its use.
 //! - **Condition** ([`condition`]): what is wrong with the cards, and events.
 //! - **Settings** ([`settings`]): what is set on the cards.
 //!
@@ -32,6 +33,7 @@ pub mod device;
 pub mod engine;
 pub mod figures;
 pub mod futex;
+pub mod reading;
 pub mod settings;
 pub mod shared;
 pub mod texture;

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::device::{Description, feature};
+use crate::device::{Description, Usage, feature, mode};
 
 /// A row per setting: its number, its name, and what its one or two values are.
 macro_rules! settings {
@@ -112,6 +112,19 @@ impl Settings {
         self.value(Setting::ComputeMode).unwrap_or(compute::DEFAULT)
     }
 
+    /// What is set, as moving figures tell it.
+    pub fn tell(&self, device: &Description, usage: &mut Usage) {
+        let pair = |setting| self.get(setting).unwrap_or_default();
+        let bit = |setting, value, bit| if self.value(setting) == Some(value) { bit } else { 0 };
+        usage.compute_mode = self.compute_mode();
+        usage.power_limit = self.power_limit(device);
+        usage.graphics_lock = pair(Setting::GraphicsClocks);
+        usage.memory_lock = pair(Setting::MemoryClocks);
+        usage.application_clocks = pair(Setting::ApplicationClocks);
+        usage.modes = bit(Setting::PersistenceMode, 0, mode::NOT_PERSISTENT)
+            | bit(Setting::AccountingMode, 1, mode::ACCOUNTING);
+    }
+
     /// mW.
     pub fn power_limit(&self, device: &Description) -> u32 {
         self.value(Setting::PowerLimit).unwrap_or(device.power[1])
@@ -153,7 +166,7 @@ impl Setting {
         let [one, other] = values;
         match self {
             Self::PowerLimit => (device.power[2]..=device.power[3]).contains(&one) && other == 0,
-            Self::GraphicsClocks | Self::MemoryClocks => one <= other && other <= MOST,
+            Self::GraphicsClocks | Self::MemoryClocks => one <= other && (1..=MOST).contains(&other),
             Self::ApplicationClocks => {
                 device.memory_clocks().contains(&one) && device.graphics_clocks().any(|clock| clock == other)
             }

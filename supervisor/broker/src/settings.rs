@@ -88,7 +88,7 @@ impl Broker {
             // Who waited for a process to end, and begins another, has been told of the end perhaps before us.
             self.process_events();
         }
-        let holders: Vec<u32> = self.holders(card).collect();
+        let holders: Vec<u32> = self.inside(card).collect();
         let why = match mode {
             _ if holders.contains(&process) => return Ok(()),
             compute::PROHIBITED => "its compute mode prohibits all".to_owned(),
@@ -102,7 +102,7 @@ impl Broker {
     }
 
     /// Processes with contexts on a card.
-    fn holders(&self, card: u32) -> impl Iterator<Item = u32> {
+    fn inside(&self, card: u32) -> impl Iterator<Item = u32> {
         let inside =
             move |(process, session): (&u32, &Session)| session.entered.contains(&card).then_some(*process);
         self.sessions.iter().filter_map(inside)

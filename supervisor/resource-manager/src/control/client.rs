@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nvidia_abi::{control, status};
+use wire::device::mode;
 
 use super::{Command, Handler};
 use crate::object::Space;
@@ -122,7 +123,7 @@ fn id_info(command: &mut Command) -> Result<(), u32> {
     const NOT_LINKED: u32 = 0x41;
     let (index, card) = command.card_of("gpuId")?;
     let id = card.id();
-    let is_used = card.numbers.devices > 0;
+    let is_used = card.numbers.devices > 0 || card.load.has_devices;
     let parameters = &mut command.parameters;
     parameters.set("gpuFlags", if is_used { IN_USE } else { 0 });
     parameters.set("deviceInstance", index as u64);
@@ -169,9 +170,10 @@ fn timestamp(command: &mut Command) -> Result<(), u32> {
 }
 
 fn accounting_state(command: &mut Command) -> Result<(), u32> {
+    const ENABLED: u32 = 0;
     const DISABLED: u32 = 1;
-    command.card_of("gpuId")?;
-    command.parameters.set("state", DISABLED);
+    let modes = command.card_of("gpuId")?.1.load.usage.modes;
+    command.parameters.set("state", if modes & mode::ACCOUNTING != 0 { ENABLED } else { DISABLED });
     Ok(())
 }
 
@@ -188,7 +190,7 @@ fn address_space_type(command: &mut Command) -> Result<(), u32> {
         .memory
         .ok_or(status::NV_ERR_INVALID_OBJECT)?;
     let kind: u32 = match memory.space {
-        Space::System | Space::Collected => 1,
+        Space::System | Space::Figures | Space::Collected => 1,
         Space::Video | Space::Window => 2,
         Space::Registers { .. } => 3,
     };
