@@ -127,6 +127,17 @@ fn a_card_is_set_to_what_its_kind_has() {
         assert_eq!(pascal.ask(&format!("of(0, {lacking})")), NOT_SUPPORTED, "{lacking}");
     }
     set(&mut pascal, "'SetPowerManagementLimit', 150000");
+    let fan =
+        "[of(0, 'GetFanSpeed_v2', 0), of(0, 'GetTargetFanSpeed', 0), of(0, 'GetFanControlPolicy_v2', 0)]";
+    assert_eq!(pascal.ask(fan), json!([0, 0, 0]));
+    set(&mut pascal, "'SetFanSpeed_v2', 0, 55");
+    assert_eq!(pascal.ask(fan), json!([55, 55, 1]));
+    set(&mut pascal, "'SetDefaultFanSpeed_v2', 0");
+    assert_eq!(pascal.ask(fan), json!([0, 0, 0]));
+    assert_eq!(
+        pascal.ask("[of(0, 'SetFanSpeed_v2', 0, 101), of(0, 'SetFanSpeed_v2', 1, 50)]"),
+        json!([INVALID_ARGUMENT, INVALID_ARGUMENT])
+    );
     pascal.end();
     let Some(mut turing) = start("t4", &[]) else { return };
     set(&mut turing, "'SetGpuLockedClocks', 1200, 1200");

@@ -5,7 +5,6 @@ use crate::now::Now;
 use crate::session;
 use wire::condition::Card;
 use wire::device::{Description, feature};
-use wire::reading::scaled;
 use wire::settings::{Setting, Settings};
 
 /// `nvmlMemory_t`
@@ -109,12 +108,6 @@ fn application_clock(device: &Description, settings: &Settings, kind: u32) -> Nv
     }
 }
 
-/// Where a card has fans, nobody can steer them.
-fn no_such_fan(handle: usize) -> Nvml {
-    let fans = session::with(|session| Ok(session.device(handle)?.1.fans))?;
-    Err(if fans == 0 { Error::INVALID_ARGUMENT } else { Error::NOT_SUPPORTED })
-}
-
 exports! {
     // The first form of the structure has no place for what the driver reserves: it counts as used (recorded on an H100).
     fn nvmlDeviceGetMemoryInfo(handle: usize, target: *mut Memory) {
@@ -162,26 +155,6 @@ exports! {
                 _ => Err(Error::INVALID_ARGUMENT),
             }
         })
-    }
-
-    fn nvmlDeviceGetFanSpeed(handle: usize, target: *mut u32) {
-        moving(target, handle, |Now { device, usage, .. }| if device.fans == 0 { Err(Error::NOT_SUPPORTED) } else { Ok(scaled(0, 80, usage.utilisation)) })
-    }
-
-    fn nvmlDeviceGetFanSpeed_v2(handle: usize, fan: u32, target: *mut u32) {
-        moving(target, handle, |Now { device, usage, .. }| if fan >= device.fans { Err(Error::INVALID_ARGUMENT) } else { Ok(scaled(0, 80, usage.utilisation)) })
-    }
-
-    fn nvmlDeviceGetMinMaxFanSpeed(handle: usize, _least: *mut u32, _most: *mut u32) {
-        no_such_fan(handle)
-    }
-
-    fn nvmlDeviceGetTargetFanSpeed(handle: usize, _fan: u32, _target: *mut u32) {
-        no_such_fan(handle)
-    }
-
-    fn nvmlDeviceGetFanControlPolicy_v2(handle: usize, _fan: u32, _target: *mut u32) {
-        no_such_fan(handle)
     }
 
     fn nvmlDeviceGetPowerUsage(handle: usize, target: *mut u32) {

@@ -14,6 +14,7 @@ mod board;
 mod devices;
 mod events;
 mod fabric;
+mod fans;
 mod fields;
 mod figures;
 mod instances;

@@ -30,11 +30,13 @@ fn order(handle: usize, order: SetDevice) -> Nvml {
     })
 }
 
-fn set(handle: usize, setting: Setting, values: [u32; 2]) -> Nvml {
+/// Sets something.
+pub fn set(handle: usize, setting: Setting, values: [u32; 2]) -> Nvml {
     order(handle, SetDevice { setting: setting as u32, values, ..SetDevice::default() })
 }
 
-fn reset(handle: usize, setting: Setting) -> Nvml {
+/// Sets it back to what the card comes with.
+pub fn reset(handle: usize, setting: Setting) -> Nvml {
     order(handle, SetDevice { setting: setting as u32, reset: 1, ..SetDevice::default() })
 }
 

@@ -5,6 +5,7 @@ use crate::board::*;
 use crate::devices::*;
 use crate::events::*;
 use crate::fabric::*;
+use crate::fans::*;
 use crate::fields::*;
 use crate::figures::*;
 use crate::instances::*;

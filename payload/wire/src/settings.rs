@@ -53,6 +53,10 @@ settings! {
     9 AutoBoostRestriction ("restriction of automatic boost");
     /// MHz. Of the cards that are known to have them the range is 0 to 0.
     10 ClockOffsets ("clock offsets, MHz");
+    /// Per cent of the greatest speed.
+    11 FirstFan ("speed of fan 0, per cent");
+    /// The same.
+    12 SecondFan ("speed of fan 1, per cent");
 }
 
 /// `nvmlComputeMode_t`: who may have contexts on a card.
@@ -140,6 +144,11 @@ impl Settings {
 }
 
 impl Setting {
+    /// The speed of a fan.
+    pub fn of_fan(fan: u32) -> Option<Setting> {
+        [Self::FirstFan, Self::SecondFan].get(fan as usize).copied()
+    }
+
     /// The setting with this number.
     pub fn from_number(number: u32) -> Option<Setting> {
         Self::ALL.get(number as usize).copied()
@@ -156,6 +165,8 @@ impl Setting {
             Self::AccountingMode => has(feature::ACCOUNTING),
             Self::EccMode => has(feature::ECC),
             Self::MigMode => has(feature::MIG),
+            Self::FirstFan => device.fans > 0,
+            Self::SecondFan => device.fans > 1,
             Self::ComputeMode | Self::PersistenceMode | Self::AutoBoostRestriction => true,
         }
     }
@@ -172,6 +183,7 @@ impl Setting {
             }
             Self::ComputeMode => matches!(one, DEFAULT | PROHIBITED | EXCLUSIVE_PROCESS) && other == 0,
             Self::ClockOffsets => values == [0, 0],
+            Self::FirstFan | Self::SecondFan => one <= 100 && other == 0,
             _ => one <= 1 && other == 0,
         }
     }
