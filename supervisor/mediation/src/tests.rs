@@ -1,6 +1,8 @@
 //! The mediator with a driver that takes no call at all: `/dev/null` in the place of a card.
 
+mod given;
 mod hostile;
+mod long;
 
 use std::fs::File;
 use std::process::Command;

@@ -1,50 +1,9 @@
 //! What the fuzzer (`fuzz/targets/mediator`) and a look at the code for it have found, each with the driver's stand-in.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
+use super::given::{given, noted};
 use super::*;
-
-/// What the stand-in was given, in memory that all processes have.
-struct Given {
-    calls: AtomicU32,
-    /// Of the last one: where the copies lie, and how its argument begins.
-    area: [AtomicU64; 2],
-    words: [AtomicU32; 8],
-}
-
-fn given() -> &'static Given {
-    static GIVEN: OnceLock<&Given> = OnceLock::new();
-    GIVEN.get_or_init(|| {
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<Given>(), protection, flags, -1, 0) };
-        assert_ne!(start, libc::MAP_FAILED);
-        // SAFETY: of zeroes, which atomics may be; it is never unmapped.
-        unsafe { &*start.cast() }
-    })
-}
-
-fn note(handed: &Handed) -> std::io::Result<i32> {
-    let given = given();
-    given.calls.fetch_add(1, Relaxed);
-    given.area[0].store(handed.area.start, Relaxed);
-    given.area[1].store(handed.area.end, Relaxed);
-    for (at, word) in given.words.iter().enumerate() {
-        // SAFETY: the argument is the first copy, with room for eight words behind it in the area.
-        word.store(unsafe { (handed.argument as *const u32).add(at).read() }, Relaxed);
-    }
-    Ok(0)
-}
-
-fn noted(limit: Option<u64>) -> Mediator {
-    given();
-    let kernel = Kernel { ioctl: note, ..Kernel::OWN };
-    let nodes = vec![(NULL, Node::Gpu(NULL.1))];
-    let driver = StandIn { version: VERSION, nodes, kernel }.driver().expect("known");
-    Mediator::begin(driver, limit).expect("processes")
-}
 
 fn halves(address: u64) -> [u32; 2] {
     [address as u32, (address >> 32) as u32]
