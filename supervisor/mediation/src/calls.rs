@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use nvidia_abi::{Form, Row};
 
-use crate::copies::{Copies, Part};
+use crate::copies::{Copies, Part, Place};
 use crate::figures::{self, Share};
 use crate::node::Node;
 use crate::numbers::*;
@@ -242,7 +242,9 @@ impl Mediator {
             Err(WorkerError::Failed(error)) => -i64::from(error.raw_os_error().unwrap_or(libc::EIO)),
             Err(error) => return Err(self.lost(caller.process(), error)),
         };
-        copies.collect(&self.place(caller)?);
+        if let Some(worker) = self.clients.get(&caller.process()) {
+            copies.collect(&Place { workers: &self.workers, worker });
+        }
         if call.node == Node::UnifiedMemory {
             return self.finish(row, copies, caller, Ok(result));
         }
