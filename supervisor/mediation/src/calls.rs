@@ -259,6 +259,7 @@ impl Mediator {
         }
         if matches!(asked, Ok(0)) {
             self.account(call.number & 0xff, row, &copies, caller.process());
+            self.tell_pacer(call.number & 0xff, row, &copies, &call, caller);
         }
         self.finish(row, copies, caller, asked)
     }
@@ -292,6 +293,9 @@ impl Mediator {
         };
         if flags & SERIALIZED != 0 {
             return Err(not_known(format!("{} in serialised form", name(row)), NOT_SUPPORTED));
+        }
+        if self.disturbs_pacer(command as u32, object(&part.bytes, [0, 4])) {
+            return Err(not_known(format!("{} beside `--cores`", name(row)), NOT_SUPPORTED));
         }
         if address == 0 {
             return Ok(What::Simple);

@@ -101,6 +101,16 @@ impl Ledger {
         self.objects.get(&object)?.device.map(|(_, card)| card)
     }
 
+    /// Whether there is such an object.
+    pub fn knows(&self, object: Object) -> bool {
+        self.objects.contains_key(&object)
+    }
+
+    /// The object above one.
+    pub fn parent(&self, object: Object) -> Option<Object> {
+        self.objects.get(&object).map(|entry| (object.0, entry.parent))
+    }
+
     /// An object was made below another one. `card`: if it is a device; else it is its parent's.
     pub fn made(&mut self, object: Object, parent: u32, process: i32, card: Option<u32>) {
         let above = || self.objects.get(&(object.0, parent))?.device;

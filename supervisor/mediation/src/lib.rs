@@ -16,6 +16,7 @@
 //! - **Cards** (`cards`): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
+//! - **A share** (`cores`) of the cards' time: channels take turns.
 //!
 //! With [`Driver::observe`] none of this happens: calls are looked at, told, and left to the kernel (`observed`).
 //!
@@ -26,6 +27,7 @@ mod bell;
 mod calls;
 mod cards;
 mod copies;
+mod cores;
 mod figures;
 mod frozen;
 mod kernel;
@@ -49,11 +51,13 @@ use recording::Ioctl;
 use calls::{Answered, Begun, Call, Failed};
 use cards::Visible;
 use copies::Place;
+use cores::Pacer;
 use ledger::Ledger;
 use numbers::*;
 use worker::{Order, Worker, Workers};
 
 pub use cards::{Card, Choice, NoSuchCards};
+pub use cores::{TimeShare, TimeUsed};
 pub use frozen::Frozen;
 pub use kernel::{Handed, Kernel};
 pub use node::{Machine, Node};
@@ -148,6 +152,10 @@ pub struct Mediator {
     /// Cards, opened so that the driver takes our processes for entitled to them.
     cards: Vec<OwnedFd>,
     ledger: Ledger,
+    /// Executes calls that are none of a client's.
+    kernel: Kernel,
+    /// Lets channels take turns, if there is a share.
+    pacer: Option<Pacer>,
     /// What was refused because it is not known, and not yet told.
     unknown: Vec<String>,
     /// All of it, each thing once.
@@ -224,6 +232,8 @@ impl Mediator {
             observes,
             cards,
             ledger,
+            kernel,
+            pacer: None,
             unknown,
             told,
             keeps_last,
@@ -347,6 +357,9 @@ impl Mediator {
     /// A process has ended: what it held is free.
     pub fn process_ended(&mut self, tgid: i32) {
         self.ledger.process_ended(tgid);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.process_ended(tgid);
+        }
         self.end_worker(tgid);
     }
 

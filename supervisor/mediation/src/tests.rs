@@ -1,5 +1,6 @@
 //! The mediator with a driver that takes no call at all: `/dev/null` in the place of a card.
 
+mod cores;
 mod given;
 mod hostile;
 mod long;

@@ -12,6 +12,7 @@ use crate::failure::{Doing, Failure};
 /// This machine's driver, if the session is to have it.
 pub fn find(session: &Session) -> Result<Option<Driver>, Failure> {
     check_observation(session)?;
+    check_cores(session)?;
     if session.engine != Engine::Host {
         return Ok(None);
     }
@@ -46,6 +47,7 @@ fn check_observation(session: &Session) -> Result<(), Failure> {
         ),
         (session.memory.is_some(), "`--memory` is a limit", "leave one of them out"),
         (session.gpus.is_some(), "`--gpus` is a limit", "leave one of them out"),
+        (session.cores.is_some(), "`--cores` is a limit", "leave one of them out"),
         (session.record.is_some(), "a recording needs what calls are answered", "record without `--observe`"),
     ];
     match contradictions.into_iter().find(|(is_one, ..)| session.observe && *is_one) {
@@ -56,9 +58,24 @@ fn check_observation(session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// Whether there is a card whose time can be limited.
+fn check_cores(session: &Session) -> Result<(), Failure> {
+    match session.cores.filter(|_| session.engine != Engine::Host) {
+        None => Ok(()),
+        Some(_) => Err(Failure::new("`--cores` is a part of the time of this machine's GPU")
+            .cause("the program gets a virtual one, whose kernels run on the CPU")
+            .hint("add `--engine host`, or limit the CPU: `taskset`, cgroups")),
+    }
+}
+
 /// Prepares processes that execute calls.
 pub fn begin(driver: Driver, session: &Session) -> Result<Mediator, Failure> {
-    Mediator::begin(driver, session.memory).doing("prepare the processes that execute device calls")
+    let begun = Mediator::begin(driver, session.memory);
+    let mut mediator = begun.doing("prepare the processes that execute device calls")?;
+    if let Some(share) = session.cores {
+        mediator.pace(share);
+    }
+    Ok(mediator)
 }
 
 /// How a request is answered.

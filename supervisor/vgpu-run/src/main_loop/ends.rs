@@ -150,6 +150,11 @@ impl MainLoop<'_> {
 
     fn finish_report(&mut self) {
         self.handle_broker();
+        if let Some(mediator) = &mut self.mediator {
+            let (time, unpaced) = (mediator.time_used(), mediator.take_unpaced());
+            time.iter().for_each(|time| self.services.report.remark(reporting::time_used(time)));
+            unpaced.iter().for_each(|what| self.services.report.remark(reporting::unpaced(what)));
+        }
         reporting::print(&mut self.services.report, self.session);
     }
 }
