@@ -107,6 +107,11 @@ fn size_on_card(class: &Row, parameters: &Part) -> u64 {
     if is_memory && said("attr") & LOCATION == 0 && said("flags") & VIRTUAL == 0 { said("size") } else { 0 }
 }
 
+/// Whether objects of a class need a context.
+fn is_channel(class: &Row) -> bool {
+    class.name.is_some_and(|name| name.contains("CHANNEL_GPFIFO"))
+}
+
 fn renamed(names: &HashMap<u32, u32>, pid: u32) -> u32 {
     names.get(&pid).copied().unwrap_or(pid)
 }
@@ -396,9 +401,13 @@ impl Mediator {
                 part.put((field, 0), key);
             }
         }
-        let card = self.ledger.card(object(&copies.part(0).bytes, [0, 4])).unwrap_or(0);
+        let parent = object(&copies.part(0).bytes, [0, 4]);
+        let card = self.ledger.card(parent).unwrap_or(0);
         let behind = outer.field("pAllocParms").and_then(|field| copies.behind(0, field.offset));
-        let bytes = behind.map_or(0, |part| size_on_card(row, copies.part(part)));
+        let bytes = match is_channel(row) && self.ledger.lacks_context(parent) {
+            true => CONTEXT,
+            false => behind.map_or(0, |part| size_on_card(row, copies.part(part))),
+        };
         let bytes = bytes.checked_next_multiple_of(GRANULE).unwrap_or(u64::MAX);
         match self.ledger.promise(card, bytes) {
             true => Ok(What::Allocation { card, bytes }),
@@ -450,13 +459,12 @@ impl Mediator {
         let said = |name| parameters.map_or(0, |part| copies.part(part).read(class, name));
         let card = (class.number == DEVICE).then(|| said("deviceId") as u32);
         let object = (root, handle);
-        let is_channel = class.name.is_some_and(|name| name.contains("CHANNEL_GPFIFO"));
         // What the driver has made of the size that was asked for.
         let bytes = parameters.map_or(0, |part| size_on_card(class, copies.part(part)));
         self.ledger.made(object, parent, process, card);
         if bytes > 0 {
             self.ledger.holds(object, bytes);
-        } else if is_channel {
+        } else if is_channel(class) {
             self.ledger.needs_context(object, CONTEXT);
         }
     }

@@ -132,11 +132,20 @@ impl Ledger {
 
     /// An object that was made needs a context, which takes so much on its card, once for each device.
     pub fn needs_context(&mut self, object: Object, bytes: u64) {
-        let Some((device, _)) = self.objects.get(&object).and_then(|entry| entry.device) else { return };
-        let device = (object.0, device);
-        if self.objects.get(&device).is_some_and(|entry| entry.memory.is_none()) {
+        if let Some(device) = self.device_without_context(object) {
             self.holds(device, bytes);
         }
+    }
+
+    /// Whether the device above an object, or that object, has no context yet.
+    pub fn lacks_context(&self, object: Object) -> bool {
+        self.device_without_context(object).is_some()
+    }
+
+    fn device_without_context(&self, object: Object) -> Option<Object> {
+        let (device, _) = self.objects.get(&object)?.device?;
+        let device = (object.0, device);
+        self.objects.get(&device)?.memory.is_none().then_some(device)
     }
 
     /// An object that was made is a duplicate of another one.
