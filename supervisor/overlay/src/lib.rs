@@ -23,6 +23,7 @@ pub mod installed;
 mod ldcache;
 pub mod names;
 mod nodes;
+pub mod pci;
 pub mod programs;
 mod target;
 

@@ -133,6 +133,7 @@ impl<'a> MainLoop<'a> {
         loop {
             let event = self.events.next(self.timeout()).doing("wait for the tree")?;
             tracing::debug!("{event}");
+            self.driver.keep_pages(&mut self.services.broker);
             match event {
                 Event::Notification(request) => self.handle_notification(request),
                 Event::ChildChanged => self.handle_children(),
@@ -162,7 +163,10 @@ impl<'a> MainLoop<'a> {
             Phase::Lingering { until, .. } => {
                 until.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
             }
-            Phase::Running | Phase::Detached | Phase::Attached => self.replaced.interval(),
+            Phase::Running | Phase::Detached | Phase::Attached => {
+                let intervals = [self.replaced.interval(), self.driver.pages_due_in()];
+                intervals.into_iter().filter(|interval| *interval >= 0).min().unwrap_or(-1)
+            }
         }
     }
 

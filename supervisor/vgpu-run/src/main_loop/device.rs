@@ -44,8 +44,8 @@ impl MainLoop<'_> {
 
     /// A request that NVIDIA's nodes have.
     fn handle_drivers(&mut self, request: Request, tgid: i32) {
-        let Services { report, card, .. } = &mut self.services;
-        let reply = match self.driver.ioctl(&request, tgid, &mut self.nodes, card) {
+        let Services { report, card, broker, .. } = &mut self.services;
+        let reply = match self.driver.ioctl(&request, tgid, &mut self.nodes, card, broker) {
             Some(Ok(reply)) => reply,
             Some(Err(why)) => {
                 report.remark(reporting::no_driver(request.tid, why));
@@ -157,6 +157,7 @@ impl MainLoop<'_> {
         for event in broker.take_events() {
             reporting::broker_event(report, &event);
         }
+        self.driver.deliver(&mut self.nodes, broker);
         if let Some(profile) = card.chosen().filter(|_| !self.card_is_known) {
             self.card_is_known = true;
             let [major, minor] = profile.capability;
