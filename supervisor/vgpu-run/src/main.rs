@@ -44,6 +44,7 @@ mod nested;
 mod opens;
 mod own_filters;
 mod programs;
+mod put_off;
 mod replaced;
 mod replaying;
 mod reporting;
