@@ -94,7 +94,7 @@ impl Settings {
     /// Both values, if somebody has set them.
     pub fn get(&self, setting: Setting) -> Option<[u32; 2]> {
         let word = self.words[setting as usize].load(Ordering::Relaxed);
-        (word & IS_SET != 0).then(|| [(word >> 32) as u32 & MOST, word as u32])
+        (word & IS_SET != 0).then_some([(word >> 32) as u32 & MOST, word as u32])
     }
 
     /// The first value, if somebody has set it.
