@@ -1,5 +1,6 @@
 //! A client: memory, descriptors, and an eye on what is done to its memory.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -24,11 +25,13 @@ pub struct Client {
     pub index: usize,
     pub memory: Memory,
     pub descriptors: BTreeMap<i32, Rc<Open>>,
+    /// A call that takes longer.
+    pub put_off: Option<Watch>,
 }
 
 impl Client {
     pub fn new(index: usize) -> Self {
-        Self { index, memory: Memory::new(), descriptors: BTreeMap::new() }
+        Self { index, memory: Memory::new(), descriptors: BTreeMap::new(), put_off: None }
     }
 
     /// As the mediator knows it.
@@ -53,15 +56,14 @@ pub struct Meanwhile {
     /// Another thread calls `dup2(from, onto)` after so many descriptors were looked up.
     pub swap: Option<(usize, i32, i32)>,
     /// So often it is said to live, if it is to die. What is read then is somebody else's.
-    pub lives: Option<u8>,
+    pub lives: Cell<Option<u8>>,
 }
 
-/// A call under way.
-pub struct Watched<'a> {
-    pub client: &'a mut Client,
-    lane: &'a Lane,
+/// What was seen of a call.
+pub struct Watch {
     meanwhile: Meanwhile,
     request: (Node, u32),
+    pub argument: u64,
     /// What was read, in this order.
     reads: Vec<(u64, Vec<u8>)>,
     /// The struct behind the argument.
@@ -71,15 +73,22 @@ pub struct Watched<'a> {
     lookups: usize,
 }
 
-impl<'a> Watched<'a> {
-    pub fn new(client: &'a mut Client, lane: &'a Lane, request: (Node, u32), meanwhile: Meanwhile) -> Self {
+/// A call under way.
+pub struct Watched<'a> {
+    pub client: &'a mut Client,
+    pub lane: &'a Lane,
+    pub watch: Watch,
+}
+
+impl Watch {
+    pub fn new(node: Node, request: u32, argument: u64, meanwhile: Meanwhile) -> Self {
         let (reads, clients) = (Vec::new(), Vec::new());
-        Self { client, lane, meanwhile, request, reads, outer: None, clients, lookups: 0 }
+        Self { meanwhile, request: (node, request), argument, reads, outer: None, clients, lookups: 0 }
     }
 
     /// Whether it was said to have died.
-    pub fn is_dead(&self) -> bool {
-        self.meanwhile.lives == Some(0)
+    fn is_dead(&self) -> bool {
+        self.meanwhile.lives.get() == Some(0)
     }
 
     /// What the argument led to when it was looked at.
@@ -120,7 +129,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Nothing is written but what was read, and no address of ours.
-    fn check_write(&self, address: u64, bytes: &[u8]) {
+    fn check_write(&self, lane: &Lane, address: u64, bytes: &[u8]) {
         let end = address + bytes.len() as u64;
         let holds = |(start, read): &&(u64, Vec<u8>)| *start <= address && end <= *start + read.len() as u64;
         assert!(
@@ -128,7 +137,7 @@ impl<'a> Watched<'a> {
             "{} bytes at {address:#x} were not read",
             bytes.len()
         );
-        let area = self.lane.area.each_ref().map(|end| end.load(std::sync::atomic::Ordering::Relaxed));
+        let area = lane.area.each_ref().map(|end| end.load(std::sync::atomic::Ordering::Relaxed));
         for word in bytes.windows(8) {
             let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
             assert!(!(area[0]..area[1]).contains(&word), "an address of ours: {word:#x}");
@@ -155,7 +164,7 @@ impl Caller for Watched<'_> {
 
     fn identity(&self) -> Identity {
         // The number is that of one of root's processes meanwhile.
-        let user = if self.is_dead() { 0 } else { self.client.user() };
+        let user = if self.watch.is_dead() { 0 } else { self.client.user() };
         Identity { user, group: user, groups: vec![user + 1] }
     }
 
@@ -166,9 +175,9 @@ impl Caller for Watched<'_> {
         }
         let Some(found) = self.client.memory.get(address, bytes.len()) else { return false };
         bytes.copy_from_slice(found);
-        let turn = self.reads.len();
-        self.note_read(address, bytes);
-        if let Some(spoil) = self.meanwhile.spoils.get(turn) {
+        let turn = self.watch.reads.len();
+        self.watch.note_read(address, bytes);
+        if let Some(spoil) = self.watch.meanwhile.spoils.get(turn) {
             self.client.memory.spoil(address, bytes.len(), *spoil);
         }
         true
@@ -178,15 +187,15 @@ impl Caller for Watched<'_> {
         if bytes.is_empty() {
             return true;
         }
-        self.check_write(address, bytes);
+        self.watch.check_write(self.lane, address, bytes);
         self.is_alive() && self.client.memory.put(address, bytes)
     }
 
     fn descriptor(&mut self, number: i32) -> Option<OwnedFd> {
         let found = self.client.descriptors.get(&number).map(|open| open.file.try_clone());
-        self.lookups += 1;
-        if let Some((after, from, onto)) = self.meanwhile.swap
-            && after == self.lookups
+        self.watch.lookups += 1;
+        if let Some((after, from, onto)) = self.watch.meanwhile.swap
+            && after == self.watch.lookups
             && let Some(open) = self.client.descriptors.get(&from).cloned()
         {
             self.client.descriptors.insert(onto, open);
@@ -195,6 +204,9 @@ impl Caller for Watched<'_> {
     }
 
     fn is_alive(&self) -> bool {
-        !self.is_dead()
+        let lives = &self.watch.meanwhile.lives;
+        let is_alive = !self.watch.is_dead();
+        lives.set(lives.get().map(|times| times.saturating_sub(1)));
+        is_alive
     }
 }

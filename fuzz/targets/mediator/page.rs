@@ -18,6 +18,8 @@ pub struct Lane {
     pub worker: AtomicI32,
     /// That process has ended in a call, as it was to.
     pub died: AtomicU32,
+    /// A call that takes long may end now.
+    pub gate: AtomicU32,
     /// Where its copies lie: from and to.
     pub area: [AtomicU64; 2],
     /// What the driver is to answer.

@@ -1,6 +1,7 @@
 //! Clients, their open files, and what is known of the driver's objects.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,10 +12,10 @@ use nvidia_abi::{Row, class, escape};
 
 use crate::call::{CLASSES, Call, Known, Made, Rows};
 use crate::choices::Choices;
-use crate::client::{Client, Meanwhile, Open, Watched};
+use crate::client::{Client, Meanwhile, Open, Watch, Watched};
 use crate::driver::KERNEL;
 use crate::machine::{self, NODES, VERSION, abi};
-use crate::memory::Memory;
+use crate::memory::{BASE, Memory};
 use crate::page::{CLIENTS, page};
 
 /// Descriptors of a client.
@@ -23,6 +24,8 @@ const OPEN: usize = 16;
 const OBJECTS: usize = 64;
 /// Bytes of each card that may be held, at first.
 const LIMIT: u64 = 1 << 30;
+/// What lets the driver wait, of what it is to answer.
+const TAKES_LONG: u8 = 13;
 /// How long processes that were killed may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -102,6 +105,9 @@ impl Session {
     pub fn step(&mut self, choices: &mut Choices) {
         let client = choices.below(CLIENTS);
         let open: Vec<i32> = self.clients[client].descriptors.keys().copied().collect();
+        if self.clients[client].put_off.is_some() {
+            return self.step_of_busy(client, choices);
+        }
         match choices.byte() % 32 {
             _ if open.is_empty() => self.open(client, choices),
             20..24 if open.len() < OPEN => self.open(client, choices),
@@ -113,6 +119,59 @@ impl Session {
             30 if choices.seldom(2) => self.set_limit(choices.odd_number()),
             _ => self.ioctl(client, choices.of(&open).expect("some"), choices),
         }
+    }
+
+    /// What may happen while a call takes long.
+    fn step_of_busy(&mut self, client: usize, choices: &mut Choices) {
+        match choices.byte() % 8 {
+            7 => self.end(client),
+            6 => self.kill_worker(client),
+            5 => self.ask_beside(client),
+            _ => page().lanes[client].gate.store(1, Relaxed),
+        }
+        self.settle(|_| false);
+    }
+
+    /// A second call of the process is not made.
+    fn ask_beside(&mut self, index: usize) {
+        let lane = &page().lanes[index];
+        let client = &mut self.clients[index];
+        let Some(descriptor) = client.descriptors.keys().next().copied() else { return };
+        let watch = Watch::new(Node::Control, 0, BASE, Meanwhile::default());
+        let put_off = client.put_off.take();
+        let mut watched = Watched { client, lane, watch };
+        let answer = self.mediator.ioctl(descriptor, 0xc020_462a, BASE, &mut watched);
+        assert!(matches!(answer, Ok(Answer::Errno(libc::EBUSY))), "{answer:?}");
+        self.clients[index].put_off = put_off;
+    }
+
+    /// Answers calls that took longer, and waits for those of which that is wanted.
+    fn settle(&mut self, is_awaited: impl Fn(usize) -> bool) {
+        loop {
+            for process in self.mediator.settled() {
+                let client = (0..CLIENTS).find(|client| self.clients[*client].process() == process);
+                let client = client.expect("one of the clients");
+                let watch = self.clients[client].put_off.take().expect("it was put off");
+                let lane = &page().lanes[client];
+                let mut watched = Watched { client: &mut self.clients[client], lane, watch };
+                let answer = self.mediator.settle(&mut watched).expect("it was put off");
+                let watch = watched.watch;
+                self.judge(client, watch, answer);
+            }
+            let is_busy = |client: &Client| client.put_off.is_some() && is_awaited(client.index);
+            if !self.clients.iter().any(is_busy) {
+                return;
+            }
+            self.wait_for_bell();
+        }
+    }
+
+    fn wait_for_bell(&self) {
+        let mediator = self.mediator.as_fd().as_raw_fd();
+        let mut polled = libc::pollfd { fd: mediator, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd, alive here.
+        let ready = unsafe { libc::poll(&mut polled, 1, PATIENCE.as_millis() as i32) };
+        assert_ne!(ready, 0, "the bell does not ring");
     }
 
     fn open(&mut self, client: usize, choices: &mut Choices) {
@@ -137,7 +196,7 @@ impl Session {
         };
         let into = if choices.seldom(4) { choices.below(CLIENTS) } else { client };
         let Some(open) = self.clients[client].descriptors.get(&from).cloned() else { return };
-        let owners = machine::owners(std::os::fd::AsRawFd::as_raw_fd(&open.file)).expect("it is open");
+        let owners = machine::owners(open.file.as_raw_fd()).expect("it is open");
         machine::belongs_to(&open.file, owners | 1 << into);
         self.clients[into].descriptors.insert(onto, open);
     }
@@ -152,8 +211,10 @@ impl Session {
 
     fn forget_worker(&self, client: usize) {
         let lane = &page().lanes[client];
+        for word in [&lane.expects, &lane.died, &lane.gate] {
+            word.store(0, Relaxed);
+        }
         lane.worker.store(0, Relaxed);
-        lane.died.store(0, Relaxed);
     }
 
     fn kill_worker(&mut self, client: usize) {
@@ -201,7 +262,7 @@ impl Session {
                 .map(|(from, onto)| (1 + choices.below(3), from, onto));
         }
         if choices.seldom(16) {
-            meanwhile.lives = Some(choices.byte() % 4);
+            meanwhile.lives = Cell::new(Some(choices.byte() % 4));
         }
         let rows = self.rows;
         self.call(client, descriptor, meanwhile, |known, node, memory| {
@@ -243,34 +304,51 @@ impl Session {
         let call = make(&known, node, &mut client.memory);
         let lane = &page().lanes[index];
         lane.user.store(client.user(), Relaxed);
+        lane.gate.store(0, Relaxed);
         lane.expects.store(1, Relaxed);
         let held = most_used(&self.mediator);
-        let mut watched = Watched::new(client, lane, (node, call.request), meanwhile);
+        let watch = Watch::new(node, call.request, call.argument, meanwhile);
+        let mut watched = Watched { client, lane, watch };
         let answer = self.mediator.ioctl(descriptor, call.request, call.argument, &mut watched);
+        let watch = watched.watch;
+        self.judge(index, watch, answer);
+        if lane.script[0].load(Relaxed) % 16 != TAKES_LONG {
+            // It is the machine that is slow.
+            self.settle(|client| client == index);
+        }
+        assert!(most_used(&self.mediator) <= self.limit.max(held), "more is held than may be");
+    }
+
+    /// Whether a call may be answered so.
+    fn judge(&mut self, index: usize, watch: Watch, answer: Result<Answer, WorkerError>) {
+        let lane = &page().lanes[index];
+        if matches!(answer, Ok(Answer::Later)) {
+            self.clients[index].put_off = Some(watch);
+            return;
+        }
         lane.expects.store(0, Relaxed);
-        let has_died = lane.died.load(Relaxed) != 0;
         match answer {
             Err(WorkerError::Gone) => {
+                let has_died = lane.died.load(Relaxed) != 0;
                 assert!(has_died, "the driver was given what it may not be given: it has said above what");
                 self.forget_worker(index);
             }
             Err(error) => panic!("{error}"),
             Ok(Answer::Frozen { address, expected }) => {
-                let read = watched.outer().expect("it was looked at");
-                assert_eq!((address, &*expected), (call.argument, read.1));
-                assert_eq!(read.0.number, escape::NV_ESC_RM_ALLOC_MEMORY);
+                let (row, read) = watch.outer().expect("it was looked at");
+                assert_eq!((address, &*expected), (watch.argument, read));
+                assert_eq!(row.number, escape::NV_ESC_RM_ALLOC_MEMORY);
             }
             Ok(Answer::Return(result)) => {
                 assert_eq!(result, 0);
-                if let Some((row, before)) = watched.outer().map(|(row, bytes)| (row, bytes.to_vec())) {
-                    self.note(index, (row, &before), call.argument);
+                if let Some(outer) = watch.outer() {
+                    self.note(index, outer, watch.argument);
                 }
             }
             Ok(Answer::Errno(errno)) => assert!(errno > 0),
-            Ok(Answer::NotOurs | Answer::Observed) => panic!("it is a node of ours, and not only looked at"),
+            Ok(other) => panic!("{other:?} of a node of ours"),
         }
         let _ = (self.mediator.take_last(), self.mediator.take_unknown());
-        assert!(most_used(&self.mediator) <= self.limit.max(held), "more is held than may be");
     }
 
     /// An object that was made.

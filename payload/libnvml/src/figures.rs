@@ -4,6 +4,9 @@ use crate::door::*;
 use crate::session;
 use wire::condition::Card;
 use wire::device::{Description, Usage, feature};
+use wire::reading::scaled;
+
+pub use wire::reading::{clocks as clocks_now, power as power_now, temperature as temperature_now};
 
 /// `nvmlMemory_t`
 #[repr(C)]
@@ -76,36 +79,9 @@ pub unsafe fn told<T>(
     })
 }
 
-/// Between idle and limit, by the load.
-fn scaled(idle: u32, most: u32, per_cent: u32) -> u32 {
-    idle + (u64::from(most.saturating_sub(idle)) * u64::from(per_cent) / 100) as u32
-}
-
 /// `nvmlClockType_t`: graphics, SM, memory, video.
 fn clock(clocks: [u32; 4], kind: u32) -> Nvml<u32> {
     clocks.get(kind as usize).copied().ok_or(Error::INVALID_ARGUMENT)
-}
-
-/// Degrees Celsius: what the load makes of them, or an injected fault.
-pub fn temperature_now(device: &Description, usage: &Usage) -> u32 {
-    if usage.temperature != 0 {
-        return usage.temperature;
-    }
-    let [idle, _, _, most] = device.temperature;
-    scaled(idle, most.saturating_sub(10), usage.utilisation)
-}
-
-/// Whether it is so hot that the hardware slows it down.
-pub fn is_slowed_down(device: &Description, usage: &Usage) -> bool {
-    let [_, slowdown, ..] = device.temperature;
-    temperature_now(device, usage) >= slowdown
-}
-
-/// MHz: graphics, SM, memory, video. Slowing down halves the clocks of the cores (nvml.h: "by a factor of 2 or more").
-pub fn clocks_now(device: &Description, usage: &Usage) -> [u32; 4] {
-    let clocks = if usage.utilisation > 0 { device.clocks_max } else { device.clocks_idle };
-    let [graphics, sm, memory, video] = clocks;
-    if is_slowed_down(device, usage) { [graphics / 2, sm / 2, memory, video / 2] } else { clocks }
 }
 
 /// Clocks that applications can ask for: not the video engine's.
@@ -117,11 +93,6 @@ fn application_clock(device: &Description, kind: u32) -> Nvml<u32> {
 fn no_such_fan(handle: usize) -> Nvml {
     let fans = session::with(|session| Ok(session.device(handle)?.1.fans))?;
     Err(if fans == 0 { Error::INVALID_ARGUMENT } else { Error::NOT_SUPPORTED })
-}
-
-/// mW.
-pub fn power_now(device: &Description, usage: &Usage) -> u32 {
-    scaled(device.power[0], device.power[1], usage.utilisation)
 }
 
 exports! {
@@ -267,10 +238,5 @@ mod tests {
     fn structures_have_the_sizes_of_the_c_interface() {
         assert_eq!(size_of::<Memory>(), 24);
         assert_eq!(size_of::<Memory2>(), 40);
-    }
-
-    #[test]
-    fn figures_scale_between_idle_and_limit() {
-        assert_eq!((scaled(10, 110, 0), scaled(10, 110, 50), scaled(10, 110, 100)), (10, 60, 110));
     }
 }

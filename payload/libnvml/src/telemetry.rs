@@ -7,11 +7,12 @@ use std::ffi::c_void;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::door::*;
-use crate::figures::{clocks_now, fixed, is_slowed_down, moving, power_now, temperature_now, told};
+use crate::figures::{clocks_now, fixed, moving, power_now, temperature_now, told};
 use crate::reliability::{errors, remapped};
 use crate::session;
 use wire::condition::Card;
 use wire::device::{Description, Usage, feature};
+use wire::reading::event_reasons;
 
 /// `nvmlFieldValue_t`
 #[repr(C)]
@@ -36,11 +37,7 @@ const STEP: usize = 15;
 /// Microseconds over which the driver samples its engines.
 const SAMPLE_PERIOD: u32 = 100_000;
 
-/// `nvmlClocksEventReason…`: nothing runs; the hardware slows down, for heat; the driver does; and all that a card can tell.
-const IDLE: u64 = 1;
-const HW_SLOWDOWN: u64 = 1 << 3;
-const SW_THERMAL_SLOWDOWN: u64 = 1 << 5;
-const HW_THERMAL_SLOWDOWN: u64 = 1 << 6;
+/// `nvmlClocksEventReason…`: all that a card can tell.
 const EVENT_REASONS: u64 = 0x1ff;
 
 /// `NVML_PERF_POLICY_THERMAL`
@@ -102,17 +99,6 @@ unsafe fn engine(target: *mut u32, period: *mut u32, handle: usize, wanted: u32)
         fixed(target, handle, |device| with_feature(device, wanted).map(|()| 0))?;
         fixed(period, handle, |_| Ok(SAMPLE_PERIOD))
     }
-}
-
-fn event_reasons(device: &Description, usage: &Usage) -> u64 {
-    let [.., most] = device.temperature;
-    let reasons = [
-        (usage.utilisation == 0, IDLE),
-        // Without a fault no card gets that hot.
-        (temperature_now(device, usage) > most, SW_THERMAL_SLOWDOWN),
-        (is_slowed_down(device, usage), HW_SLOWDOWN | HW_THERMAL_SLOWDOWN),
-    ];
-    reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).sum()
 }
 
 /// Graphics clocks from the greatest down, or how many there are.

@@ -17,6 +17,7 @@
 //! - **Figures** ([`figures`]): what each kernel cost, for the report.
 //! - **Choices** ([`choice`]): what environment variables ask of the engine.
 //! - **Facts** ([`device`]): the announced card, as plain data.
+//! - **Readings** ([`reading`]): what its sensors show, by its use.
 //! - **Condition** ([`condition`]): what is wrong with the cards, and events.
 //!
 //! Everything here is plain old data with explicit padding, so that no uninitialised byte crosses a process boundary and
@@ -31,6 +32,7 @@ pub mod device;
 pub mod engine;
 pub mod figures;
 pub mod futex;
+pub mod reading;
 pub mod shared;
 pub mod texture;
 pub mod trace;

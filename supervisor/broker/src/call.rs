@@ -3,8 +3,6 @@
 //! To add an operation: a row and its structs in `wire::control`, a line in `execute`, a function here.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
 use nix::errno::Errno;
@@ -177,24 +175,8 @@ fn describe(broker: &mut Broker, order: control::DescribeDevice) -> Answer {
 }
 
 fn usage(broker: &mut Broker, process: u32, order: control::DeviceUsage) -> Answer {
-    let device = order.index;
-    if device as usize >= broker.announcement().devices.len() {
-        return Err(Status::NotFound);
-    }
-    let nanoseconds = broker.sessions.values().map(|session| session.engine.work_done().1).sum();
-    let utilisation = broker.samples.sample(Instant::now(), nanoseconds);
-    let ledger = &broker.ledger;
-    let sensor = broker.conditions.card(device).map(|card| card.temperature.load(Ordering::Relaxed));
-    plain(&Usage {
-        total: ledger.capacity(device),
-        used: ledger.used(device),
-        free: ledger.free(device),
-        own: ledger.held(device, process),
-        utilisation,
-        memory_utilisation: utilisation / 2,
-        processes: ledger.processes(device).len() as u32,
-        temperature: sensor.unwrap_or(0),
-    })
+    let usage = broker.usage(order.index).ok_or(Status::NotFound)?;
+    plain(&Usage { own: broker.ledger.held(order.index, process), ..usage })
 }
 
 fn free_memory(broker: &mut Broker, order: control::FreeMemory) -> Answer {

@@ -16,12 +16,10 @@
 //! ends those of that card; processes that have none on it go on.
 
 use std::ops::Deref;
-use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::NonNull;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use wire::condition::{self, Card, PAGE_LENGTH, Page, kind};
@@ -30,7 +28,8 @@ use wire::device::{Description, feature, unpadded};
 
 use crate::call::{Answer, Caller, plain};
 use crate::fault::{self, Fault, Order, result};
-use crate::{Broker, Event, memory};
+use crate::published::Published;
+use crate::{Broker, Event};
 
 /// Why a fault cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,22 +82,12 @@ impl Conditions {
     }
 }
 
-/// A page that others can map and only we can write to.
-struct SharedPage {
-    memory: OwnedFd,
-    base: NonNull<Page>,
-}
+/// The page, where others can map it.
+struct SharedPage(Published);
 
 impl SharedPage {
     fn new() -> Result<SharedPage, Errno> {
-        let length = std::num::NonZeroUsize::new(PAGE_LENGTH).expect("constant");
-        let memory = memory::unsealed(c"vgpu-condition", PAGE_LENGTH as u64)?;
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing.
-        let base = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &memory, 0)? };
-        let page = SharedPage { memory, base: base.cast() };
-        memory::seal_for_readers(&page.memory)?;
-        Ok(page)
+        Published::new(c"vgpu-condition", PAGE_LENGTH).map(SharedPage)
     }
 }
 
@@ -106,23 +95,15 @@ impl Deref for SharedPage {
     type Target = Page;
 
     fn deref(&self) -> &Page {
-        // SAFETY: mapped for as long as we live, page aligned, of a length that nobody can change; zeroes at first, which are a Page; it
-        // holds only atomics.
-        unsafe { self.base.as_ref() }
-    }
-}
-
-impl Drop for SharedPage {
-    fn drop(&mut self) {
-        // SAFETY: our own mapping; references to it do not outlive us.
-        let _ = unsafe { munmap(self.base.cast(), PAGE_LENGTH) };
+        // SAFETY: of that length, mapped for as long as we live, page aligned; zeroes at first, which are a Page; it holds only atomics.
+        unsafe { self.0.base().as_ref() }
     }
 }
 
 /// Gives a process the page.
 pub fn share(broker: &mut Broker, caller: &dyn Caller) -> Answer {
     let page = broker.conditions.page().map_err(|_| Status::OutOfMemory)?;
-    let memory = caller.install(page.memory.as_fd()).map_err(|_| Status::OutOfMemory)?;
+    let memory = caller.install(page.0.as_fd()).map_err(|_| Status::OutOfMemory)?;
     plain(&SharedCondition { memory, reserved: 0 })
 }
 
@@ -143,6 +124,20 @@ impl Broker {
                 self.events.push(Event::NotInjected { fault: order.fault, why });
             }
         }
+    }
+
+    /// What was told of the cards from event `number` on, as far as it is still known; `number` becomes the next one's.
+    pub fn events_since(&self, number: &mut u64) -> Vec<condition::Event> {
+        let Some(page) = &self.conditions.page else { return Vec::new() };
+        let raised = page.raised();
+        let first = (*number).max(raised.saturating_sub(condition::EVENTS as u64));
+        *number = raised;
+        (first..raised).filter_map(|number| page.event(number)).collect()
+    }
+
+    /// What is wrong with a card, if anything ever was.
+    pub fn card_condition(&self, card: u32) -> Option<&Card> {
+        self.conditions.card(card)
     }
 
     /// Whether a card does not answer any more.
@@ -275,28 +270,7 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use nix::sys::uio::pwrite;
-
     use super::*;
-
-    #[test]
-    fn readers_of_the_page_cannot_write_to_it() {
-        let page = SharedPage::new().expect("memory");
-        page.tell(xid(0, 13));
-        assert_eq!(pwrite(&page.memory, &[1], 0), Err(Errno::EPERM));
-        let length = std::num::NonZeroUsize::new(PAGE_LENGTH).expect("constant");
-        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing.
-        let map =
-            |protection| unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &page.memory, 0) };
-        assert_eq!(map(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE).map(drop), Err(Errno::EPERM));
-        let read = map(ProtFlags::PROT_READ).expect("for reading").cast::<Page>();
-        // SAFETY: mapped just now; only atomics, which are read.
-        let seen = unsafe { read.as_ref() };
-        page.tell(xid(1, 31));
-        assert_eq!((seen.event(0), seen.event(1)), (Some(xid(0, 13)), Some(xid(1, 31))));
-        // SAFETY: the mapping from above.
-        unsafe { munmap(read.cast(), PAGE_LENGTH).expect("unmapped") };
-    }
 
     #[test]
     fn the_ninth_error_finds_no_row() {

@@ -27,6 +27,7 @@ mod fault;
 mod ledger;
 mod memory;
 mod physical;
+mod published;
 mod reclaim;
 mod session;
 mod status;
@@ -37,14 +38,17 @@ mod zygote;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use wire::device::Description;
+use wire::device::{Description, Usage};
 use wire::figures::KernelCost;
 
 pub use call::Caller;
 pub use condition::Refused;
 pub use fault::{Fault, Mistake, Order, WORDS};
 pub use ledger::Ledger;
+pub use published::Published;
 pub use status::{ClientStatus, DeviceStatus, EngineStatus};
 pub use trace::Tracer;
 pub use zygote::{OpenProgram, Program};
@@ -234,6 +238,29 @@ impl Broker {
     /// What happened since the last time, for the report.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// How a card is used at the moment; nothing of `own`, as nobody in particular asks.
+    pub fn usage(&mut self, device: u32) -> Option<Usage> {
+        self.announcement().devices.get(device as usize)?;
+        let nanoseconds = self.sessions.values().map(|session| session.engine.work_done().1).sum();
+        let utilisation = self.samples.sample(Instant::now(), nanoseconds);
+        let sensor = self.conditions.card(device).map(|card| card.temperature.load(Ordering::Relaxed));
+        Some(Usage {
+            total: self.ledger.capacity(device),
+            used: self.ledger.used(device),
+            free: self.ledger.free(device),
+            own: 0,
+            utilisation,
+            memory_utilisation: utilisation / 2,
+            processes: self.ledger.processes(device).len() as u32,
+            temperature: sensor.unwrap_or(0),
+        })
+    }
+
+    /// Processes that have memory of a card, and how much.
+    pub fn holders(&self, device: u32) -> Vec<(u32, u64)> {
+        self.ledger.processes(device)
     }
 
     /// Whether any process has an engine.

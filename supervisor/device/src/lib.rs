@@ -41,8 +41,11 @@ pub struct Request {
 /// The cards of a session.
 pub fn announce(profile: &Profile, request: &Request, host: &Host) -> Vec<Description> {
     let share = host.usable_memory / 2 / u64::from(request.count.max(1));
-    // Whole 2 MiB pages, like a driver.
-    let memory = request.memory.unwrap_or_else(|| profile.memory.min(share)) & !((2 << 20) - 1);
+    // Whole 2 MiB pages, like a driver; all that the card has may be no multiple of them.
+    let memory = match request.memory.unwrap_or_else(|| profile.memory.min(share)) {
+        all if all == profile.memory => all,
+        part => part & !((2 << 20) - 1),
+    };
     let multiprocessors = match request.few_multiprocessors {
         true => profile.multiprocessors.min(host.cores.max(1)),
         false => profile.multiprocessors,

@@ -35,6 +35,9 @@ pub trait HeldCall {
     /// Puts a descriptor into the asker, without answering yet; its number there.
     fn give(&self, descriptor: BorrowedFd, cloexec: bool) -> io::Result<i32>;
 
+    /// The same under a number of our choice. What it stood for there is closed.
+    fn give_as(&self, descriptor: BorrowedFd, number: i32, cloexec: bool) -> io::Result<()>;
+
     /// Answers. An error means that the answer could not be given, and that the call was let through.
     fn answer(self: Box<Self>, reply: Reply) -> io::Result<Delivery>;
 }
@@ -97,6 +100,12 @@ impl Request {
     /// that hand out several. If the reply then fails, those descriptors stay: reply with success after this.
     pub fn give(&self, fd: &impl AsFd, cloexec: bool) -> io::Result<i32> {
         self.held.give(fd.as_fd(), cloexec)
+    }
+
+    /// Puts a descriptor into the asker in place of the one that has that number there, without answering yet. Duplicates of that one
+    /// keep what they stand for.
+    pub fn give_as(&self, fd: &impl AsFd, number: i32, cloexec: bool) -> io::Result<()> {
+        self.held.give_as(fd.as_fd(), number, cloexec)
     }
 
     /// Answers. An error means that the kernel refused the answer; the asker then goes on as if nobody had

@@ -1,4 +1,11 @@
 //! What is done with a call, by its kind.
+//!
+//! ```text
+//!   escape, uvm: what is it, may it be? ──▶ Begun ──▶ worker ──soon──▶ complete: books, figures, what has changed ──▶ answer
+//!                                                        └──takes longer──▶ put off … settled ──▲
+//! ```
+//!
+//! Nothing is known of other calls between the two halves: other clients' calls are made meanwhile.
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -6,8 +13,9 @@ use std::sync::Arc;
 
 use nvidia_abi::{Form, Row};
 
-use crate::copies::{Copies, Part};
+use crate::copies::{Copies, Part, Place};
 use crate::figures::{self, Share};
+use crate::node::Node;
 use crate::numbers::*;
 use crate::worker::{Order, WorkerError};
 use crate::{Answer, Caller, Mediator, Refusal, cards, ledger};
@@ -15,8 +23,36 @@ use crate::{Answer, Caller, Mediator, Refusal, cards, ledger};
 /// An `ioctl`, with a duplicate of the file that it is made on.
 pub struct Call {
     pub file: OwnedFd,
+    pub node: Node,
     pub number: u32,
     pub argument: u64,
+}
+
+/// A call that the client's process executes.
+pub struct Begun {
+    pub call: Call,
+    copies: Copies,
+    what: What,
+}
+
+/// What is to be known of a call when it has been executed.
+#[derive(Clone, Copy)]
+enum What {
+    /// Nothing but its row.
+    Simple,
+    /// Which part has a control's parameters.
+    Control { parameters: usize },
+    /// What was promised to an allocation.
+    Allocation { card: u32, bytes: u64 },
+}
+
+impl Begun {
+    /// The files that it is about.
+    pub fn into_files(self) -> Vec<OwnedFd> {
+        let mut files = self.copies.into_descriptors();
+        files.push(self.call.file);
+        files
+    }
 }
 
 /// Why there is no answer yet.
@@ -34,10 +70,17 @@ impl From<Refusal> for Failed {
 pub type Answered = Result<Answer, Failed>;
 
 /// What the call returned, an error as a negative number.
-pub type Executed = Result<i64, Failed>;
+type Executed = Result<i64, Failed>;
+/// What is made of a call before it is executed.
+type Prepared = Result<What, Failed>;
 
 fn not_known(what: String, status: u32) -> Failed {
     Refusal::Unknown { what, status }.into()
+}
+
+/// Bytes that a request says its argument has.
+fn size_of_argument(request: u32) -> usize {
+    (request >> 16 & 0x3fff) as usize
 }
 
 pub fn name(row: &Row) -> String {
@@ -64,43 +107,41 @@ fn size_on_card(class: &Row, parameters: &Part) -> u64 {
     if is_memory && said("attr") & LOCATION == 0 && said("flags") & VIRTUAL == 0 { said("size") } else { 0 }
 }
 
+/// Whether objects of a class need a context.
+fn is_channel(class: &Row) -> bool {
+    class.name.is_some_and(|name| name.contains("CHANNEL_GPFIFO"))
+}
+
 fn renamed(names: &HashMap<u32, u32>, pid: u32) -> u32 {
     names.get(&pid).copied().unwrap_or(pid)
 }
 
 impl Mediator {
     /// A call on `/dev/nvidiactl` or a card.
-    pub(crate) fn escape(&mut self, call: &Call, caller: &mut dyn Caller) -> Answered {
-        let (number, size) = (call.number & 0xff, (call.number >> 16 & 0x3fff) as usize);
+    pub(crate) fn escape(&mut self, call: Call, caller: &mut dyn Caller) -> Answered {
+        let (number, size) = (call.number & 0xff, size_of_argument(call.number));
         let abi = Arc::clone(&self.abi);
         let Some(row) = abi.escape_of_size(number, size) else {
             let what = format!("request {:#x}", call.number);
             return Err(Refusal::Unknown { what, status: NOT_SUPPORTED }.into());
         };
         let mut copies = Copies::default();
-        let outer = copies.take(caller, call.argument, size)?;
-        let asked = match number {
-            REGISTER_PAGES => return self.pages(row, &copies, call),
-            CONTROL => self.control(row, &mut copies, call, caller),
-            ALLOCATE => self.allocate(row, &mut copies, call, caller),
-            DUPLICATE | FREE => self.execute_simple(row, &mut copies, call, caller),
+        copies.take(caller, call.argument, size)?;
+        let prepared = match number {
+            REGISTER_PAGES => return self.pages(row, &copies, &call),
+            CONTROL => self.control(row, &mut copies, caller),
+            ALLOCATE => self.allocate(row, &mut copies, caller),
             // The number of the client's descriptor is a key, and is not looked up.
-            ALLOCATE_EVENT | FREE_EVENT => self.execute(&mut copies, call, caller),
+            ALLOCATE_EVENT | FREE_EVENT => Ok(What::Simple),
             ATTACH_CARDS if self.are_hidden(&copies, caller)? => Err(Refusal::Errno(libc::EINVAL).into()),
             _ if REFUSED.contains(&number) => Err(not_known(name(row), NOT_SUPPORTED)),
-            _ => self.execute_simple(row, &mut copies, call, caller),
+            _ => self.simple(row, &mut copies, caller),
         };
-        if let (cards::CARD_INFO, Some(visible)) = (number, &self.visible) {
-            visible.shorten_infos(row, &mut copies.part_mut(outer).bytes);
-        }
-        if matches!(asked, Ok(0)) {
-            self.account(number, row, &copies, caller.process());
-        }
-        self.finish(row, outer, copies, caller, asked)
+        self.execute(row, call, copies, prepared, caller)
     }
 
     /// A call on `/dev/nvidia-uvm`.
-    pub(crate) fn uvm(&mut self, call: &Call, caller: &mut dyn Caller) -> Answered {
+    pub(crate) fn uvm(&mut self, call: Call, caller: &mut dyn Caller) -> Answered {
         let abi = Arc::clone(&self.abi);
         let Some(row) = abi.uvm(call.number) else {
             let what = format!("request {:#x} of /dev/nvidia-uvm", call.number);
@@ -117,11 +158,115 @@ impl Mediator {
         }
         let is_of_hidden = call.number == REGISTER_CARD
             && self.visible.as_ref().is_some_and(|visible| !visible.has_uuid(copies.part(outer).first(UUID)));
-        let asked = match is_of_hidden {
+        let prepared = match is_of_hidden {
             true => Err(Refusal::Status(GPU_UUID_NOT_FOUND).into()),
-            false => self.execute_simple(row, &mut copies, call, caller),
+            false => self.simple(row, &mut copies, caller),
         };
-        self.finish(row, outer, copies, caller, asked)
+        self.execute(row, call, copies, prepared, caller)
+    }
+
+    /// Lets the client's process execute a call that may be, and answers if that does not take long.
+    fn execute(
+        &mut self,
+        row: &Row,
+        call: Call,
+        copies: Copies,
+        prepared: Prepared,
+        caller: &mut dyn Caller,
+    ) -> Answered {
+        let what = match prepared {
+            Ok(what) => what,
+            Err(failed) => return self.finish(row, copies, caller, Err(failed)),
+        };
+        let begun = Begun { call, copies, what };
+        match self.hand_over(&begun, caller) {
+            Ok(Some(executed)) => self.complete(row, begun, executed, caller),
+            Ok(None) => {
+                self.under_way.insert(caller.process(), begun);
+                Ok(Answer::Later)
+            }
+            Err(failed) => {
+                self.take_back(&begun);
+                Err(failed)
+            }
+        }
+    }
+
+    /// What the call has come to, if it does not take long.
+    fn hand_over(
+        &mut self,
+        Begun { call, copies, .. }: &Begun,
+        caller: &mut dyn Caller,
+    ) -> Result<Option<Result<i32, WorkerError>>, Failed> {
+        let place = self.place(caller)?;
+        let argument = copies.place(&place);
+        if !caller.is_alive() {
+            return Err(Failed::Refused(Refusal::Errno(libc::EINTR)));
+        }
+        let order = Order::Ioctl { descriptor: call.file.as_raw_fd(), number: call.number, argument };
+        Ok(place.workers.hand_over(place.worker, &order))
+    }
+
+    /// Nothing is promised to a call any more.
+    pub(crate) fn take_back(&mut self, begun: &Begun) {
+        if let What::Allocation { card, bytes } = begun.what {
+            self.ledger.take_back(card, bytes);
+        }
+    }
+
+    /// A call that was put off has been executed, or never will be.
+    pub(crate) fn complete_begun(
+        &mut self,
+        begun: Begun,
+        executed: Result<i32, WorkerError>,
+        caller: &mut dyn Caller,
+    ) -> Answered {
+        let abi = Arc::clone(&self.abi);
+        let row = match begun.call.node {
+            Node::UnifiedMemory => abi.uvm(begun.call.number),
+            _ => abi.escape_of_size(begun.call.number & 0xff, size_of_argument(begun.call.number)),
+        };
+        match row {
+            Some(row) => self.complete(row, begun, executed, caller),
+            None => Err(Refusal::Errno(libc::EINVAL).into()),
+        }
+    }
+
+    /// What there is to do once a call has been executed.
+    fn complete(
+        &mut self,
+        row: &Row,
+        begun: Begun,
+        executed: Result<i32, WorkerError>,
+        caller: &mut dyn Caller,
+    ) -> Answered {
+        self.take_back(&begun);
+        let Begun { call, mut copies, what } = begun;
+        let result = match executed {
+            Ok(result) => i64::from(result),
+            Err(WorkerError::Failed(error)) => -i64::from(error.raw_os_error().unwrap_or(libc::EIO)),
+            Err(error) => return Err(self.lost(caller.process(), error)),
+        };
+        if let Some(worker) = self.clients.get(&caller.process()) {
+            copies.collect(&Place { workers: &self.workers, worker });
+        }
+        if call.node == Node::UnifiedMemory {
+            return self.finish(row, copies, caller, Ok(result));
+        }
+        let asked = match what {
+            What::Control { parameters } => {
+                self.told_by_control(&mut copies, parameters).map(|()| result).map_err(Failed::from)
+            }
+            What::Simple | What::Allocation { .. } => Ok(result),
+        };
+        if let (cards::CARD_INFO, Some(visible)) = (call.number & 0xff, &self.visible) {
+            visible.shorten_infos(row, &mut copies.part_mut(0).bytes);
+        }
+        if matches!(asked, Ok(0)) {
+            self.account(call.number & 0xff, row, &copies, caller.process());
+            self.tell_pacer(call.number & 0xff, row, &copies, &call, caller);
+        }
+        self.finish(row, copies, caller, asked)
     }
 
     /// Whether an array of identifiers names a card that the session does not have.
@@ -133,25 +278,13 @@ impl Mediator {
     }
 
     /// A call that needs no more than its row.
-    fn execute_simple(
-        &mut self,
-        row: &Row,
-        copies: &mut Copies,
-        call: &Call,
-        caller: &mut dyn Caller,
-    ) -> Executed {
+    fn simple(&mut self, row: &Row, copies: &mut Copies, caller: &mut dyn Caller) -> Prepared {
         self.follow(copies, 0, row, &[], caller)?;
-        self.execute(copies, call, caller)
+        Ok(What::Simple)
     }
 
     /// `NV_ESC_RM_CONTROL`: the command says what the parameters are.
-    fn control(
-        &mut self,
-        outer: &Row,
-        copies: &mut Copies,
-        call: &Call,
-        caller: &mut dyn Caller,
-    ) -> Executed {
+    fn control(&mut self, outer: &Row, copies: &mut Copies, caller: &mut dyn Caller) -> Prepared {
         let part = copies.part(0);
         let [command, flags, address, size] =
             ["cmd", "flags", "params", "paramsSize"].map(|name| part.read(outer, name));
@@ -166,8 +299,11 @@ impl Mediator {
         if flags & SERIALIZED != 0 {
             return Err(not_known(format!("{} in serialised form", name(row)), NOT_SUPPORTED));
         }
+        if self.disturbs_pacer(command as u32, object(&part.bytes, [0, 4])) {
+            return Err(not_known(format!("{} beside `--cores`", name(row)), NOT_SUPPORTED));
+        }
         if address == 0 {
-            return self.execute(copies, call, caller);
+            return Ok(What::Simple);
         }
         let parameters = copies.take(caller, address, size as usize)?;
         self.follow(copies, parameters, row, &[], caller)?;
@@ -184,14 +320,20 @@ impl Mediator {
                 renamed(&workers, pid)
             });
         }
-        let result = self.execute(copies, call, caller)?;
+        Ok(What::Control { parameters })
+    }
+
+    /// What a control has answered, without what this client is not to see.
+    fn told_by_control(&self, copies: &mut Copies, parameters: usize) -> Result<(), Refusal> {
+        let command = self.abi.escape(CONTROL).map_or(0, |outer| copies.part(0).read(outer, "cmd"));
+        let Some(row) = self.abi.control(command as u32) else { return Ok(()) };
         if let Some(visible) = &self.visible
             && !visible.shorten(row, &mut copies.part_mut(parameters).bytes)
         {
-            return Err(Refusal::Status(OBJECT_NOT_FOUND).into());
+            return Err(Refusal::Status(OBJECT_NOT_FOUND));
         }
         self.figures(command, row, copies, parameters);
-        Ok(result)
+        Ok(())
     }
 
     /// For whoever adds what is not known to the tables.
@@ -234,13 +376,7 @@ impl Mediator {
     }
 
     /// `NV_ESC_RM_ALLOC`: the class says what the parameters are.
-    fn allocate(
-        &mut self,
-        outer: &Row,
-        copies: &mut Copies,
-        call: &Call,
-        caller: &mut dyn Caller,
-    ) -> Executed {
+    fn allocate(&mut self, outer: &Row, copies: &mut Copies, caller: &mut dyn Caller) -> Prepared {
         let part = copies.part(0);
         let [class, address, said] =
             ["hClass", "pAllocParms", "paramsSize"].map(|name| part.read(outer, name));
@@ -265,14 +401,18 @@ impl Mediator {
                 part.put((field, 0), key);
             }
         }
-        let card = self.ledger.card(object(&copies.part(0).bytes, [0, 4])).unwrap_or(0);
+        let parent = object(&copies.part(0).bytes, [0, 4]);
+        let card = self.ledger.card(parent).unwrap_or(0);
         let behind = outer.field("pAllocParms").and_then(|field| copies.behind(0, field.offset));
-        let bytes = behind.map_or(0, |part| size_on_card(row, copies.part(part)));
+        let bytes = match is_channel(row) && self.ledger.lacks_context(parent) {
+            true => CONTEXT,
+            false => behind.map_or(0, |part| size_on_card(row, copies.part(part))),
+        };
         let bytes = bytes.checked_next_multiple_of(GRANULE).unwrap_or(u64::MAX);
-        if !self.ledger.has_room(card, bytes) {
-            return Err(Refusal::Status(NO_MEMORY).into());
+        match self.ledger.promise(card, bytes) {
+            true => Ok(What::Allocation { card, bytes }),
+            false => Err(Refusal::Status(NO_MEMORY).into()),
         }
-        self.execute(copies, call, caller)
     }
 
     /// `NV_ESC_RM_ALLOC_MEMORY`: pages of the client's own.
@@ -319,13 +459,12 @@ impl Mediator {
         let said = |name| parameters.map_or(0, |part| copies.part(part).read(class, name));
         let card = (class.number == DEVICE).then(|| said("deviceId") as u32);
         let object = (root, handle);
-        let is_channel = class.name.is_some_and(|name| name.contains("CHANNEL_GPFIFO"));
         // What the driver has made of the size that was asked for.
         let bytes = parameters.map_or(0, |part| size_on_card(class, copies.part(part)));
         self.ledger.made(object, parent, process, card);
         if bytes > 0 {
             self.ledger.holds(object, bytes);
-        } else if is_channel {
+        } else if is_channel(class) {
             self.ledger.needs_context(object, CONTEXT);
         }
     }
@@ -363,31 +502,10 @@ impl Mediator {
         Ok(())
     }
 
-    fn execute(&mut self, copies: &mut Copies, call: &Call, caller: &mut dyn Caller) -> Executed {
-        let place = self.place(caller)?;
-        let argument = copies.place(&place);
-        if !caller.is_alive() {
-            return Err(Failed::Refused(Refusal::Errno(libc::EINTR)));
-        }
-        let order = Order::Ioctl { descriptor: call.file.as_raw_fd(), number: call.number, argument };
-        match place.workers.execute(place.worker, &order) {
-            Ok(result) => {
-                copies.collect(&place);
-                Ok(i64::from(result))
-            }
-            Err(WorkerError::Failed(error)) => {
-                copies.collect(&place);
-                Ok(-i64::from(error.raw_os_error().unwrap_or(libc::EIO)))
-            }
-            Err(error) => Err(self.lost(caller.process(), error)),
-        }
-    }
-
     /// Writes back what has changed, and answers.
     fn finish(
         &mut self,
         row: &Row,
-        outer: usize,
         mut copies: Copies,
         caller: &mut dyn Caller,
         asked: Executed,
@@ -396,7 +514,7 @@ impl Mediator {
             Ok(result) => result,
             Err(Failed::Refused(refusal @ (Refusal::Status(status) | Refusal::Unknown { status, .. }))) => {
                 self.tell(refusal);
-                let part = copies.part_mut(outer);
+                let part = copies.part_mut(0);
                 part.bytes.clone_from(&part.before);
                 let told = row.fields().iter().find(|field| field.form == Form::Status);
                 if !told.is_some_and(|field| field.write(&mut part.bytes, 0, status.into())) {

@@ -90,6 +90,11 @@ impl Copies {
         self.held.iter()
     }
 
+    /// Those files, and nothing else of the call.
+    pub fn into_descriptors(self) -> Vec<OwnedFd> {
+        self.held
+    }
+
     /// Forgets all parts but the first: nothing of them is written back.
     pub fn keep_first(&mut self) {
         self.parts.truncate(1);

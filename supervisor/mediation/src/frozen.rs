@@ -23,13 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_micros(20);
 
 impl Frozen {
-    /// Stops all threads of a process; of the one that asks, which waits in a call, the stop comes when that returns. Call from a thread
-    /// that traces nothing else.
-    pub fn begin(tgid: i32, asker: i32) -> io::Result<Self> {
+    /// Stops all threads of a process; of the one that asks, which waits in a call, the stop comes when that returns. Threads that stand
+    /// `still` because they wait in calls of which nobody answers one meanwhile need no stop. Call from a thread that traces nothing else.
+    pub fn begin(tgid: i32, asker: i32, still: &[i32]) -> io::Result<Self> {
         let mut frozen = Self { asker, threads: HashMap::new() };
         loop {
-            let new: Vec<_> =
-                procfs::threads(tgid).into_iter().filter(|tid| !frozen.threads.contains_key(tid)).collect();
+            let is_new = |tid: &i32| !frozen.threads.contains_key(tid) && !still.contains(tid);
+            let new: Vec<_> = procfs::threads(tgid).into_iter().filter(is_new).collect();
             if new.is_empty() {
                 return Ok(frozen);
             }

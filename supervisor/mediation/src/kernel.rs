@@ -33,8 +33,8 @@ impl Kernel {
 }
 
 fn ioctl(handed: &Handed) -> io::Result<i32> {
-    // SAFETY: the argument is the address of a copy in this worker's area, whose pointers were replaced by such addresses; the driver
-    // keeps none of them.
+    // SAFETY: the argument is the address of a copy in the call's area, whose pointers were replaced by such addresses; the driver keeps
+    // none of them.
     check(unsafe { libc::ioctl(handed.descriptor, handed.number.into(), handed.argument) })
 }
 

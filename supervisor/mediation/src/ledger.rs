@@ -17,6 +17,8 @@ pub struct Ledger {
     /// Bytes that may be held of each card; none: as many as there are.
     limit: Option<u64>,
     used: HashMap<u32, u64>,
+    /// What calls that are being executed may take.
+    promised: HashMap<u32, u64>,
     objects: HashMap<Object, Entry>,
     /// Handles of the objects right below one.
     below: HashMap<Object, Vec<u32>>,
@@ -49,10 +51,10 @@ impl Ledger {
         self.limit = limit;
     }
 
-    /// Objects that are known, and bytes that are held of all cards.
+    /// Objects that are known, and bytes of all cards that are held or promised.
     #[cfg(any(test, feature = "stand-in"))]
     pub fn size(&self) -> (usize, u64) {
-        (self.objects.len(), self.used.values().sum())
+        (self.objects.len(), self.used.values().chain(self.promised.values()).sum())
     }
 
     /// Cards of which something is held, and bytes.
@@ -72,12 +74,41 @@ impl Ledger {
 
     /// Whether there is room for so many bytes more.
     pub fn has_room(&self, card: u32, bytes: u64) -> bool {
-        self.limit.is_none_or(|limit| self.used(card).saturating_add(bytes) <= limit)
+        let promised = self.promised.get(&card).copied().unwrap_or(0);
+        let taken = self.used(card).saturating_add(promised);
+        self.limit.is_none_or(|limit| taken.saturating_add(bytes) <= limit)
+    }
+
+    /// Room for so many bytes that a call may take, until it is known what it has taken. False if there is none.
+    pub fn promise(&mut self, card: u32, bytes: u64) -> bool {
+        let has_room = self.has_room(card, bytes);
+        if has_room {
+            let promised = self.promised.entry(card).or_default();
+            *promised = promised.saturating_add(bytes);
+        }
+        has_room
+    }
+
+    /// The call is over, or will never be.
+    pub fn take_back(&mut self, card: u32, bytes: u64) {
+        if let Some(promised) = self.promised.get_mut(&card) {
+            *promised = promised.saturating_sub(bytes);
+        }
     }
 
     /// Which card an object belongs to.
     pub fn card(&self, object: Object) -> Option<u32> {
         self.objects.get(&object)?.device.map(|(_, card)| card)
+    }
+
+    /// Whether there is such an object.
+    pub fn knows(&self, object: Object) -> bool {
+        self.objects.contains_key(&object)
+    }
+
+    /// The object above one.
+    pub fn parent(&self, object: Object) -> Option<Object> {
+        self.objects.get(&object).map(|entry| (object.0, entry.parent))
     }
 
     /// An object was made below another one. `card`: if it is a device; else it is its parent's.
@@ -101,11 +132,20 @@ impl Ledger {
 
     /// An object that was made needs a context, which takes so much on its card, once for each device.
     pub fn needs_context(&mut self, object: Object, bytes: u64) {
-        let Some((device, _)) = self.objects.get(&object).and_then(|entry| entry.device) else { return };
-        let device = (object.0, device);
-        if self.objects.get(&device).is_some_and(|entry| entry.memory.is_none()) {
+        if let Some(device) = self.device_without_context(object) {
             self.holds(device, bytes);
         }
+    }
+
+    /// Whether the device above an object, or that object, has no context yet.
+    pub fn lacks_context(&self, object: Object) -> bool {
+        self.device_without_context(object).is_some()
+    }
+
+    fn device_without_context(&self, object: Object) -> Option<Object> {
+        let (device, _) = self.objects.get(&object)?.device?;
+        let device = (object.0, device);
+        self.objects.get(&device)?.memory.is_none().then_some(device)
     }
 
     /// An object that was made is a duplicate of another one.
@@ -201,6 +241,17 @@ mod tests {
         ledger.freed((1, 3));
         assert!(!ledger.has_room(0, 1));
         ledger.freed((1, 4));
+        assert!(ledger.has_room(0, GIB) && !ledger.has_room(0, GIB + 1));
+    }
+
+    #[test]
+    fn what_calls_that_are_under_way_may_take_is_nobody_elses() {
+        let mut ledger = ledger();
+        assert!(ledger.promise(0, GIB) && ledger.promise(0, GIB) && !ledger.promise(0, 1));
+        ledger.take_back(0, GIB);
+        allocate(&mut ledger, 3);
+        assert!(!ledger.has_room(0, 1));
+        ledger.take_back(0, GIB);
         assert!(ledger.has_room(0, GIB) && !ledger.has_room(0, GIB + 1));
     }
 

@@ -16,14 +16,18 @@
 //! - **Cards** (`cards`): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
+//! - **A share** (`cores`) of the cards' time: channels take turns.
 //!
 //! With [`Driver::observe`] none of this happens: calls are looked at, told, and left to the kernel (`observed`).
 //!
-//! A call waits for its worker, and other clients meanwhile for it; all but a few take microseconds.
+//! All but a few calls take microseconds, and are waited for. One that takes longer is put off ([`Answer::Later`]): its client's process
+//! goes on with it, and others' calls are answered meanwhile. Of one client there is one call at a time.
 
+mod bell;
 mod calls;
 mod cards;
 mod copies;
+mod cores;
 mod figures;
 mod frozen;
 mod kernel;
@@ -38,20 +42,22 @@ mod worker;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nvidia_abi::{Abi, Kind, Row, UnknownVersion};
 use recording::Ioctl;
 
-use calls::{Call, Failed};
+use calls::{Answered, Begun, Call, Failed};
 use cards::Visible;
 use copies::Place;
+use cores::Pacer;
 use ledger::Ledger;
 use numbers::*;
 use worker::{Order, Worker, Workers};
 
 pub use cards::{Card, Choice, NoSuchCards};
+pub use cores::{TimeShare, TimeUsed};
 pub use frozen::Frozen;
 pub use kernel::{Handed, Kernel};
 pub use node::{Machine, Node};
@@ -86,6 +92,8 @@ pub enum Answer {
     NotOurs,
     /// It was looked at, and is the kernel's.
     Observed,
+    /// It takes longer: once [`Mediator::settled`] names its process, [`Mediator::settle`] answers it.
+    Later,
     /// The kernel executes it while the client's threads stand still, if the argument still holds these bytes.
     Frozen {
         /// In the client.
@@ -136,12 +144,18 @@ pub struct Mediator {
     machine: Machine,
     workers: Workers,
     clients: HashMap<i32, Worker>,
+    /// Calls that were put off, of some of them.
+    under_way: HashMap<i32, Begun>,
     visible: Option<Visible>,
     /// Calls are looked at, and left to the kernel.
     observes: bool,
     /// Cards, opened so that the driver takes our processes for entitled to them.
     cards: Vec<OwnedFd>,
     ledger: Ledger,
+    /// Executes calls that are none of a client's.
+    kernel: Kernel,
+    /// Lets channels take turns, if there is a share.
+    pacer: Option<Pacer>,
     /// What was refused because it is not known, and not yet told.
     unknown: Vec<String>,
     /// All of it, each thing once.
@@ -205,7 +219,7 @@ impl Mediator {
         let abi = Arc::new(abi);
         let workers = Workers::begin(kernel)?;
         let ledger = Ledger::new(limit);
-        let (clients, cards) = (HashMap::new(), Vec::new());
+        let (clients, under_way, cards) = (HashMap::new(), HashMap::new(), Vec::new());
         let (unknown, told) = (Vec::new(), HashSet::new());
         let (keeps_last, last) = (false, None);
         Ok(Self {
@@ -213,10 +227,13 @@ impl Mediator {
             machine,
             workers,
             clients,
+            under_way,
             visible,
             observes,
             cards,
             ledger,
+            kernel,
+            pacer: None,
             unknown,
             told,
             keeps_last,
@@ -234,7 +251,7 @@ impl Mediator {
         self.abi.version()
     }
 
-    /// Answers an `ioctl`.
+    /// Answers an `ioctl`. Precondition: no call of the process was put off that has not been answered.
     pub fn ioctl(
         &mut self,
         descriptor: i32,
@@ -248,14 +265,47 @@ impl Mediator {
             self.look(node, number, argument, caller);
             return Ok(Answer::Observed);
         }
-        let call = Call { file, number, argument };
+        if self.under_way.contains_key(&caller.process()) {
+            // Its copies lie where this call's would.
+            return Ok(Answer::Errno(libc::EBUSY));
+        }
+        let call = Call { file, node, number, argument };
         let answered = match node {
             _ if self.is_hidden(node) => Err(Failed::Refused(Refusal::Errno(libc::ENODEV))),
-            Node::Control | Node::Gpu(_) => self.escape(&call, caller),
-            Node::UnifiedMemory => self.uvm(&call, caller),
+            Node::Control | Node::Gpu(_) => self.escape(call, caller),
+            Node::UnifiedMemory => self.uvm(call, caller),
             // Their calls are another table's, which nobody has written.
             Node::Other => Err(Failed::Refused(Refusal::Errno(libc::EPERM))),
         };
+        self.conclude(node, number, answered)
+    }
+
+    /// Processes whose calls were put off and can be answered now. To be asked when the mediator's descriptor is readable.
+    pub fn settled(&mut self) -> Vec<i32> {
+        self.workers.hear();
+        let is_settled = |process: &i32| {
+            let worker = self.clients.get(process);
+            worker.is_none_or(|worker| self.workers.is_settled(worker))
+        };
+        self.under_way.keys().copied().filter(is_settled).collect()
+    }
+
+    /// Answers a call that was put off; again with [`Answer::Later`] if it has not been executed yet, and none if there is none.
+    pub fn settle(&mut self, caller: &mut dyn Caller) -> Option<Result<Answer, WorkerError>> {
+        let process = caller.process();
+        let begun = self.under_way.remove(&process)?;
+        let worker = self.clients.get(&process);
+        let executed = worker.map_or(Some(Err(WorkerError::Gone)), |worker| self.workers.settled(worker));
+        let Some(executed) = executed else {
+            self.under_way.insert(process, begun);
+            return Some(Ok(Answer::Later));
+        };
+        let (node, number) = (begun.call.node, begun.call.number);
+        let answered = self.complete_begun(begun, executed, caller);
+        Some(self.conclude(node, number, answered))
+    }
+
+    fn conclude(&mut self, node: Node, number: u32, answered: Answered) -> Result<Answer, WorkerError> {
         self.complete_last(node, number);
         match answered {
             Ok(answer) => Ok(answer),
@@ -307,8 +357,20 @@ impl Mediator {
     /// A process has ended: what it held is free.
     pub fn process_ended(&mut self, tgid: i32) {
         self.ledger.process_ended(tgid);
-        if let Some(worker) = self.clients.remove(&tgid) {
-            self.workers.end(worker);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.process_ended(tgid);
+        }
+        self.end_worker(tgid);
+    }
+
+    /// Ends the process that executes a client's calls, with the one that it executes.
+    fn end_worker(&mut self, client: i32) {
+        let files = self.under_way.remove(&client).map_or_else(Vec::new, |begun| {
+            self.take_back(&begun);
+            begun.into_files()
+        });
+        if let Some(worker) = self.clients.remove(&client) {
+            self.workers.end(worker, files);
         }
     }
 
@@ -413,10 +475,15 @@ impl Mediator {
     }
 
     fn lost(&mut self, process: i32, error: WorkerError) -> Failed {
-        if let Some(worker) = self.clients.remove(&process) {
-            self.workers.end(worker);
-        }
+        self.end_worker(process);
         Failed::Lost(error)
+    }
+}
+
+/// Readable when calls that were put off may be answered, and when processes have ended that were to.
+impl AsFd for Mediator {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.workers.as_fd()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The driver of this machine and its nodes.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
 /// What a file is.
@@ -70,7 +71,8 @@ impl Machine {
 
     /// Which of its nodes an open file is.
     pub fn node_of(&self, file: &OwnedFd) -> Option<Node> {
-        let file = fs::File::from(file.try_clone().ok()?).metadata().ok()?;
+        // SAFETY: the descriptor is open, and is not closed here.
+        let file = ManuallyDrop::new(unsafe { fs::File::from_raw_fd(file.as_raw_fd()) }).metadata().ok()?;
         if !file.file_type().is_char_device() {
             return None;
         }

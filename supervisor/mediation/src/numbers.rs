@@ -1,5 +1,7 @@
 //! Numbers of NVIDIA's headers that mediation speaks of, the same in every release, and two measured sizes.
 
+use std::ops::RangeInclusive;
+
 /// Status codes.
 pub const NO_MEMORY: u32 = 0x51;
 pub const NOT_SUPPORTED: u32 = 0x56;
@@ -40,10 +42,19 @@ pub const UUID: usize = 16;
 
 /// Classes.
 pub const DEVICE: u32 = 0x80;
+pub const SUBDEVICE: u32 = 0x2080;
 pub const EVENT: u64 = 0x79;
 pub const PAGES_OF_PROCESS: u64 = 0x71;
 /// More than any class has.
 pub const MOST_PARAMETERS: usize = 64 << 10;
+
+/// `KEPLER_CHANNEL_GROUP_A`, and the engines of it that run kernels: `NV2080_ENGINE_TYPE_GR0` to `GR7`.
+pub const CHANNEL_GROUP: u32 = 0xa06c;
+pub const KERNEL_ENGINES: RangeInclusive<u64> = 1..=8;
+/// `NVA06C_CTRL_CMD_GPFIFO_SCHEDULE`, the same of a single channel, and `NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS`.
+pub const SCHEDULE_GROUP: u32 = 0xa06c_0101;
+pub const SCHEDULE_CHANNEL: u32 = 0xa06f_0103;
+pub const DISABLE_CHANNELS: u32 = 0x2080_110b;
 
 /// Controls.
 pub const FB_GET_INFO: u64 = 0x2080_1301;

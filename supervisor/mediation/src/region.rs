@@ -10,7 +10,8 @@
 //!   state   IDLE ──supervisor──▶ POSTED ──process──▶ DONE ──supervisor──▶ IDLE
 //! ```
 //!
-//! Whoever's turn it is owns the slot. The mapping is made before the first process is, so an address in it is the same in all.
+//! Whoever's turn it is owns the slot. The supervisor may leave off waiting and ask for the bell instead: it does so before it looks at the
+//! state once more, and the process hands the slot back before it looks whether it is to ring, so one of them sees the other. The mapping is made before the first process is, so an address in it is the same in all.
 
 use std::io;
 use std::ptr::NonNull;
@@ -34,6 +35,8 @@ pub struct Region {
 #[repr(C)]
 pub struct Head {
     state: AtomicU32,
+    /// The supervisor does not wait, and wants to be told.
+    wants_bell: AtomicU32,
     pub operation: AtomicU32,
     pub descriptor: AtomicI32,
     pub number: AtomicU32,
@@ -111,17 +114,33 @@ impl Region {
 impl Head {
     /// For the supervisor: hands the slot over.
     pub fn post(&self) {
+        self.wants_bell.store(0, Ordering::Relaxed);
         self.state.store(POSTED, Ordering::Release);
         wake(&self.state);
     }
 
     /// For the supervisor: whether the order has been executed, after a while; a slot that is handed back is idle.
     pub fn is_done_within(&self, spin: Duration, patience: Duration) -> bool {
-        let is_done = wait_while(&self.state, POSTED, spin, Some(patience));
+        wait_while(&self.state, POSTED, spin, Some(patience)) && self.is_done()
+    }
+
+    /// For the supervisor: whether the order has been executed; a slot that is handed back is idle.
+    pub fn is_done(&self) -> bool {
+        let is_done = self.has_result();
         if is_done {
             self.state.store(IDLE, Ordering::Relaxed);
         }
         is_done
+    }
+
+    /// For the supervisor: whether the order has been executed.
+    pub fn has_result(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == DONE
+    }
+
+    /// For the supervisor: asks for the bell, instead of waiting. To be followed by a last look.
+    pub fn ask_for_bell(&self) {
+        self.wants_bell.store(1, Ordering::SeqCst);
     }
 
     /// For the process: waits for the next order.
@@ -135,10 +154,11 @@ impl Head {
         }
     }
 
-    /// For the process: hands the slot back.
-    pub fn done(&self) {
-        self.state.store(DONE, Ordering::Release);
+    /// For the process: hands the slot back; whether it is to ring.
+    pub fn done(&self) -> bool {
+        self.state.store(DONE, Ordering::SeqCst);
         wake(&self.state);
+        self.wants_bell.load(Ordering::SeqCst) != 0
     }
 }
 

@@ -25,8 +25,10 @@ pub struct Held {
     pub workers: usize,
     /// Objects in the books.
     pub objects: usize,
-    /// Bytes of all cards.
+    /// Bytes of all cards, with what is promised.
     pub bytes: u64,
+    /// Calls that were put off.
+    pub under_way: usize,
 }
 
 impl StandIn {
@@ -49,7 +51,7 @@ impl Mediator {
     /// What is held now.
     pub fn held(&mut self) -> Held {
         let (objects, bytes) = self.ledger.size();
-        Held { workers: self.workers.count(), objects, bytes }
+        Held { workers: self.workers.count(), objects, bytes, under_way: self.under_way.len() }
     }
 
     /// The number of the process that executes a client's calls.

@@ -1,6 +1,9 @@
 //! The mediator with a driver that takes no call at all: `/dev/null` in the place of a card.
 
+mod cores;
+mod given;
 mod hostile;
+mod long;
 
 use std::fs::File;
 use std::process::Command;
@@ -83,10 +86,32 @@ fn own() -> Own {
 /// A call with so many words, and what they are afterwards.
 fn ask(mediator: &mut Mediator, request: u32, words: &mut [u32]) -> Answer {
     let mut caller = own();
-    let number = caller.file.as_raw_fd();
-    mediator
-        .ioctl(number, request, words.as_mut_ptr().expose_provenance() as u64, &mut caller)
-        .expect("a process")
+    let argument = words.as_mut_ptr().expose_provenance() as u64;
+    ask_at(mediator, &mut caller, request, argument).expect("a process")
+}
+
+/// A call of this process. However long it takes, which is the machine's matter.
+fn ask_at(
+    mediator: &mut Mediator,
+    caller: &mut Own,
+    request: u32,
+    argument: u64,
+) -> Result<Answer, WorkerError> {
+    let answer = mediator.ioctl(caller.file.as_raw_fd(), request, argument, caller);
+    wait_until_settled(mediator, caller, answer)
+}
+
+fn wait_until_settled(
+    mediator: &mut Mediator,
+    caller: &mut dyn Caller,
+    mut answer: Result<Answer, WorkerError>,
+) -> Result<Answer, WorkerError> {
+    while matches!(answer, Ok(Answer::Later)) {
+        std::thread::yield_now();
+        mediator.settled();
+        answer = mediator.settle(caller).expect("it was put off");
+    }
+    answer
 }
 
 #[test]
@@ -200,8 +225,7 @@ fn arguments_that_lead_nowhere_are_errors() {
     alone("arguments_that_lead_nowhere_are_errors", || {
         let mut mediator = mediator(None, |_| {});
         let mut caller = own();
-        let number = caller.file.as_raw_fd();
-        let mut say = |request, argument| match mediator.ioctl(number, request, argument, &mut caller) {
+        let mut say = |request, argument| match ask_at(&mut mediator, &mut caller, request, argument) {
             Ok(Answer::Errno(errno)) => errno,
             other => panic!("{other:?}"),
         };
@@ -229,8 +253,7 @@ fn a_client_whose_process_was_killed_is_told_and_gets_another() {
         let ask = |mediator: &mut Mediator| {
             let mut caller = own();
             let words = [0u32; 2];
-            let number = caller.file.as_raw_fd();
-            mediator.ioctl(number, 0xc008_46d6, words.as_ptr().expose_provenance() as u64, &mut caller)
+            ask_at(mediator, &mut caller, 0xc008_46d6, words.as_ptr().expose_provenance() as u64)
         };
         assert!(matches!(ask(&mut mediator), Ok(Answer::Errno(libc::ENOTTY))));
         let pid = mediator.clients[&(std::process::id() as i32)].pid;

@@ -16,12 +16,13 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tracee::PidFd;
 
+use crate::bell::{self, Bell};
 use crate::kernel::{Handed, Kernel};
 use crate::region::{AREA, Head, Region, SLOTS};
 
@@ -41,9 +42,17 @@ pub struct Workers {
     region: Region,
     maker: PidFd,
     free: Vec<usize>,
-    /// Slots of processes that have been killed and may not have ended yet.
-    leaving: Vec<(usize, PidFd)>,
+    leaving: Vec<Leaving>,
+    bell: Bell,
     spin: Duration,
+}
+
+/// A process that has been killed and may not have ended yet.
+struct Leaving {
+    slot: usize,
+    handle: PidFd,
+    /// Descriptors that its last call may still look up: their numbers must not be others' meanwhile.
+    _files: Vec<OwnedFd>,
 }
 
 /// A process.
@@ -82,6 +91,8 @@ pub enum WorkerError {
 const MAKER: usize = 0;
 /// How long one that waits looks before it sleeps: a little more than a client takes between two calls of a row.
 const SPIN: Duration = Duration::from_micros(40);
+/// How long the supervisor waits for a call that takes longer, before it does something else: what that costs is a tenth of this.
+const MOMENT: Duration = Duration::from_micros(100);
 /// How often one that sleeps looks whether the other one is still there.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -95,13 +106,15 @@ impl Workers {
         let region = Region::new()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let spin = if cores > 1 { SPIN } else { Duration::ZERO };
+        let bell = Bell::new()?;
         let own = std::process::id();
         let pid = clone_with_files()?;
         if pid == 0 {
-            make(&region, kernel, spin, own);
+            make(&region, Making { kernel, spin, bell: bell.number() }, own);
         }
         let maker = PidFd::open(pid)?;
-        Ok(Self { region, maker, free: (MAKER + 1..SLOTS).rev().collect(), leaving: Vec::new(), spin })
+        let free = (MAKER + 1..SLOTS).rev().collect();
+        Ok(Self { region, maker, free, leaving: Vec::new(), bell, spin })
     }
 
     /// A new process.
@@ -127,10 +140,47 @@ impl Workers {
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
     }
 
-    /// Ends a process.
-    pub fn end(&mut self, worker: Worker) {
+    /// Lets a process execute an order; what the call returned. None if it takes longer than a moment: then the bell will ring.
+    pub fn hand_over(&self, worker: &Worker, order: &Order) -> Option<Result<i32, WorkerError>> {
+        let head = self.region.head(worker.slot);
+        self.prepare(worker.slot, head, order);
+        head.post();
+        if head.is_done_within(self.spin, MOMENT) {
+            return Some(result(head));
+        }
+        self.bell.watch(&worker.handle);
+        head.ask_for_bell();
+        self.settled(worker)
+    }
+
+    /// Whether an order that took longer has come to something.
+    pub fn is_settled(&self, worker: &Worker) -> bool {
+        self.region.head(worker.slot).has_result() || worker.handle.has_ended()
+    }
+
+    /// What an order that took longer has come to; none: it is being executed.
+    pub fn settled(&self, worker: &Worker) -> Option<Result<i32, WorkerError>> {
+        let head = self.region.head(worker.slot);
+        let settled = match head.is_done() {
+            true => result(head),
+            false if worker.handle.has_ended() => Err(WorkerError::Gone),
+            false => return None,
+        };
+        self.bell.forget(&worker.handle);
+        Some(settled)
+    }
+
+    /// Ends a process. `files`: those that its call is about, if it executes one.
+    pub fn end(&mut self, worker: Worker, files: Vec<OwnedFd>) {
         let _ = worker.handle.signal(libc::SIGKILL);
-        self.leaving.push((worker.slot, worker.handle));
+        self.bell.watch(&worker.handle);
+        self.leaving.push(Leaving { slot: worker.slot, handle: worker.handle, _files: files });
+    }
+
+    /// Hears what has rung, and takes back the slots of those that have ended.
+    pub fn hear(&mut self) {
+        self.bell.silence();
+        self.collect();
     }
 
     /// Bytes for an order, in the area of a process.
@@ -157,10 +207,7 @@ impl Workers {
                 return Err(WorkerError::Gone);
             }
         }
-        match head.result.load(Relaxed) {
-            -1 => Err(WorkerError::Failed(io::Error::from_raw_os_error(head.error.load(Relaxed)))),
-            result => Ok(result),
-        }
+        result(head)
     }
 
     fn prepare(&self, slot: usize, head: &Head, order: &Order) {
@@ -191,12 +238,25 @@ impl Workers {
         SLOTS - 1 - self.free.len()
     }
 
-    /// Takes back the slots of those that have ended.
     fn collect(&mut self) {
-        for (slot, _) in self.leaving.extract_if(.., |(_, handle)| handle.has_ended()) {
-            self.region.clear(slot);
-            self.free.push(slot);
+        for leaving in self.leaving.extract_if(.., |leaving| leaving.handle.has_ended()) {
+            self.region.clear(leaving.slot);
+            self.free.push(leaving.slot);
         }
+    }
+}
+
+impl AsFd for Workers {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+/// What an executed order has come to.
+fn result(head: &Head) -> Result<i32, WorkerError> {
+    match head.result.load(Relaxed) {
+        -1 => Err(WorkerError::Failed(io::Error::from_raw_os_error(head.error.load(Relaxed)))),
+        result => Ok(result),
     }
 }
 
@@ -214,8 +274,16 @@ fn clone_with_files() -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }
 
+/// What processes are made with.
+#[derive(Clone, Copy)]
+struct Making {
+    kernel: Kernel,
+    spin: Duration,
+    bell: RawFd,
+}
+
 /// What the maker does until it is killed.
-fn make(region: &Region, kernel: Kernel, spin: Duration, parent: u32) -> ! {
+fn make(region: &Region, making: Making, parent: u32) -> ! {
     // SAFETY: these calls take numbers and constant text. Nobody waits for what is cloned here: the kernel does.
     unsafe {
         libc::prctl(libc::PR_SET_NAME, c"vgpu-maker".as_ptr());
@@ -232,7 +300,7 @@ fn make(region: &Region, kernel: Kernel, spin: Duration, parent: u32) -> ! {
         region.read(MAKER, 0, &mut bytes);
         let made = clone_with_files();
         if matches!(made, Ok(0)) {
-            serve(region, slot, kernel, (&decode(&bytes), own), spin);
+            serve(region, slot, making, (&decode(&bytes), own));
         }
         answer(head, made);
         head.done();
@@ -240,13 +308,7 @@ fn make(region: &Region, kernel: Kernel, spin: Duration, parent: u32) -> ! {
 }
 
 /// What a process does until it is killed.
-fn serve(
-    region: &Region,
-    slot: usize,
-    kernel: Kernel,
-    (identity, parent): (&Identity, u32),
-    spin: Duration,
-) -> ! {
+fn serve(region: &Region, slot: usize, making: Making, (identity, parent): (&Identity, u32)) -> ! {
     end_with(parent);
     // SAFETY: the name is constant text; ending takes a number.
     unsafe {
@@ -259,9 +321,11 @@ fn serve(
     end_with(parent);
     let head = region.head(slot);
     loop {
-        head.wait_for_order(spin);
-        answer(head, execute(region, slot, head, kernel));
-        head.done();
+        head.wait_for_order(making.spin);
+        answer(head, execute(region, slot, head, making.kernel));
+        if head.done() {
+            bell::ring(making.bell);
+        }
     }
 }
 

@@ -32,7 +32,11 @@ impl HeldCall for Notified {
     }
 
     fn give(&self, descriptor: BorrowedFd, cloexec: bool) -> io::Result<i32> {
-        self.add_descriptor(descriptor, cloexec, 0)
+        self.add_descriptor(descriptor, None, cloexec, 0)
+    }
+
+    fn give_as(&self, descriptor: BorrowedFd, number: i32, cloexec: bool) -> io::Result<()> {
+        self.add_descriptor(descriptor, Some(number), cloexec, 0).map(drop)
     }
 
     fn answer(mut self: Box<Self>, reply: Reply) -> io::Result<Delivery> {
@@ -59,7 +63,7 @@ impl HeldCall for Notified {
 
 impl Notified {
     fn install(&self, fd: &OwnedFd, cloexec: bool) -> io::Result<Delivery> {
-        match self.add_descriptor(fd.as_fd(), cloexec, libc::SECCOMP_ADDFD_FLAG_SEND as u32) {
+        match self.add_descriptor(fd.as_fd(), None, cloexec, libc::SECCOMP_ADDFD_FLAG_SEND as u32) {
             Ok(_) => Ok(Delivery::Delivered),
             Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
                 self.listener.send(self.id, 0, -libc::EMFILE, false).map(|()| Delivery::NoRoom)
@@ -68,10 +72,18 @@ impl Notified {
         }
     }
 
-    fn add_descriptor(&self, fd: BorrowedFd, cloexec: bool, flags: u32) -> io::Result<i32> {
+    fn add_descriptor(
+        &self,
+        fd: BorrowedFd,
+        number: Option<i32>,
+        cloexec: bool,
+        flags: u32,
+    ) -> io::Result<i32> {
         let newfd_flags = if cloexec { libc::O_CLOEXEC as u32 } else { 0 };
         let srcfd = fd.as_raw_fd() as u32;
-        let mut add = libc::seccomp_notif_addfd { id: self.id, flags, srcfd, newfd: 0, newfd_flags };
+        let (newfd, chosen) = number.map_or((0, 0), |number| (number as u32, libc::SECCOMP_ADDFD_FLAG_SETFD));
+        let flags = flags | chosen as u32;
+        let mut add = libc::seccomp_notif_addfd { id: self.id, flags, srcfd, newfd, newfd_flags };
         self.listener.ioctl(abi::SECCOMP_IOCTL_NOTIF_ADDFD, &mut add)
     }
 }

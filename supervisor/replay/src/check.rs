@@ -5,13 +5,14 @@ use std::fmt;
 
 use nvidia_abi::{Count, escape, uvm};
 use recording::{Call, Event, Ioctl};
-use resource_manager::{Caller, Errno, FileId, Node, ResourceManager};
+use resource_manager::{Caller, Errno, FileId, Load, Node, ResourceManager};
 
 use crate::bytes::{pointer, word};
 use crate::files::{Files, node as node_of};
 use crate::handles::Handles;
 use crate::mask::{Category, Mask, Subject};
 use crate::memory::Memory;
+use crate::neighbours;
 
 /// Where the outer structure lies: at no address that a program has.
 const OUTER: u64 = 0x10;
@@ -27,6 +28,8 @@ pub struct Outcome {
     pub mismatches: Vec<Mismatch>,
     /// Calls that could not be made, since what they point to was not recorded.
     pub skipped: usize,
+    /// What others had of the card, as the recorded program was told first.
+    pub neighbours: Option<Load>,
     /// Bytes of answers.
     pub bytes: usize,
     /// Bytes among them that were not compared.
@@ -78,13 +81,14 @@ impl Outcome {
 
 /// Makes each recorded call on `manager` and compares.
 pub fn check(events: &[Event], manager: &mut ResourceManager, mask: &Mask) -> Outcome {
+    let neighbours = neighbours::set(manager, events);
     let mut replay = Replay {
         manager,
         mask,
         files: Files::default(),
         handles: Handles::default(),
         is_administrator: false,
-        outcome: Outcome::default(),
+        outcome: Outcome { neighbours, ..Outcome::default() },
     };
     for (index, event) in events.iter().enumerate() {
         match event {

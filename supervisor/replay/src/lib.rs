@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - The manager sees the recorded process's memory: the outer structure, the parameters and what they point to.
+//! - What other programs had of the card is taken from what the recorded one was told first (`neighbours.rs`).
 //! - Handles that the driver chose differ from run to run: they are renamed both ways.
 //! - What cannot be equal (time, addresses, readings of sensors) is listed with reasons in `mask.txt`.
 //! - A call whose buffers an older recorder did not write down is skipped, and counted.
@@ -20,6 +21,7 @@ mod files;
 mod handles;
 mod mask;
 mod memory;
+mod neighbours;
 mod observe;
 mod play;
 

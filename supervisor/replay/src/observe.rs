@@ -132,6 +132,10 @@ impl Caller for Observed<'_> {
         self.caller.has_open(card)
     }
 
+    fn show(&mut self, descriptor: i32, card: usize) -> bool {
+        self.caller.show(descriptor, card)
+    }
+
     fn process(&self) -> u32 {
         self.caller.process()
     }

@@ -100,6 +100,7 @@ impl ResourceManager {
             parent,
             facts,
             numbers,
+            shared_data_length: self.abi.page(class::RM_USER_SHARED_DATA).map_or(0, |row| row.size as u64),
         };
         let made = make::make(row.number, &mut making)?;
         if let (Some(card), Some(Memory { space: Space::Video, length })) = (card, made.memory)
@@ -156,6 +157,10 @@ impl ResourceManager {
         let card = &mut self.cards[card];
         if object.class == class::NV01_DEVICE_0 {
             card.numbers.devices = card.numbers.devices.saturating_sub(1);
+        }
+        if object.class == class::RM_USER_SHARED_DATA {
+            card.numbers.polled.objects = card.numbers.polled.objects.saturating_sub(1);
+            card.numbers.polled.change(object.polled, 0);
         }
         if let Some(channel) = object.channel {
             card.numbers.channels.remove(&channel);

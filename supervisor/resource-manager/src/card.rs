@@ -7,6 +7,8 @@ use serde::Deserialize;
 use wire::device::{Description, padded};
 
 use crate::facts::Facts;
+use crate::load::Load;
+use crate::shared_data::{Kept, Polled};
 
 /// `CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE`
 const L2_CACHE_SIZE: usize = 38;
@@ -89,8 +91,11 @@ pub struct Card {
     pub unit: Unit,
     /// Its kind.
     pub facts: Arc<Facts>,
-    /// Bytes that are granted.
+    /// Bytes that are granted to clients of the nodes.
     pub used: u64,
+    /// What others make of it.
+    pub load: Load,
+    pub(crate) shared_data: Kept,
     /// `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…`
     pub compute_mode: u32,
     pub(crate) numbers: Numbers,
@@ -105,6 +110,8 @@ pub(crate) struct Numbers {
     pub channels: BTreeSet<u32>,
     /// Devices of all clients.
     pub devices: u32,
+    /// What objects ask to be kept on the page of figures.
+    pub polled: Polled,
     /// How many groups and channels there have been.
     work: u32,
     /// Bytes of video memory that have been granted.
@@ -158,6 +165,8 @@ impl Card {
             unit,
             facts,
             used: 0,
+            load: Load::default(),
+            shared_data: Kept::default(),
             compute_mode: 0,
             numbers: Numbers::default(),
             kept: BTreeSet::new(),
@@ -172,12 +181,16 @@ impl Card {
 
     /// Grants memory, if there is so much.
     pub(crate) fn take(&mut self, length: u64) -> Result<(), u32> {
-        let used = self.used.saturating_add(length);
-        if used > self.description.total_memory {
+        if length > self.free() {
             return Err(nvidia_abi::status::NV_ERR_NO_MEMORY);
         }
-        self.used = used;
+        self.used += length;
         Ok(())
+    }
+
+    /// Bytes that nobody has.
+    pub(crate) fn free(&self) -> u64 {
+        self.description.total_memory.saturating_sub(self.used).saturating_sub(self.load.usage.used)
     }
 
     /// A figure of the model by its name in rows.
@@ -187,10 +200,11 @@ impl Card {
         Some(match name {
             "memory_kib" => kib(card.total_memory + card.reserved_memory),
             "usable_kib" => kib(card.total_memory),
-            "free_kib" => kib(card.total_memory - self.used.min(card.total_memory)),
+            "free_kib" => kib(self.free()),
+            "gpu_busy" => self.load.usage.utilisation,
             "bus_width" => card.memory_bus_width,
             "bar1_kib" => kib(self.unit.bars[1][1]),
-            "bar1_free_kib" => kib(self.unit.bars[1][1].saturating_sub(BAR1_IN_USE)),
+            "bar1_free_kib" => kib(self.unit.bars[1][1].saturating_sub(BAR1_IN_USE + self.load.window)),
             "pci_domain" => self.unit.pci[0],
             "pci_bus" => self.unit.pci[1],
             "pci_device" => self.unit.pci[2],

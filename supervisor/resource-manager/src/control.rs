@@ -12,6 +12,7 @@ mod channel;
 mod client;
 mod confidential;
 mod device;
+mod figures;
 mod information;
 mod subdevice;
 mod topology;
@@ -20,7 +21,7 @@ use nvidia_abi::{Abi, Access, Row, class, control, status};
 
 use crate::card::Card;
 use crate::facts::Written;
-use crate::object::{Client, Object};
+use crate::object::{Client, Handle, Object};
 use crate::structure::Structure;
 use crate::{Caller, Errno, FileId, ResourceManager};
 
@@ -30,6 +31,7 @@ struct Command<'a> {
     cards: &'a mut [Card],
     client: &'a mut Client,
     /// Whom it is for.
+    handle: Handle,
     object: Object,
     parameters: Structure<'a>,
     caller: &'a mut dyn Caller,
@@ -47,6 +49,7 @@ fn handler(number: u32) -> Option<Handler> {
         topology::HANDLERS,
         channel::HANDLERS,
         confidential::HANDLERS,
+        figures::HANDLERS,
     ];
     tables.into_iter().flatten().find(|(control, _)| *control == number).map(|(_, handler)| *handler)
 }
@@ -121,6 +124,7 @@ impl ResourceManager {
                 abi: &self.abi,
                 cards: &mut self.cards,
                 client,
+                handle: outer.word("hObject"),
                 object,
                 parameters: fields,
                 caller,

@@ -29,7 +29,7 @@ mod mapping {
 
     pub fn of(space: Space) -> u32 {
         match space {
-            Space::System => CACHING_DEFAULT | DIRECT,
+            Space::System | Space::Figures => CACHING_DEFAULT | DIRECT,
             Space::Collected => CACHING_DEFAULT,
             Space::Video => CACHING_WRITES_COMBINED | REFLECTED,
             Space::Window => CACHING_OFF | REFLECTED,
@@ -158,11 +158,9 @@ impl ResourceManager {
                 structure.set("status", status_of(found));
                 Ok(())
             }
+            // Each file tells its own, whatever node it is of.
             escape::NV_ESC_RM_GET_EVENT_DATA => {
-                on_control(true)?;
-                // Nothing happens to a card that does not work.
-                structure.set("MoreEvents", 0_u64);
-                structure.set("status", status::NV_ERR_OPERATING_SYSTEM);
+                self.event_data(opened, structure, caller);
                 Ok(())
             }
             escape::NV_ESC_RM_UNMAP_MEMORY | escape::NV_ESC_RM_UPDATE_DEVICE_MAPPING_INFO => {
@@ -303,8 +301,14 @@ impl ResourceManager {
             let (memory, card) = object.memory.zip(object.card).ok_or(status::NV_ERR_INVALID_OBJECT)?;
             let end = structure.get("params.offset").checked_add(structure.get("params.length"));
             match end {
-                Some(end) if end <= memory.length => Ok((memory, card)),
-                _ => Err(status::NV_ERR_INVALID_LIMIT),
+                Some(end) if end <= memory.length => {}
+                _ => return Err(status::NV_ERR_INVALID_LIMIT),
+            }
+            match memory.space {
+                Space::Figures if !caller.show(structure.word("fd") as i32, card) => {
+                    Err(status::NV_ERR_INSUFFICIENT_RESOURCES)
+                }
+                _ => Ok((memory, card)),
             }
         });
         structure.set("params.status", status_of(mapped));
@@ -325,7 +329,7 @@ impl ResourceManager {
         let base = match space {
             Space::Registers { offset } => return registers[0] + offset,
             Space::Video | Space::Window => memory[0],
-            Space::System | Space::Collected => 1 << 32,
+            Space::System | Space::Figures | Space::Collected => 1 << 32,
         };
         // Names only: they may come round again.
         self.mapped = self.mapped.wrapping_add(length.checked_next_multiple_of(PAGES).unwrap_or(length));
@@ -346,7 +350,9 @@ impl ResourceManager {
         self.clients.find(structure.word("hClient"), file)?;
         let source = self.clients.find_by_any_file(structure.word("hClientSrc"))?;
         let object = source.object(structure.word("hObjectSrc"))?.clone();
-        let memory = object.memory.filter(|memory| matches!(memory.space, Space::Video | Space::System));
+        let memory = object
+            .memory
+            .filter(|memory| matches!(memory.space, Space::Video | Space::System | Space::Figures));
         let memory = memory.ok_or(status::NV_ERR_INVALID_ARGUMENT)?;
         let client = self.clients.find(structure.word("hClient"), file)?;
         let parent = structure.word("hParent");

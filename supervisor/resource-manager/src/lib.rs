@@ -6,6 +6,8 @@
 //!         argument, Caller)  │   make.rs, memory.rs, channel.rs: classes that do more than exist
 //!                            ├ control/:  a command to an object        ── card.rs:   device model + place
 //!                            └ uvm.rs:    unified memory                ── facts.rs:  rows of cards/*.txt
+//!   what happens ──▶ event.rs: files that are polled
+//!   what others do ──▶ Load ─▶ shared_data.rs: the page of figures
 //! ```
 //!
 //! - **outer**: the structure that an ioctl's argument points to. **Parameters**: what `RM_CONTROL` and `RM_ALLOC` point to.
@@ -24,21 +26,27 @@ mod card;
 mod channel;
 mod control;
 mod escape;
+mod event;
 mod facts;
+mod load;
 mod make;
 mod memory;
 mod object;
+mod shared_data;
 mod structure;
 mod uvm;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use nvidia_abi::{Abi, UnknownVersion, status};
 
 pub use card::{Card, Unit, facts};
+pub use event::Happening;
 pub use facts::{Answer, Cluster, Facts, GraphicsCluster, Value, Written};
+pub use load::Load;
 pub use object::Handle;
+pub use shared_data::BEING_WRITTEN;
 
 use object::Clients;
 
@@ -87,6 +95,11 @@ pub trait Caller {
     fn file(&mut self, descriptor: i32) -> Option<FileId>;
     /// Whether it has the node of that card open, by whichever descriptor.
     fn has_open(&mut self, card: usize) -> bool;
+    /// The next mappings of that descriptor are to show the card's page of figures ([`ResourceManager::shared_data`]). False: that
+    /// cannot be. One who maps nothing has nothing to do.
+    fn show(&mut self, _descriptor: i32, _card: usize) -> bool {
+        true
+    }
     /// Thread-group id.
     fn process(&self) -> u32;
     /// It has CAP_SYS_ADMIN.
@@ -141,6 +154,8 @@ struct File {
     /// The control file that a GPU's file belongs to.
     control: Option<FileId>,
     unified_memory: uvm::Space,
+    /// What it has to tell who polls it.
+    events: VecDeque<event::Entry>,
 }
 
 impl ResourceManager {
@@ -168,7 +183,10 @@ impl ResourceManager {
     pub fn open(&mut self, node: Node) -> FileId {
         self.opened += 1;
         let file = FileId(self.opened);
-        self.files.insert(file, File { node, control: None, unified_memory: uvm::Space::default() });
+        self.files.insert(
+            file,
+            File { node, control: None, unified_memory: uvm::Space::default(), events: VecDeque::new() },
+        );
         file
     }
 
@@ -198,6 +216,23 @@ impl ResourceManager {
             Some(Node::UnifiedMemory) => self.unified_memory(file, request, argument, caller),
             Some(node) => self.escape(file, node, request, argument, caller),
             None => Err(Errno::Invalid),
+        }
+    }
+
+    /// How many cards there are.
+    pub fn cards(&self) -> usize {
+        self.cards.len()
+    }
+
+    /// A card.
+    pub fn card(&self, card: usize) -> Option<&Card> {
+        self.cards.get(card)
+    }
+
+    /// What others make of a card from now on.
+    pub fn set_load(&mut self, card: usize, load: Load) {
+        if let Some(card) = self.cards.get_mut(card) {
+            card.load = load;
         }
     }
 

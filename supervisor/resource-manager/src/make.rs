@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nvidia_abi::{class, status};
 
 use crate::card::Numbers;
+use crate::event::Listener;
 use crate::facts::Facts;
 use crate::object::{Client, Handle, Memory, Object, Space};
 use crate::structure::Structure;
@@ -13,8 +14,6 @@ use crate::{channel, memory};
 /// Where a program writes to tell the card of new work, on cards since Turing.
 const USER_MODE_REGISTERS: Space = Space::Registers { offset: 0xbb_0000 };
 const USER_MODE_LENGTH: u64 = 64 << 10;
-/// The structure of figures that the driver keeps for a client to read.
-const SHARED_DATA_LENGTH: u64 = 2608;
 
 /// `clcbca.h`
 const NV_COUNTER_COLLECTION_UNIT: u32 = 0xcbca;
@@ -33,6 +32,8 @@ pub(crate) struct Making<'a> {
     pub facts: Option<Arc<Facts>>,
     /// Numbers that the card gives to its objects.
     pub numbers: &'a mut Numbers,
+    /// Bytes of the page of figures.
+    pub shared_data_length: u64,
 }
 
 /// What is special about it.
@@ -45,6 +46,10 @@ pub(crate) struct Made {
     pub channel: Option<u32>,
     /// A subdevice's.
     pub subdevice: Option<u32>,
+    /// Figures that are asked for.
+    pub polled: u64,
+    /// An event's.
+    pub listener: Option<Listener>,
 }
 
 type Maker = fn(&mut Making) -> Result<Made, u32>;
@@ -106,17 +111,24 @@ fn address_space(making: &mut Making) -> Result<Made, u32> {
 
 /// Its descriptor must have been announced. The driver also tells an address of its own in the kernel: there is none here.
 fn event(making: &mut Making) -> Result<Made, u32> {
-    if !making.client.has_os_event(making.parameters.word("data")) {
-        return Err(status::NV_ERR_OBJECT_NOT_FOUND);
+    /// `NV01_EVENT_WITHOUT_EVENT_DATA`
+    const WITHOUT_DATA: u32 = 1 << 28;
+    const INDEX: u32 = 0xffff;
+    let parameters = &mut making.parameters;
+    let through = making.client.os_event(parameters.word("data")).ok_or(status::NV_ERR_OBJECT_NOT_FOUND)?;
+    if parameters.word("hSrcResource") == 0 {
+        parameters.set("hSrcResource", making.parent_handle);
     }
-    if making.parameters.word("hSrcResource") == 0 {
-        making.parameters.set("hSrcResource", making.parent_handle);
-    }
-    Ok(Made::default())
+    let notify = parameters.word("notifyIndex");
+    let listener = Listener { index: notify & INDEX, through, with_data: notify & WITHOUT_DATA == 0 };
+    Ok(Made { listener: Some(listener), ..Made::default() })
 }
 
-fn shared_data(_: &mut Making) -> Result<Made, u32> {
-    Ok(mapped(Space::System, SHARED_DATA_LENGTH))
+fn shared_data(making: &mut Making) -> Result<Made, u32> {
+    let polled = making.parameters.get("polledDataMask");
+    making.numbers.polled.objects += 1;
+    making.numbers.polled.change(0, polled);
+    Ok(Made { polled, ..mapped(Space::Figures, making.shared_data_length) })
 }
 
 /// Through the registers, or, since Hopper, through a window onto them beside the memory's.

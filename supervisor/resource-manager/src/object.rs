@@ -7,11 +7,12 @@
 //! Handles are chosen by the client, or by us where it leaves them 0. A client belongs to the open file that it was made
 //! through: another file's calls do not find it. Freeing an object frees what is below it, youngest first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use nvidia_abi::status;
 
 use crate::FileId;
+use crate::event::{Listener, Told};
 use crate::make::Made;
 
 /// `NvHandle`
@@ -59,6 +60,8 @@ pub enum Space {
     Video,
     /// A window onto registers beside the card's memory.
     Window,
+    /// The machine's, where the driver keeps figures.
+    Figures,
     /// The machine's, where the card puts counters.
     Collected,
     /// The card's registers from there.
@@ -94,6 +97,12 @@ pub struct Object {
     pub channel: Option<u32>,
     /// A subdevice's.
     pub subdevice: Option<u32>,
+    /// Figures that it asks for.
+    pub polled: u64,
+    /// An event's.
+    pub(crate) listener: Option<Listener>,
+    /// Events that a subdevice tells of, by their indices.
+    pub(crate) tells: BTreeMap<u32, Told>,
     /// Youngest last.
     children: Vec<Handle>,
 }
@@ -101,8 +110,9 @@ pub struct Object {
 impl Object {
     /// An object without children.
     pub fn new(class: u32, parent: Handle, card: Option<usize>, made: Made) -> Self {
-        let Made { memory, engine, channel, subdevice } = made;
-        Self { class, parent, card, memory, engine, channel, subdevice, children: Vec::new() }
+        let Made { memory, engine, channel, subdevice, polled, listener } = made;
+        let (tells, children) = (BTreeMap::new(), Vec::new());
+        Self { class, parent, card, memory, engine, channel, subdevice, polled, listener, tells, children }
     }
 }
 
@@ -179,6 +189,11 @@ impl Clients {
         self.clients.remove(&handle);
     }
 
+    /// All of them.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.clients.values_mut()
+    }
+
     /// A file was closed for the last time: its clients end, and no event comes through it any more. All their objects.
     pub fn file_closed(&mut self, file: FileId) -> Vec<Object> {
         for client in self.clients.values_mut() {
@@ -193,6 +208,11 @@ impl Client {
     /// An object by its handle.
     pub fn object(&self, handle: Handle) -> Result<&Object, u32> {
         self.objects.get(&handle).ok_or(status::NV_ERR_OBJECT_NOT_FOUND)
+    }
+
+    /// The same, to be changed.
+    pub fn object_mut(&mut self, handle: Handle) -> Result<&mut Object, u32> {
+        self.objects.get_mut(&handle).ok_or(status::NV_ERR_OBJECT_NOT_FOUND)
     }
 
     /// The handle that a new object will have: the one asked for if it is free, one of ours for 0.
@@ -226,13 +246,23 @@ impl Client {
 
     /// Objects right below one.
     pub fn children(&self, handle: Handle) -> impl Iterator<Item = &Object> {
-        let children = self.objects.get(&handle).map_or(&[][..], |object| &object.children);
-        children.iter().filter_map(|child| self.objects.get(child))
+        self.children_with_handles(handle).map(|(_, child)| child)
     }
 
-    /// An event's descriptor was announced.
-    pub fn has_os_event(&self, descriptor: u32) -> bool {
-        self.os_events.iter().any(|(_, known)| *known == descriptor)
+    /// The same with their handles.
+    pub fn children_with_handles(&self, handle: Handle) -> impl Iterator<Item = (Handle, &Object)> {
+        let children = self.objects.get(&handle).map_or(&[][..], |object| &object.children);
+        children.iter().filter_map(|child| Some((*child, self.objects.get(child)?)))
+    }
+
+    /// All objects.
+    pub fn objects_mut(&mut self) -> impl Iterator<Item = (Handle, &mut Object)> {
+        self.objects.iter_mut().map(|(handle, object)| (*handle, object))
+    }
+
+    /// The file whose descriptor was announced by that number.
+    pub fn os_event(&self, descriptor: u32) -> Option<FileId> {
+        self.os_events.iter().find(|(_, known)| *known == descriptor).map(|(file, _)| *file)
     }
 
     /// Frees an object and all below it. What went, in the order in which it went.

@@ -30,6 +30,12 @@ impl HeldCall for Held {
         pass::give(injection, descriptor, cloexec).map_err(io::Error::from)
     }
 
+    fn give_as(&self, descriptor: BorrowedFd, number: i32, cloexec: bool) -> io::Result<()> {
+        let mut injection = self.0.borrow_mut();
+        let injection = injection.as_mut().ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+        pass::give_as(injection, descriptor, number, cloexec).map_err(io::Error::from)
+    }
+
     fn answer(self: Box<Self>, reply: Reply) -> io::Result<Delivery> {
         let Some(injection) = self.0.borrow_mut().take() else { return Ok(Delivery::Gone) };
         match reply {

@@ -67,6 +67,24 @@ pub fn give(thread: &mut Injection, file: BorrowedFd, cloexec: bool) -> Result<i
     }
 }
 
+/// The same under that number; what had it is closed.
+pub fn give_as(
+    thread: &mut Injection,
+    file: BorrowedFd,
+    number: i32,
+    cloexec: bool,
+) -> Result<(), PassError> {
+    let received = give(thread, file, cloexec)?;
+    if received == number {
+        return Ok(());
+    }
+    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+    let arguments = [received as u64, number as u64, flags as u64, 0, 0, 0];
+    let done = call(thread, "replace a descriptor", libc::SYS_dup3, arguments);
+    close(thread, received)?;
+    done.map(drop)
+}
+
 /// What `recvmsg` works on, in the process's memory: its arguments, and behind them where they point.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]

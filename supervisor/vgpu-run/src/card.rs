@@ -11,7 +11,9 @@ use std::rc::Rc;
 use broker::Announcement;
 use device::{Host, Profile};
 use overlay::driver_text::{DeviceText, driver_files};
+use overlay::pci::Slot;
 use overlay::{DriverFile, Reason, Seen};
+use resource_manager::Unit;
 use wire::device::{Description, gpu_uuid_text, unpadded};
 
 use crate::cli::{Engine, Gpus, Session};
@@ -105,11 +107,13 @@ impl Card {
         self.profile.is_some() || self.chosen().is_some()
     }
 
-    /// The driver's text files; those of the devices are there once these are known.
+    /// The driver's text files; those of the devices are there once these are known, which they are at once if the user named them.
     pub fn files(&self) -> Vec<DriverFile> {
-        let texts = self.chosen().map_or_else(Vec::new, |profile| {
+        let texts = self.chosen().or(self.profile).map_or_else(Vec::new, |profile| {
             let devices = device::announce(profile, &self.request, &Host::probe());
-            devices.iter().map(text_of).collect()
+            let processors = processors();
+            let text = |(index, device)| text_of(device, index as u32, &processors);
+            devices.iter().enumerate().map(text).collect()
         });
         driver_files(device::DRIVER_VERSION, &texts)
     }
@@ -181,13 +185,28 @@ fn may_be_met(libraries: &HashMap<Vec<u8>, Library>, needed: &str) -> bool {
         })
 }
 
-fn text_of(device: &Description) -> DeviceText {
+fn text_of(device: &Description, index: u32, processors: &str) -> DeviceText {
+    let unit = Unit::emulated(device, index);
     DeviceText {
         name: unpadded(&device.name),
         uuid: gpu_uuid_text(&device.uuid),
-        pci: device.pci,
+        slot: Slot {
+            place: unit.pci,
+            device: device.pci_device_id,
+            subsystem: device.pci_subsystem_id,
+            irq: unit.irq,
+            bars: unit.bars,
+            link: device.pcie,
+            processors: processors.to_owned(),
+        },
         video_bios: unpadded(&device.vbios),
     }
+}
+
+/// The machine's, as the kernel lists them.
+fn processors() -> String {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/online");
+    list.map_or_else(|_| "0".to_owned(), |list| list.trim().to_owned())
 }
 
 /// The file that a thread meant: through its root or current directory while it lives, else the same path here.

@@ -82,7 +82,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run inject [--session PID] FAULT...\n       vgpu-run limit PID --memory SIZE\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run inject [--session PID] FAULT...\n       vgpu-run limit PID [--memory SIZE] [--cores PERCENT]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -172,7 +172,7 @@ Faults, of GPU 0 if none is named:
 
 From the start: `vgpu-run --inject 'ecc corrected 3' CMD...`. The session's user and root may do this. The report says what was done.")]
     Inject(Inject),
-    /// Change how much memory of this machine's GPU a session that runs with `--engine host` may have
+    /// Change how much of this machine's GPU a session that runs with `--engine host` may have
     #[command(after_help = "\
 Less than what is used is allowed: then nothing more is given until enough is freed. What is free changes at once; libcuda
 asks for the total once, so programs that run already go on to say the former one. The session's user and root may do this.")]

@@ -11,10 +11,12 @@ use broker::{Caller, CallerFd};
 use interception::Request;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::stat::fstat;
 use resource_manager::{FileId, Node, ResourceManager};
 use tracee::{Memory, PidFd, RemotePtr};
+
+use crate::shown::Shown;
 
 /// The asker of a control call, as the broker wants to see it.
 pub struct Asker<'a> {
@@ -95,6 +97,8 @@ pub struct Nodes {
     most: usize,
     /// Those that the resource manager knew.
     closed: Vec<FileId>,
+    /// Descriptors that show a page.
+    pub shown: Shown,
 }
 
 struct Open {
@@ -105,6 +109,8 @@ struct Open {
     opener: i32,
     /// Once the resource manager has heard of it.
     file: Option<FileId>,
+    /// Whoever polls it wakes up.
+    is_awake: bool,
 }
 
 impl Default for Nodes {
@@ -116,7 +122,13 @@ impl Default for Nodes {
 
 impl Nodes {
     fn at_most(most: usize) -> Self {
-        Self { open: Vec::new(), of_openers: HashMap::new(), most, closed: Vec::new() }
+        Self {
+            open: Vec::new(),
+            of_openers: HashMap::new(),
+            most,
+            closed: Vec::new(),
+            shown: Shown::default(),
+        }
     }
 
     /// A new open file for that process. We keep the other end, so that it does not see a hang-up while we live. One that opens as
@@ -135,7 +147,7 @@ impl Nodes {
             pair()
         })?;
         let inode = fstat(theirs.as_fd())?.st_ino;
-        self.open.push(Open { ours, inode, node, opener, file: None });
+        self.open.push(Open { ours, inode, node, opener, file: None, is_awake: false });
         *self.of_openers.entry(opener).or_default() += 1;
         Ok(theirs)
     }
@@ -149,6 +161,7 @@ impl Nodes {
 
     /// Lets go of those that nobody has open any more. Done when a client has ended, and before the list grows.
     pub fn forget_closed(&mut self) {
+        self.shown.forget_closed();
         let watched = |open: &Open| libc::pollfd { fd: open.ours.as_raw_fd(), events: 0, revents: 0 };
         let mut polled: Vec<_> = self.open.iter().map(watched).collect();
         // SAFETY: as many pollfds as told, alive here.
@@ -175,6 +188,29 @@ impl Nodes {
         for open in &mut self.open {
             open.file.get_or_insert_with(|| manager.open(open.node));
         }
+    }
+
+    /// Whoever polls that file has something to hear.
+    pub fn wake(&mut self, file: FileId) {
+        let Some(open) = self.open.iter_mut().find(|open| open.file == Some(file) && !open.is_awake) else {
+            return;
+        };
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let tell = |flags| send(open.ours.as_raw_fd(), &[0], flags);
+        // A driver's node is readable and urgent; a kernel may have no urgent data of such sockets.
+        open.is_awake = tell(flags | MsgFlags::MSG_OOB).or_else(|_| tell(flags)).is_ok();
+    }
+
+    /// There is nothing more to hear: polling waits again. `descriptor`: one of the process's that stands for the file.
+    pub fn quieten(&mut self, inode: u64, tgid: i32, descriptor: i32) {
+        let Some(open) = self.open.iter_mut().find(|open| open.inode == inode && open.is_awake) else {
+            return;
+        };
+        let Ok(theirs) = PidFd::open(tgid).and_then(|process| process.descriptor(descriptor)) else { return };
+        for flags in [MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_OOB, MsgFlags::MSG_DONTWAIT] {
+            let _ = recv(theirs.as_raw_fd(), &mut [0; 8], flags);
+        }
+        open.is_awake = false;
     }
 
     /// Whether it is one of ours.
@@ -214,6 +250,31 @@ mod tests {
         let inode = fstat(kept.as_fd()).unwrap().st_ino;
         assert_eq!((nodes.node(inode), nodes.file(inode)), (Some(Node::Control), None));
         drop(kept);
+    }
+
+    #[test]
+    fn a_file_is_readable_from_its_waking_until_it_is_quiet() {
+        let mut manager = ResourceManager::new(device::DRIVER_VERSION, Vec::new()).unwrap();
+        let mut nodes = Nodes::default();
+        let theirs = nodes.open(Node::Gpu(0), 1).unwrap();
+        nodes.settle(&mut manager);
+        let inode = fstat(theirs.as_fd()).unwrap().st_ino;
+        let file = nodes.file(inode).unwrap();
+        let events = libc::POLLIN | libc::POLLPRI;
+        let poll = || {
+            let mut look = libc::pollfd { fd: theirs.as_raw_fd(), events, revents: 0 };
+            // SAFETY: one entry that lives until the return.
+            unsafe { libc::poll(&raw mut look, 1, 0) };
+            look.revents
+        };
+        assert_eq!(poll(), 0);
+        for _ in 0..3 {
+            nodes.wake(file);
+            nodes.wake(file);
+            assert_eq!(poll() & libc::POLLIN, libc::POLLIN);
+            nodes.quieten(inode, std::process::id() as i32, theirs.as_raw_fd());
+            assert_eq!(poll(), 0);
+        }
     }
 
     #[test]

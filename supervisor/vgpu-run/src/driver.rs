@@ -6,10 +6,12 @@
 //!                                    `vgpu-run replay` ────┴─▶ Player, a recording that answers
 //! ```
 //!
-//! Programs that speak to the nodes themselves can ask what there is, and make and free objects. What a card would have to work
-//! for does not happen: nodes cannot be mapped, and no event comes.
+//! Programs that speak to the nodes themselves can ask what there is, make and free objects, and map the page of figures. What a card
+//! would have to work for does not happen: nothing else can be mapped.
 
+use broker::Broker;
 use interception::{Reply, Request};
+use nvidia_abi::escape;
 use overlay::{Answer, Node as Found, Outcome, Seen};
 use replay::{Observed, Refusal};
 use resource_manager::{Caller, Card as Emulated, FileId, Node, ResourceManager, Unit, facts};
@@ -20,12 +22,18 @@ use wire::trace::now;
 use crate::card::Card;
 use crate::control::Nodes;
 use crate::device_calls::DeviceCalls;
+use crate::figures::{self, Pages};
+use crate::shown;
 
 /// The driver of the session, once somebody has asked for it.
 #[derive(Default)]
 pub struct Driver {
     /// `Err`: why there is none for the session's card.
     manager: Option<Result<ResourceManager, String>>,
+    /// What clients map.
+    pages: Pages,
+    /// How many of the cards' events have been delivered.
+    delivered: u64,
     /// How much of what it does not know has been told.
     told: usize,
     /// Who hears of calls, and a recording that answers them instead.
@@ -63,10 +71,11 @@ impl Driver {
         tgid: i32,
         nodes: &mut Nodes,
         card: &Card,
+        broker: &mut Broker,
     ) -> Option<Result<Reply, &str>> {
         let [descriptor, number, argument, ..] = request.arguments;
         let (descriptor, number) = (descriptor as i32, number as u32);
-        let mut asker = Asker { request, tgid, nodes };
+        let mut asker = Asker { request, tgid, nodes, pages: &mut self.pages };
         let inode = asker.inode(descriptor)?;
         // Before anything is kept of it: the thread's number may have become somebody else's.
         let node = asker.nodes.node(inode).filter(|_| request.is_alive())?;
@@ -86,6 +95,7 @@ impl Driver {
         };
         asker.nodes.settle(manager);
         let file = asker.nodes.file(inode)?;
+        figures::tell(manager, broker);
         let answer = if self.calls.are_heard() {
             let begun = now();
             let mut observed = Observed::new(&mut asker);
@@ -97,6 +107,15 @@ impl Driver {
         } else {
             manager.ioctl(file, number, argument, &mut asker)
         };
+        if !manager.has_events(file) {
+            asker.nodes.quieten(inode, tgid, descriptor);
+        }
+        // What was asked of a page is there when the call returns.
+        if self.pages.are_due()
+            || matches!(number & 0xff, escape::NV_ESC_RM_CONTROL | escape::NV_ESC_RM_ALLOC)
+        {
+            self.pages.write(manager);
+        }
         Some(Ok(answer.map_or_else(|error| Reply::Errno(error.number()), |()| Reply::Return(0))))
     }
 
@@ -108,6 +127,31 @@ impl Driver {
     /// Calls that the recording does not have, in words, each once.
     pub fn take_missing(&mut self) -> Vec<String> {
         std::mem::take(&mut self.missing)
+    }
+
+    /// Wakes who waits for what has happened to the cards since the last time.
+    pub fn deliver(&mut self, nodes: &mut Nodes, broker: &Broker) {
+        let events = broker.events_since(&mut self.delivered);
+        let Some(Ok(manager)) = self.manager.as_mut().filter(|_| !events.is_empty()) else { return };
+        for event in events {
+            if let Some(what) = figures::happening(&event) {
+                let woken = manager.happened(event.card as usize, what);
+                woken.into_iter().for_each(|file| nodes.wake(file));
+            }
+        }
+    }
+
+    /// How long until pages that clients have mapped are out of date, in milliseconds; -1: never.
+    pub fn pages_due_in(&self) -> i32 {
+        self.pages.due_in()
+    }
+
+    /// Brings them up to date, if it is time.
+    pub fn keep_pages(&mut self, broker: &mut Broker) {
+        if let Some(Ok(manager)) = self.manager.as_mut().filter(|_| self.pages.are_due()) {
+            figures::tell(manager, broker);
+            self.pages.write(manager);
+        }
     }
 
     /// Lets the driver hear of what was closed.
@@ -160,13 +204,19 @@ struct Asker<'a> {
     request: &'a Request,
     tgid: i32,
     nodes: &'a mut Nodes,
+    pages: &'a mut Pages,
 }
 
 impl Asker<'_> {
     /// Which of our open files a descriptor of its stands for.
     fn inode(&self, descriptor: i32) -> Option<u64> {
         let link = procfs::read_link(&format!("{}/fd/{descriptor}", self.request.tid)).ok()?;
-        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+        let link = link.to_str()?;
+        let inode = match link.strip_prefix("socket:[") {
+            Some(rest) => rest.strip_suffix(']')?.parse().ok()?,
+            None if shown::is_page(link) => self.nodes.shown.find(self.tgid, descriptor)?,
+            None => return None,
+        };
         self.nodes.knows(inode).then_some(inode)
     }
 }
@@ -195,6 +245,17 @@ impl Caller for Asker<'_> {
         procfs::descriptors(self.tgid).into_iter().any(|number| is_it(number) == Some(Node::Gpu(card)))
     }
 
+    fn show(&mut self, descriptor: i32, card: usize) -> bool {
+        let Some(inode) = self.inode(descriptor) else { return false };
+        let page = self.pages.page(card);
+        let shown =
+            page.and_then(|page| self.nodes.shown.show(self.request, (self.tgid, descriptor), inode, page));
+        if let Err(error) = &shown {
+            tracing::warn!("thread {} cannot map the card's figures: {error}", self.request.tid);
+        }
+        shown.is_ok()
+    }
+
     fn process(&self) -> u32 {
         self.tgid as u32
     }
@@ -211,7 +272,7 @@ pub fn node(found: &Found) -> Node {
     match found {
         Found::Gpu(minor) => Node::Gpu(*minor as usize),
         Found::UnifiedMemory => Node::UnifiedMemory,
-        Found::Control | Found::Raw(_) => Node::Control,
+        Found::Control | Found::Capability(_) | Found::Raw(_) => Node::Control,
     }
 }
 

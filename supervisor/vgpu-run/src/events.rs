@@ -32,6 +32,8 @@ pub enum Event {
     Broker,
     /// A client of the device has ended.
     ClientEnded,
+    /// Calls of this machine's driver that took longer have been executed.
+    Settled,
     /// Somebody wants to know what this session does.
     Viewer,
     /// Somebody has ordered something of it.
@@ -54,6 +56,7 @@ impl fmt::Display for Event {
             Event::Continued(tid) => write!(out, "thread {tid} goes on"),
             Event::Broker => write!(out, "the broker has something to do"),
             Event::ClientEnded => write!(out, "a client has ended"),
+            Event::Settled => write!(out, "calls of the driver have been executed"),
             Event::Viewer => write!(out, "a viewer has come"),
             Event::Order => write!(out, "an order has come"),
             Event::KeeperGone => write!(out, "the keeper is gone"),
@@ -91,10 +94,18 @@ enum Token {
     Keeper,
     Viewers,
     Orders,
+    Mediator,
 }
 
-const TOKENS: [Token; 6] =
-    [Token::Child, Token::Broker, Token::Exits, Token::Keeper, Token::Viewers, Token::Orders];
+const TOKENS: [Token; 7] = [
+    Token::Child,
+    Token::Broker,
+    Token::Exits,
+    Token::Keeper,
+    Token::Viewers,
+    Token::Orders,
+    Token::Mediator,
+];
 
 /// Waits for events.
 pub struct Events {
@@ -130,6 +141,11 @@ impl Events {
     /// Watches for orders, too.
     pub fn watch_orders(&self, inbox: &impl AsFd) -> io::Result<()> {
         Ok(self.others.add(inbox, EpollEvent::new(EpollFlags::EPOLLIN, Token::Orders as u64))?)
+    }
+
+    /// Watches for calls that took longer, too.
+    pub fn watch_mediator(&self, mediator: &impl AsFd) -> io::Result<()> {
+        Ok(self.others.add(mediator, EpollEvent::new(EpollFlags::EPOLLIN, Token::Mediator as u64))?)
     }
 
     /// Calls come by stops, not by a listener.
@@ -251,6 +267,7 @@ impl Events {
             Token::Keeper => Event::KeeperGone,
             Token::Viewers => Event::Viewer,
             Token::Orders => Event::Order,
+            Token::Mediator => Event::Settled,
         }))
     }
 }

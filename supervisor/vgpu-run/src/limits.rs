@@ -1,8 +1,8 @@
-//! `vgpu-run limit`: another limit for a session that has this machine's GPU.
+//! `vgpu-run limit`: other limits for a session that has this machine's GPU.
 
 use std::process::ExitCode;
 
-use mediation::Mediator;
+use mediation::{Mediator, TimeShare};
 use top::Answer;
 
 use crate::cli::Limit;
@@ -10,29 +10,54 @@ use crate::failure::Failure;
 use crate::sessions;
 
 /// What an order to the session begins with; behind it are bytes.
-const WORD: &str = "memory-limit ";
+const MEMORY: &str = "memory-limit ";
+/// Behind it is a number of percent.
+const CORES: &str = "cores-limit ";
 const MIB: u64 = 1 << 20;
 
-/// Orders another limit of a session that runs.
+/// Orders other limits of a session that runs.
 pub fn limit(order: &Limit) -> Result<ExitCode, Failure> {
-    sessions::order(Some(order.pid), &format!("{WORD}{}", order.memory), "change the limit")
+    let memory = order.memory.map(|bytes| format!("{MEMORY}{bytes}"));
+    let cores = order.cores.map(|share| format!("{CORES}{}", share.percent()));
+    for words in memory.into_iter().chain(cores) {
+        sessions::order(Some(order.pid), &words, "change the limit")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Executes such an order; none if it is another one.
 pub fn execute(mediator: Option<&mut Mediator>, words: &str) -> Option<Answer> {
-    let bytes = words.strip_prefix(WORD)?;
-    Some(match (mediator, bytes.parse()) {
-        (None, _) => Err("the session does not run with `--engine host`".to_owned()),
-        (_, Err(_)) => Err(format!("`{bytes}` is no number of bytes")),
-        (Some(mediator), Ok(limit)) => match mediator.set_limit(limit) {
-            true => {
-                let done = done(limit, &mediator.used());
-                tracing::info!("limit: {done}");
-                Ok(done)
-            }
-            false => Err("it only observes (`--observe`): nothing is limited".to_owned()),
-        },
+    let (value, change): (&str, fn(&mut Mediator, &str) -> Answer) =
+        match (words.strip_prefix(MEMORY), words.strip_prefix(CORES)) {
+            (Some(bytes), _) => (bytes, limit_memory),
+            (_, Some(percent)) => (percent, limit_cores),
+            (None, None) => return None,
+        };
+    Some(match mediator {
+        None => Err("the session does not run with `--engine host`".to_owned()),
+        Some(mediator) if mediator.observes() => {
+            Err("it only observes (`--observe`): nothing is limited".to_owned())
+        }
+        Some(mediator) => change(mediator, value).inspect(|done| tracing::info!("limit: {done}")),
     })
+}
+
+fn limit_memory(mediator: &mut Mediator, bytes: &str) -> Answer {
+    let limit = bytes.parse().map_err(|_| format!("`{bytes}` is no number of bytes"))?;
+    mediator.set_limit(limit);
+    Ok(done(limit, &mediator.used()))
+}
+
+fn limit_cores(mediator: &mut Mediator, percent: &str) -> Answer {
+    let share = percent.parse().ok().and_then(TimeShare::of_percent);
+    let share = share.ok_or_else(|| format!("`{percent}` is no number of percent"))?;
+    match mediator.set_cores(share) {
+        true => Ok(format!("{share} of the cards' time")),
+        false => {
+            Err("it began without `--cores`; one that begins with `--cores 100%` can be limited later"
+                .to_owned())
+        }
+    }
 }
 
 /// What is said of it. `used`: bytes of each card that has some.
@@ -51,7 +76,9 @@ mod tests {
     #[test]
     fn only_orders_of_limits_are_taken_and_a_virtual_gpu_has_none() {
         assert_eq!(execute(None, "ecc corrected"), None);
-        assert!(execute(None, "memory-limit 5").is_some_and(|answer| answer.is_err()));
+        for words in ["memory-limit 5", "cores-limit 5"] {
+            assert!(execute(None, words).is_some_and(|answer| answer.is_err()), "{words}");
+        }
     }
 
     #[test]

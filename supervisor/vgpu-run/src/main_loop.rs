@@ -37,6 +37,7 @@ use crate::link::Link;
 use crate::opens::{self, Execution, Open, Trapped};
 use crate::own_filters;
 use crate::programs;
+use crate::put_off::PutOff;
 use crate::replaced::Replaced;
 use crate::reporting;
 use crate::services::Services;
@@ -70,6 +71,8 @@ pub struct MainLoop<'a> {
     driver: Driver,
     /// For this machine's driver, if the program has its GPU.
     mediator: Option<Mediator>,
+    /// Its calls that are not answered yet.
+    put_off: PutOff,
     listings: Listings,
     replaced: Replaced,
     card_is_known: bool,
@@ -110,6 +113,7 @@ impl<'a> MainLoop<'a> {
             nodes: Nodes::default(),
             driver,
             mediator,
+            put_off: PutOff::default(),
             listings: Listings::default(),
             replaced: Replaced::default(),
             card_is_known: false,
@@ -129,6 +133,7 @@ impl<'a> MainLoop<'a> {
         loop {
             let event = self.events.next(self.timeout()).doing("wait for the tree")?;
             tracing::debug!("{event}");
+            self.driver.keep_pages(&mut self.services.broker);
             match event {
                 Event::Notification(request) => self.handle_notification(request),
                 Event::ChildChanged => self.handle_children(),
@@ -139,6 +144,7 @@ impl<'a> MainLoop<'a> {
                 Event::Continued(pid) => self.handle_continuation(Pid::from_raw(pid)),
                 Event::Broker => self.handle_broker(),
                 Event::ClientEnded => self.handle_clients_ended(Duration::ZERO),
+                Event::Settled => self.handle_settled(),
                 Event::Viewer => self.handle_viewer(),
                 Event::Order => self.handle_orders(),
                 Event::KeeperGone if self.phase == Phase::Attached => return self.leave(),
@@ -157,7 +163,10 @@ impl<'a> MainLoop<'a> {
             Phase::Lingering { until, .. } => {
                 until.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
             }
-            Phase::Running | Phase::Detached | Phase::Attached => self.replaced.interval(),
+            Phase::Running | Phase::Detached | Phase::Attached => {
+                let intervals = [self.replaced.interval(), self.driver.pages_due_in()];
+                intervals.into_iter().filter(|interval| *interval >= 0).min().unwrap_or(-1)
+            }
         }
     }
 
@@ -350,6 +359,8 @@ impl<'a> MainLoop<'a> {
         for (tgid, status) in self.services.exits.look_at_last(patience) {
             if let Some(mediator) = &mut self.mediator {
                 mediator.process_ended(tgid);
+                // Nobody is there any more whom their answers could reach.
+                self.put_off.end(tgid);
             }
             if let Some(status) = status {
                 self.services.report.exited(tgid, exit_of(status));

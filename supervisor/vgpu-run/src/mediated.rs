@@ -12,6 +12,7 @@ use crate::failure::{Doing, Failure};
 /// This machine's driver, if the session is to have it.
 pub fn find(session: &Session) -> Result<Option<Driver>, Failure> {
     check_observation(session)?;
+    check_cores(session)?;
     if session.engine != Engine::Host {
         return Ok(None);
     }
@@ -46,6 +47,7 @@ fn check_observation(session: &Session) -> Result<(), Failure> {
         ),
         (session.memory.is_some(), "`--memory` is a limit", "leave one of them out"),
         (session.gpus.is_some(), "`--gpus` is a limit", "leave one of them out"),
+        (session.cores.is_some(), "`--cores` is a limit", "leave one of them out"),
         (session.record.is_some(), "a recording needs what calls are answered", "record without `--observe`"),
     ];
     match contradictions.into_iter().find(|(is_one, ..)| session.observe && *is_one) {
@@ -56,38 +58,70 @@ fn check_observation(session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// Whether there is a card whose time can be limited.
+fn check_cores(session: &Session) -> Result<(), Failure> {
+    match session.cores.filter(|_| session.engine != Engine::Host) {
+        None => Ok(()),
+        Some(_) => Err(Failure::new("`--cores` is a part of the time of this machine's GPU")
+            .cause("the program gets a virtual one, whose kernels run on the CPU")
+            .hint("add `--engine host`, or limit the CPU: `taskset`, cgroups")),
+    }
+}
+
 /// Prepares processes that execute calls.
 pub fn begin(driver: Driver, session: &Session) -> Result<Mediator, Failure> {
-    Mediator::begin(driver, session.memory).doing("prepare the processes that execute device calls")
+    let begun = Mediator::begin(driver, session.memory);
+    let mut mediator = begun.doing("prepare the processes that execute device calls")?;
+    if let Some(share) = session.cores {
+        mediator.pace(share);
+    }
+    Ok(mediator)
 }
 
 /// How a request is answered.
 pub enum Mediated {
     /// With this.
     Reply(Reply),
+    /// Once the driver has executed it.
+    Later,
     /// The kernel executes it while the threads of its process stand still.
     Frozen(Frozen),
 }
 
-/// What the driver, or the mediator, says to a request.
+/// What the driver, or the mediator, says to a request. `behind`: threads of its process that wait for an answer as well.
 pub fn answer(
     mediator: &mut Mediator,
     request: &Request,
     asker: &mut Asker,
+    behind: &[i32],
 ) -> Result<Mediated, WorkerError> {
     let [descriptor, number, argument, ..] = request.arguments;
     Ok(match mediator.ioctl(descriptor as i32, number as u32, argument, asker)? {
-        Answer::Return(value) => Mediated::Reply(Reply::Return(value)),
-        Answer::Errno(errno) => Mediated::Reply(Reply::Errno(errno)),
-        Answer::Observed => Mediated::Reply(Reply::Continue),
         // Another thread could put a node in the file's place before the kernel looks.
         Answer::NotOurs if has_one_thread(asker.tgid) => Mediated::Reply(Reply::Continue),
-        Answer::NotOurs => freeze(asker, |asker| mediator.is_none_of_ours(descriptor as i32, asker)),
-        Answer::Frozen { address, expected } => freeze(asker, |asker| {
+        Answer::NotOurs => freeze(asker, behind, |asker| mediator.is_none_of_ours(descriptor as i32, asker)),
+        Answer::Frozen { address, expected } => freeze(asker, behind, |asker| {
             let mut now = vec![0; expected.len()];
             asker.read(address, &mut now) && now == expected
         }),
+        answer => reply(answer),
     })
+}
+
+/// What came of a request that was put off; none if nobody knows of it.
+pub fn settle(mediator: &mut Mediator, asker: &mut Asker) -> Option<Result<Mediated, WorkerError>> {
+    mediator.settle(asker).map(|answer| answer.map(reply))
+}
+
+/// An answer that needs nothing else to be done. Those that do are given when a call is begun.
+fn reply(answer: Answer) -> Mediated {
+    match answer {
+        Answer::Return(value) => Mediated::Reply(Reply::Return(value)),
+        Answer::Errno(errno) => Mediated::Reply(Reply::Errno(errno)),
+        Answer::Observed => Mediated::Reply(Reply::Continue),
+        Answer::Later => Mediated::Later,
+        Answer::NotOurs | Answer::Frozen { .. } => Mediated::Reply(Reply::Errno(libc::EPERM)),
+    }
 }
 
 fn has_one_thread(tgid: i32) -> bool {
@@ -95,8 +129,8 @@ fn has_one_thread(tgid: i32) -> bool {
 }
 
 /// Lets a call through if, with all threads stopped, it still is what it was.
-fn freeze(asker: &mut Asker, is_the_same: impl FnOnce(&mut Asker) -> bool) -> Mediated {
-    let frozen = match Frozen::begin(asker.tgid, asker.request.tid) {
+fn freeze(asker: &mut Asker, still: &[i32], is_the_same: impl FnOnce(&mut Asker) -> bool) -> Mediated {
+    let frozen = match Frozen::begin(asker.tgid, asker.request.tid, still) {
         Ok(frozen) => frozen,
         Err(error) => {
             tracing::warn!("the threads of process {} cannot be stopped: {error}", asker.tgid);

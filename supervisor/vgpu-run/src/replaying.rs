@@ -75,6 +75,14 @@ fn summary(outcome: &Outcome) -> String {
     if outcome.skipped > 0 {
         parts.push(format!("{} skipped: what they point to was not recorded", outcome.skipped));
     }
+    if let Some(load) = &outcome.neighbours {
+        let held: u64 = load.processes.iter().map(|(_, bytes)| bytes).sum();
+        parts.push(format!(
+            "the card in use by others, as it was told first ({} processes with {} MiB)",
+            load.processes.len(),
+            held >> 20
+        ));
+    }
     let masked = |reading: bool| {
         let of_kind = outcome.masked.iter().filter(|(category, _)| category.is_reading() == reading);
         of_kind.map(|(category, bytes)| format!("{bytes} {}", word(*category))).collect::<Vec<_>>().join(", ")

@@ -1,6 +1,7 @@
 //! What the report hears from the rest, and its printing.
 
 use broker::Event;
+use mediation::TimeUsed;
 use nix::errno::Errno;
 use overlay::{Answer, Overlay};
 use procfs::Place;
@@ -111,6 +112,21 @@ pub fn observes() -> Finding {
 pub fn worker_lost(tid: i32, error: &dyn std::error::Error) -> Finding {
     Finding::new(Severity::Error, format!("a device call of {} was not executed", process(tid)))
         .cause(error.to_string())
+}
+
+/// What a limited session has had of the cards' time.
+pub fn time_used(time: &TimeUsed) -> Finding {
+    let (used, of) = (time.used.as_secs_f64(), time.of.as_secs_f64());
+    let message = format!(
+        "kernels could run for {used:.2} of {of:.2} seconds in which there was a context, in {} turns (`--cores`, last {})",
+        time.turns, time.share
+    );
+    Finding::new(Severity::Remark, message)
+}
+
+/// A channel that takes no turns.
+pub fn unpaced(what: &str) -> Finding {
+    Finding::new(Severity::Warning, "a program had more of the cards' time than `--cores` says").cause(what)
 }
 
 /// Not beside a real GPU.

@@ -54,8 +54,7 @@ impl Services {
                 cli::Engine::Nodes => overlay::Engine::Nodes,
             },
             devices: gpus,
-            // The devices are not known yet: `auto` chooses when one is asked for.
-            files: overlay::driver_text::driver_files(device::DRIVER_VERSION, &[]),
+            files: card.files(),
         });
         let announcing = card.clone();
         let engine = files.clone();

@@ -86,6 +86,9 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let link_for_events = link.as_fd().try_clone_to_owned().doing("watch the keeper")?;
     let events =
         Events::new(calls, &services.broker, &services.exits, link_for_events).doing("watch for events")?;
+    if let Some(mediator) = &mediator {
+        events.watch_mediator(mediator).doing("watch for events")?;
+    }
     let mut main_loop =
         MainLoop::new(session, events, services, (Driver::new(device_calls), mediator), link, (pid, program));
     match Viewers::open(session, pid).and_then(|viewers| main_loop.show_to(viewers)) {

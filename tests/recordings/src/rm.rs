@@ -74,6 +74,24 @@ impl Node {
         (error, get(&outer, 40), get(&outer, 8))
     }
 
+    /// `NV_ESC_RM_MAP_MEMORY`: NVOS33 and the descriptor that the mapping is for. The call's error and RM's status.
+    pub fn map_memory(
+        &self,
+        client: u32,
+        device: u32,
+        memory: u32,
+        length: u64,
+        through: &Node,
+    ) -> (i32, u32) {
+        let mut outer = [0; 56];
+        for (at, word) in [(0, client), (4, device), (8, memory), (48, through.fd() as u32)] {
+            put(&mut outer, at, word);
+        }
+        outer[24..32].copy_from_slice(&length.to_le_bytes());
+        let error = self.escape(escape::NV_ESC_RM_MAP_MEMORY, &mut outer);
+        (error, get(&outer, 40))
+    }
+
     /// `NV_ESC_RM_FREE`: the call's error and RM's status.
     pub fn free(&self, client: u32, parent: u32, handle: u32) -> (i32, u32) {
         let mut outer = [0; 16];
@@ -82,6 +100,39 @@ impl Node {
         put(&mut outer, 8, handle);
         let error = self.escape(escape::NV_ESC_RM_FREE, &mut outer);
         (error, get(&outer, 12))
+    }
+}
+
+/// A node's mapping of what the last `NV_ESC_RM_MAP_MEMORY` named.
+pub struct Mapping {
+    address: *mut u8,
+    length: usize,
+}
+
+impl Mapping {
+    /// Maps what can be read only.
+    pub fn of(node: &Node, length: usize) -> io::Result<Self> {
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let address = unsafe {
+            libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, node.fd(), 0)
+        };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { address: address.cast(), length })
+    }
+
+    /// What is there now. The driver writes meanwhile.
+    pub fn bytes(&self) -> Vec<u8> {
+        // SAFETY: bytes of the mapping, which lasts as long as this value, each read once.
+        (0..self.length).map(|at| unsafe { self.address.add(at).read_volatile() }).collect()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by this value, and nobody keeps a reference into it.
+        unsafe { libc::munmap(self.address.cast(), self.length) };
     }
 }
 

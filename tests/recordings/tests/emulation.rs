@@ -1,8 +1,9 @@
 //! `vgpu-run` against what the card and its driver said: the same program again, and the recordings.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn recordings() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,8 +52,89 @@ fn replay_tells_by_its_exit_status_whether_answers_are_the_same() {
     let same = replay("h100/smi_L.jsonl.xz");
     let text = String::from_utf8_lossy(&same.stdout);
     assert!(same.status.success() && text.contains(", 0 mismatches"), "{text}");
-    // Its list of processes is another program's doing.
-    let different = replay("h100-2/nvml-busy.jsonl.xz");
+    // Another copy of the card.
+    let different = vgpu_run()
+        .args(["replay", "--gpu", "h100", "--check"])
+        .arg(recordings().join("h100-2/cuda-start.jsonl.xz"))
+        .arg("--unit")
+        .arg(recordings().join("h100/unit.toml"))
+        .output()
+        .expect("`make build` makes it");
     let text = String::from_utf8_lossy(&different.stdout);
     assert!(different.status.code() == Some(1) && !text.contains(", 0 mismatches"), "{text}");
+}
+
+/// Both ways in which calls come to us.
+const MECHANISMS: [&str; 2] = ["notify", "ptrace"];
+
+fn words(page: &[u8], at: usize) -> (u64, u64) {
+    let word = |at: usize| u64::from_le_bytes(page[at..at + 8].try_into().expect("8 bytes"));
+    (word(at), word(at + 8))
+}
+
+#[test]
+fn the_shared_page_can_be_mapped_and_is_kept_up() {
+    /// Places on the page of 580.159.04: memory, clocks, temperatures.
+    const MEMORY: usize = 24;
+    const CLOCKS: usize = 72;
+    const TEMPERATURES: usize = 2296;
+    /// `RUSD_SEQ_START`
+    const COUNTED: u64 = 0xff << 56;
+    for mechanism in MECHANISMS {
+        let run = vgpu_run()
+            .args([
+                "--mechanism",
+                mechanism,
+                "--gpu",
+                "h100",
+                "--memory",
+                "4G",
+                env!("CARGO_BIN_EXE_rm-client"),
+                "page",
+                "2",
+            ])
+            .output()
+            .expect("`make build` makes it");
+        let text = String::from_utf8_lossy(&run.stdout);
+        let pages = text.lines().filter_map(|line| line.strip_prefix("page [")?.strip_suffix(']'));
+        let pages: Vec<Vec<u8>> = pages.map(|page| hex::decode(page).expect("hexadecimal")).collect();
+        assert!(run.status.success() && pages.len() == 10 && pages[0].len() == 2608, "{mechanism}: {text}");
+        assert_eq!(words(&pages[0], MEMORY), (4 << 30, 4 << 30), "{mechanism}");
+        assert_eq!(words(&pages[0], MEMORY - 8).0, COUNTED, "{mechanism}");
+        // Nobody asks for clocks; then one object does, then another asks for something else.
+        let clocks: Vec<u64> = pages.iter().map(|page| words(page, CLOCKS).0).collect();
+        assert!(clocks[0] == 0 && clocks[1] != 0 && clocks[2] == 0, "{mechanism}: {clocks:x?}");
+        let [before, after] = [8, 9].map(|at| words(&pages[at], TEMPERATURES).0);
+        let passed = after - before;
+        assert!((100_000_000..3_000_000_000).contains(&passed), "{mechanism}: {passed} ns between two pages");
+    }
+}
+
+#[test]
+fn an_injected_fault_wakes_who_polls_a_node() {
+    for mechanism in MECHANISMS {
+        let mut run = vgpu_run()
+            .args(["--mechanism", mechanism, "--gpu", "h100", env!("CARGO_BIN_EXE_rm-client"), "wait", "20"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("`make build` makes it");
+        let mut lines = BufReader::new(run.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        assert!(lines.by_ref().any(|line| line == "waits"), "{mechanism}");
+        let session = run.id().to_string();
+        let inject = vgpu_run().args(["inject", "--session", &session, "xid", "31"]).output().expect("built");
+        assert!(inject.status.success(), "{mechanism}: {}", String::from_utf8_lossy(&inject.stderr));
+        let rest: Vec<String> = lines.collect();
+        assert!(run.wait().expect("waited for").success(), "{mechanism}");
+        // POLLIN and POLLPRI, until the event was fetched; then there is none, through whichever node. Recorded on a card, but for the
+        // part of it that it came from.
+        let expected = [
+            "poll: (1, 3)",
+            "poll again: (1, 3)",
+            "event data: (0, 0, 0)",
+            "  [0300005c250000001f00000000000000]",
+            "event data: (0, 0, 59)",
+        ];
+        assert_eq!(rest[..expected.len()], expected, "{mechanism}");
+        assert!(rest.contains(&"poll after that: (0, 0)".to_owned()), "{mechanism}: {rest:?}");
+    }
 }

@@ -1,50 +1,9 @@
 //! What the fuzzer (`fuzz/targets/mediator`) and a look at the code for it have found, each with the driver's stand-in.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
+use super::given::{given, noted};
 use super::*;
-
-/// What the stand-in was given, in memory that all processes have.
-struct Given {
-    calls: AtomicU32,
-    /// Of the last one: where the copies lie, and how its argument begins.
-    area: [AtomicU64; 2],
-    words: [AtomicU32; 8],
-}
-
-fn given() -> &'static Given {
-    static GIVEN: OnceLock<&Given> = OnceLock::new();
-    GIVEN.get_or_init(|| {
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<Given>(), protection, flags, -1, 0) };
-        assert_ne!(start, libc::MAP_FAILED);
-        // SAFETY: of zeroes, which atomics may be; it is never unmapped.
-        unsafe { &*start.cast() }
-    })
-}
-
-fn note(handed: &Handed) -> std::io::Result<i32> {
-    let given = given();
-    given.calls.fetch_add(1, Relaxed);
-    given.area[0].store(handed.area.start, Relaxed);
-    given.area[1].store(handed.area.end, Relaxed);
-    for (at, word) in given.words.iter().enumerate() {
-        // SAFETY: the argument is the first copy, with room for eight words behind it in the area.
-        word.store(unsafe { (handed.argument as *const u32).add(at).read() }, Relaxed);
-    }
-    Ok(0)
-}
-
-fn noted(limit: Option<u64>) -> Mediator {
-    given();
-    let kernel = Kernel { ioctl: note, ..Kernel::OWN };
-    let nodes = vec![(NULL, Node::Gpu(NULL.1))];
-    let driver = StandIn { version: VERSION, nodes, kernel }.driver().expect("known");
-    Mediator::begin(driver, limit).expect("processes")
-}
 
 fn halves(address: u64) -> [u32; 2] {
     [address as u32, (address >> 32) as u32]
@@ -115,6 +74,27 @@ fn a_size_near_the_end_of_all_numbers_is_over_the_limit() {
 }
 
 #[test]
+fn contexts_are_not_beyond_the_limit() {
+    alone("hostile::contexts_are_not_beyond_the_limit", || {
+        let mut mediator = noted(Some(CONTEXT + (1 << 20)));
+        let mut parameters = [0u32; 256];
+        let [low, high] = place(&mut parameters);
+        let mut make = |class: u32, [root, parent, handle]: [u32; 3]| {
+            let mut words = [root, parent, handle, class, low, high, 0, 0, 0, 0, 0, 0];
+            assert!(matches!(ask(&mut mediator, ALLOC, &mut words), Answer::Return(0)));
+            words[10]
+        };
+        for (client, status) in [(0x10, 0), (0x20, NO_MEMORY)] {
+            assert_eq!(make(0x41, [client, 0, client]), 0);
+            assert_eq!(make(0x80, [client, client, 2]), 0);
+            assert_eq!(make(0xc86f, [client, 2, 3]), status, "a channel, and with it a context");
+            assert_eq!(make(0xc86f, [client, 2, 4]), status, "another channel");
+        }
+        assert_eq!(mediator.used(), [(0, CONTEXT)]);
+    });
+}
+
+#[test]
 fn as_many_unknown_things_as_one_likes_are_told_of_some() {
     alone("hostile::as_many_unknown_things_as_one_likes_are_told_of_some", || {
         let mut mediator = noted(None);
@@ -162,7 +142,9 @@ fn nobody_acts_for_whoever_has_taken_a_dead_clients_number() {
         let ask = |mediator: &mut Mediator, user| {
             let mut caller = Gone(own(), Identity { user, group: user, groups: vec![] });
             let (words, number) = ([0u32; 2], caller.0.file.as_raw_fd());
-            mediator.ioctl(number, 0xc008_46d6, words.as_ptr().expose_provenance() as u64, &mut caller)
+            let argument = words.as_ptr().expose_provenance() as u64;
+            let answer = mediator.ioctl(number, 0xc008_46d6, argument, &mut caller);
+            wait_until_settled(mediator, &mut caller, answer)
         };
         assert!(matches!(ask(&mut mediator, 0), Ok(Answer::Errno(libc::EINTR))));
         assert!(mediator.clients.is_empty(), "no process was made");

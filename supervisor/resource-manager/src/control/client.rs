@@ -122,7 +122,7 @@ fn id_info(command: &mut Command) -> Result<(), u32> {
     const NOT_LINKED: u32 = 0x41;
     let (index, card) = command.card_of("gpuId")?;
     let id = card.id();
-    let is_used = card.numbers.devices > 0;
+    let is_used = card.numbers.devices > 0 || card.load.has_devices;
     let parameters = &mut command.parameters;
     parameters.set("gpuFlags", if is_used { IN_USE } else { 0 });
     parameters.set("deviceInstance", index as u64);
@@ -188,7 +188,7 @@ fn address_space_type(command: &mut Command) -> Result<(), u32> {
         .memory
         .ok_or(status::NV_ERR_INVALID_OBJECT)?;
     let kind: u32 = match memory.space {
-        Space::System | Space::Collected => 1,
+        Space::System | Space::Figures | Space::Collected => 1,
         Space::Video | Space::Window => 2,
         Space::Registers { .. } => 3,
     };

@@ -2,10 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nvidia_abi::{control, status};
+use nvidia_abi::{class, control, status};
 use wire::device::gpu_uuid_text;
 
 use super::{Command, Handler};
+use crate::event::Told;
 
 pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV2080_CTRL_CMD_GPU_GET_NAME_STRING, name),
@@ -13,7 +14,9 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV2080_CTRL_CMD_GPU_GET_OEM_BOARD_INFO, board),
     (control::NV2080_CTRL_CMD_GPU_GET_INFOROM_OBJECT_VERSION, inforom_object),
     (control::NV2080_CTRL_CMD_GPU_QUERY_COMPUTE_MODE_RULES, compute_mode),
+    (control::NV2080_CTRL_CMD_EVENT_SET_NOTIFICATION, notification),
     (control::NV2080_CTRL_CMD_GPU_GET_PIDS, processes),
+    (control::NV2080_CTRL_CMD_GPU_GET_PID_INFO, process_memory),
     (control::NV2080_CTRL_CMD_TIMER_GET_GPU_CPU_TIME_CORRELATION_INFO, times),
     (control::NV2080_CTRL_CMD_BUS_GET_PCI_INFO, pci),
     (control::NV2080_CTRL_CMD_BUS_GET_PCI_BAR_INFO, bars),
@@ -69,9 +72,71 @@ fn compute_mode(command: &mut Command) -> Result<(), u32> {
     Ok(())
 }
 
-/// Processes that hold a context of the card through these nodes: none, since work goes through our own libraries.
+/// Whether the subdevice tells its event objects of what has this index.
+fn notification(command: &mut Command) -> Result<(), u32> {
+    /// NV2080_CTRL_EVENT_SET_NOTIFICATION_ACTION_…
+    const DISABLE: u32 = 0;
+    const SINGLE: u32 = 1;
+    const REPEAT: u32 = 2;
+    /// NV2080_NOTIFIERS_MAXCOUNT
+    const COUNT: u32 = 198;
+    let (index, action) = (command.parameters.word("event"), command.parameters.word("action"));
+    if index >= COUNT {
+        return Err(status::NV_ERR_INVALID_ARGUMENT);
+    }
+    let tells = &mut command.client.object_mut(command.handle)?.tells;
+    match action {
+        DISABLE => tells.remove(&index),
+        SINGLE => tells.insert(index, Told::Next),
+        REPEAT => tells.insert(index, Told::Always),
+        _ => return Err(status::NV_ERR_INVALID_ARGUMENT),
+    };
+    Ok(())
+}
+
+/// Processes that have an object of a class: contexts of our own libraries compute.
 fn processes(command: &mut Command) -> Result<(), u32> {
-    command.parameters.set("pidTblCount", 0_u64);
+    /// NV2080_CTRL_GPU_GET_PIDS_ID_TYPE_…
+    const OF_CLASS: u32 = 0;
+    let computes = command.parameters.word("idType") == OF_CLASS
+        && command.parameters.word("id") == class::HOPPER_COMPUTE_A;
+    let mut processes = command.card()?.load.processes.clone();
+    processes.truncate(if computes { command.parameters.len("pidTbl") } else { 0 });
+    command.parameters.set("pidTblCount", processes.len() as u64);
+    for (at, (process, _)) in processes.into_iter().enumerate() {
+        command.parameters.set_element("pidTbl", at, process);
+    }
+    Ok(())
+}
+
+/// What each process of a list holds.
+fn process_memory(command: &mut Command) -> Result<(), u32> {
+    /// NV2080_CTRL_GPU_PID_INFO_INDEX_VIDEO_MEMORY_USAGE
+    const VIDEO_MEMORY: u32 = 0;
+    /// Of an instance of a card that is parted.
+    const NO_INSTANCE: u32 = u32::MAX;
+    let processes = command.card()?.load.processes.clone();
+    let parameters = &mut command.parameters;
+    let count = parameters.word("pidInfoListCount") as usize;
+    if count == 0 || count > parameters.len("pidInfoList.pid") {
+        return Err(status::NV_ERR_INVALID_ARGUMENT);
+    }
+    for at in 0..count {
+        for instance in ["computeInstanceId", "gpuInstanceId"] {
+            parameters.set_element(&format!("pidInfoList.smcSubscription.{instance}"), at, NO_INSTANCE);
+        }
+        if parameters.element("pidInfoList.index", at) != VIDEO_MEMORY {
+            parameters.set_element("pidInfoList.result", at, status::NV_ERR_INVALID_ARGUMENT);
+            continue;
+        }
+        let asked = parameters.element("pidInfoList.pid", at);
+        let held = processes.iter().find(|(process, _)| *process == asked).map_or(0, |(_, bytes)| *bytes);
+        for kind in ["memPrivate", "memSharedDuped"] {
+            parameters.set_element(&format!("pidInfoList.data.vidMemUsage.{kind}"), at, 0_u64);
+        }
+        parameters.set_element("pidInfoList.data.vidMemUsage.memSharedOwned", at, held);
+        parameters.set_element("pidInfoList.result", at, status::NV_OK);
+    }
     Ok(())
 }
 

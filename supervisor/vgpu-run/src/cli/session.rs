@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mediation::TimeShare;
 use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
 
 use super::subcommands::Trace;
@@ -23,6 +24,10 @@ pub struct Session {
     /// and all that it starts may have
     #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
     pub memory: Option<u64>,
+    /// With `--engine host`: how much of its GPUs' time the program and all that it starts may have, like `25%`; what is to be changed
+    /// later by `vgpu-run limit` can begin with `100%`
+    #[arg(long, value_name = "PERCENT", value_parser = values::parse_time_share)]
+    pub cores: Option<TimeShare>,
     /// How much of the file system is covered: `full` adds stat, directory listings and relative opens, and
     /// makes programs that walk directories slower
     #[arg(long, value_enum, default_value_t = Overlay::Lean)]
@@ -81,6 +86,7 @@ impl Default for Session {
             gpu: "auto".to_owned(),
             gpus: None,
             memory: None,
+            cores: None,
             overlay: Overlay::Lean,
             report: None,
             allow_setuid: false,

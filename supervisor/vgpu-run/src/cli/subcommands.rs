@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
+use mediation::TimeShare;
 
 use super::session::{Code, Log, Mechanism, Report, Session, Target};
 use super::values;
@@ -55,13 +56,17 @@ pub struct Inject {
 
 /// Which session may have how much.
 #[derive(Args, Clone, Debug)]
+#[command(group(ArgGroup::new("limits").required(true).multiple(true).args(["memory", "cores"])))]
 pub struct Limit {
     /// Process of the session: of vgpu-run, of its supervisor, or one that it runs
     #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: u32,
     /// Memory of each card, like `4G`
     #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
-    pub memory: u64,
+    pub memory: Option<u64>,
+    /// Part of the cards' time, like `25%`, if the session began with `--cores`
+    #[arg(long, value_name = "PERCENT", value_parser = values::parse_time_share)]
+    pub cores: Option<TimeShare>,
 }
 
 /// What is traced, and where it goes.

@@ -1,5 +1,7 @@
 //! Values of options that are more than a word or a number.
 
+use mediation::TimeShare;
+
 use super::session::Gpus;
 
 /// Threads of a block along each axis; missing ones are 1.
@@ -38,6 +40,12 @@ pub fn parse_gpus(text: &str) -> Result<Gpus, String> {
         true => Ok(Gpus::Named(names)),
         false => Err(format!("`{text}` is neither a number nor a list of indices and UUIDs")),
     }
+}
+
+/// Part of the cards' time. A number alone could mean processors of a card.
+pub fn parse_time_share(text: &str) -> Result<TimeShare, String> {
+    let percent = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+    percent.and_then(TimeShare::of_percent).ok_or_else(|| format!("`{text}` is not from `1%` to `100%`"))
 }
 
 /// A fault, as `vgpu-run inject` has them.
@@ -89,6 +97,15 @@ mod tests {
         assert!(parse_gpus("0").unwrap_err().contains("`0,`"));
         for odd in ["", ",", "17", "-1", "fast", "0,fast"] {
             assert!(parse_gpus(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn shares_are_whole_and_in_percent() {
+        let percent = |text| parse_time_share(text).ok().map(TimeShare::percent);
+        assert_eq!(["1%", "25 %", "100%"].map(percent), [Some(1), Some(25), Some(100)]);
+        for odd in ["", "%", "0%", "101%", "25", "-1%", "2.5%", "half", "25%%"] {
+            assert_eq!(percent(odd), None, "{odd}");
         }
     }
 

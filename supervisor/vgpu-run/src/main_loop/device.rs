@@ -1,6 +1,9 @@
 //! Calls that have to do with the device: its nodes, what the payload asks on them, what programs ask the driver.
 
+use std::collections::VecDeque;
+
 use interception::{Reply, Request};
+use mediation::{Mediator, WorkerError};
 use resource_manager::Node;
 use trace::Heard;
 use wire::control::{REQUEST_IN_REGISTERS, REQUESTS};
@@ -10,6 +13,7 @@ use super::MainLoop;
 use crate::control::Asker;
 use crate::mediated::{self, Mediated};
 use crate::opens::Open;
+use crate::put_off::Waiting;
 use crate::reporting;
 use crate::services::Services;
 
@@ -46,8 +50,8 @@ impl MainLoop<'_> {
 
     /// A request that NVIDIA's nodes have.
     fn handle_drivers(&mut self, request: Request, tgid: i32) {
-        let Services { report, card, .. } = &mut self.services;
-        let reply = match self.driver.ioctl(&request, tgid, &mut self.nodes, card) {
+        let Services { report, card, broker, .. } = &mut self.services;
+        let reply = match self.driver.ioctl(&request, tgid, &mut self.nodes, card, broker) {
             Some(Ok(reply)) => reply,
             Some(Err(why)) => {
                 report.remark(reporting::no_driver(request.tid, why));
@@ -68,13 +72,75 @@ impl MainLoop<'_> {
 
     /// A request that this machine's driver may have.
     fn handle_mediated(&mut self, request: Request, tgid: i32) {
-        let Some(mediator) = &mut self.mediator else { return };
-        if !mediator.knows(tgid) && request.is_alive() {
-            self.services.exits.follow(tgid);
+        let waiting = Waiting { request, begun: now() };
+        if let Some(waiting) = self.put_off.queue(tgid, waiting) {
+            self.mediate(tgid, waiting, VecDeque::new());
         }
-        let begun = now();
-        let mut asker = mediated::Asker::new(&request, tgid);
-        let reply = mediated::answer(mediator, &request, &mut asker);
+    }
+
+    /// Calls that took longer have been executed, or never will be.
+    pub(super) fn handle_settled(&mut self) {
+        let settled = self.mediator.as_mut().map(Mediator::settled).unwrap_or_default();
+        for tgid in settled {
+            let Some((first, mut behind)) = self.put_off.end(tgid) else { continue };
+            let Some(mediator) = &mut self.mediator else { continue };
+            let mut asker = mediated::Asker::new(&first.request, tgid);
+            match mediated::settle(mediator, &mut asker) {
+                Some(Ok(Mediated::Later)) => self.put_off.begin(tgid, first, behind),
+                settled => {
+                    self.deliver(tgid, first, settled.unwrap_or(Err(WorkerError::Gone)));
+                    if let Some(next) = behind.pop_front() {
+                        self.mediate(tgid, next, behind);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers a call of a process, and those behind it, until one takes longer.
+    fn mediate(&mut self, tgid: i32, first: Waiting, mut behind: VecDeque<Waiting>) {
+        let mut next = Some(first);
+        while let (Some(waiting), Some(mediator)) = (next.take(), &mut self.mediator) {
+            if !mediator.knows(tgid) && waiting.request.is_alive() {
+                self.services.exits.follow(tgid);
+            }
+            let threads: Vec<i32> = behind.iter().map(|waiting| waiting.request.tid).collect();
+            let mut asker = mediated::Asker::new(&waiting.request, tgid);
+            match mediated::answer(mediator, &waiting.request, &mut asker, &threads) {
+                Ok(Mediated::Later) => return self.put_off.begin(tgid, waiting, behind),
+                answer => self.deliver(tgid, waiting, answer),
+            }
+            next = behind.pop_front();
+        }
+    }
+
+    /// Tells what there is to tell of a call, and answers it.
+    fn deliver(&mut self, tgid: i32, waiting: Waiting, answer: Result<Mediated, WorkerError>) {
+        let Waiting { request, begun } = waiting;
+        self.tell_of_call(tgid, &request, begun);
+        match answer {
+            Ok(Mediated::Reply(reply)) => {
+                self.answer(request, reply);
+            }
+            Ok(Mediated::Frozen(frozen)) => {
+                if self.answer(request, Reply::Continue) {
+                    frozen.returned();
+                }
+            }
+            // Whoever asks us to wait is not delivered.
+            Ok(Mediated::Later) => {
+                self.answer(request, Reply::Errno(libc::EIO));
+            }
+            Err(error) => {
+                self.services.report.refused(request.tid, reporting::worker_lost(request.tid, &error));
+                self.answer(request, Reply::Errno(libc::EIO));
+            }
+        }
+    }
+
+    /// To whom it may concern: the trace, a recording, the report.
+    fn tell_of_call(&mut self, tgid: i32, request: &Request, begun: u64) {
+        let Some(mediator) = &mut self.mediator else { return };
         if let Some(mut call) = mediator.take_last() {
             let (process, thread) = (tgid as u32, request.tid as u32);
             (call.process, call.fd) = (process, request.arguments[0] as i32);
@@ -89,20 +155,6 @@ impl MainLoop<'_> {
             tracing::warn!("refused, as it is not known: {what}");
             self.services.report.refused(request.tid, reporting::not_mediated(&what, mediator.version()));
         }
-        match reply {
-            Ok(Mediated::Reply(reply)) => {
-                self.answer(request, reply);
-            }
-            Ok(Mediated::Frozen(frozen)) => {
-                if self.answer(request, Reply::Continue) {
-                    frozen.returned();
-                }
-            }
-            Err(error) => {
-                self.services.report.refused(request.tid, reporting::worker_lost(request.tid, &error));
-                self.answer(request, Reply::Errno(libc::EIO));
-            }
-        }
     }
 
     /// Tells what the broker has to tell.
@@ -111,6 +163,7 @@ impl MainLoop<'_> {
         for event in broker.take_events() {
             reporting::broker_event(report, &event);
         }
+        self.driver.deliver(&mut self.nodes, broker);
         if let Some(profile) = card.chosen().filter(|_| !self.card_is_known) {
             self.card_is_known = true;
             let [major, minor] = profile.capability;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use interception::Reply;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getppid};
@@ -122,6 +123,10 @@ impl MainLoop<'_> {
     /// Ends our part in a tree that goes on. The keeper lets its calls through, or we do if there is none any more.
     pub(super) fn leave(mut self) -> Result<(), Failure> {
         self.finish_report();
+        // Whatever is let through instead would be made a second time.
+        for waiting in self.put_off.take_all().collect::<Vec<_>>() {
+            self.answer(waiting.request, Reply::Errno(libc::EIO));
+        }
         self.services.broker.end_engines();
         descendants::end_all();
         let (calls, seconds) = (self.calls, self.begun.elapsed().as_secs_f64());
@@ -145,6 +150,11 @@ impl MainLoop<'_> {
 
     fn finish_report(&mut self) {
         self.handle_broker();
+        if let Some(mediator) = &mut self.mediator {
+            let (time, unpaced) = (mediator.time_used(), mediator.take_unpaced());
+            time.iter().for_each(|time| self.services.report.remark(reporting::time_used(time)));
+            unpaced.iter().for_each(|what| self.services.report.remark(reporting::unpaced(what)));
+        }
         reporting::print(&mut self.services.report, self.session);
     }
 }

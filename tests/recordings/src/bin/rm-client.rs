@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! rm-client errors        what is right once and what is wrong in every way
-//! rm-client page          the page of class 0xde that the driver shares with a client, mapped and printed
+//! rm-client page [TIMES]  the page of class 0xde that the driver shares with a client, mapped and printed, beside what controls say
 //! rm-client sweep FILE    every control that FILE lists, with zeros for parameters, and each index of those that take indices
+//! rm-client wait SECONDS  waits for an error of the card (an Xid) on a descriptor of its node, and says what it is told
 //! ```
 
 use anyhow::{Context, Result, bail};
 use nvidia_abi::escape;
 use recordings::mark::mark;
-use recordings::rm::{Node, get, put};
+use recordings::rm::{Mapping, Node, get, put};
 use std::io::Write;
 
 const CONTROL_NODE: &str = "/dev/nvidiactl";
@@ -32,9 +33,11 @@ fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["errors"] => errors(),
-        ["page"] => page(),
+        ["page"] => page(3),
+        ["page", times] => page(times.parse().context("TIMES is a number")?),
         ["sweep", file] => sweep(file),
-        _ => bail!("rm-client errors | page | sweep FILE"),
+        ["wait", seconds] => wait(seconds.parse().context("SECONDS is a number")?),
+        _ => bail!("rm-client errors | page [TIMES] | sweep FILE | wait SECONDS"),
     }
 }
 
@@ -450,46 +453,131 @@ fn frees(tree: &Tree) {
     step("control by a freed client", || control.control(client, client, 0x201, &mut [0; 128]));
 }
 
-/// `NV_ESC_RM_MAP_MEMORY`: NVOS33 and the descriptor that the mapping is for.
-fn page() -> Result<()> {
-    /// All of it: a mapping of more is refused.
-    const LENGTH: usize = 2608;
+/// Events of `NV2080_NOTIFIERS_RC_ERROR`, as NVML waits for them: through an open file of the card's node that is for nothing else.
+fn wait(seconds: i32) -> Result<()> {
+    const ERROR: u32 = 37;
     let tree = Tree::new()?;
-    for (at, mask) in [0_u64, u64::MAX].into_iter().enumerate() {
+    let (client, gpu) = (tree.client, Node::open(GPU_NODE)?);
+    gpu.escape(escape::NV_ESC_WAIT_OPEN_COMPLETE, &mut [0; 8]);
+    step("REGISTER_FD", || gpu.escape(escape::NV_ESC_REGISTER_FD, &mut tree.control.fd().to_le_bytes()));
+    step("event of the system", || {
+        let mut outer = [0; 16];
+        for (at, value) in [(0, client), (4, DEVICE), (8, gpu.fd() as u32)] {
+            put(&mut outer, at, value);
+        }
+        (gpu.escape(escape::NV_ESC_ALLOC_OS_EVENT, &mut outer), get(&outer, 12))
+    });
+    let mut parameters = [0; 24];
+    for (at, value) in [(0, client), (8, CLASS_EVENT), (12, ERROR), (16, gpu.fd() as u32)] {
+        put(&mut parameters, at, value);
+    }
+    step("event object", || gpu.alloc(client, SUBDEVICE, EVENT, CLASS_EVENT, &mut parameters));
+    let mut notification = [0; 20];
+    put(&mut notification, 0, ERROR);
+    put(&mut notification, 4, 2);
+    step("EVENT_SET_NOTIFICATION", || {
+        tree.control.control(client, SUBDEVICE, 0x2080_0301, &mut notification)
+    });
+    let poll = |milliseconds| {
+        let mut wait = libc::pollfd { fd: gpu.fd(), events: libc::POLLIN | libc::POLLPRI, revents: 0 };
+        // SAFETY: one entry that lives until the return.
+        (unsafe { libc::poll(&raw mut wait, 1, milliseconds) }, wait.revents)
+    };
+    println!("waits");
+    std::io::stdout().flush()?;
+    step("poll", || poll(seconds * 1000));
+    step("poll again", || poll(0));
+    for node in [&gpu, &tree.control, &gpu, &gpu] {
+        let mut data = [0_u8; 16];
+        let mut outer = [0; 16];
+        outer[..8].copy_from_slice(&(data.as_mut_ptr() as u64).to_le_bytes());
+        step("event data", || (node.escape(0x52, &mut outer), get(&outer, 8), get(&outer, 12)));
+        println!("  [{}]", hex::encode(data));
+    }
+    step("poll after that", || poll(0));
+    step("freed", || tree.control.free(client, SUBDEVICE, EVENT));
+    Ok(())
+}
+
+/// The page of class 0xde: what each group of figures adds to it, and then all of it, beside what controls say.
+fn page(times: u32) -> Result<()> {
+    let tree = Tree::new()?;
+    for (at, mask) in std::iter::once(0).chain((0..7).map(|bit| 1 << bit)).enumerate() {
         let handle = SHARED_DATA + at as u32;
-        let mut parameters = mask.to_le_bytes();
-        let made = step(&format!("class 0xde, mask {mask:#x}"), || {
-            tree.control.alloc(tree.client, SUBDEVICE, handle, CLASS_SHARED_DATA, &mut parameters)
-        });
-        if (made.0, made.1) != (0, 0) {
-            continue;
+        if let Some(page) = shared_page(&tree, handle, mask)? {
+            println!("page [{}]", hex::encode(page.bytes()));
         }
-        let node = Node::open(CONTROL_NODE)?;
-        let mut outer = [0; 56];
-        for (at, word) in [(0, tree.client), (4, SUBDEVICE), (8, handle), (48, node.fd() as u32)] {
-            put(&mut outer, at, word);
-        }
-        outer[24..32].copy_from_slice(&(LENGTH as u64).to_le_bytes());
-        step("RM_MAP_MEMORY", || {
-            (tree.control.escape(escape::NV_ESC_RM_MAP_MEMORY, &mut outer), get(&outer, 40))
-        });
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let mapped = unsafe {
-            libc::mmap(std::ptr::null_mut(), LENGTH, libc::PROT_READ, libc::MAP_SHARED, node.fd(), 0)
-        };
-        if mapped == libc::MAP_FAILED {
-            println!("mmap: {}", std::io::Error::last_os_error());
-            continue;
-        }
-        for _ in 0..3 {
-            // SAFETY: the driver writes there meanwhile: a copy taken at once, byte by byte, of what is mapped readable.
-            let bytes: Vec<u8> =
-                (0..LENGTH).map(|at| unsafe { mapped.cast::<u8>().add(at).read_volatile() }).collect();
-            println!("page [{}]", hex::encode(bytes));
-            std::thread::sleep(std::time::Duration::from_millis(300));
-        }
+        step("free", || tree.control.free(tree.client, SUBDEVICE, handle));
+    }
+    let Some(page) = shared_page(&tree, SHARED_DATA + 0x10, u64::MAX)? else { return Ok(()) };
+    for _ in 0..times {
+        times_and_controls(&tree);
+        println!("page [{}]", hex::encode(page.bytes()));
+        std::thread::sleep(std::time::Duration::from_millis(300));
     }
     Ok(())
+}
+
+/// An object of class 0xde, mapped. A moment later, so that the driver has filled it.
+fn shared_page(tree: &Tree, handle: u32, mask: u64) -> Result<Option<Mapping>> {
+    /// All of it: a mapping of more is refused.
+    const LENGTH: usize = 2608;
+    let mut parameters = mask.to_le_bytes();
+    let made = step(&format!("class 0xde, mask {mask:#x}"), || {
+        tree.control.alloc(tree.client, SUBDEVICE, handle, CLASS_SHARED_DATA, &mut parameters)
+    });
+    if (made.0, made.1) != (0, 0) {
+        return Ok(None);
+    }
+    let node = Node::open(CONTROL_NODE)?;
+    step("RM_MAP_MEMORY", || tree.control.map_memory(tree.client, SUBDEVICE, handle, LENGTH as u64, &node));
+    match Mapping::of(&node, LENGTH) {
+        Ok(mapping) => {
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            Ok(Some(mapping))
+        }
+        Err(error) => {
+            println!("mmap: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// What the same figures are by other ways.
+fn times_and_controls(tree: &Tree) {
+    for (name, clock) in [("realtime", libc::CLOCK_REALTIME), ("monotonic", libc::CLOCK_MONOTONIC)] {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a structure to fill.
+        unsafe { libc::clock_gettime(clock, &raw mut time) };
+        println!("{name} {}", time.tv_sec * 1_000_000_000 + time.tv_nsec);
+    }
+    let memory = [0x5, 0x7, 0x8, 0x9, 0xa, 0x12, 0x16, 0x1d, 0x20, 0x27];
+    let lists: [(&str, u32, usize, &[u32]); 2] = [
+        ("FB_GET_INFO_V2", 0x2080_1303, 1028, &memory),
+        ("BUS_GET_INFO_V2", 0x2080_1823, 420, &[0x14, 0x19, 0x1a, 0x1c, 0x1d, 0x1e, 0x1f, 0x20]),
+    ];
+    for (name, command, size, indices) in lists {
+        let mut parameters = vec![0; size];
+        put(&mut parameters, 0, indices.len() as u32);
+        for (at, &index) in indices.iter().enumerate() {
+            put(&mut parameters, 4 + 8 * at, index);
+        }
+        step(name, || tree.control.control(tree.client, SUBDEVICE, command, &mut parameters));
+        let values = |at: usize| format!("{:#x}={:#x}", indices[at], get(&parameters, 8 + 8 * at));
+        println!("  {}", (0..indices.len()).map(values).collect::<Vec<_>>().join(" "));
+    }
+    for (name, command, size) in [
+        ("TIMER_GET_TIME", 0x2080_0403, 8),
+        ("PERF_GET_CURRENT_PSTATE", 0x2080_2068, 4),
+        ("FB_GET_ROW_REMAPPER_HISTOGRAM", 0x2080_1347, 20),
+        ("ECC_GET_CLIENT_EXPOSED_COUNTERS", 0x2080_3400, 96),
+        ("ECC_GET_VOLATILE_COUNTS", 0x2080_3401, 40),
+        ("RUSD_GET_SUPPORTED_FEATURES", 0x2080_81ea, 4),
+    ] {
+        let mut parameters = vec![0; size];
+        step(name, || tree.control.control(tree.client, SUBDEVICE, command, &mut parameters));
+        println!("  [{}]", hex::encode(parameters));
+    }
 }
 
 /// Lines: number, size, name, how many indices.
