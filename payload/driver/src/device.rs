@@ -70,10 +70,17 @@ pub fn get_attribute(number: i32, ordinal: i32) -> Cuda<i32> {
     // 149 is the last attribute of CUDA 13.0; H100's driver refuses 148 and 149 (recorded).
     let known = (1..148).contains(&number) && (number as usize) < ATTRIBUTES;
     if number as usize == attribute::COMPUTE_MODE {
-        // The only one that can be set; `CUcomputemode` counts as NVML does.
-        return Ok(usage(ordinal)?.compute_mode as i32);
+        return compute_mode(ordinal);
     }
     if known { Ok(description.attributes[number as usize]) } else { Err(CuResult::INVALID_VALUE) }
+}
+
+/// The only attribute that can be set; `CUcomputemode` counts as NVML does.
+fn compute_mode(ordinal: i32) -> Cuda<i32> {
+    let driver = get()?;
+    let order = control::DeviceUsage { index: driver.device(ordinal)?.index, reserved: 0 };
+    let usage = driver.connection().call(&order).map_err(status)?;
+    Ok(usage.compute_mode as i32)
 }
 
 /// `cuDeviceGetPCIBusId`: `0000:01:00.0`.
