@@ -43,6 +43,7 @@ mod mediated;
 mod nested;
 mod opens;
 mod own_filters;
+mod policies;
 mod programs;
 mod put_off;
 mod replaced;

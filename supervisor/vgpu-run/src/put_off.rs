@@ -79,6 +79,10 @@ mod tests {
             Err(io::ErrorKind::Unsupported.into())
         }
 
+        fn give_as(&self, _: BorrowedFd, _: i32, _: bool) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
         fn answer(self: Box<Self>, _: Reply) -> io::Result<Delivery> {
             Ok(Delivery::Delivered)
         }
