@@ -127,9 +127,10 @@ const RULES: &[Rule] = &[
     Rule(U, ONE, 0x43, Profiling),
     Rule(U, ONE, 0x4c, Profiling),
     Rule(U, ONE, 0x4d, Profiling),
-    Rule(U, ONE, 0x28, Managed), // PREVENT_ and ALLOW_MIGRATION_RANGE_GROUPS
-    Rule(U, ONE, 0x29, Managed),
-    Rule(U, 0xffff_fff8, 0x28, Managed), // preferred location, read duplication, accessed by
+    Rule(U, ONE, 0x2b, Compute), // UNSET_PREFERRED_LOCATION, DISABLE_READ_DUPLICATION, UNSET_ACCESSED_BY: libcuda's start
+    Rule(U, ONE, 0x2d, Compute),
+    Rule(U, ONE, 0x2f, Compute),
+    Rule(U, 0xffff_fff8, 0x28, Managed), // range groups, preferred location, read duplication, accessed by
     Rule(U, ONE, 0x33, Managed),         // MIGRATE, MIGRATE_RANGE_GROUP, POPULATE_PAGEABLE
     Rule(U, ONE, 0x35, Managed),
     Rule(U, ONE, 0x47, Managed),

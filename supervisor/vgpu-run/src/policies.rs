@@ -7,7 +7,6 @@
 //! ```
 
 use std::fs;
-use std::path::Path;
 
 use mediation::{Asked, Driver, KINDS, Set};
 use toml::de::{DeTable, DeValue};
