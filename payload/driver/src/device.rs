@@ -1,7 +1,7 @@
 //! Device queries.
 
 use wire::control;
-use wire::device::{ATTRIBUTES, Description, Usage, uuid_text};
+use wire::device::{ATTRIBUTES, Description, uuid_text};
 
 use crate::{CuResult, Cuda, get, status};
 
@@ -88,11 +88,13 @@ pub fn by_pci_bus_id(text: &str) -> Cuda<i32> {
     (0..get_count()?).find(matches).ok_or(CuResult::INVALID_DEVICE)
 }
 
-/// The moving figures of a device.
-pub fn usage(ordinal: i32) -> Cuda<Usage> {
+/// Free and all bytes of a device.
+pub fn memory(ordinal: i32) -> Cuda<(u64, u64)> {
     let driver = get()?;
-    let order = control::DeviceUsage { index: driver.device(ordinal)?.index, reserved: 0 };
-    driver.connection().call(&order).map_err(status)
+    let device = driver.device(ordinal)?;
+    let order = control::FreeMemory { index: device.index, reserved: 0 };
+    let free = driver.connection().call(&order).map_err(status)?;
+    Ok((free.bytes, device.description.total_memory))
 }
 
 /// `cuDeviceCanAccessPeer`: all devices of a process are one address space of one engine.

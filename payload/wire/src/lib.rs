@@ -38,4 +38,4 @@ pub mod texture;
 pub mod trace;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;

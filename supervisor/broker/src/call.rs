@@ -1,4 +1,4 @@
-//! Control calls: reading a block, executing its operation, writing the answer.
+//! Control calls: reading a block, executing its operation, writing the answer; or all of it in registers.
 //!
 //! To add an operation: a row and its structs in `wire::control`, a line in `execute`, a function here.
 
@@ -8,7 +8,7 @@ use bytemuck::{Pod, bytes_of};
 use nix::errno::Errno;
 use wire::PROTOCOL;
 use wire::control::{
-    self, COOKIE, Call, MemoryKind, NEAR_INPUT, Operation, ProcessEntry, ProcessListHeader, Status,
+    self, COOKIE, Call, MemoryKind, NEAR_INPUT, Operation, ProcessEntry, ProcessListHeader, Registers, Status,
 };
 use wire::device::Usage;
 use wire::engine::Map;
@@ -41,6 +41,8 @@ pub trait Caller {
 const BLOCK: usize = size_of::<Call>();
 /// Longest input that a call may have: a head and a note's text.
 const LONGEST_INPUT: u32 = 8192;
+/// Bytes that a call in registers can answer.
+const ROOM_IN_A_REGISTER: u32 = size_of::<i64>() as u32;
 /// Granularity of grants, the page.
 pub(crate) const PAGE: u64 = 4096;
 
@@ -56,10 +58,11 @@ pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<
     if call.cookie != COOKIE {
         return Err(Errno::ENOTTY);
     }
+    let mut execute = |input: &[u8]| execute(broker, caller, call.operation, input, call.output_capacity);
     let answer = match call.protocol {
         PROTOCOL => match near.get(..call.input_length as usize) {
-            Some(input) if call.input == address + BLOCK as u64 => execute(broker, caller, &call, input),
-            _ => read_input(caller, &call).and_then(|input| execute(broker, caller, &call, &input)),
+            Some(input) if call.input == address + BLOCK as u64 => execute(input),
+            _ => read_input(caller, &call).and_then(|input| execute(&input)),
         },
         // Hello is answered in any protocol, so that the payload can say which one it met.
         _ if call.operation == control::Hello::NUMBER => hello(broker),
@@ -67,6 +70,19 @@ pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<
     };
     deliver(caller, address, &mut call, answer)?;
     Ok(0)
+}
+
+/// Executes a call that lies in the registers of its `ioctl`, whose result, or `errno`, is the answer.
+pub fn handle_registers(broker: &mut Broker, caller: &dyn Caller, registers: [u64; 4]) -> Result<i64, i32> {
+    let call = Registers::unpack(registers).ok_or(Errno::ENOTTY as i32)?;
+    let answer = match call.protocol {
+        PROTOCOL => execute(broker, caller, call.operation, bytes_of(&call.input), ROOM_IN_A_REGISTER),
+        _ => Err(Status::ProtocolMismatch),
+    };
+    let output = answer.map_err(Status::errno)?;
+    let mut value = [0; ROOM_IN_A_REGISTER as usize];
+    value.get_mut(..output.len()).ok_or(Status::Invalid.errno())?.copy_from_slice(&output);
+    Ok(i64::from_ne_bytes(value))
 }
 
 fn read_input(caller: &dyn Caller, call: &Call) -> Result<Vec<u8>, Status> {
@@ -95,13 +111,15 @@ fn deliver(caller: &dyn Caller, address: u64, call: &mut Call, answer: Answer) -
     caller.write([(address, bytes_of(call)), (address, &[])])
 }
 
-fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) -> Answer {
+/// `capacity`: bytes that the caller has room for.
+fn execute(broker: &mut Broker, caller: &dyn Caller, operation: u32, input: &[u8], capacity: u32) -> Answer {
     use control::*;
-    match call.operation {
+    match operation {
         Hello::NUMBER => hello(broker),
         DescribeDevice::NUMBER => describe(broker, fixed(input)?),
         DeviceUsage::NUMBER => usage(broker, caller.process(), fixed(input)?),
-        ListProcesses::NUMBER => list_processes(broker, fixed(input)?, call.output_capacity),
+        FreeMemory::NUMBER => free_memory(broker, fixed(input)?),
+        ListProcesses::NUMBER => list_processes(broker, fixed(input)?, capacity),
         Connect::NUMBER => connect(broker, caller, fixed(input)?),
         Allocate::NUMBER => allocate(broker, caller, fixed(input)?),
         Free::NUMBER => free(broker, caller.process(), fixed(input)?),
@@ -159,6 +177,12 @@ fn describe(broker: &mut Broker, order: control::DescribeDevice) -> Answer {
 fn usage(broker: &mut Broker, process: u32, order: control::DeviceUsage) -> Answer {
     let usage = broker.usage(order.index).ok_or(Status::NotFound)?;
     plain(&Usage { own: broker.ledger.held(order.index, process), ..usage })
+}
+
+fn free_memory(broker: &mut Broker, order: control::FreeMemory) -> Answer {
+    let there_is = (order.index as usize) < broker.announcement().devices.len();
+    let bytes = there_is.then(|| broker.ledger.free(order.index)).ok_or(Status::NotFound)?;
+    plain(&control::FreeBytes { bytes })
 }
 
 fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: u32) -> Answer {

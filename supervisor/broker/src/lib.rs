@@ -203,6 +203,12 @@ impl Broker {
         call::handle(self, caller, block)
     }
 
+    /// Executes the control call that lies in these registers of the caller, those behind the request number. `Err` is the `errno` of its
+    /// `ioctl`, the caller's or a [`Status::errno`](wire::control::Status::errno).
+    pub fn handle_registers(&mut self, caller: &dyn Caller, registers: [u64; 4]) -> Result<i64, i32> {
+        call::handle_registers(self, caller, registers)
+    }
+
     /// A process has begun another program: what it had of the device is gone.
     pub fn process_replaced(&mut self, process: u32) {
         self.end_session(process);

@@ -2,6 +2,7 @@
 //! machine).
 
 use crate::DriverFile;
+use crate::numbers::Majors;
 use crate::pci::{self, Slot};
 
 /// What the files say of one device.
@@ -29,6 +30,13 @@ pub fn driver_files(version: &str, devices: &[DeviceText]) -> Vec<DriverFile> {
         ),
         file("params", include_str!("params.txt").to_owned()),
     ];
+    for (capability, minor) in [("config", 1), ("monitor", 2)] {
+        // As wide as the node is; who finds it otherwise would have to leave it so.
+        let text = format!("DeviceFileMinor: {minor}\nDeviceFileMode: {}\nDeviceFileModify: 0\n", 0o444);
+        files.push(file(&format!("capabilities/mig/{capability}"), text));
+    }
+    let known = std::fs::read_to_string("/proc/devices").unwrap_or_default();
+    files.push(at("/proc/devices".to_owned(), Majors::of(&known).listed(&known)));
     // Modules say that they are there: who finds none would load them.
     for module in ["nvidia", "nvidia_uvm"] {
         files.push(at(format!("/sys/module/{module}/initstate"), "live\n".to_owned()));

@@ -9,6 +9,7 @@ use std::path::Path;
 use installation::Store;
 
 use crate::nodes::{self, Node};
+use crate::numbers::{CARDS, Majors};
 use crate::target::Target;
 use crate::{DriverFile, Engine, OpenQuery, Overlay, names, programs};
 
@@ -16,8 +17,6 @@ use crate::{DriverFile, Engine, OpenQuery, Overlay, names, programs};
 const DIRECTORIES: &[&str] =
     &["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/local/cuda/compat"];
 
-/// Major number of the nodes, as the driver registers it.
-const NVIDIA_MAJOR: u32 = 195;
 const CONTROL_MINOR: u32 = 255;
 
 /// What `stat` says of a file that seems to be there.
@@ -75,6 +74,11 @@ impl Overlay {
             let nodes = (0..self.devices).map(|minor| format!("nvidia{minor}"));
             let nodes = nodes.chain(["nvidiactl".to_owned(), "nvidia-uvm".to_owned()]);
             listed.extend(nodes.map(|name| entry(directory, &name, libc::DT_CHR)));
+            listed.push(entry(directory, "nvidia-caps", libc::DT_DIR));
+        }
+        if directory == nodes::CAPABILITIES {
+            let names = ["nvidia-cap1", "nvidia-cap2"];
+            listed.extend(names.map(|name| entry(directory, name, libc::DT_CHR)));
         }
         for path in self.files.keys() {
             let inside =
@@ -94,6 +98,9 @@ impl Overlay {
     fn facts(&mut self, path: &str) -> Option<FileFacts> {
         if let Some(node) = nodes::node(path.as_bytes(), self.devices) {
             return Some(node_facts(&node, path));
+        }
+        if path == nodes::CAPABILITIES {
+            return Some(made_up(path, libc::S_IFDIR | 0o555, 0));
         }
         if let Some(content) = self.files.get(path.as_bytes()) {
             return Some(made_up(path, libc::S_IFREG | 0o444, content.len() as u64));
@@ -188,12 +195,15 @@ fn driver_names(store: &Store) -> impl Iterator<Item = &str> {
 }
 
 fn node_facts(node: &Node, path: &str) -> FileFacts {
-    let minor = match node {
-        Node::Control => CONTROL_MINOR,
-        Node::Gpu(minor) => *minor,
-        Node::UnifiedMemory | Node::Raw(_) => 0,
+    let majors = Majors::of(&std::fs::read_to_string("/proc/devices").unwrap_or_default());
+    let (major, minor, mode) = match node {
+        Node::Control => (CARDS, CONTROL_MINOR, 0o666),
+        Node::Gpu(minor) => (CARDS, *minor, 0o666),
+        Node::UnifiedMemory => (majors.unified_memory, 0, 0o666),
+        Node::Capability(number) => (majors.capabilities, *number, 0o444),
+        Node::Raw(_) => (CARDS, 0, 0o666),
     };
-    FileFacts { node: libc::makedev(NVIDIA_MAJOR, minor), ..made_up(path, libc::S_IFCHR | 0o666, 0) }
+    FileFacts { node: libc::makedev(major, minor), ..made_up(path, libc::S_IFCHR | mode, 0) }
 }
 
 fn made_up(path: &str, mode: u32, size: u64) -> FileFacts {
@@ -284,7 +294,7 @@ mod tests {
         let (payload, _place) = payload();
         let overlay = overlay(payload);
         assert_eq!(names(&overlay, "/usr/lib64"), ["libcuda.so.1", "libcuda.so"]);
-        assert_eq!(names(&overlay, "/dev"), ["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"]);
+        assert_eq!(names(&overlay, "/dev"), ["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "nvidia-caps"]);
         assert_eq!(names(&overlay, "/proc/driver"), ["nvidia"]);
         assert_eq!(names(&overlay, "/proc/driver/nvidia"), ["version"]);
         assert!(names(&overlay, "/home").is_empty());

@@ -23,6 +23,7 @@ pub mod installed;
 mod ldcache;
 pub mod names;
 mod nodes;
+mod numbers;
 pub mod pci;
 pub mod programs;
 mod target;
@@ -275,6 +276,11 @@ impl Overlay {
             && target.lies_in("/dev")
         {
             path = [b"/dev/", last].concat();
+        }
+        if let Some(node @ Node::Capability(_)) = nodes::node(&path, self.devices) {
+            let file = memory_file("nvidia-cap", b"", Use::Read);
+            return file
+                .map_or_else(|_| Outcome::none(), |file| Outcome::of(Answer::File(file), Seen::Node(node)));
         }
         if let Some(node) = nodes::node(&path, self.devices) {
             return Outcome::of(node.answer(), Seen::Node(node));

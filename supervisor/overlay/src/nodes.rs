@@ -11,6 +11,8 @@ pub enum Node {
     Gpu(u32),
     /// `/dev/nvidia-uvm`, likewise.
     UnifiedMemory,
+    /// `/dev/nvidia-caps/nvidia-capN`: who can open it may configure (1) or watch (2) parts of cards. There is nothing else to it.
+    Capability(u32),
     /// Any other node below `/dev/nvidia*` that a machine with our devices would have, and one whose interface is not emulated.
     Raw(String),
 }
@@ -30,10 +32,14 @@ impl Node {
             Node::Control => "/dev/nvidiactl".to_owned(),
             Node::Gpu(minor) => format!("/dev/nvidia{minor}"),
             Node::UnifiedMemory => "/dev/nvidia-uvm".to_owned(),
+            Node::Capability(number) => format!("/dev/nvidia-caps/nvidia-cap{number}"),
             Node::Raw(path) => path.clone(),
         }
     }
 }
+
+/// Where nodes of capabilities are.
+pub const CAPABILITIES: &str = "/dev/nvidia-caps";
 
 /// Cheap test of a path's last component.
 pub fn may_be_ours(last: &[u8]) -> bool {
@@ -52,6 +58,8 @@ pub fn node(path: &[u8], devices: u32) -> Option<Node> {
                 number.parse::<u32>().ok().filter(|minor| *minor < devices && minor.to_string() == number);
             minor.map(Node::Gpu)
         }
+        "-caps/nvidia-cap1" => Some(Node::Capability(1)),
+        "-caps/nvidia-cap2" => Some(Node::Capability(2)),
         other => other.starts_with("-caps/").then(|| Node::Raw(format!("/dev/{name}"))),
     }
 }
@@ -67,7 +75,8 @@ mod tests {
             ("/dev/nvidia0", Some(Node::Gpu(0))),
             ("/dev/nvidia-uvm", Some(Node::UnifiedMemory)),
             ("/dev/nvidia-uvm-tools", Some(Node::Raw("/dev/nvidia-uvm-tools".into()))),
-            ("/dev/nvidia-caps/nvidia-cap1", Some(Node::Raw("/dev/nvidia-caps/nvidia-cap1".into()))),
+            ("/dev/nvidia-caps/nvidia-cap1", Some(Node::Capability(1))),
+            ("/dev/nvidia-caps/nvidia-cap3", Some(Node::Raw("/dev/nvidia-caps/nvidia-cap3".into()))),
             ("/dev/nvidia1", None),
             ("/dev/nvidia", None),
             ("/tmp/nvidiactl", None),

@@ -9,8 +9,12 @@ use recording::{Event, Ioctl};
 use replay::{Mask, check};
 use resource_manager::ResourceManager;
 
-/// How often each recording is damaged anew.
-const ROUNDS: usize = 2;
+/// How often each recording is damaged anew; `VGPU_RUN_TEST_ROUNDS` for a longer look, which begins somewhere else.
+fn rounds() -> (usize, u64) {
+    const FEW: (usize, u64) = (2, 0x1234_5678_9abc_def1);
+    let asked = std::env::var("VGPU_RUN_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    asked.map_or(FEW, |rounds| (rounds, u64::from(std::process::id()) << 32 | 1))
+}
 
 /// xorshift64
 struct Random(u64);
@@ -59,9 +63,10 @@ fn damaged_calls_are_answered_too() {
     };
     let files: Vec<PathBuf> = folder.read_dir().expect("a folder").filter_map(recordings).collect();
     assert!(files.len() > 100);
-    let (mut different, mut random) = (0, Random(0x1234_5678_9abc_def1));
+    let (rounds, seed) = rounds();
+    let (mut different, mut random) = (0, Random(seed));
     for file in &files {
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             different += play(file, manager(&folder), &mut random);
         }
     }

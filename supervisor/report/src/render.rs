@@ -136,6 +136,7 @@ pub fn answer_text(seen: &Seen) -> Option<String> {
         Seen::Node(overlay::Node::Gpu(_) | overlay::Node::UnifiedMemory) => {
             "the virtual device, for a program that speaks to the driver itself".to_owned()
         }
+        Seen::Node(overlay::Node::Capability(_)) => "a capability of the virtual device".to_owned(),
         Seen::Node(overlay::Node::Raw(_)) => "refused, no device".to_owned(),
         Seen::DriverFile => "text of the virtual driver".to_owned(),
         Seen::Left { library, reason } => {

@@ -272,7 +272,7 @@ pub fn node(found: &Found) -> Node {
     match found {
         Found::Gpu(minor) => Node::Gpu(*minor as usize),
         Found::UnifiedMemory => Node::UnifiedMemory,
-        Found::Control | Found::Raw(_) => Node::Control,
+        Found::Control | Found::Capability(_) | Found::Raw(_) => Node::Control,
     }
 }
 

@@ -43,9 +43,29 @@ fn ls_lists_each_file_once() {
     let stage = Stage::new();
     let listing = succeed(stage.run(&["--overlay=full", "--gpus=2"], "ls").arg("/dev"));
     let nodes: Vec<&str> = listing.lines().filter(|name| name.starts_with("nvidia")).collect();
-    assert_eq!(nodes, ["nvidia-uvm", "nvidia0", "nvidia1", "nvidiactl"]);
+    assert_eq!(nodes, ["nvidia-caps", "nvidia-uvm", "nvidia0", "nvidia1", "nvidiactl"]);
     assert_eq!(listing.lines().filter(|name| *name == "null").count(), 1);
     succeed(stage.run(&["--overlay=full"], "ls").args(["-l", "/dev/nvidiactl"]));
+}
+
+#[test]
+fn the_card_has_its_place_in_sysfs() {
+    if fs::metadata("/sys/bus/pci/devices").is_err() {
+        return println!("skipped: a machine without PCI");
+    }
+    let stage = Stage::new();
+    let script = "import os, stat
+devices = '/sys/bus/pci/devices'
+read = lambda path: open(path, 'rb').read()
+slots = [devices + '/' + name for name in os.listdir(devices)]
+card = [slot for slot in slots if read(slot + '/vendor') == b'0x10de\\n' and read(slot + '/device') == b'0x2330\\n'][-1]
+print(read(card + '/config')[:4].hex(), read(card + '/class').decode().strip(), os.path.getsize(card + '/config'))
+majors = {line.split()[1]: int(line.split()[0]) for line in open('/proc/devices') if ' nvidia' in line}
+node = os.stat('/dev/nvidia-caps/nvidia-cap1').st_rdev
+print(os.major(os.stat('/dev/nvidia-uvm').st_rdev) == majors['nvidia-uvm'], os.major(node) == majors['nvidia-caps'], os.minor(node))
+print(open('/sys/module/nvidia/initstate').read().strip(), len(open('/dev/nvidia-caps/nvidia-cap2').read()))";
+    let told = succeed(stage.run(&["--overlay=full", "--gpu=h100"], "python3").args(["-c", script]));
+    assert_eq!(told, "de103023 0x030200 256\nTrue True 1\nlive 0\n");
 }
 
 #[test]
