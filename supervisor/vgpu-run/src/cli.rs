@@ -25,7 +25,7 @@ pub use subcommands::{Cache, Decode, Inject, Learn, Limit, Replay, Top, Trace, W
 /// What the command line asks for.
 pub enum Action {
     /// Run a program.
-    Run(Session),
+    Run(Box<Session>),
     /// Check this machine, or explain programs.
     Doctor { files: Vec<PathBuf>, markdown: bool },
     /// List the cards.
@@ -48,6 +48,12 @@ pub enum Action {
     Print(Text),
     /// Say which version this is.
     Version,
+}
+
+impl Action {
+    fn run(session: Session) -> Self {
+        Self::Run(Box::new(session))
+    }
 }
 
 /// What is printed and ends.
@@ -240,7 +246,7 @@ patient. It is a text file, to be read and changed. What is refused is said in t
 
 impl From<Run> for Action {
     fn from(run: Run) -> Self {
-        Action::Run(Session { target: Target::Command(run.command), ..run.session })
+        Action::run(Session { target: Target::Command(run.command), ..run.session })
     }
 }
 
@@ -270,11 +276,11 @@ pub fn parse() -> Result<Action, ExitCode> {
     let mut text = Vec::new();
     Ok(match line.question {
         Some(Question::Attach { pid, force, session }) => {
-            Action::Run(Session { target: Target::Process { pid, force }, ..*session })
+            Action::run(Session { target: Target::Process { pid, force }, ..*session })
         }
         Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
         Some(Question::Trace { trace, session, command }) => {
-            Action::Run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
+            Action::run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
         }
         Some(Question::Decode(order)) => Action::Decode(order),
         Some(Question::Top(order)) => Action::Top(order),
@@ -284,11 +290,11 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
         Some(Question::Record { session, file, command }) => {
-            Action::Run(Session { record: Some(file), target: Target::Command(command), ..*session })
+            Action::run(Session { record: Some(file), target: Target::Command(command), ..*session })
         }
         Some(Question::Learn { learn, session, command }) => {
             let (learn, engine) = (Some(learn), Engine::Host);
-            Action::Run(Session { learn, engine, target: Target::Command(command), ..*session })
+            Action::run(Session { learn, engine, target: Target::Command(command), ..*session })
         }
         Some(Question::Replay(order)) => replay(order).map_err(failed)?,
         Some(Question::Config) => {
@@ -319,7 +325,7 @@ fn replay(order: Replay) -> Result<Action, Failure> {
         Failure::new("several recordings cannot answer one program")
             .hint("name one, then `--` and the program")
     };
-    order.run().map(Action::Run).ok_or_else(several)
+    order.run().map(Action::run).ok_or_else(several)
 }
 
 #[cfg(test)]

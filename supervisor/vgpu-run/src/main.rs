@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let result = match action {
-        Action::Run(session) => run(session),
+        Action::Run(session) => run(*session),
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),
