@@ -113,16 +113,27 @@ pub enum Status {
     ProtocolMismatch = 7,
     /// The card does not answer any more.
     Lost = 8,
+    /// The card's compute mode keeps the process out.
+    Unavailable = 9,
 }
 
 impl Status {
     /// The status with this number; an unknown number is `Invalid`.
     pub fn from_number(number: u32) -> Status {
         use Status::*;
-        [Success, Invalid, NotFound, OutOfMemory, EngineFailed, NotSupported, Denied, ProtocolMismatch, Lost]
-            .into_iter()
-            .find(|status| *status as u32 == number)
-            .unwrap_or(Invalid)
+        let all = [
+            Success,
+            Invalid,
+            NotFound,
+            OutOfMemory,
+            EngineFailed,
+            NotSupported,
+            Denied,
+            ProtocolMismatch,
+            Lost,
+            Unavailable,
+        ];
+        all.into_iter().find(|status| *status as u32 == number).unwrap_or(Invalid)
     }
 
     /// What a call in registers fails with: none of the kernel's own numbers.
@@ -191,6 +202,10 @@ operations! {
     21 Trace -> TraceMemory;
     22 ShareCondition -> SharedCondition;
     23 FreeMemory -> FreeBytes;
+    24 SetDevice -> Nothing;
+    25 ClearErrors -> Nothing;
+    26 ListAccounted -> ProcessListHeader;
+    27 ClearAccounted -> Nothing;
 }
 
 /// No output.
@@ -306,8 +321,8 @@ pub struct ProcessListHeader {
 pub struct ProcessEntry {
     /// Thread-group id, in the supervisor's pid namespace.
     pub pid: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Per cent of its last sample period in which its kernels ran, on whichever card.
+    pub utilisation: u32,
     /// Bytes it holds.
     pub bytes: u64,
 }
@@ -608,6 +623,77 @@ pub struct SharedCondition {
     /// Zero.
     pub reserved: u32,
 }
+
+/// Sets something on a card, for all processes. [`Status::NotSupported`]: it has nothing of the kind; [`Status::Denied`]: only root
+/// may; [`Status::Invalid`]: not to these values.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct SetDevice {
+    /// Device index.
+    pub index: u32,
+    /// A [`Setting`](crate::settings::Setting) as a number.
+    pub setting: u32,
+    /// What it is set to; a setting of one value has 0 for the second.
+    pub values: [u32; 2],
+    /// 1: it is to be as the card comes, whatever `values` says.
+    pub reset: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Lets a counter of a card's errors of memory begin anew.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ClearErrors {
+    /// Device index.
+    pub index: u32,
+    /// A [`Counter`](crate::condition::Counter) as a number.
+    pub counter: u32,
+}
+
+/// Processes that accounts were kept of on a device, oldest first. The output is a [`ProcessListHeader`] followed by `count`
+/// [`Accounted`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ListAccounted {
+    /// Device index.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// What a process used of a device, from its first context on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Accounted {
+    /// Thread-group id.
+    pub pid: u32,
+    /// 1: it has not ended.
+    pub is_running: u32,
+    /// Per cent of its time in which kernels ran.
+    pub utilisation: u32,
+    /// Per cent of its time in which memory was copied.
+    pub memory_utilisation: u32,
+    /// The most memory that it held, bytes.
+    pub peak: u64,
+    /// Milliseconds from its first context to its end; 0 while it runs.
+    pub time: u64,
+    /// When it made its first context, microseconds since 1970.
+    pub began: u64,
+}
+
+/// Forgets those of a device's processes that have ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ClearAccounted {
+    /// Device index.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Processes that a card keeps accounts of; the oldest gives way (recorded on an H100).
+pub const ACCOUNTS: usize = 4000;
 
 /// Something for the report. `input` is this head followed by the text (UTF-8, at most 4,000 bytes).
 #[repr(C)]

@@ -3,6 +3,7 @@
 //! To add an operation: a row and its structs in `wire::control`, a line in `execute`, a function here.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
 use nix::errno::Errno;
@@ -15,7 +16,7 @@ use wire::engine::Map;
 
 use crate::export::Export;
 use crate::session::{Grant, cost, memory_kind};
-use crate::{Broker, CallerFd, Event, condition, memory, trace, virtual_memory};
+use crate::{Broker, CallerFd, Event, accounting, condition, memory, settings, trace, virtual_memory};
 
 /// The process that waits in its `ioctl`, as far as the broker may touch it.
 pub trait Caller {
@@ -23,6 +24,8 @@ pub trait Caller {
     fn process(&self) -> u32;
     /// Its user and group.
     fn identity(&self) -> (u32, u32);
+    /// Whether its effective user is root.
+    fn is_root(&self) -> bool;
     /// Copies from its memory.
     fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno>;
     /// The same, as far as there is memory; tells how many bytes came.
@@ -143,6 +146,10 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, operation: u32, input: &[u8
         ImportPhysical::NUMBER => virtual_memory::import(broker, caller, fixed(input)?),
         Trace::NUMBER => trace::hand_out(broker, caller),
         ShareCondition::NUMBER => condition::share(broker, caller),
+        SetDevice::NUMBER => settings::set(broker, caller, fixed(input)?),
+        ClearErrors::NUMBER => settings::clear_errors(broker, caller, fixed(input)?),
+        ListAccounted::NUMBER => accounting::list(broker, fixed(input)?, capacity),
+        ClearAccounted::NUMBER => accounting::clear(broker, caller, fixed(input)?),
         _ => Err(Status::Invalid),
     }
 }
@@ -190,12 +197,14 @@ fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: 
         return Err(Status::NotFound);
     }
     let holders = broker.ledger.processes(order.index);
+    let now = Instant::now();
     let room = (capacity as usize).saturating_sub(size_of::<ProcessListHeader>()) / size_of::<ProcessEntry>();
     let count = holders.len().min(room);
     let mut output =
         bytes_of(&ProcessListHeader { count: count as u32, total: holders.len() as u32 }).to_vec();
-    for (pid, bytes) in &holders[..count] {
-        output.extend_from_slice(bytes_of(&ProcessEntry { pid: *pid, reserved: 0, bytes: *bytes }));
+    for &(pid, bytes) in &holders[..count] {
+        let utilisation = broker.sessions.get_mut(&pid).map_or(0, |session| session.utilisation(now));
+        output.extend_from_slice(bytes_of(&ProcessEntry { pid, utilisation, bytes }));
     }
     Ok(output)
 }
@@ -231,6 +240,7 @@ fn enter_device(broker: &mut Broker, process: u32, order: control::EnterDevice) 
     if broker.is_lost(order.index) {
         return Err(Status::Lost);
     }
+    broker.admit(process, order.index)?;
     broker.enter_device(process, order.index, cost);
     Ok(Vec::new())
 }

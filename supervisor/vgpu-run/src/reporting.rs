@@ -254,6 +254,14 @@ pub fn broker_event(report: &mut Report, event: &Event) {
             Finding::new(Severity::Error, format!("what --inject says did not happen: {fault}"))
                 .cause(why.to_string()),
         ),
+        Event::Set { process, text } => {
+            report.remark(Finding::new(Severity::Remark, format!("process {process} has set {text}")));
+        }
+        Event::KeptOut { process, text } => report.refused(
+            *process as i32,
+            Finding::new(Severity::Warning, format!("process {process} gets no context: {text}"))
+                .hint("let root set the mode back: `nvidia-smi -c 0`"),
+        ),
         Event::Finished { process, kernels, peak } => report.finished(*process as i32, kernels, *peak),
     }
 }
