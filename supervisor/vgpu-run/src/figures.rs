@@ -115,6 +115,7 @@ fn load(broker: &mut Broker, card: u32) -> Option<Load> {
     if let Some(condition) = broker.card_condition(card) {
         load.errors =
             [&condition.corrected, &condition.uncorrected].map(|count| count.load(Ordering::Relaxed));
+        load.is_lost = condition.is_lost();
         load.remapped = (condition.remapped_rows(), condition.is_out_of_rows());
     }
     Some(load)
