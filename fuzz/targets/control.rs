@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use broker::{Announcement, Broker, Caller, CallerFd, Config, Fault, Order};
 use libfuzzer_sys::fuzz_target;
 use nix::errno::Errno;
-use wire::control::{COOKIE, Call};
+use wire::control::{COOKIE, Call, Registers};
 
 /// Where the client's memory lies.
 const BASE: u64 = 0x10000;
@@ -38,6 +38,11 @@ impl Caller for Client {
 
     fn identity(&self) -> (u32, u32) {
         (1000, 1000)
+    }
+
+    fn is_root(&self) -> bool {
+        // Or it could set nothing.
+        true
     }
 
     fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno> {
@@ -140,6 +145,8 @@ fuzz_target!(|data: &[u8]| {
             memory[BLOCK..BLOCK + length].copy_from_slice(input);
         }
         let _ = broker.handle(&client, BASE);
+        let registers = Registers { protocol: call.protocol, operation: call.operation, input: call.reserved };
+        let _ = broker.handle_registers(&client, registers.pack());
         broker.process_events();
         let _ = broker.take_events();
         rest = next;

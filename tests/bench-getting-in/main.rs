@@ -121,7 +121,9 @@ impl Bench {
 
     fn call_costs(&self, size: Size) -> Vec<Value> {
         let program = workshop::target("call_costs").expect("a C compiler");
-        let words = |rounds: usize| vec![program.display().to_string(), rounds.to_string()];
+        let words = |rounds: usize| {
+            vec![program.display().to_string(), rounds.to_string(), wire::PROTOCOL.to_string()]
+        };
         let mut rows = call_costs_by(self, &words(size.of(20_000, 4_000)), size, "", NOTIFIED);
         for (by, mechanism) in workloads::TRACED {
             // Fewer: each of twenty times as many plain calls is two stops where every call is traced.
@@ -141,8 +143,13 @@ impl Bench {
 const NOTIFIED: &str = "notify";
 
 fn call_costs_by(bench: &Bench, words: &[String], size: Size, by: &str, mechanism: &str) -> Vec<Value> {
-    let names = ["call without a row (getppid)", "open passed on, and close", "control call"];
-    let (mut ours, mut native) = ([vec![], vec![], vec![]], [vec![], vec![], vec![]]);
+    let names = [
+        "call without a row (getppid)",
+        "open passed on, and close",
+        "control call",
+        "control call in registers",
+    ];
+    let (mut ours, mut native) = (names.map(|_| vec![]), names.map(|_| vec![]));
     for _ in 0..size.of(7, 3) {
         collect(&mut native, bench.native(words));
         collect(&mut ours, bench.ours(words, mechanism));
@@ -156,11 +163,12 @@ fn call_costs_by(bench: &Bench, words: &[String], size: Size, by: &str, mechanis
     rows.collect()
 }
 
-fn collect(columns: &mut [Vec<f64>; 3], mut command: Command) {
+fn collect(columns: &mut [Vec<f64>], mut command: Command) {
     let output = command.output().expect("a run");
+    assert!(output.status.success(), "{command:?}: {}", output.status);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    assert_eq!(numbers.len(), 3, "{text}");
+    assert_eq!(numbers.len(), columns.len(), "{text}");
     columns.iter_mut().zip(numbers).for_each(|(column, number)| column.push(number));
 }
 

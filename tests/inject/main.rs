@@ -1,16 +1,13 @@
 //! `vgpu-run inject` and `--inject`: what a program that watches its cards through nvidia-ml-py, and one that uses them, see of each
 //! fault, while it waits and from the start.
 //!
-//! `subject.py` is the program: it says what NVML and CUDA answer. Whatever is injected names its session, as others may run here.
-
-mod subject;
+//! `subject.py` (in `tests/src`) is the program: it says what NVML and CUDA answer. Whatever is injected names its session, as others may run here.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use subject::Subject;
-use tests::{AS_NOBODY, can_be_nobody, vgpu_run};
+use tests::{AS_NOBODY, Subject, can_be_nobody, vgpu_run};
 
 /// NVML's kinds of events, and all of them that faults bring.
 const CORRECTED: u64 = 1;

@@ -242,9 +242,9 @@ fn what_it_lacks_is_named() {
         unknown.stdout(),
         "ERROR: Option --no-such-option is not recognized. Please run 'nvidia-smi -h'.\n\n"
     );
-    let lacking = ours(&["-pl", "300"]);
+    let lacking = ours(&["--gom", "0"]);
     lacking.assert_exit(3);
-    assert!(lacking.stdout().contains("Option -pl is not supported"), "{}", lacking.stdout());
+    assert!(lacking.stdout().contains("Option --gom is not supported"), "{}", lacking.stdout());
     ours(&["-i", "9"]).assert_exit(6).assert_stdout("No devices were found\n");
 }
 

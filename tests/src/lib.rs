@@ -13,12 +13,14 @@ pub mod bench_json;
 mod both;
 mod launch;
 mod processes;
+mod subject;
 mod terminal;
 pub mod workshop;
 
 pub use both::Both;
 pub use launch::{Launch, Run, attach, launch, launch_path, one_file, vgpu_run};
 pub use processes::{Mark, children, descendants, name_of, parent_of, wait_until};
+pub use subject::Subject;
 pub use terminal::Terminal;
 
 /// Says why a test does not run here.

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct call {
@@ -16,6 +17,7 @@ struct call {
 };
 
 #define REQUEST 0xC0405690u
+#define REQUEST_IN_REGISTERS 0xC0005691u
 #define COOKIE 0x766770752d72756eull
 
 static int hello_on(int node) {
@@ -26,6 +28,12 @@ static int hello_on(int node) {
     call.input = (uintptr_t)input, call.input_length = sizeof input;
     call.output = (uintptr_t)output, call.output_capacity = sizeof output;
     return ioctl(node, REQUEST, &call) == 0 && call.output_length > 0;
+}
+
+// Bytes that are free on the first device; negative if nobody answers. `protocol`: wire::PROTOCOL.
+static long free_memory_on(int node, uint64_t protocol) {
+    const uint64_t free_memory = 23, device = 0;
+    return syscall(SYS_ioctl, node, REQUEST_IN_REGISTERS, COOKIE, protocol << 32 | free_memory, device, 0);
 }
 
 static int hello(void) {

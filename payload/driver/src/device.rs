@@ -1,7 +1,7 @@
 //! Device queries.
 
 use wire::control;
-use wire::device::{ATTRIBUTES, Description, Usage, uuid_text};
+use wire::device::{ATTRIBUTES, Description, uuid_text};
 
 use crate::{CuResult, Cuda, get, status};
 
@@ -14,6 +14,7 @@ pub mod attribute {
     pub const SHARED_PER_BLOCK: usize = 8;
     pub const WARP_SIZE: usize = 10;
     pub const MULTIPROCESSOR_COUNT: usize = 16;
+    pub const COMPUTE_MODE: usize = 20;
     pub const THREADS_PER_MULTIPROCESSOR: usize = 39;
     pub const SHARED_PER_MULTIPROCESSOR: usize = 81;
     pub const COOPERATIVE_LAUNCH: usize = 95;
@@ -68,7 +69,18 @@ pub fn get_attribute(number: i32, ordinal: i32) -> Cuda<i32> {
     let description = description(ordinal)?;
     // 149 is the last attribute of CUDA 13.0; H100's driver refuses 148 and 149 (recorded).
     let known = (1..148).contains(&number) && (number as usize) < ATTRIBUTES;
+    if number as usize == attribute::COMPUTE_MODE {
+        return compute_mode(ordinal);
+    }
     if known { Ok(description.attributes[number as usize]) } else { Err(CuResult::INVALID_VALUE) }
+}
+
+/// The only attribute that can be set; `CUcomputemode` counts as NVML does.
+fn compute_mode(ordinal: i32) -> Cuda<i32> {
+    let driver = get()?;
+    let order = control::DeviceUsage { index: driver.device(ordinal)?.index, reserved: 0 };
+    let usage = driver.connection().call(&order).map_err(status)?;
+    Ok(usage.compute_mode as i32)
 }
 
 /// `cuDeviceGetPCIBusId`: `0000:01:00.0`.
@@ -88,11 +100,13 @@ pub fn by_pci_bus_id(text: &str) -> Cuda<i32> {
     (0..get_count()?).find(matches).ok_or(CuResult::INVALID_DEVICE)
 }
 
-/// The moving figures of a device.
-pub fn usage(ordinal: i32) -> Cuda<Usage> {
+/// Free and all bytes of a device.
+pub fn memory(ordinal: i32) -> Cuda<(u64, u64)> {
     let driver = get()?;
-    let order = control::DeviceUsage { index: driver.device(ordinal)?.index, reserved: 0 };
-    driver.connection().call(&order).map_err(status)
+    let device = driver.device(ordinal)?;
+    let order = control::FreeMemory { index: device.index, reserved: 0 };
+    let free = driver.connection().call(&order).map_err(status)?;
+    Ok((free.bytes, device.description.total_memory))
 }
 
 /// `cuDeviceCanAccessPeer`: all devices of a process are one address space of one engine.

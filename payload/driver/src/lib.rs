@@ -61,7 +61,7 @@ pub(crate) fn status(status: wire::control::Status) -> CuResult {
         Success => CuResult::UNKNOWN,
         OutOfMemory => CuResult::OUT_OF_MEMORY,
         NotSupported => CuResult::NOT_SUPPORTED,
-        EngineFailed | Lost => CuResult::DEVICE_UNAVAILABLE,
+        EngineFailed | Lost | Unavailable => CuResult::DEVICE_UNAVAILABLE,
         NotFound | Denied => CuResult::INVALID_VALUE,
         Invalid => CuResult::INVALID_VALUE,
         ProtocolMismatch => CuResult::SYSTEM_DRIVER_MISMATCH,

@@ -297,8 +297,7 @@ pub fn forget_context(context: &Context) {
 
 /// `cuMemGetInfo`: free and total bytes.
 pub fn get_info() -> Cuda<(u64, u64)> {
-    let usage = crate::device::usage(context::current()?.device)?;
-    Ok((usage.free, usage.total))
+    crate::device::memory(context::current()?.device)
 }
 
 /// What another process needs to map an allocation.

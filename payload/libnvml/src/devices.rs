@@ -74,6 +74,24 @@ fn find(session: &Session, matches: impl Fn(&Description) -> bool) -> Nvml<usize
     session.handle(index)
 }
 
+/// The card with that UUID, as `GPU-…`.
+pub fn by_uuid(session: &Session, wanted: &str) -> Nvml<usize> {
+    find(session, |device| gpu_uuid_text(&device.uuid) == wanted)
+}
+
+/// The UUID that an `nvmlUUID_t` names, behind its version: its kind, then text or bytes.
+pub fn uuid_of(named: &[u8]) -> Nvml<String> {
+    /// `nvmlUUIDType_t`
+    const TEXT: &[u8] = &[1, 0, 0, 0];
+    const BYTES: &[u8] = &[2, 0, 0, 0];
+    let (kind, value) = named.split_at_checked(4).ok_or(Error::INVALID_ARGUMENT)?;
+    match (kind, value.first_chunk()) {
+        (TEXT, _) => Ok(unpadded(value)),
+        (BYTES, Some(bytes)) => Ok(gpu_uuid_text(bytes)),
+        _ => Err(Error::INVALID_ARGUMENT),
+    }
+}
+
 fn by_bus_id(session: &Session, wanted: &str) -> Nvml<usize> {
     find(session, |device| [4, 8].iter().any(|digits| bus_id(device, *digits).eq_ignore_ascii_case(wanted)))
 }
@@ -140,7 +158,7 @@ exports! {
     fn nvmlDeviceGetHandleByUUID(wanted: *const c_char, handle: *mut usize) {
         let wanted = text(wanted)?;
         session::with(|session| {
-            *out(handle)? = find(session, |device| gpu_uuid_text(&device.uuid) == wanted)?;
+            *out(handle)? = by_uuid(session, wanted)?;
             Ok(())
         })
     }

@@ -24,6 +24,8 @@ impl Error {
     pub const INVALID_ARGUMENT: Error = Error(2);
     /// `NVML_ERROR_NOT_SUPPORTED`
     pub const NOT_SUPPORTED: Error = Error(3);
+    /// `NVML_ERROR_NO_PERMISSION`
+    pub const NO_PERMISSION: Error = Error(4);
     /// `NVML_ERROR_NOT_FOUND`
     pub const NOT_FOUND: Error = Error(6);
     /// `NVML_ERROR_INSUFFICIENT_SIZE`
@@ -32,6 +34,8 @@ impl Error {
     pub const DRIVER_NOT_LOADED: Error = Error(9);
     /// `NVML_ERROR_TIMEOUT`
     pub const TIMEOUT: Error = Error(10);
+    /// `NVML_ERROR_FUNCTION_NOT_FOUND`
+    pub const FUNCTION_NOT_FOUND: Error = Error(13);
     /// `NVML_ERROR_GPU_IS_LOST`
     pub const GPU_IS_LOST: Error = Error(15);
     /// `NVML_ERROR_ARGUMENT_VERSION_MISMATCH`
@@ -47,10 +51,12 @@ fn result_name(code: u32) -> &'static str {
         1 => "NVML_ERROR_UNINITIALIZED",
         2 => "NVML_ERROR_INVALID_ARGUMENT",
         3 => "NVML_ERROR_NOT_SUPPORTED",
+        4 => "NVML_ERROR_NO_PERMISSION",
         6 => "NVML_ERROR_NOT_FOUND",
         7 => "NVML_ERROR_INSUFFICIENT_SIZE",
         9 => "NVML_ERROR_DRIVER_NOT_LOADED",
         10 => "NVML_ERROR_TIMEOUT",
+        13 => "NVML_ERROR_FUNCTION_NOT_FOUND",
         15 => "NVML_ERROR_GPU_IS_LOST",
         25 => "NVML_ERROR_ARGUMENT_VERSION_MISMATCH",
         999 => "NVML_ERROR_UNKNOWN",

@@ -1,12 +1,11 @@
 //! Memory, load, clocks, power, temperature, modes.
 
 use crate::door::*;
+use crate::now::Now;
 use crate::session;
 use wire::condition::Card;
-use wire::device::{Description, Usage, feature};
-use wire::reading::scaled;
-
-pub use wire::reading::{clocks as clocks_now, power as power_now, temperature as temperature_now};
+use wire::device::{Description, feature};
+use wire::settings::{Setting, Settings};
 
 /// `nvmlMemory_t`
 #[repr(C)]
@@ -40,14 +39,9 @@ pub struct Utilization {
 call_trace::fields! { Utilization { gpu, memory } }
 
 /// Something that moves.
-pub unsafe fn moving<T>(
-    target: *mut T,
-    handle: usize,
-    of: impl FnOnce(&Description, &Usage) -> Nvml<T>,
-) -> Nvml {
+pub unsafe fn moving<T>(target: *mut T, handle: usize, of: impl FnOnce(&Now) -> Nvml<T>) -> Nvml {
     session::with(|session| {
-        let (_, device) = session.device(handle)?;
-        let value = of(device, &session.usage(handle)?)?;
+        let value = of(&session.now(handle)?)?;
         // SAFETY: the caller's place.
         *unsafe { out(target) }? = value;
         Ok(())
@@ -79,26 +73,45 @@ pub unsafe fn told<T>(
     })
 }
 
+/// Something that can be set.
+pub unsafe fn kept<T>(
+    target: *mut T,
+    handle: usize,
+    of: impl FnOnce(&Description, &Settings) -> Nvml<T>,
+) -> Nvml {
+    session::with(|session| {
+        let (index, device) = session.device(handle)?;
+        let value = of(device, session.settings(index)?)?;
+        // SAFETY: the caller's place.
+        *unsafe { out(target) }? = value;
+        Ok(())
+    })
+}
+
 /// `nvmlClockType_t`: graphics, SM, memory, video.
 fn clock(clocks: [u32; 4], kind: u32) -> Nvml<u32> {
     clocks.get(kind as usize).copied().ok_or(Error::INVALID_ARGUMENT)
 }
 
-/// Clocks that applications can ask for: not the video engine's.
-fn application_clock(device: &Description, kind: u32) -> Nvml<u32> {
-    if kind == 3 { Err(Error::NOT_SUPPORTED) } else { clock(device.clocks_max, kind) }
+/// There is a type of clock more, which nobody can read (recorded).
+fn clock_now(now: &Now, kind: u32) -> Nvml<u32> {
+    const COUNT: u32 = 4;
+    if kind == COUNT { Err(Error::NOT_SUPPORTED) } else { clock(now.clocks(), kind) }
 }
 
-/// Where a card has fans, nobody can steer them.
-fn no_such_fan(handle: usize) -> Nvml {
-    let fans = session::with(|session| Ok(session.device(handle)?.1.fans))?;
-    Err(if fans == 0 { Error::INVALID_ARGUMENT } else { Error::NOT_SUPPORTED })
+/// Clocks that applications get: not the video engine's.
+fn application_clock(device: &Description, settings: &Settings, kind: u32) -> Nvml<u32> {
+    let [memory, graphics] = settings.application_clocks(device).ok_or(Error::NOT_SUPPORTED)?;
+    match kind {
+        3 => Err(Error::NOT_SUPPORTED),
+        kind => clock([graphics, graphics, memory, 0], kind),
+    }
 }
 
 exports! {
     // The first form of the structure has no place for what the driver reserves: it counts as used (recorded on an H100).
     fn nvmlDeviceGetMemoryInfo(handle: usize, target: *mut Memory) {
-        moving(target, handle, |device, usage| {
+        moving(target, handle, |Now { device, usage, .. }| {
             let reserved = device.reserved_memory;
             Ok(Memory { total: usage.total + reserved, free: usage.free, used: usage.used + reserved })
         })
@@ -108,70 +121,52 @@ exports! {
         const VERSION_2: u32 = 0x0200_0028;
         let version = out(target)?.version;
         if version != VERSION_2 {
-            return Err(Error::VERSION_MISMATCH);
+            return Err(Error::FUNCTION_NOT_FOUND);
         }
-        moving(target, handle, |device, usage| {
+        moving(target, handle, |Now { device, usage, .. }| {
             let reserved = device.reserved_memory;
             Ok(Memory2 { version, total: usage.total + reserved, reserved, free: usage.free, used: usage.used })
         })
     }
 
     fn nvmlDeviceGetUtilizationRates(handle: usize, target: *mut Utilization) {
-        moving(target, handle, |_, usage| Ok(Utilization { gpu: usage.utilisation, memory: usage.memory_utilisation }))
+        moving(target, handle, |Now { usage, .. }| Ok(Utilization { gpu: usage.utilisation, memory: usage.memory_utilisation }))
     }
 
     fn nvmlDeviceGetTemperature(handle: usize, sensor: u32, target: *mut u32) {
         if sensor != 0 {
             return Err(Error::INVALID_ARGUMENT);
         }
-        moving(target, handle, |device, usage| Ok(temperature_now(device, usage)))
+        moving(target, handle, |now| Ok(now.temperature()))
     }
 
     fn nvmlDeviceGetTemperatureThreshold(handle: usize, kind: u32, target: *mut u32) {
-        // Shutdown, slowdown, the memory's greatest (which is that of shutdown), the greatest of operation; then acoustic ones.
+        // Shutdown, slowdown, the memory's greatest, the greatest of operation; acoustic ones: least, current, greatest; one more.
+        let known = |celsius: u32| if celsius == 0 { Err(Error::NOT_SUPPORTED) } else { Ok(celsius) };
         fixed(target, handle, |device| {
             let [_, slowdown, shutdown, most] = device.temperature;
             match kind {
                 0 => Ok(shutdown),
                 1 => Ok(slowdown),
-                2 => with_feature(device, feature::MEMORY_TEMPERATURE).map(|()| shutdown),
+                2 => known(device.memory_temperature),
                 3 => Ok(most),
+                5 => known(device.target_temperature),
                 4..=7 => Err(Error::NOT_SUPPORTED),
                 _ => Err(Error::INVALID_ARGUMENT),
             }
         })
     }
 
-    fn nvmlDeviceGetFanSpeed(handle: usize, target: *mut u32) {
-        moving(target, handle, |device, usage| if device.fans == 0 { Err(Error::NOT_SUPPORTED) } else { Ok(scaled(0, 80, usage.utilisation)) })
-    }
-
-    fn nvmlDeviceGetFanSpeed_v2(handle: usize, fan: u32, target: *mut u32) {
-        moving(target, handle, |device, usage| if fan >= device.fans { Err(Error::INVALID_ARGUMENT) } else { Ok(scaled(0, 80, usage.utilisation)) })
-    }
-
-    fn nvmlDeviceGetMinMaxFanSpeed(handle: usize, _least: *mut u32, _most: *mut u32) {
-        no_such_fan(handle)
-    }
-
-    fn nvmlDeviceGetTargetFanSpeed(handle: usize, _fan: u32, _target: *mut u32) {
-        no_such_fan(handle)
-    }
-
-    fn nvmlDeviceGetFanControlPolicy_v2(handle: usize, _fan: u32, _target: *mut u32) {
-        no_such_fan(handle)
-    }
-
     fn nvmlDeviceGetPowerUsage(handle: usize, target: *mut u32) {
-        moving(target, handle, |device, usage| Ok(power_now(device, usage)))
+        moving(target, handle, |now| Ok(now.power()))
     }
 
     fn nvmlDeviceGetEnforcedPowerLimit(handle: usize, target: *mut u32) {
-        fixed(target, handle, |device| Ok(device.power[1]))
+        kept(target, handle, |device, settings| Ok(settings.power_limit(device)))
     }
 
     fn nvmlDeviceGetPowerManagementLimit(handle: usize, target: *mut u32) {
-        fixed(target, handle, |device| Ok(device.power[1]))
+        kept(target, handle, |device, settings| Ok(settings.power_limit(device)))
     }
 
     fn nvmlDeviceGetPowerManagementDefaultLimit(handle: usize, target: *mut u32) {
@@ -188,7 +183,7 @@ exports! {
     }
 
     fn nvmlDeviceGetClockInfo(handle: usize, kind: u32, target: *mut u32) {
-        moving(target, handle, |device, usage| clock(clocks_now(device, usage), kind))
+        moving(target, handle, |now| clock_now(now, kind))
     }
 
     fn nvmlDeviceGetMaxClockInfo(handle: usize, kind: u32, target: *mut u32) {
@@ -196,19 +191,19 @@ exports! {
     }
 
     fn nvmlDeviceGetApplicationsClock(handle: usize, kind: u32, target: *mut u32) {
-        fixed(target, handle, |device| application_clock(device, kind))
+        kept(target, handle, |device, settings| application_clock(device, settings, kind))
     }
 
     fn nvmlDeviceGetDefaultApplicationsClock(handle: usize, kind: u32, target: *mut u32) {
-        fixed(target, handle, |device| application_clock(device, kind))
+        fixed(target, handle, |device| application_clock(device, &Settings::default(), kind))
     }
 
     fn nvmlDeviceGetPersistenceMode(handle: usize, target: *mut u32) {
-        fixed(target, handle, |_| Ok(1))
+        kept(target, handle, |_, settings| Ok(settings.value(Setting::PersistenceMode).unwrap_or(1)))
     }
 
     fn nvmlDeviceGetComputeMode(handle: usize, target: *mut u32) {
-        fixed(target, handle, |_| Ok(0))
+        kept(target, handle, |_, settings| Ok(settings.compute_mode()))
     }
 
     fn nvmlDeviceGetDisplayMode(handle: usize, target: *mut u32) {

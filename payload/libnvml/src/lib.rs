@@ -9,15 +9,25 @@
 #[macro_use]
 mod door;
 
+mod accounting;
 mod board;
 mod devices;
 mod events;
+mod fabric;
+mod fans;
+mod fields;
 mod figures;
+mod instances;
 mod library;
 mod modes;
+mod now;
+mod performance;
 mod processes;
 mod refusals;
 mod reliability;
+mod samples;
 mod session;
+mod sets;
 mod telemetry;
 mod unsupported_names;
+mod virtual_cards;

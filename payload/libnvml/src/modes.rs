@@ -1,11 +1,12 @@
-//! What is switched on, which processes may be counted, what the host's processors have to do with a card.
+//! What is switched on, what the host's processors have to do with a card.
 
 use std::ffi::{c_char, c_void};
 
 use crate::door::*;
-use crate::figures::fixed;
+use crate::figures::{fixed, kept};
 use crate::session;
 use wire::device::feature;
+use wire::settings::Setting;
 
 /// Bits of an affinity mask's word.
 const WORD: usize = u64::BITS as usize;
@@ -39,30 +40,13 @@ where
 
 exports! {
     fn nvmlDeviceGetAPIRestriction(handle: usize, kind: u32, target: *mut u32) {
-        /// `NVML_RESTRICTED_API_SET_AUTO_BOOSTED_CLOCKS`: anybody may.
+        /// `NVML_RESTRICTED_API_SET_AUTO_BOOSTED_CLOCKS`: anybody may, as cards come.
         const AUTO_BOOST: u32 = 1;
-        fixed(target, handle, |_| match kind {
+        kept(target, handle, |_, settings| match kind {
             0 => Err(Error::NOT_SUPPORTED),
-            AUTO_BOOST => Ok(0),
+            AUTO_BOOST => Ok(settings.value(Setting::AutoBoostRestriction).unwrap_or(0)),
             _ => Err(Error::INVALID_ARGUMENT),
         })
-    }
-
-    fn nvmlDeviceGetAccountingMode(handle: usize, target: *mut u32) {
-        none(target, handle, feature::ACCOUNTING)
-    }
-
-    fn nvmlDeviceGetAccountingBufferSize(handle: usize, target: *mut u32) {
-        fixed(target, handle, |device| with_feature(device, feature::ACCOUNTING).map(|()| 4000))
-    }
-
-    fn nvmlDeviceGetAccountingPids(handle: usize, count: *mut u32, _list: *mut u32) {
-        none(count, handle, feature::ACCOUNTING)
-    }
-
-    fn nvmlDeviceGetAccountingStats(handle: usize, _pid: u32, _target: *mut c_void) {
-        session::check(handle)?;
-        Err(Error::NOT_FOUND)
     }
 
     fn nvmlDeviceGetAdaptiveClockInfoStatus(handle: usize, target: *mut u32) {
@@ -85,7 +69,7 @@ exports! {
 
     fn nvmlDeviceGetMigMode(handle: usize, current: *mut u32, pending: *mut u32) {
         none(current, handle, feature::MIG)?;
-        none(pending, handle, feature::MIG)
+        kept(pending, handle, |_, settings| Ok(settings.value(Setting::MigMode).unwrap_or(0)))
     }
 
     fn nvmlDeviceGetMaxMigDeviceCount(handle: usize, target: *mut u32) {

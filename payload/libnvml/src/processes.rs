@@ -29,7 +29,8 @@ call_trace::fields! { Process2 { pid, used, gpu_instance, compute_instance } }
 /// Longest list: more processes than a machine can run engines.
 const MOST: usize = 4096;
 
-fn holders(handle: usize) -> Nvml<Vec<ProcessEntry>> {
+/// Who has a context on a card.
+pub fn holders(handle: usize) -> Nvml<Vec<ProcessEntry>> {
     session::with(|session| {
         let (index, _) = session.device(handle)?;
         let mut tail = vec![0; MOST * size_of::<ProcessEntry>()];
@@ -60,8 +61,10 @@ unsafe fn fill<T>(handle: usize, count: *mut u32, list: *mut T, make: impl Fn(&P
     Ok(())
 }
 
-fn second(entry: &ProcessEntry) -> Process2 {
-    Process2 { pid: entry.pid, used: entry.bytes, gpu_instance: u32::MAX, compute_instance: u32::MAX }
+impl From<&ProcessEntry> for Process2 {
+    fn from(entry: &ProcessEntry) -> Self {
+        Self { pid: entry.pid, used: entry.bytes, gpu_instance: u32::MAX, compute_instance: u32::MAX }
+    }
 }
 
 unsafe fn none(handle: usize, count: *mut u32) -> Nvml {
@@ -77,11 +80,11 @@ exports! {
     }
 
     fn nvmlDeviceGetComputeRunningProcesses_v2(handle: usize, count: *mut u32, list: *mut Process2) {
-        fill(handle, count, list, second)
+        fill(handle, count, list, |entry| entry.into())
     }
 
     fn nvmlDeviceGetComputeRunningProcesses_v3(handle: usize, count: *mut u32, list: *mut Process2) {
-        fill(handle, count, list, second)
+        fill(handle, count, list, |entry| entry.into())
     }
 
     fn nvmlDeviceGetGraphicsRunningProcesses(handle: usize, count: *mut u32, _list: *mut Process1) {

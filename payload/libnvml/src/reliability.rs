@@ -4,13 +4,13 @@
 //! a card can replace rows, each error that was not corrected has taken one, which is pending until `clear`; elsewhere a page is retired.
 
 use std::ffi::c_void;
-use std::sync::atomic::Ordering;
 
 use crate::door::*;
-use crate::figures::{fixed, told};
+use crate::figures::{fixed, kept, told};
 use crate::session;
-use wire::condition::{Card, SPARE_ROWS};
+use wire::condition::{Card, Counter, SPARE_ROWS};
 use wire::device::{Description, feature};
+use wire::settings::Setting;
 
 fn with_ecc<T>(device: &Description, value: T) -> Nvml<T> {
     with_feature(device, feature::ECC).map(|()| value)
@@ -34,13 +34,11 @@ fn banks(device: &Description) -> u32 {
     if device.capability[0] >= 9 { 2560 } else { 640 }
 }
 
-/// `nvmlMemoryErrorType_t`: `CORRECTED` is 0.
-const UNCORRECTED: u32 = 1;
-
-/// Errors of this type.
-pub fn errors(card: &Card, kind: u32) -> u64 {
-    let counter = if kind == UNCORRECTED { &card.uncorrected } else { &card.corrected };
-    counter.load(Ordering::Relaxed)
+/// Errors by `nvmlMemoryErrorType_t` (those corrected are 0) and `nvmlEccCounterType_t`.
+fn errors(card: &Card, kind: u32, counter: u32) -> Nvml<u64> {
+    let counter = [Counter::Volatile, Counter::Aggregate].into_iter().find(|it| *it as u32 == counter);
+    let errors = card.errors(counter.ok_or(Error::INVALID_ARGUMENT)?);
+    errors.get(kind as usize).copied().ok_or(Error::INVALID_ARGUMENT)
 }
 
 /// Rows replaced for corrected and other errors, whether some are pending, and whether one could not be.
@@ -107,7 +105,7 @@ unsafe fn retired(handle: usize, cause: u32, count: *mut u32, addresses: *mut u6
 exports! {
     fn nvmlDeviceGetEccMode(handle: usize, current: *mut u32, pending: *mut u32) {
         fixed(current, handle, |device| with_ecc(device, 1))?;
-        fixed(pending, handle, |device| with_ecc(device, 1))
+        kept(pending, handle, |device, settings| with_ecc(device, settings.value(Setting::EccMode).unwrap_or(1)))
     }
 
     fn nvmlDeviceGetDefaultEccMode(handle: usize, target: *mut u32) {
@@ -115,28 +113,22 @@ exports! {
     }
 
     fn nvmlDeviceGetTotalEccErrors(handle: usize, kind: u32, counter: u32, target: *mut u64) {
-        if kind > 1 || counter > 1 {
-            return Err(Error::INVALID_ARGUMENT);
-        }
-        told(target, handle, |device, card| with_ecc(device, errors(card, kind)))
+        told(target, handle, |device, card| with_ecc(device, errors(card, kind, counter)?))
     }
 
     fn nvmlDeviceGetDetailedEccErrors(handle: usize, kind: u32, counter: u32, target: *mut [u64; 4]) {
-        if kind > 1 || counter > 1 {
-            return Err(Error::INVALID_ARGUMENT);
-        }
         // First and second cache, memory, registers.
-        told(target, handle, |device, card| with_ecc(device, [0, 0, errors(card, kind), 0]))
+        told(target, handle, |device, card| with_ecc(device, [0, 0, errors(card, kind, counter)?, 0]))
     }
 
     fn nvmlDeviceGetMemoryErrorCounter(handle: usize, kind: u32, counter: u32, location: u32, target: *mut u64) {
-        if kind > 1 || counter > 1 {
-            return Err(Error::INVALID_ARGUMENT);
-        }
-        told(target, handle, |device, card| match location {
-            DRAM => with_ecc(device, errors(card, kind)),
-            SRAM => with_ecc(device, 0),
-            _ => Err(Error::NOT_SUPPORTED),
+        told(target, handle, |device, card| {
+            let of_memory = errors(card, kind, counter)?;
+            match location {
+                DRAM => with_ecc(device, of_memory),
+                SRAM => with_ecc(device, 0),
+                _ => Err(Error::NOT_SUPPORTED),
+            }
         })
     }
 
@@ -189,6 +181,12 @@ exports! {
         told(target, handle, |device, card| with_retirement(device, u32::from(card.retired_pages() > 0)))
     }
 
+    fn nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(handle: usize, target: *mut c_void) {
+        session::check(handle)?;
+        versioned(target.cast(), 0x0100_0010)?;
+        Err(Error::NOT_SUPPORTED)
+    }
+
     fn nvmlDeviceGetLastBBXFlushTime(handle: usize, _time: *mut u64, _duration: *mut c_void) {
         const NVML_ERROR_NOT_READY: Error = Error(27);
         session::check(handle)?;
@@ -198,6 +196,8 @@ exports! {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     #[test]

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use client::{Condition, Connection};
 use wire::condition::Card;
-use wire::control::{Caller, DescribeDevice, DeviceUsage, NoteKind};
-use wire::device::{Description, Usage};
+use wire::control::{Caller, DescribeDevice, DeviceUsage, NoteKind, Operation, Status};
+use wire::device::Description;
+use wire::settings::Settings;
 
 use crate::door::{Error, Nvml};
 use crate::events::EventSet;
+use crate::now::Now;
 
 /// The open connection and what the supervisor announced.
 pub struct Session {
@@ -125,6 +127,29 @@ impl Session {
         self.condition.card(index).ok_or(Error::INVALID_ARGUMENT)
     }
 
+    /// What is set on a device.
+    pub fn settings(&self, index: u32) -> Nvml<&Settings> {
+        self.condition.settings(index).ok_or(Error::INVALID_ARGUMENT)
+    }
+
+    /// A device as it stands.
+    pub fn now(&self, handle: usize) -> Nvml<Now<'_>> {
+        let (index, device) = self.device(handle)?;
+        let usage = self.ask(&DeviceUsage { index, reserved: 0 })?;
+        Ok(Now { device, usage, settings: self.settings(index)?, card: self.card(index)? })
+    }
+
+    /// A control call without variable parts.
+    pub fn ask<O: Operation>(&self, order: &O) -> Nvml<O::Output> {
+        self.connection.call(order).map_err(|status| match status {
+            Status::NotSupported => Error::NOT_SUPPORTED,
+            Status::Denied => Error::NO_PERMISSION,
+            Status::Invalid => Error::INVALID_ARGUMENT,
+            Status::Lost => Error::GPU_IS_LOST,
+            _ => Error::UNKNOWN,
+        })
+    }
+
     /// A new event set's handle.
     pub fn create_event_set(&mut self) -> usize {
         // Numbers of freed sets are not used again as long as there are newer ones.
@@ -141,11 +166,5 @@ impl Session {
     /// Forgets an event set. Who waits for its events goes on until their time is over.
     pub fn free_event_set(&mut self, handle: usize) -> Nvml {
         self.event_sets.remove(&handle).map(drop).ok_or(Error::INVALID_ARGUMENT)
-    }
-
-    /// Moving figures.
-    pub fn usage(&self, handle: usize) -> Nvml<Usage> {
-        let (index, _) = self.device(handle)?;
-        self.connection.call(&DeviceUsage { index, reserved: 0 }).map_err(|_| Error::UNKNOWN)
     }
 }

@@ -1,7 +1,7 @@
 //! `--query-…=… --format=csv`: chosen properties, a line a card or process.
 
 use crate::clock;
-use crate::nvml::{self, Answer, Card, Process};
+use crate::nvml::{self, Account, Answer, Card, Process};
 use crate::properties::{self, Property};
 
 /// `--format=`
@@ -101,6 +101,38 @@ pub fn processes(cards: &[Card], names: &str, format: Format) -> Result<String, 
         card.processes().unwrap_or_default().into_iter().map(move |process| (card, process))
     };
     lines(OF_PROCESSES.iter(), cards.iter().flat_map(on), names, format)
+}
+
+/// What `--query-accounted-apps` tells of: a process's account on a card.
+type Accounted = (Card, u32, Account);
+
+#[rustfmt::skip]
+static OF_ACCOUNTS: &[Property<Accounted>] = &[
+    Property { names: &["timestamp"], unit: "", get: |_| Ok(clock::now().in_tables()) },
+    Property { names: &["gpu_name"], unit: "", get: |(card, ..)| card.name() },
+    Property { names: &["gpu_bus_id"], unit: "", get: |(card, ..)| card.pci().map(|pci| pci.id()) },
+    Property { names: &["gpu_serial"], unit: "", get: |(card, ..)| card.serial() },
+    Property { names: &["gpu_uuid"], unit: "", get: |(card, ..)| card.uuid() },
+    Property { names: &["vgpu_instance"], unit: "", get: |_| Err(nvml::Error::NOT_SUPPORTED) },
+    Property { names: &["pid"], unit: "", get: |(_, pid, _)| Ok(pid.to_string()) },
+    Property { names: &["gpu_utilization", "gpu_util"], unit: "%", get: |(.., account)| Ok(account.utilization.to_string()) },
+    Property { names: &["mem_utilization", "mem_util"], unit: "%", get: |(.., account)| Ok(account.memory_utilization.to_string()) },
+    Property { names: &["max_memory_usage", "max_mem_usage"], unit: "MiB", get: |(.., account)| Ok((account.most_memory >> 20).to_string()) },
+    Property { names: &["time"], unit: "ms", get: |(.., account)| Ok(account.time.to_string()) },
+];
+
+/// All that `--query-accounted-apps` takes.
+pub fn of_accounts() -> impl Iterator<Item = &'static [&'static str]> {
+    OF_ACCOUNTS.iter().map(|property| property.names)
+}
+
+/// `--query-accounted-apps`
+pub fn accounts(cards: &[Card], names: &str, format: Format) -> Result<String, String> {
+    let on = |card: &Card| {
+        let card = *card;
+        card.accounts().unwrap_or_default().into_iter().map(move |(pid, account)| (card, pid, account))
+    };
+    lines(OF_ACCOUNTS.iter(), cards.iter().flat_map(on), names, format)
 }
 
 #[cfg(test)]

@@ -34,12 +34,23 @@ nvidia-smi [OPTION1 [ARG1]] [OPTION2 [ARG2]] ...
 
           --query-gpu=          Properties of the cards; --help-query-gpu lists them.
           --query-compute-apps= Properties of processes; --help-query-compute-apps lists them.
-          --format=             With both: csv, and with commas noheader, nounits.
+          --query-accounted-apps= What processes used while accounting was on; --help-query-accounted-apps.
+          --format=             With all of them: csv, and with commas noheader, nounits.
 
     -i,   --id=                 Only these cards: index, UUID, serial number or address; several with commas.
     -f,   --filename=           Write to a file.
     -l,   --loop=               Repeat after so many seconds.
     -lms, --loop-ms=            The same in milliseconds.
+
+    -pm,  --persistence-mode=   Root only, as all that follow: 0/DISABLED, 1/ENABLED.
+    -c,   --compute-mode=       Who gets contexts: 0/DEFAULT, 2/PROHIBITED, 3/EXCLUSIVE_PROCESS.
+    -pl,  --power-limit=        Watts.
+    -lgc, --lock-gpu-clocks=    Least and greatest MHz with a comma, or one for both; -rgc: as they come.
+    -lmc, --lock-memory-clocks= The same; -rmc.
+    -ac,  --applications-clocks= Memory and graphics, MHz with a comma; -rac.
+    -am,  --accounting-mode=    0/DISABLED, 1/ENABLED; -caa forgets processes that have ended.
+    -e,   --ecc-config=         0/DISABLED, 1/ENABLED, pending; -p resets counters: 0/VOLATILE, 1/AGGREGATE.
+    -mig, --multi-instance-gpu= 0/DISABLED, 1/ENABLED, pending.
 
     dmon                        Cards in columns: -s pucvmet, -c lines, -d seconds.
     pmon                        Processes in columns: -s um, -c lines, -d seconds.
@@ -54,6 +65,7 @@ pub fn text(form: Form) -> Option<String> {
         Form::Help => Some(USAGE.to_owned()),
         Form::HelpCards => Some(names("--query-gpu", properties::queried().map(|property| property.names))),
         Form::HelpProcesses => Some(names("--query-compute-apps", csv::of_processes())),
+        Form::HelpAccounts => Some(names("--query-accounted-apps", csv::of_accounts())),
         _ => None,
     }
 }

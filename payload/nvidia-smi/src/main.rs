@@ -1,7 +1,7 @@
 //! `nvidia-smi` for machines that have none: what people and scripts ask of a card, in the forms that they know.
 //!
 //! ```text
-//!   options ──▶ table | log (-q: query.txt) | csv (--query-…) | monitor (dmon, pmon)
+//!   options ──▶ table | log (-q: query.txt) | csv (--query-…) | monitor (dmon, pmon) | changes (-pl, -lgc, -c, -mig …)
 //!                      └──────────┬─────────┘
 //!                            properties: one row each
 //!                                 │ nvml
@@ -9,10 +9,11 @@
 //! ```
 //!
 //! All values come through NVML calls of the payload's own library, so this program and whatever else asks NVML agree.
-//! Columns, widths and labels are those of driver 580.159.04 (recorded on an H100). What changes a card, XML and what there is none
+//! Columns, widths and labels are those of driver 580.159.04 (recorded on an H100). XML and what there is none
 //! of here (`NOT_OURS` in `options`) is refused by name. Unlike a library of the payload this is a program by itself; the overlay
 //! answers `exec` with it where the machine has no `nvidia-smi` (`supervisor/overlay`, `programs`).
 
+mod changes;
 mod clock;
 mod csv;
 mod help;
@@ -37,6 +38,7 @@ use options::{Form, Mistake, Options};
 enum Status {
     InvalidArgument = 2,
     NotSupported = 3,
+    NoPermission = 4,
     NotFound = 6,
     NoDriver = 9,
     Lost = 15,
@@ -55,6 +57,10 @@ fn main() -> ExitCode {
         Err(Mistake::Unknown(word)) => Err(Failure(
             Status::Unrecognised,
             format!("ERROR: Option {word} is not recognized. Please run 'nvidia-smi -h'.\n\n"),
+        )),
+        Err(Mistake::Value(word, takes)) => Err(Failure(
+            Status::InvalidArgument,
+            format!("Option {word} takes {takes}. Please run 'nvidia-smi -h'.\n"),
         )),
         Err(Mistake::Missing(word)) => Err(Failure(
             Status::NotSupported,
@@ -99,6 +105,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let cards = chosen(&all.present, options.cards.as_deref())?;
     let repeats = match options.form {
+        Form::Change => return change(&cards, options, &mut out),
         Form::WatchDevices | Form::WatchProcesses => return watch(&cards, options, &mut out),
         _ => options.interval,
     };
@@ -132,6 +139,7 @@ fn text(cards: &[Card], all: usize, options: &Options) -> Result<String, Failure
         }
         Form::Cards => csv::cards(cards, &options.names, format()?).map_err(|text| invalid(&text)),
         Form::Processes => csv::processes(cards, &options.names, format()?).map_err(|text| invalid(&text)),
+        Form::Accounts => csv::accounts(cards, &options.names, format()?).map_err(|text| invalid(&text)),
         Form::Version => version().map_err(refused),
         Form::Topology => Ok(topology(cards)),
         _ => table::text(cards).map_err(refused),
@@ -145,6 +153,20 @@ fn watch(cards: &[Card], options: &Options, out: &mut dyn Write) -> Result<(), F
     let watch = Watch { groups, count, delay };
     let watching = if of_devices { monitor::devices } else { monitor::processes };
     watching(cards, &watch, out).map_err(unwritten)
+}
+
+/// Makes one change after the other, up to one that a card refuses.
+fn change(cards: &[Card], options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+    for change in &options.changes {
+        let outcome = change.make(cards);
+        write(out, &outcome.text)?;
+        outcome.result.map_err(|error| {
+            let status =
+                if error == Error::NO_PERMISSION { Status::NoPermission } else { Status::InvalidArgument };
+            Failure(status, String::new())
+        })?;
+    }
+    Ok(())
 }
 
 fn write(out: &mut dyn Write, text: &str) -> Result<(), Failure> {

@@ -13,20 +13,28 @@ pub struct Error(pub u32);
 pub type Answer<T> = Result<T, Error>;
 
 impl Error {
+    /// `NVML_ERROR_INVALID_ARGUMENT`
+    pub const INVALID_ARGUMENT: Error = Error(2);
+    /// `NVML_ERROR_NO_PERMISSION`
+    pub const NO_PERMISSION: Error = Error(4);
     /// `NVML_ERROR_NOT_SUPPORTED`
     pub const NOT_SUPPORTED: Error = Error(3);
     /// `NVML_ERROR_INSUFFICIENT_SIZE`
     const INSUFFICIENT_SIZE: Error = Error(7);
     /// `NVML_ERROR_GPU_IS_LOST`
     pub const GPU_IS_LOST: Error = Error(15);
+    /// `NVML_ERROR_IN_USE`
+    pub const IN_USE: Error = Error(19);
     /// `NVML_ERROR_DEPRECATED`
     pub const DEPRECATED: Error = Error(26);
 
     /// What is printed in a value's place.
     pub fn text(self) -> String {
-        if self == Self::NOT_SUPPORTED {
-            return "N/A".to_owned();
-        }
+        if self == Self::NOT_SUPPORTED { "N/A".to_owned() } else { self.name() }
+    }
+
+    /// NVML's text of it.
+    pub fn name(self) -> String {
         // SAFETY: the function answers with a text that lives as long as the program, whatever it is asked.
         unsafe { CStr::from_ptr(nvmlErrorString(self.0)) }.to_string_lossy().into_owned()
     }
@@ -86,6 +94,20 @@ struct Field {
     kind: u32,
     result: u32,
     value: u64,
+}
+
+/// `nvmlAccountingStats_t`
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Account {
+    pub utilization: u32,
+    pub memory_utilization: u32,
+    pub most_memory: u64,
+    /// ms.
+    pub time: u64,
+    start: u64,
+    is_running: u32,
+    reserved: [u32; 5],
 }
 
 /// One card.
@@ -473,9 +495,71 @@ impl Card {
     }
 }
 
+/// Declares functions that change a card and gives each a method; behind the handle they take numbers.
+macro_rules! setters {
+    ($($method:ident ($($argument:ident),*) = $name:ident;)*) => {
+        unsafe extern "C" { $(fn $name(card: Handle, $($argument: u32),*) -> u32;)* }
+        impl Card {
+            $(
+                #[doc = concat!("`", stringify!($name), "`")]
+                pub fn $method(&self, $($argument: u32),*) -> Answer<()> {
+                    // SAFETY: a handle of the library's, and numbers.
+                    checked(unsafe { $name(self.handle, $($argument),*) }, ())
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    set_power_limit (milliwatts) = nvmlDeviceSetPowerManagementLimit;
+    lock_graphics_clocks (least, most) = nvmlDeviceSetGpuLockedClocks;
+    reset_graphics_clocks () = nvmlDeviceResetGpuLockedClocks;
+    lock_memory_clocks (least, most) = nvmlDeviceSetMemoryLockedClocks;
+    reset_memory_clocks () = nvmlDeviceResetMemoryLockedClocks;
+    set_application_clocks (memory, graphics) = nvmlDeviceSetApplicationsClocks;
+    reset_application_clocks () = nvmlDeviceResetApplicationsClocks;
+    set_compute_mode (mode) = nvmlDeviceSetComputeMode;
+    set_persistence_mode (mode) = nvmlDeviceSetPersistenceMode;
+    set_accounting_mode (mode) = nvmlDeviceSetAccountingMode;
+    set_ecc_mode (mode) = nvmlDeviceSetEccMode;
+    clear_accounts () = nvmlDeviceClearAccountingPids;
+    clear_errors (counter) = nvmlDeviceClearEccErrorCounts;
+}
+
+unsafe extern "C" {
+    fn nvmlDeviceSetMigMode(card: Handle, mode: u32, activation: *mut u32) -> u32;
+    fn nvmlDeviceGetAccountingPids(card: Handle, count: *mut u32, list: *mut u32) -> u32;
+    fn nvmlDeviceGetAccountingStats(card: Handle, pid: u32, target: *mut Account) -> u32;
+}
+
+impl Card {
+    /// Processes that accounts were kept of.
+    pub fn accounts(&self) -> Answer<Vec<(u32, Account)>> {
+        // SAFETY: the list has the length that it is said to have.
+        let pids = list(|count, list| unsafe { nvmlDeviceGetAccountingPids(self.handle, count, list) })?;
+        let mut accounts = Vec::new();
+        for pid in pids {
+            let mut account = Account::default();
+            // SAFETY: a handle of the library's, and a structure on this stack.
+            let code = unsafe { nvmlDeviceGetAccountingStats(self.handle, pid, &mut account) };
+            accounts.push((pid, checked(code, account)?));
+        }
+        Ok(accounts)
+    }
+
+    /// Whether it may be parted; answers why the mode is not in force yet, if it is not.
+    pub fn set_mig_mode(&self, mode: u32) -> Answer<Option<Error>> {
+        let mut activation = 0;
+        // SAFETY: a handle of the library's, and a place on this stack.
+        let code = unsafe { nvmlDeviceSetMigMode(self.handle, mode, &mut activation) };
+        checked(code, (activation != 0).then_some(Error(activation)))
+    }
+}
+
 fn list(call: impl FnOnce(*mut u32, *mut u32) -> u32) -> Answer<Vec<u32>> {
-    /// More than any card has.
-    const MOST: usize = 512;
+    /// More clocks than any card has, more accounts than any keeps.
+    const MOST: usize = 4096;
     let mut list = vec![0; MOST];
     let mut count = MOST as u32;
     let code = call(&mut count, list.as_mut_ptr());

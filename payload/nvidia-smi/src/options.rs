@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::changes::{self, Change};
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
@@ -18,6 +20,8 @@ pub enum Form {
     Cards,
     /// `--query-compute-apps`
     Processes,
+    /// `--query-accounted-apps`
+    Accounts,
     /// `dmon`
     WatchDevices,
     /// `pmon`
@@ -28,10 +32,14 @@ pub enum Form {
     Help,
     /// `--version`
     Version,
+    /// `-pl` and others that change cards
+    Change,
     /// `--help-query-gpu`
     HelpCards,
     /// `--help-query-compute-apps`
     HelpProcesses,
+    /// `--help-query-accounted-apps`
+    HelpAccounts,
 }
 
 /// The command line, read.
@@ -53,6 +61,8 @@ pub struct Options {
     pub interval: Option<Duration>,
     /// `-c` of the monitors.
     pub count: Option<u64>,
+    /// What is to be changed, in this order.
+    pub changes: Vec<Change>,
 }
 
 /// The word that is no option, or that lacks its value.
@@ -62,54 +72,27 @@ pub enum Mistake {
     Unknown(String),
     /// One of the real program's that ours does not have.
     Missing(String),
+    /// An option that changes cards, and what it takes.
+    Value(String, &'static str),
 }
 
-/// Options of the real program's that change a card or show what there is none of.
+/// Options of the real program's that change what no card of ours has, or show what there is none of.
 const NOT_OURS: &[&str] = &[
     "-x",
     "--xml-format",
     "--dtd",
     "-u",
     "--unit",
-    "-pm",
-    "--persistence-mode",
-    "-e",
-    "--ecc-config",
-    "-p",
-    "--reset-ecc-errors",
-    "-c",
-    "--compute-mode",
     "-dm",
     "--driver-model",
     "-fdm",
     "--gom",
     "-r",
     "--gpu-reset",
-    "-lgc",
-    "--lock-gpu-clocks",
-    "-rgc",
-    "--reset-gpu-clocks",
-    "-lmc",
-    "--lock-memory-clocks",
-    "-rmc",
-    "--reset-memory-clocks",
-    "-ac",
-    "--applications-clocks",
-    "-rac",
-    "--reset-applications-clocks",
-    "-pl",
-    "--power-limit",
-    "-am",
-    "--accounting-mode",
-    "-caa",
-    "--clear-accounted-apps",
-    "-mig",
-    "--multi-instance-gpu",
     "-gtt",
     "--gpu-target-temp",
     "-col",
     "--columns",
-    "--query-accounted-apps",
     "--query-supported-clocks",
     "--query-retired-pages",
     "--query-remapped-rows",
@@ -155,6 +138,8 @@ pub fn parse(words: &[String]) -> Result<Options, Mistake> {
             "-m" | "--matrix" | "-mp" if options.form == Form::Topology => (),
             "--help-query-gpu" => options.form = Form::HelpCards,
             "--help-query-compute-apps" => options.form = Form::HelpProcesses,
+            "--help-query-accounted-apps" => options.form = Form::HelpAccounts,
+            "--query-accounted-apps" => (options.form, options.names) = (Form::Accounts, value()?),
             "--query-gpu" => (options.form, options.names) = (Form::Cards, value()?),
             "--query-compute-apps" => (options.form, options.names) = (Form::Processes, value()?),
             "--format" => options.format = Some(value()?),
@@ -176,7 +161,14 @@ pub fn parse(words: &[String]) -> Result<Options, Mistake> {
                 options.interval = Some(Duration::from_millis(milliseconds));
             }
             name if NOT_OURS.contains(&name) => return Err(Mistake::Missing(word.clone())),
-            _ => return Err(Mistake::Unknown(word.clone())),
+            name => {
+                let change = Change::parse(name, || value().ok());
+                options.changes.push(change.map_err(|mistake| match mistake {
+                    changes::Mistake::Wrong(takes) => Mistake::Value(word.clone(), takes),
+                    _ => Mistake::Unknown(word.clone()),
+                })?);
+                options.form = Form::Change;
+            }
         }
     }
     Ok(options)
@@ -210,12 +202,14 @@ mod tests {
             (options.count, options.interval, options.groups.as_deref()),
             (Some(2), Some(Duration::from_secs(3)), Some("pu"))
         );
-        assert_eq!(read("-c 1"), Err(Mistake::Missing("-c".to_owned())));
+        assert_eq!(read("-c 3").unwrap().changes, [Change::ComputeMode(3)]);
     }
 
     #[test]
     fn what_is_no_option_is_named() {
         assert_eq!(read("--no-such-option"), Err(Mistake::Unknown("--no-such-option".to_owned())));
+        assert_eq!(read("-pm 7"), Err(Mistake::Value("-pm".to_owned(), "0/DISABLED or 1/ENABLED")));
+        assert_eq!(read("-pl"), Err(Mistake::Unknown("-pl".to_owned())));
         assert_eq!(read("-q -x"), Err(Mistake::Missing("-x".to_owned())));
     }
 }

@@ -3,15 +3,17 @@
 //! ```text
 //!   Page   raised, doorbell    how many events there were; a futex that is rung with each
 //!          [Card; CARDS]       what is wrong with each card
+//!          [Settings; CARDS]   what is set on each card (`settings`)
 //!          [Slot; EVENTS]      the newest events
 //! ```
 //!
-//! A healthy card is all zeroes. Readers have the memory read-only, and wait for events without a call to the broker and without a thread.
+//! A healthy card as it comes is all zeroes. Readers have the memory read-only, and wait for events without a call to the broker and without a thread.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use crate::futex;
+use crate::settings::Settings;
 
 /// Cards of a session at most.
 pub const CARDS: usize = 16;
@@ -51,12 +53,40 @@ pub struct Card {
     pub slowed_since: AtomicU64,
     /// Nanoseconds that they were before.
     pub slowed: AtomicU64,
+    /// Errors that counters do not show any more since they were cleared: of both [`Counter`]s those corrected and those not.
+    cleared: [[AtomicU64; 2]; 2],
+}
+
+/// `nvmlEccCounterType_t`: which errors a counter shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Since the driver was loaded.
+    Volatile = 0,
+    /// All that there ever were.
+    Aggregate = 1,
 }
 
 impl Card {
     /// Whether it does not answer any more.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed) != 0
+    }
+
+    /// What a counter shows: errors that were corrected, and that were not.
+    pub fn errors(&self, counter: Counter) -> [u64; 2] {
+        let cleared = &self.cleared[counter as usize];
+        let shown = |all: &AtomicU64, cleared: &AtomicU64| {
+            all.load(Ordering::Relaxed).saturating_sub(cleared.load(Ordering::Relaxed))
+        };
+        [shown(&self.corrected, &cleared[0]), shown(&self.uncorrected, &cleared[1])]
+    }
+
+    /// A counter begins anew. What was done about the errors stays.
+    pub fn clear_errors(&self, counter: Counter) {
+        for (cleared, all) in self.cleared[counter as usize].iter().zip([&self.corrected, &self.uncorrected])
+        {
+            cleared.store(all.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     /// Rows that were replaced: one for each error that was not corrected, all of one bank, as long as it has some.
@@ -87,7 +117,8 @@ impl Card {
     pub fn heal(&self) {
         self.lost.store(0, Ordering::Relaxed);
         self.temperature.store(0, Ordering::Relaxed);
-        for word in [&self.corrected, &self.uncorrected, &self.slowed_since, &self.slowed] {
+        let counters = [&self.corrected, &self.uncorrected, &self.slowed_since, &self.slowed];
+        for word in counters.into_iter().chain(self.cleared.iter().flatten()) {
             word.store(0, Ordering::Relaxed);
         }
     }
@@ -121,6 +152,7 @@ pub struct Page {
     doorbell: AtomicU32,
     reserved: AtomicU32,
     cards: [Card; CARDS],
+    settings: [Settings; CARDS],
     events: [Slot; EVENTS],
 }
 
@@ -131,6 +163,7 @@ impl Default for Page {
             doorbell: AtomicU32::new(0),
             reserved: AtomicU32::new(0),
             cards: std::array::from_fn(|_| Card::default()),
+            settings: std::array::from_fn(|_| Settings::default()),
             events: std::array::from_fn(|_| Slot::default()),
         }
     }
@@ -140,6 +173,11 @@ impl Page {
     /// A card's place.
     pub fn card(&self, index: u32) -> Option<&Card> {
         self.cards.get(index as usize)
+    }
+
+    /// What is set on a card.
+    pub fn settings(&self, index: u32) -> Option<&Settings> {
+        self.settings.get(index as usize)
     }
 
     /// How many events there have been; the next one has this number.
@@ -238,6 +276,17 @@ mod tests {
             (card.remapped_rows(), card.is_out_of_rows(), card.retired_pages())
         };
         assert_eq!([0, 8, 9, 100].map(after), [(0, false, 0), (8, false, 8), (8, true, 9), (8, true, 64)]);
+    }
+
+    #[test]
+    fn a_cleared_counter_shows_what_comes_after() {
+        let card = Card::default();
+        card.corrected.store(3, Ordering::Relaxed);
+        card.uncorrected.store(1, Ordering::Relaxed);
+        card.clear_errors(Counter::Volatile);
+        assert_eq!((card.errors(Counter::Volatile), card.errors(Counter::Aggregate)), ([0, 0], [3, 1]));
+        card.corrected.store(5, Ordering::Relaxed);
+        assert_eq!((card.errors(Counter::Volatile), card.remapped_rows()), ([2, 0], 1));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Control calls: the payload asks the supervisor's broker through one trapped `ioctl`.
 //!
-//! The request number is ours alone, so the seccomp filter traps exactly it, and the block carries a cookie, so the
+//! The request numbers are ours alone, so the seccomp filter traps exactly them, and each call carries a cookie, so the
 //! broker need not look up which file the descriptor names (that look-up costs more than the call).
+//!
+//! A call is a block in the caller's memory ([`Call`]), or, where input and output are small enough, nothing but
+//! [`Registers`]: the broker then neither reads nor writes the caller's memory, a quarter of what a call costs.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
@@ -10,6 +13,12 @@ use bytemuck::{Pod, Zeroable};
 
 /// `_IOWR('V', 0x90, 64)`: no driver in the kernel uses type 'V' with this number and size.
 pub const REQUEST: u32 = 0xC040_5690;
+
+/// `_IOWR('V', 0x91, 0)`: a call in [`Registers`].
+pub const REQUEST_IN_REGISTERS: u32 = 0xC000_5691;
+
+/// All that the supervisor has to see.
+pub const REQUESTS: [u32; 2] = [REQUEST, REQUEST_IN_REGISTERS];
 
 /// First word of every [`Call`]; a program that uses the same request number on a file of its own lacks it.
 pub const COOKIE: u64 = 0x7667_7075_2d72_756e;
@@ -46,6 +55,42 @@ pub struct Call {
 /// So many bytes behind a [`Call`] are read with it, if they are there: an input that lies there costs no system call of its own.
 pub const NEAR_INPUT: usize = 64;
 
+/// A call in the four registers that an `ioctl` has behind its descriptor and request number (system calls have six, whatever their
+/// number uses). The `ioctl` returns the output, or fails with [`Status::errno`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// [`PROTOCOL`](crate::PROTOCOL) of the caller.
+    pub protocol: u32,
+    /// An [`Operation`] as a number.
+    pub operation: u32,
+    /// The operation's input, zeros behind it.
+    pub input: [u64; 2],
+}
+
+impl Registers {
+    /// A call of `operation`, if it fits.
+    pub fn of<O: Operation>(operation: &O) -> Option<Self> {
+        O::FITS_REGISTERS.then(|| {
+            let mut input = [0; 2];
+            bytemuck::bytes_of_mut(&mut input)[..size_of::<O>()]
+                .copy_from_slice(bytemuck::bytes_of(operation));
+            Self { protocol: crate::PROTOCOL, operation: O::NUMBER, input }
+        })
+    }
+
+    /// As the `ioctl` passes it.
+    pub fn pack(self) -> [u64; 4] {
+        let [first, second] = self.input;
+        [COOKIE, u64::from(self.protocol) << 32 | u64::from(self.operation), first, second]
+    }
+
+    /// From the `ioctl`'s registers; `None`: it is no call of ours.
+    pub fn unpack([cookie, head, first, second]: [u64; 4]) -> Option<Self> {
+        let call = Self { protocol: (head >> 32) as u32, operation: head as u32, input: [first, second] };
+        (cookie == COOKIE).then_some(call)
+    }
+}
+
 /// What a control call can end with. The payload translates it to `CUresult` or `nvmlReturn_t`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +113,43 @@ pub enum Status {
     ProtocolMismatch = 7,
     /// The card does not answer any more.
     Lost = 8,
+    /// The card's compute mode keeps the process out.
+    Unavailable = 9,
 }
 
 impl Status {
     /// The status with this number; an unknown number is `Invalid`.
     pub fn from_number(number: u32) -> Status {
         use Status::*;
-        [Success, Invalid, NotFound, OutOfMemory, EngineFailed, NotSupported, Denied, ProtocolMismatch, Lost]
-            .into_iter()
-            .find(|status| *status as u32 == number)
-            .unwrap_or(Invalid)
+        let all = [
+            Success,
+            Invalid,
+            NotFound,
+            OutOfMemory,
+            EngineFailed,
+            NotSupported,
+            Denied,
+            ProtocolMismatch,
+            Lost,
+            Unavailable,
+        ];
+        all.into_iter().find(|status| *status as u32 == number).unwrap_or(Invalid)
+    }
+
+    /// What a call in registers fails with: none of the kernel's own numbers.
+    pub fn errno(self) -> i32 {
+        FIRST_ERRNO + self as i32
+    }
+
+    /// The status behind such an `errno`; `None` for one of the kernel's, when nobody has answered.
+    pub fn from_errno(errno: i32) -> Option<Status> {
+        let number = errno.checked_sub(FIRST_ERRNO).filter(|number| (1..64).contains(number))?;
+        Some(Status::from_number(number as u32))
     }
 }
+
+/// The kernel gives numbers up to 133 to errors and some after 512 to calls that it makes anew; 4095 is the last.
+const FIRST_ERRNO: i32 = 1024;
 
 /// A control operation: its number, what goes in and what comes out.
 pub trait Operation: Pod {
@@ -89,6 +159,8 @@ pub trait Operation: Pod {
     const NAME: &'static str;
     /// Fixed-size output; variable output follows it (see the operation's text).
     type Output: Pod;
+    /// Whether a call of it can be made in [`Registers`].
+    const FITS_REGISTERS: bool = size_of::<Self>() <= 16 && size_of::<Self::Output>() <= 8;
 }
 
 /// One row per operation. The row gives the number, the input struct and the output struct.
@@ -129,6 +201,11 @@ operations! {
     20 ImportPhysical -> Physical;
     21 Trace -> TraceMemory;
     22 ShareCondition -> SharedCondition;
+    23 FreeMemory -> FreeBytes;
+    24 SetDevice -> Nothing;
+    25 ClearErrors -> Nothing;
+    26 ListAccounted -> ProcessListHeader;
+    27 ClearAccounted -> Nothing;
 }
 
 /// No output.
@@ -200,6 +277,24 @@ pub struct DeviceUsage {
     pub reserved: u32,
 }
 
+/// How much memory of one device is free: what programs ask often, of all that [`DeviceUsage`] tells.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct FreeMemory {
+    /// Index among the announced devices.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Answer to [`FreeMemory`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct FreeBytes {
+    /// So many.
+    pub bytes: u64,
+}
+
 /// The processes that hold memory on one device. The output is a [`ProcessListHeader`] followed by `count` entries.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -226,8 +321,8 @@ pub struct ProcessListHeader {
 pub struct ProcessEntry {
     /// Thread-group id, in the supervisor's pid namespace.
     pub pid: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Per cent of its last sample period in which its kernels ran, on whichever card.
+    pub utilisation: u32,
     /// Bytes it holds.
     pub bytes: u64,
 }
@@ -529,6 +624,77 @@ pub struct SharedCondition {
     pub reserved: u32,
 }
 
+/// Sets something on a card, for all processes. [`Status::NotSupported`]: it has nothing of the kind; [`Status::Denied`]: only root
+/// may; [`Status::Invalid`]: not to these values.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct SetDevice {
+    /// Device index.
+    pub index: u32,
+    /// A [`Setting`](crate::settings::Setting) as a number.
+    pub setting: u32,
+    /// What it is set to; a setting of one value has 0 for the second.
+    pub values: [u32; 2],
+    /// 1: it is to be as the card comes, whatever `values` says.
+    pub reset: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Lets a counter of a card's errors of memory begin anew.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ClearErrors {
+    /// Device index.
+    pub index: u32,
+    /// A [`Counter`](crate::condition::Counter) as a number.
+    pub counter: u32,
+}
+
+/// Processes that accounts were kept of on a device, oldest first. The output is a [`ProcessListHeader`] followed by `count`
+/// [`Accounted`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ListAccounted {
+    /// Device index.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// What a process used of a device, from its first context on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Accounted {
+    /// Thread-group id.
+    pub pid: u32,
+    /// 1: it has not ended.
+    pub is_running: u32,
+    /// Per cent of its time in which kernels ran.
+    pub utilisation: u32,
+    /// Per cent of its time in which memory was copied.
+    pub memory_utilisation: u32,
+    /// The most memory that it held, bytes.
+    pub peak: u64,
+    /// Milliseconds from its first context to its end; 0 while it runs.
+    pub time: u64,
+    /// When it made its first context, microseconds since 1970.
+    pub began: u64,
+}
+
+/// Forgets those of a device's processes that have ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ClearAccounted {
+    /// Device index.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Processes that a card keeps accounts of; the oldest gives way (recorded on an H100).
+pub const ACCOUNTS: usize = 4000;
+
 /// Something for the report. `input` is this head followed by the text (UTF-8, at most 4,000 bytes).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -590,5 +756,27 @@ mod tests {
             assert_eq!(Status::from_number(number) as u32, number);
         }
         assert_eq!(Status::from_number(77), Status::Invalid);
+    }
+
+    #[test]
+    fn every_failure_survives_its_errno_and_the_kernels_are_none() {
+        const ENOTTY: i32 = 25;
+        for status in (1..9).map(Status::from_number) {
+            assert_eq!(Status::from_errno(status.errno()), Some(status));
+        }
+        assert!(
+            [ENOTTY, 512, Status::Success.errno(), 4095].map(Status::from_errno).iter().all(Option::is_none)
+        );
+    }
+
+    #[test]
+    fn a_call_fits_registers_by_its_sizes() {
+        let call = Registers::of(&Free { address: 0x3000_0000_1000 }).expect("eight bytes, and none");
+        assert_eq!(call.input, [0x3000_0000_1000, 0]);
+        assert_eq!(Registers::unpack(call.pack()), Some(call));
+        let [_, head, first, second] = call.pack();
+        assert_eq!(Registers::unpack([0, head, first, second]), None);
+        assert_eq!(Registers::of(&Allocate::default()), None);
+        assert_eq!(Registers::of(&DeviceUsage::default()), None);
     }
 }

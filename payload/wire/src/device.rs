@@ -5,6 +5,12 @@ use bytemuck::{Pod, Zeroable};
 /// Room for every `CUdevice_attribute` up to CUDA 13.x; the index is the attribute's number.
 pub const ATTRIBUTES: usize = 192;
 
+/// Room for the clocks that a card's memory can have.
+pub const MEMORY_CLOCKS: usize = 5;
+
+/// Graphics clocks go in such steps, MHz.
+const CLOCK_STEP: usize = 15;
+
 /// Bits of [`Description::features`].
 pub mod feature {
     /// Memory with ECC, switched on.
@@ -25,6 +31,14 @@ pub mod feature {
     pub const JPEG: u32 = 1 << 7;
     /// A display can be attached.
     pub const DISPLAY: u32 = 1 << 8;
+}
+
+/// Bits of [`Usage::modes`]; none is set on a card as it comes.
+pub mod mode {
+    /// The driver lets go of the card when nobody uses it.
+    pub const NOT_PERSISTENT: u32 = 1 << 0;
+    /// Accounts are kept of processes.
+    pub const ACCOUNTING: u32 = 1 << 1;
 }
 
 /// Constant facts of one device. One profile feeds it, so the driver, the runtime and NVML can't disagree.
@@ -59,10 +73,18 @@ pub struct Description {
     pub clocks_max: [u32; 4],
     /// Idle clocks in MHz: graphics, SM, memory, video.
     pub clocks_idle: [u32; 4],
+    /// Clocks that the memory can have, MHz, greatest first; zeroes behind them.
+    pub memory_clocks: [u32; MEMORY_CLOCKS],
+    /// Graphics clock that applications get by default, MHz; 0: theirs cannot be chosen.
+    pub application_clock: u32,
     /// Power in mW: idle, default limit, minimum limit, maximum limit.
     pub power: [u32; 4],
     /// Temperature in °C: idle, slowdown, shutdown, maximum operating.
     pub temperature: [u32; 4],
+    /// Greatest temperature at which the memory operates, °C; 0: unknown.
+    pub memory_temperature: u32,
+    /// Temperature that the fans and clocks aim at, °C; 0: none.
+    pub target_temperature: u32,
     /// PCIe: maximum generation, maximum width.
     pub pcie: [u32; 2],
     /// Number of fans.
@@ -81,6 +103,21 @@ pub struct Description {
     pub bar1: u64,
     /// Value by `CUdevice_attribute` number.
     pub attributes: [i32; ATTRIBUTES],
+}
+
+impl Description {
+    /// Clocks that the memory can have, MHz, greatest first.
+    pub fn memory_clocks(&self) -> &[u32] {
+        let count = self.memory_clocks.iter().position(|clock| *clock == 0);
+        &self.memory_clocks[..count.unwrap_or(MEMORY_CLOCKS)]
+    }
+
+    /// Clocks that the graphics engine can have, MHz, greatest first.
+    pub fn graphics_clocks(&self) -> impl Iterator<Item = u32> {
+        let [least, most] = [self.clocks_idle[0], self.clocks_max[0]];
+        let steps = most.saturating_sub(least) as usize / CLOCK_STEP;
+        (0..=steps).map(move |step| most - (step * CLOCK_STEP) as u32)
+    }
 }
 
 /// Moving figures of one device, all from one ledger.
@@ -103,6 +140,20 @@ pub struct Usage {
     pub processes: u32,
     /// °C that the sensor shows; 0: what the load makes of it.
     pub temperature: u32,
+    /// Who may have contexts: one of [`compute`](crate::settings::compute).
+    pub compute_mode: u32,
+    /// Power limit in force, mW.
+    pub power_limit: u32,
+    /// Graphics clocks that it is held between, MHz; zeroes: it is not.
+    pub graphics_lock: [u32; 2],
+    /// The same of the memory's.
+    pub memory_lock: [u32; 2],
+    /// Memory and graphics clocks that somebody chose for applications, MHz; zeroes: nobody.
+    pub application_clocks: [u32; 2],
+    /// What is switched on or off: bits of [`mode`].
+    pub modes: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// `8-4-4-4-12` hexadecimal digits.

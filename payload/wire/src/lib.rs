@@ -19,6 +19,7 @@
 //! - **Facts** ([`device`]): the announced card, as plain data.
 //! - **Readings** ([`reading`]): what its sensors show, by its use.
 //! - **Condition** ([`condition`]): what is wrong with the cards, and events.
+//! - **Settings** ([`settings`]): what is set on the cards.
 //!
 //! Everything here is plain old data with explicit padding, so that no uninitialised byte crosses a process boundary and
 //! any byte string of the right length may be read back. This crate depends on nothing of ours.
@@ -33,9 +34,10 @@ pub mod engine;
 pub mod figures;
 pub mod futex;
 pub mod reading;
+pub mod settings;
 pub mod shared;
 pub mod texture;
 pub mod trace;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 9;

@@ -1,21 +1,22 @@
-//! Control calls: reading a block, executing its operation, writing the answer.
+//! Control calls: reading a block, executing its operation, writing the answer; or all of it in registers.
 //!
 //! To add an operation: a row and its structs in `wire::control`, a line in `execute`, a function here.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use bytemuck::{Pod, bytes_of};
 use nix::errno::Errno;
 use wire::PROTOCOL;
 use wire::control::{
-    self, COOKIE, Call, MemoryKind, NEAR_INPUT, Operation, ProcessEntry, ProcessListHeader, Status,
+    self, COOKIE, Call, MemoryKind, NEAR_INPUT, Operation, ProcessEntry, ProcessListHeader, Registers, Status,
 };
 use wire::device::Usage;
 use wire::engine::Map;
 
 use crate::export::Export;
 use crate::session::{Grant, cost, memory_kind};
-use crate::{Broker, CallerFd, Event, condition, memory, trace, virtual_memory};
+use crate::{Broker, CallerFd, Event, accounting, condition, memory, settings, trace, virtual_memory};
 
 /// The process that waits in its `ioctl`, as far as the broker may touch it.
 pub trait Caller {
@@ -23,6 +24,8 @@ pub trait Caller {
     fn process(&self) -> u32;
     /// Its user and group.
     fn identity(&self) -> (u32, u32);
+    /// Whether its effective user is root.
+    fn is_root(&self) -> bool;
     /// Copies from its memory.
     fn read(&self, address: u64, target: &mut [u8]) -> Result<(), Errno>;
     /// The same, as far as there is memory; tells how many bytes came.
@@ -41,6 +44,8 @@ pub trait Caller {
 const BLOCK: usize = size_of::<Call>();
 /// Longest input that a call may have: a head and a note's text.
 const LONGEST_INPUT: u32 = 8192;
+/// Bytes that a call in registers can answer.
+const ROOM_IN_A_REGISTER: u32 = size_of::<i64>() as u32;
 /// Granularity of grants, the page.
 pub(crate) const PAGE: u64 = 4096;
 
@@ -56,10 +61,11 @@ pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<
     if call.cookie != COOKIE {
         return Err(Errno::ENOTTY);
     }
+    let mut execute = |input: &[u8]| execute(broker, caller, call.operation, input, call.output_capacity);
     let answer = match call.protocol {
         PROTOCOL => match near.get(..call.input_length as usize) {
-            Some(input) if call.input == address + BLOCK as u64 => execute(broker, caller, &call, input),
-            _ => read_input(caller, &call).and_then(|input| execute(broker, caller, &call, &input)),
+            Some(input) if call.input == address + BLOCK as u64 => execute(input),
+            _ => read_input(caller, &call).and_then(|input| execute(&input)),
         },
         // Hello is answered in any protocol, so that the payload can say which one it met.
         _ if call.operation == control::Hello::NUMBER => hello(broker),
@@ -67,6 +73,19 @@ pub fn handle(broker: &mut Broker, caller: &dyn Caller, address: u64) -> Result<
     };
     deliver(caller, address, &mut call, answer)?;
     Ok(0)
+}
+
+/// Executes a call that lies in the registers of its `ioctl`, whose result, or `errno`, is the answer.
+pub fn handle_registers(broker: &mut Broker, caller: &dyn Caller, registers: [u64; 4]) -> Result<i64, i32> {
+    let call = Registers::unpack(registers).ok_or(Errno::ENOTTY as i32)?;
+    let answer = match call.protocol {
+        PROTOCOL => execute(broker, caller, call.operation, bytes_of(&call.input), ROOM_IN_A_REGISTER),
+        _ => Err(Status::ProtocolMismatch),
+    };
+    let output = answer.map_err(Status::errno)?;
+    let mut value = [0; ROOM_IN_A_REGISTER as usize];
+    value.get_mut(..output.len()).ok_or(Status::Invalid.errno())?.copy_from_slice(&output);
+    Ok(i64::from_ne_bytes(value))
 }
 
 fn read_input(caller: &dyn Caller, call: &Call) -> Result<Vec<u8>, Status> {
@@ -95,13 +114,15 @@ fn deliver(caller: &dyn Caller, address: u64, call: &mut Call, answer: Answer) -
     caller.write([(address, bytes_of(call)), (address, &[])])
 }
 
-fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) -> Answer {
+/// `capacity`: bytes that the caller has room for.
+fn execute(broker: &mut Broker, caller: &dyn Caller, operation: u32, input: &[u8], capacity: u32) -> Answer {
     use control::*;
-    match call.operation {
+    match operation {
         Hello::NUMBER => hello(broker),
         DescribeDevice::NUMBER => describe(broker, fixed(input)?),
         DeviceUsage::NUMBER => usage(broker, caller.process(), fixed(input)?),
-        ListProcesses::NUMBER => list_processes(broker, fixed(input)?, call.output_capacity),
+        FreeMemory::NUMBER => free_memory(broker, fixed(input)?),
+        ListProcesses::NUMBER => list_processes(broker, fixed(input)?, capacity),
         Connect::NUMBER => connect(broker, caller, fixed(input)?),
         Allocate::NUMBER => allocate(broker, caller, fixed(input)?),
         Free::NUMBER => free(broker, caller.process(), fixed(input)?),
@@ -125,6 +146,10 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, call: &Call, input: &[u8]) 
         ImportPhysical::NUMBER => virtual_memory::import(broker, caller, fixed(input)?),
         Trace::NUMBER => trace::hand_out(broker, caller),
         ShareCondition::NUMBER => condition::share(broker, caller),
+        SetDevice::NUMBER => settings::set(broker, caller, fixed(input)?),
+        ClearErrors::NUMBER => settings::clear_errors(broker, caller, fixed(input)?),
+        ListAccounted::NUMBER => accounting::list(broker, fixed(input)?, capacity),
+        ClearAccounted::NUMBER => accounting::clear(broker, caller, fixed(input)?),
         _ => Err(Status::Invalid),
     }
 }
@@ -161,17 +186,25 @@ fn usage(broker: &mut Broker, process: u32, order: control::DeviceUsage) -> Answ
     plain(&Usage { own: broker.ledger.held(order.index, process), ..usage })
 }
 
+fn free_memory(broker: &mut Broker, order: control::FreeMemory) -> Answer {
+    let there_is = (order.index as usize) < broker.announcement().devices.len();
+    let bytes = there_is.then(|| broker.ledger.free(order.index)).ok_or(Status::NotFound)?;
+    plain(&control::FreeBytes { bytes })
+}
+
 fn list_processes(broker: &mut Broker, order: control::ListProcesses, capacity: u32) -> Answer {
     if order.index as usize >= broker.announcement().devices.len() {
         return Err(Status::NotFound);
     }
     let holders = broker.ledger.processes(order.index);
+    let now = Instant::now();
     let room = (capacity as usize).saturating_sub(size_of::<ProcessListHeader>()) / size_of::<ProcessEntry>();
     let count = holders.len().min(room);
     let mut output =
         bytes_of(&ProcessListHeader { count: count as u32, total: holders.len() as u32 }).to_vec();
-    for (pid, bytes) in &holders[..count] {
-        output.extend_from_slice(bytes_of(&ProcessEntry { pid: *pid, reserved: 0, bytes: *bytes }));
+    for &(pid, bytes) in &holders[..count] {
+        let utilisation = broker.sessions.get_mut(&pid).map_or(0, |session| session.utilisation(now));
+        output.extend_from_slice(bytes_of(&ProcessEntry { pid, utilisation, bytes }));
     }
     Ok(output)
 }
@@ -207,6 +240,7 @@ fn enter_device(broker: &mut Broker, process: u32, order: control::EnterDevice) 
     if broker.is_lost(order.index) {
         return Err(Status::Lost);
     }
+    broker.admit(process, order.index)?;
     broker.enter_device(process, order.index, cost);
     Ok(Vec::new())
 }

@@ -25,6 +25,7 @@ use nix::time::{ClockId, clock_gettime};
 use wire::condition::{self, Card, PAGE_LENGTH, Page, kind};
 use wire::control::{SharedCondition, Status};
 use wire::device::{Description, feature, unpadded};
+use wire::settings::Settings;
 
 use crate::call::{Answer, Caller, plain};
 use crate::fault::{self, Fault, Order, result};
@@ -73,8 +74,13 @@ impl Conditions {
         self.page.as_ref()?.card(index)
     }
 
+    /// What is set on a card, if anybody ever asked for the page.
+    pub fn settings(&self, index: u32) -> Option<&Settings> {
+        self.page.as_ref()?.settings(index)
+    }
+
     /// The page, made at the first need.
-    fn page(&mut self) -> Result<&SharedPage, Errno> {
+    pub fn page(&mut self) -> Result<&SharedPage, Errno> {
         if self.page.is_none() {
             self.page = Some(SharedPage::new()?);
         }
@@ -83,7 +89,7 @@ impl Conditions {
 }
 
 /// The page, where others can map it.
-struct SharedPage(Published);
+pub struct SharedPage(Published);
 
 impl SharedPage {
     fn new() -> Result<SharedPage, Errno> {

@@ -194,6 +194,7 @@ impl Broker {
             // `--memory` makes cards that are smaller than any real one of their kind: contexts shrink with them.
             let cost = cost.min(self.ledger.capacity(device) / 32).min(self.ledger.free(device));
             let _ = self.ledger.charge(device, process, cost);
+            self.begin_account(process, device);
         }
     }
 
@@ -368,6 +369,7 @@ impl Broker {
     /// A client is gone, or has let go of its engine: kill the engine, give all memory back.
     pub(crate) fn end_session(&mut self, process: u32) {
         self.hear_last_words(process);
+        self.end_accounts(process);
         let Some(mut session) = self.sessions.remove(&process) else { return };
         self.events.extend(session.engine.end(process, false));
         session.engine.kill();

@@ -11,6 +11,8 @@ struct Account {
     capacity: u64,
     /// Bytes by process.
     held: BTreeMap<u32, u64>,
+    /// The most that each process held.
+    peaks: BTreeMap<u32, u64>,
 }
 
 /// The accounts of all cards.
@@ -28,7 +30,7 @@ pub struct Exhausted;
 impl Ledger {
     /// Cards of these sizes, bytes.
     pub fn new(capacities: impl Iterator<Item = u64>) -> Ledger {
-        let accounts = capacities.map(|capacity| Account { capacity, held: BTreeMap::new() }).collect();
+        let accounts = capacities.map(|capacity| Account { capacity, ..Account::default() }).collect();
         Ledger { accounts, peaks: BTreeMap::new() }
     }
 
@@ -39,7 +41,10 @@ impl Ledger {
         if bytes > free {
             return Err(Exhausted);
         }
-        *account.held.entry(process).or_default() += bytes;
+        let of_card = account.held.entry(process).or_default();
+        *of_card += bytes;
+        let peak = account.peaks.entry(process).or_default();
+        *peak = (*of_card).max(*peak);
         let held = self.held_by(process);
         let peak = self.peaks.entry(process).or_default();
         *peak = held.max(*peak);
@@ -61,6 +66,7 @@ impl Ledger {
     pub fn forget(&mut self, process: u32) -> u64 {
         for account in &mut self.accounts {
             account.held.remove(&process);
+            account.peaks.remove(&process);
         }
         self.peaks.remove(&process).unwrap_or(0)
     }
@@ -87,6 +93,12 @@ impl Ledger {
             .and_then(|account| account.held.get(&process))
             .copied()
             .unwrap_or(0)
+    }
+
+    /// The most that a process held of one card.
+    pub fn peak(&self, device: u32, process: u32) -> u64 {
+        let peak = self.accounts.get(device as usize).and_then(|account| account.peaks.get(&process));
+        peak.copied().unwrap_or(0)
     }
 
     /// Which processes hold memory of a card, and how much.
@@ -143,6 +155,7 @@ mod tests {
         assert_eq!((ledger.used(0), ledger.free(0), ledger.held(0, 8)), (600, 400, 0));
         assert_eq!(ledger.charge(1, 7, 500), Ok(()));
         ledger.release(0, 7, 100);
+        assert_eq!((ledger.peak(0, 7), ledger.peak(1, 7), ledger.peak(0, 8)), (600, 500, 0));
         assert_eq!(ledger.processes(0), [(7, 500)]);
         assert_eq!(ledger.forget(7), 1100);
         assert_eq!((ledger.used(0), ledger.used(1)), (0, 0));

@@ -4,7 +4,8 @@
 //!   client process ──Call (trapped ioctl)──▶ Broker ── Session per client ── Grants, Engine
 //!                                              │
 //!                                            Ledger: who holds how much of which card
-//!                                            Conditions: what is wrong with which card
+//!                                            Conditions: what is wrong with which card, and what is set on it
+//!                                            Accounting: what processes used, for after their end
 //! ```
 //!
 //! - A **session** belongs to one thread group. It ends with the process (told by a pidfd, not by a closed descriptor: a
@@ -17,6 +18,7 @@
 //! The broker knows neither seccomp nor ptrace: what it needs of the calling process comes through [`Caller`]. Everything
 //! that can happen without a call (a process ends, an engine speaks) makes one descriptor readable ([`Broker::as_fd`]).
 
+mod accounting;
 mod address_space;
 mod backing;
 mod call;
@@ -30,6 +32,7 @@ mod physical;
 mod published;
 mod reclaim;
 mod session;
+mod settings;
 mod status;
 mod trace;
 mod virtual_memory;
@@ -53,6 +56,7 @@ pub use status::{ClientStatus, DeviceStatus, EngineStatus};
 pub use trace::Tracer;
 pub use zygote::{OpenProgram, Program};
 
+use crate::accounting::Accounting;
 use crate::condition::Conditions;
 use crate::export::Exports;
 use crate::physical::PhysicalMemories;
@@ -137,6 +141,20 @@ pub enum Event {
         /// Why not.
         why: Refused,
     },
+    /// A process has set something on a card.
+    Set {
+        /// Which.
+        process: u32,
+        /// What, of which card.
+        text: String,
+    },
+    /// A process may not have a context on a card, by what is set there.
+    KeptOut {
+        /// Which.
+        process: u32,
+        /// The card, and what is set.
+        text: String,
+    },
     /// A process with an engine ended, or let go of it.
     Finished {
         /// Which.
@@ -161,6 +179,7 @@ pub struct Broker {
     reclaimer: Reclaimer,
     rings: Rings,
     conditions: Conditions,
+    accounting: Accounting,
     events: Vec<Event>,
     samples: ledger::Utilisation,
 }
@@ -185,6 +204,7 @@ impl Broker {
             reclaimer: Reclaimer::default(),
             rings: Rings::default(),
             conditions: Conditions::default(),
+            accounting: Accounting::default(),
             events: Vec::new(),
             samples: ledger::Utilisation::default(),
         })
@@ -201,6 +221,12 @@ impl Broker {
     /// Executes the control call whose block lies at `block` in the caller. The result is that of its `ioctl`.
     pub fn handle(&mut self, caller: &dyn Caller, block: u64) -> Result<i64, nix::errno::Errno> {
         call::handle(self, caller, block)
+    }
+
+    /// Executes the control call that lies in these registers of the caller, those behind the request number. `Err` is the `errno` of its
+    /// `ioctl`, the caller's or a [`Status::errno`](wire::control::Status::errno).
+    pub fn handle_registers(&mut self, caller: &dyn Caller, registers: [u64; 4]) -> Result<i64, i32> {
+        call::handle_registers(self, caller, registers)
     }
 
     /// A process has begun another program: what it had of the device is gone.
@@ -236,20 +262,26 @@ impl Broker {
 
     /// How a card is used at the moment; nothing of `own`, as nobody in particular asks.
     pub fn usage(&mut self, device: u32) -> Option<Usage> {
-        self.announcement().devices.get(device as usize)?;
+        let description = *self.announcement().devices.get(device as usize)?;
         let nanoseconds = self.sessions.values().map(|session| session.engine.work_done().1).sum();
         let utilisation = self.samples.sample(Instant::now(), nanoseconds);
         let sensor = self.conditions.card(device).map(|card| card.temperature.load(Ordering::Relaxed));
-        Some(Usage {
+        let mut usage = Usage {
             total: self.ledger.capacity(device),
             used: self.ledger.used(device),
             free: self.ledger.free(device),
             own: 0,
             utilisation,
-            memory_utilisation: utilisation / 2,
+            memory_utilisation: memory_share(utilisation),
             processes: self.ledger.processes(device).len() as u32,
             temperature: sensor.unwrap_or(0),
-        })
+            power_limit: description.power[1],
+            ..Usage::default()
+        };
+        if let Some(settings) = self.conditions.settings(device) {
+            settings.tell(&description, &mut usage);
+        }
+        Some(usage)
     }
 
     /// Processes that have memory of a card, and how much.
@@ -286,6 +318,11 @@ impl AsFd for Broker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.watch.as_fd()
     }
+}
+
+/// Per cent of a time in which memory was copied, where kernels ran for so many: not measured, but what such work takes.
+fn memory_share(utilisation: u32) -> u32 {
+    utilisation / 2
 }
 
 /// A descriptor's number in the caller.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use wire::control::MemoryKind;
 
 use crate::address_space::AddressSpace;
 use crate::backing::Cgroup;
 use crate::engine::Engine;
+use crate::ledger::Utilisation;
 use crate::memory;
 
 /// One piece of memory.
@@ -54,6 +56,7 @@ pub struct Session {
     pub map_sequence: u32,
     /// Whose limits the pages count against.
     pub cgroup: Cgroup,
+    samples: Utilisation,
 }
 
 impl Session {
@@ -70,7 +73,13 @@ impl Session {
             entered: BTreeSet::new(),
             map_sequence: 0,
             cgroup,
+            samples: Utilisation::default(),
         }
+    }
+
+    /// Per cent of its last sample period in which kernels ran.
+    pub fn utilisation(&mut self, now: Instant) -> u32 {
+        self.samples.sample(now, self.engine.work_done().1)
     }
 
     /// The grant that begins at `address`.

@@ -33,8 +33,15 @@ pub struct Profile {
     memory_bus_width: u32,
     clocks_max: [u32; 4],
     clocks_idle: [u32; 4],
+    memory_clocks: Vec<u32>,
+    #[serde(default)]
+    application_clock: u32,
     power: [u32; 4],
     temperature: [u32; 4],
+    #[serde(default)]
+    memory_temperature: u32,
+    #[serde(default)]
+    target_temperature: u32,
     pcie: [u32; 2],
     fans: u32,
     pci_device_id: u32,
@@ -142,8 +149,12 @@ impl Profile {
             context_memory: self.context_memory,
             clocks_max: self.clocks_max,
             clocks_idle: self.clocks_idle,
+            memory_clocks: std::array::from_fn(|place| self.memory_clocks.get(place).copied().unwrap_or(0)),
+            application_clock: self.application_clock,
             power: self.power,
             temperature: self.temperature,
+            memory_temperature: self.memory_temperature,
+            target_temperature: self.target_temperature,
             pcie: self.pcie,
             fans: self.fans,
             serial: padded(&format!("16509230{:05}", 10 + index)),
@@ -230,6 +241,9 @@ mod tests {
                 "{}",
                 profile.key
             );
+            assert_eq!(card.memory_clocks(), profile.memory_clocks, "{}", profile.key);
+            assert_eq!(profile.memory_clocks[0], profile.clocks_max[2], "{}", profile.key);
+            assert!(profile.memory_clocks.is_sorted_by(|one, next| one > next), "{}", profile.key);
             assert!(profile.temperature[1] < profile.temperature[2], "{}", profile.key);
             assert_eq!(profile.pci_device_id & 0xffff, 0x10de, "{}", profile.key);
             assert_eq!(value(10), 32, "warp size of {}", profile.key);

@@ -96,8 +96,6 @@ pub struct Card {
     /// What others make of it.
     pub load: Load,
     pub(crate) shared_data: Kept,
-    /// `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…`
-    pub compute_mode: u32,
     pub(crate) numbers: Numbers,
     /// Controls whose answers RM has kept.
     pub(crate) kept: BTreeSet<u32>,
@@ -167,7 +165,6 @@ impl Card {
             used: 0,
             load: Load::default(),
             shared_data: Kept::default(),
-            compute_mode: 0,
             numbers: Numbers::default(),
             kept: BTreeSet::new(),
         }

@@ -193,7 +193,10 @@ fn state(_: &Card, page: &mut Structure, _: u64) {
 }
 
 fn power_limits(card: &Card, page: &mut Structure, _: u64) {
-    let [_, limit, ..] = card.description.power;
+    let [_, by_default, ..] = card.description.power;
+    // A card whose figures nobody has told yet has none.
+    let limit = card.load.usage.power_limit;
+    let limit = if limit == 0 { by_default } else { limit };
     page.set("powerLimitGpu.info.requestedmW", limit);
     page.set("powerLimitGpu.info.enforcedmW", limit);
 }

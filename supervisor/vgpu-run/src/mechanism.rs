@@ -17,7 +17,7 @@ use syscall_filter::{
     compile_for_observer, kernel_can_notify,
 };
 use tracer::Scope;
-use wire::control::REQUEST;
+use wire::control::REQUESTS;
 
 use crate::attach;
 use crate::cli::{self, Mechanism, Session, Target};
@@ -81,9 +81,9 @@ fn notifying(
     drivers: Option<&[Pattern]>,
 ) -> Result<Program, CompileError> {
     match drivers {
-        Some(drivers) if session.observe => compile_for_observer(coverage, &[REQUEST], drivers),
-        Some(drivers) => compile_for_driver(coverage, &[REQUEST], drivers),
-        None => compile(coverage, &[REQUEST], Action::Notify),
+        Some(drivers) if session.observe => compile_for_observer(coverage, &REQUESTS, drivers),
+        Some(drivers) => compile_for_driver(coverage, &REQUESTS, drivers),
+        None => compile(coverage, &REQUESTS, Action::Notify),
     }
 }
 
@@ -152,11 +152,11 @@ impl Start {
     }
 
     fn everything(&self) -> Scope {
-        Scope::Everything { coverage: self.coverage, requests: &[REQUEST] }
+        Scope::Everything { coverage: self.coverage, requests: &REQUESTS }
     }
 
     fn filter(&self, action: Action) -> Result<Program, Refusal> {
-        compile(self.coverage, &[REQUEST], action).doing("prepare the filter").map_err(Refusal::Other)
+        compile(self.coverage, &REQUESTS, action).doing("prepare the filter").map_err(Refusal::Other)
     }
 }
 

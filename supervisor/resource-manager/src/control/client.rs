@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nvidia_abi::{control, status};
+use wire::device::mode;
 
 use super::{Command, Handler};
 use crate::object::Space;
@@ -169,9 +170,10 @@ fn timestamp(command: &mut Command) -> Result<(), u32> {
 }
 
 fn accounting_state(command: &mut Command) -> Result<(), u32> {
+    const ENABLED: u32 = 0;
     const DISABLED: u32 = 1;
-    command.card_of("gpuId")?;
-    command.parameters.set("state", DISABLED);
+    let modes = command.card_of("gpuId")?.1.load.usage.modes;
+    command.parameters.set("state", if modes & mode::ACCOUNTING != 0 { ENABLED } else { DISABLED });
     Ok(())
 }
 

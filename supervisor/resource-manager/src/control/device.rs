@@ -1,6 +1,7 @@
 //! Commands to a device: what all parts of a card have in common.
 
 use nvidia_abi::control;
+use wire::device::mode;
 
 use super::{Command, Handler};
 
@@ -19,7 +20,8 @@ fn subdevices(command: &mut Command) -> Result<(), u32> {
 fn persistence(command: &mut Command) -> Result<(), u32> {
     const ENABLED: u32 = 0;
     const DISABLED: u32 = 1;
-    let is_persistent = command.card()?.unit.persistence;
+    let card = command.card()?;
+    let is_persistent = card.unit.persistence && card.load.usage.modes & mode::NOT_PERSISTENT == 0;
     command.parameters.set("swStatePersistence", if is_persistent { ENABLED } else { DISABLED });
     Ok(())
 }

@@ -67,7 +67,8 @@ fn inforom_object(command: &mut Command) -> Result<(), u32> {
 }
 
 fn compute_mode(command: &mut Command) -> Result<(), u32> {
-    let mode = command.card()?.compute_mode;
+    // `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…` count as NVML does.
+    let mode = command.card()?.load.usage.compute_mode;
     command.parameters.set("rules", mode);
     Ok(())
 }

@@ -6,7 +6,7 @@ use interception::{Reply, Request};
 use mediation::{Mediator, WorkerError};
 use resource_manager::Node;
 use trace::Heard;
-use wire::control::REQUEST;
+use wire::control::{REQUEST_IN_REGISTERS, REQUESTS};
 use wire::trace::now;
 
 use super::MainLoop;
@@ -24,16 +24,22 @@ impl MainLoop<'_> {
         if self.mediator.is_some() {
             return self.handle_mediated(request, tgid);
         }
-        if request.arguments[1] as u32 != REQUEST {
+        let [_, number, registers @ ..] = request.arguments;
+        if !REQUESTS.contains(&(number as u32)) {
             return self.handle_drivers(request, tgid);
         }
         self.look_for_replaced();
         let asker = Asker::new(&request, tgid);
-        let reply = match self.services.broker.handle(&asker, request.arguments[2]) {
+        let broker = &mut self.services.broker;
+        let result = match number as u32 {
+            REQUEST_IN_REGISTERS => broker.handle_registers(&asker, registers),
+            _ => broker.handle(&asker, registers[0]).map_err(|errno| errno as i32),
+        };
+        let reply = match result {
             Ok(value) => Reply::Return(value),
             // No call of ours: another driver may use the same number.
-            Err(nix::errno::Errno::ENOTTY) => Reply::Continue,
-            Err(errno) => Reply::Errno(errno as i32),
+            Err(libc::ENOTTY) => Reply::Continue,
+            Err(errno) => Reply::Errno(errno),
         };
         if let Some(error) = asker.not_installed() {
             self.services.report.remark(reporting::not_installed(request.tid, &error));
@@ -139,6 +145,10 @@ impl MainLoop<'_> {
             let (process, thread) = (tgid as u32, request.tid as u32);
             (call.process, call.fd) = (process, request.arguments[0] as i32);
             self.driver.calls().answered(&Heard { process, thread, begun, ended: now() }, call);
+        }
+        for denied in mediator.take_denied() {
+            tracing::warn!("refused, as it is not allowed: {} (set `{}`)", denied.what, denied.set.name());
+            self.services.report.refused(request.tid, reporting::denied(&denied));
         }
         for what in mediator.take_unknown() {
             if mediator.observes() {

@@ -2,6 +2,7 @@
 standard output its value as JSON. An error of NVML or CUDA is its number, of NVML below zero."""
 import ctypes
 import json
+import os
 import subprocess
 import sys
 import time
@@ -125,10 +126,65 @@ def another(card):
     return int(subprocess.check_output([sys.executable, "-c", code]))
 
 
-def smi(*arguments):
+def smi(*arguments, **options):
     """Status and text of nvidia-smi."""
-    run = subprocess.run(["nvidia-smi", *arguments], stdout=subprocess.PIPE, text=True)
+    run = subprocess.run(["nvidia-smi", *arguments], stdout=subprocess.PIPE, text=True, **options)
     return [run.returncode, run.stdout]
+
+
+def smi_as_nobody(*arguments):
+    return smi(*arguments, user=65534, group=65534, extra_groups=[])
+
+
+def as_nobody(expression):
+    """Its value in a child that is an ordinary user, of the NVML that is open here."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        os.write(writer, json.dumps(eval(expression)).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as value:
+        return json.loads(value.read())
+
+
+def elsewhere(expression):
+    """Its value in a program that begins now."""
+    run = subprocess.run([sys.executable, __file__], input=expression + "\n", stdout=subprocess.PIPE, text=True)
+    return json.loads(run.stdout.splitlines()[1])
+
+
+def settings(card):
+    """What can be set, as NVML tells it."""
+    return {
+        "power": [of(card, "GetPowerManagementLimit"), of(card, "GetEnforcedPowerLimit")],
+        "applications": [of(card, "GetApplicationsClock", kind) for kind in (nvml.NVML_CLOCK_MEM, nvml.NVML_CLOCK_GRAPHICS)],
+        "compute": of(card, "GetComputeMode"),
+        "persistence": of(card, "GetPersistenceMode"),
+        "accounting": of(card, "GetAccountingMode"),
+        "ecc": of(card, "GetEccMode"),
+        "mig": of(card, "GetMigMode"),
+    }
+
+
+def attribute(card, number):
+    value = ctypes.c_int()
+    return cuda.cuInit(0) or cuda.cuDeviceGetAttribute(ctypes.byref(value), number, card) or value.value
+
+
+def hold(card, count):
+    """What a process that has a context and so many bytes on a card gets; it ends then."""
+    return begin(card) or cuda.cuMemAlloc_v2(ctypes.byref(ctypes.c_uint64()), ctypes.c_size_t(count)) or os.getpid()
+
+
+def account(card, pid):
+    stats = of(card, "GetAccountingStats", pid)
+    names = ("isRunning", "maxMemoryUsage", "time", "startTime", "gpuUtilization", "memoryUtilization")
+    return stats if isinstance(stats, int) else [getattr(stats, name) for name in names]
 
 
 nvml.nvmlInit()

@@ -1,12 +1,12 @@
-//! A session whose program says what it sees.
+//! A session whose program, `subject.py`, says what NVML and CUDA answer it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output};
 use std::sync::OnceLock;
 
+use crate::{children, launch_path, name_of, skipped, vgpu_run};
 use serde_json::Value;
-use tests::{children, launch_path, name_of, skipped, vgpu_run};
 
 /// Python with nvidia-ml-py; `None`, and a word why, if that cannot be had.
 fn python() -> Option<&'static Path> {
@@ -35,7 +35,7 @@ pub struct Subject {
 impl Subject {
     /// With these cards; `None` if it cannot be started here.
     pub fn start(gpu: &str, options: &[&str]) -> Option<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("inject/subject.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/subject.py");
         let launch = launch_path(python()?).arguments([script]).real_payload();
         let launch = launch.options(["--gpu", gpu, "--memory", "1G", "--report"]).options(options);
         let mut child = launch.start();

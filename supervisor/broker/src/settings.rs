@@ -1,0 +1,122 @@
+//! What is set on the cards, and who may set it.
+//!
+//! ```text
+//!   SetDevice ──▶ has the card that? ──▶ may the process? ──▶ can it be that? ──▶ Page (wire::settings) ◀── read by NVML
+//!               NotSupported            Denied               Invalid                └──▶ EnterDevice: the compute mode
+//! ```
+//!
+//! As with the real driver a setting is the card's: every process of the session sees it, and it outlives the one that made it. That
+//! order of questions is the real library's (of a clock that cannot be locked, anybody is told so; who may not is told that first).
+//! Only root may set anything: what counts is the effective user of the process, as the library looks at it.
+
+use wire::condition::Counter;
+use wire::control::{self, Status};
+use wire::device::{Description, unpadded};
+use wire::settings::{Setting, compute};
+
+use crate::call::{Answer, Caller};
+use crate::session::Session;
+use crate::{Broker, Event};
+
+/// Sets something on a card.
+pub fn set(broker: &mut Broker, caller: &dyn Caller, order: control::SetDevice) -> Answer {
+    let setting = Setting::from_number(order.setting).ok_or(Status::Invalid)?;
+    let device = card(broker, order.index)?;
+    if !setting.is_of(&device) {
+        return Err(Status::NotSupported);
+    }
+    permit(caller)?;
+    let values = (order.reset == 0).then_some(order.values);
+    if values.is_some_and(|values| !setting.takes(&device, values)) {
+        return Err(Status::Invalid);
+    }
+    let page = broker.conditions.page().map_err(|_| Status::OutOfMemory)?;
+    let settings = page.settings(order.index).ok_or(Status::NotFound)?;
+    if settings.get(setting) == values {
+        return Ok(Vec::new());
+    }
+    settings.set(setting, values);
+    let text = format!("GPU {}, {}: {}", order.index, unpadded(&device.name), told(setting, values));
+    broker.events.push(Event::Set { process: caller.process(), text });
+    Ok(Vec::new())
+}
+
+/// Lets a counter of errors begin anew.
+pub fn clear_errors(broker: &mut Broker, caller: &dyn Caller, order: control::ClearErrors) -> Answer {
+    let device = card(broker, order.index)?;
+    if !Setting::EccMode.is_of(&device) {
+        return Err(Status::NotSupported);
+    }
+    permit(caller)?;
+    let counter = [Counter::Volatile, Counter::Aggregate].into_iter().find(|it| *it as u32 == order.counter);
+    let counter = counter.ok_or(Status::Invalid)?;
+    if let Some(card) = broker.conditions.card(order.index) {
+        card.clear_errors(counter);
+    }
+    Ok(Vec::new())
+}
+
+/// A card that answers.
+pub(crate) fn card(broker: &mut Broker, index: u32) -> Result<Description, Status> {
+    let device = *broker.announcement().devices.get(index as usize).ok_or(Status::NotFound)?;
+    if broker.is_lost(index) { Err(Status::Lost) } else { Ok(device) }
+}
+
+/// Whether the process may change a card.
+pub(crate) fn permit(caller: &dyn Caller) -> Result<(), Status> {
+    if caller.is_root() { Ok(()) } else { Err(Status::Denied) }
+}
+
+fn told(setting: Setting, values: Option<[u32; 2]>) -> String {
+    match values {
+        None => format!("{} as it comes", setting.what()),
+        Some([one, 0]) => format!("{} {one}", setting.what()),
+        Some([one, other]) => format!("{} {one} {other}", setting.what()),
+    }
+}
+
+impl Broker {
+    /// Who may have contexts on a card.
+    pub(crate) fn compute_mode(&self, card: u32) -> u32 {
+        self.conditions.settings(card).map_or(compute::DEFAULT, |settings| settings.compute_mode())
+    }
+
+    /// Whether the card's compute mode lets the process have contexts there. Who has some keeps them.
+    pub(crate) fn admit(&mut self, process: u32, card: u32) -> Result<(), Status> {
+        let mode = self.compute_mode(card);
+        if mode == compute::EXCLUSIVE_PROCESS {
+            // Who waited for a process to end, and begins another, has been told of the end perhaps before us.
+            self.process_events();
+        }
+        let holders: Vec<u32> = self.inside(card).collect();
+        let why = match mode {
+            _ if holders.contains(&process) => return Ok(()),
+            compute::PROHIBITED => "its compute mode prohibits all".to_owned(),
+            compute::EXCLUSIVE_PROCESS if !holders.is_empty() => {
+                format!("its compute mode lets one process in, and process {} is", holders[0])
+            }
+            _ => return Ok(()),
+        };
+        self.events.push(Event::KeptOut { process, text: format!("GPU {card}: {why}") });
+        Err(Status::Unavailable)
+    }
+
+    /// Processes with contexts on a card.
+    fn inside(&self, card: u32) -> impl Iterator<Item = u32> {
+        let inside =
+            move |(process, session): (&u32, &Session)| session.entered.contains(&card).then_some(*process);
+        self.sessions.iter().filter_map(inside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_told_in_words() {
+        assert_eq!(told(Setting::PowerLimit, Some([300_000, 0])), "power limit, mW 300000");
+        assert_eq!(told(Setting::GraphicsClocks, Some([0, 1500])), "locked graphics clocks, MHz 0 1500");
+        assert_eq!(told(Setting::GraphicsClocks, None), "locked graphics clocks, MHz as it comes");
+    }
+}
