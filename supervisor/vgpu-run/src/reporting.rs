@@ -1,7 +1,7 @@
 //! What the report hears from the rest, and its printing.
 
 use broker::Event;
-use mediation::TimeUsed;
+use mediation::{Denied, TimeUsed};
 use nix::errno::Errno;
 use overlay::{Answer, Overlay};
 use procfs::Place;
@@ -89,6 +89,14 @@ pub fn not_mediated(what: &str, version: &str) -> Finding {
     let message =
         format!("`{what}` was asked of the driver {version}; vgpu-run does not know it and refused");
     Finding::new(Severity::Warning, message).hint("please report it, with the program that asked")
+}
+
+/// A call that the session may not make.
+pub fn denied(Denied { what, set }: &Denied) -> Finding {
+    let (what, set) = (format!("`{what}` was asked of the driver, and is not allowed"), set.name());
+    Finding::new(Severity::Warning, what)
+        .cause(format!("it belongs to the set `{set}`"))
+        .hint(format!("`--allow {set}`, or no `--deny {set}`, would allow it; or its name in the `--policy`"))
 }
 
 /// The same where calls are only looked at.
