@@ -374,7 +374,8 @@ impl Session {
         let begun = Instant::now();
         while self.mediator.held() != Held::default() {
             assert!(begun.elapsed() < PATIENCE, "all have ended: {:?}", self.mediator.held());
-            std::thread::yield_now();
+            self.wait_for_bell();
+            assert!(self.mediator.settled().is_empty(), "nobody waits for an answer");
         }
         self.mediator.begin_again(Some(LIMIT));
         self.limit = LIMIT;

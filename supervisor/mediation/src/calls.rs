@@ -127,6 +127,9 @@ impl Mediator {
         };
         let mut copies = Copies::default();
         copies.take(caller, call.argument, size)?;
+        if let Err(refusal) = self.admit(row, NOT_SUPPORTED) {
+            return self.finish(row, copies, caller, Err(refusal.into()));
+        }
         let prepared = match number {
             REGISTER_PAGES => return self.pages(row, &copies, &call),
             CONTROL => self.control(row, &mut copies, caller),
@@ -149,6 +152,9 @@ impl Mediator {
         };
         let mut copies = Copies::default();
         let outer = copies.take(caller, call.argument, row.size)?;
+        if let Err(refusal) = self.admit(row, NOT_SUPPORTED) {
+            return self.finish(row, copies, caller, Err(refusal.into()));
+        }
         if call.number == INITIALIZE
             && let Some(flags) = row.field("flags")
         {
@@ -296,6 +302,7 @@ impl Mediator {
                 NOT_SUPPORTED,
             ));
         };
+        self.admit(row, NOT_SUPPORTED)?;
         if flags & SERIALIZED != 0 {
             return Err(not_known(format!("{} in serialised form", name(row)), NOT_SUPPORTED));
         }
@@ -384,6 +391,7 @@ impl Mediator {
         let Some(row) = abi.class(class as u32) else {
             return Err(not_known(format!("class {class:#x}"), INVALID_CLASS));
         };
+        self.admit(row, INVALID_CLASS)?;
         self.follow(copies, 0, outer, &["pAllocParms"], caller)?;
         if address != 0 {
             let parameters =
@@ -512,7 +520,11 @@ impl Mediator {
     ) -> Answered {
         let result = match asked {
             Ok(result) => result,
-            Err(Failed::Refused(refusal @ (Refusal::Status(status) | Refusal::Unknown { status, .. }))) => {
+            Err(Failed::Refused(
+                refusal @ (Refusal::Status(status)
+                | Refusal::Unknown { status, .. }
+                | Refusal::Denied { status, .. }),
+            )) => {
                 self.tell(refusal);
                 let part = copies.part_mut(0);
                 part.bytes.clone_from(&part.before);

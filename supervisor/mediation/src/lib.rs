@@ -13,6 +13,7 @@
 //!   they do not tell, is refused as the driver refuses what it does not know, and named in the report.
 //! - **On copies** (`copies`): what was looked at is what the driver gets.
 //! - **A process for each client** (`worker`), and `frozen` for the one call that only the client can make.
+//! - **Capabilities** (`policy`, `sets`): a session may be allowed some of what the tables have only.
 //! - **Cards** (`cards`): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
@@ -35,12 +36,14 @@ mod ledger;
 mod node;
 mod numbers;
 mod observed;
+mod policy;
 mod region;
+mod sets;
 #[cfg(any(test, feature = "stand-in"))]
 mod stand_in;
 mod worker;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -54,6 +57,7 @@ use copies::Place;
 use cores::Pacer;
 use ledger::Ledger;
 use numbers::*;
+use policy::Key;
 use worker::{Order, Worker, Workers};
 
 pub use cards::{Card, Choice, NoSuchCards};
@@ -61,6 +65,8 @@ pub use cores::{TimeShare, TimeUsed};
 pub use frozen::Frozen;
 pub use kernel::{Handed, Kernel};
 pub use node::{Machine, Node};
+pub use policy::{Denied, KINDS, NoSuchRow, Policy};
+pub use sets::{SETS, Set};
 #[cfg(any(test, feature = "stand-in"))]
 pub use stand_in::{Held, StandIn};
 pub use worker::{Identity, WorkerError};
@@ -117,6 +123,13 @@ enum Refusal {
         /// `NV_ERR_…`
         status: u32,
     },
+    /// The session may not ask it; answered as if it were not known.
+    Denied {
+        /// What it is.
+        denied: Denied,
+        /// `NV_ERR_…`
+        status: u32,
+    },
 }
 
 impl Refusal {
@@ -133,6 +146,9 @@ pub struct Driver {
     /// The session's cards, if it does not have all.
     visible: Option<Visible>,
     observes: bool,
+    policy: Policy,
+    /// What is asked is noted.
+    learns: bool,
     /// Executes calls.
     kernel: Kernel,
 }
@@ -156,13 +172,28 @@ pub struct Mediator {
     kernel: Kernel,
     /// Lets channels take turns, if there is a share.
     pacer: Option<Pacer>,
-    /// What was refused because it is not known, and not yet told.
+    /// What the session may ask, and what it has asked if somebody wants to know.
+    policy: Policy,
+    asked: Option<BTreeSet<Key>>,
+    /// What was refused because it is not allowed, and because it is not known, and not yet told.
+    denied: Vec<Denied>,
     unknown: Vec<String>,
     /// All of it, each thing once.
     told: HashSet<String>,
     /// For those who want to hear of calls.
     keeps_last: bool,
     last: Option<Ioctl>,
+}
+
+/// Something that a session has asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What kind of row it is.
+    pub kind: Kind,
+    /// Its name, or its number.
+    pub name: String,
+    /// What it belongs to.
+    pub set: Set,
 }
 
 /// So many unknown things are told: a client can make up as many as it likes.
@@ -180,11 +211,17 @@ pub enum BeginError {
 }
 
 impl Driver {
+    /// All of it is the session's.
+    fn of(abi: Abi, machine: Machine, kernel: Kernel) -> Self {
+        let policy = Policy::default();
+        Self { abi, machine, visible: None, observes: false, policy, learns: false, kernel }
+    }
+
     /// This machine's, taken for the release that `version` says if it says one.
     pub fn find(version: Option<&str>) -> Result<Self, BeginError> {
         let machine = Machine::look().map_err(BeginError::NoDriver)?;
         let abi = Abi::of(version.unwrap_or(&machine.version))?;
-        Ok(Self { abi, machine, visible: None, observes: false, kernel: Kernel::OWN })
+        Ok(Self::of(abi, machine, Kernel::OWN))
     }
 
     /// The session is to have these cards only.
@@ -196,6 +233,21 @@ impl Driver {
     /// Calls are to be looked at, and nothing else.
     pub fn observe(&mut self) {
         self.observes = true;
+    }
+
+    /// What the session may ask, to be narrowed.
+    pub fn policy(&mut self) -> &mut Policy {
+        &mut self.policy
+    }
+
+    /// A row of its tables, by its name or number.
+    pub fn row(&self, kind: Kind, name: &str) -> Result<Key, NoSuchRow> {
+        policy::named(&self.abi, kind, name)
+    }
+
+    /// What is asked is to be noted.
+    pub fn learn(&mut self) {
+        self.learns = true;
     }
 
     /// Masks and what request numbers of its escapes are under them: number and size, or the number alone of those of any size.
@@ -215,12 +267,13 @@ impl Driver {
 impl Mediator {
     /// Executes calls to that driver. `limit`: bytes of each card that may be held. Precondition: this process has one thread.
     pub fn begin(driver: Driver, limit: Option<u64>) -> std::io::Result<Self> {
-        let Driver { abi, machine, visible, observes, kernel } = driver;
+        let Driver { abi, machine, visible, observes, policy, learns, kernel } = driver;
         let abi = Arc::new(abi);
         let workers = Workers::begin(kernel)?;
         let ledger = Ledger::new(limit);
         let (clients, under_way, cards) = (HashMap::new(), HashMap::new(), Vec::new());
-        let (unknown, told) = (Vec::new(), HashSet::new());
+        let (denied, unknown, told) = (Vec::new(), Vec::new(), HashSet::new());
+        let asked = learns.then(BTreeSet::new);
         let (keeps_last, last) = (false, None);
         Ok(Self {
             abi,
@@ -234,6 +287,9 @@ impl Mediator {
             ledger,
             kernel,
             pacer: None,
+            policy,
+            asked,
+            denied,
             unknown,
             told,
             keeps_last,
@@ -404,17 +460,47 @@ impl Mediator {
         self.observes
     }
 
+    /// What was refused because it is not allowed, since this was last asked.
+    pub fn take_denied(&mut self) -> Vec<Denied> {
+        std::mem::take(&mut self.denied)
+    }
+
+    /// What has been asked, if that was to be noted.
+    pub fn asked(&self) -> Vec<Asked> {
+        let row = |key: &&Key| self.abi.rows().find(|row| policy::key(row) == **key);
+        let asked = |row: &Row| {
+            let (kind, name, set) = (policy::key(row).0, calls::name(row), Set::of(row));
+            Asked { kind, name, set }
+        };
+        self.asked.iter().flatten().filter_map(|key| row(&key)).map(asked).collect()
+    }
+
+    /// Whether the session may ask this. What it asks is noted.
+    fn admit(&mut self, row: &Row, status: u32) -> Result<(), Refusal> {
+        if let Some(asked) = &mut self.asked {
+            asked.insert(policy::key(row));
+        }
+        let denied = || Denied { what: calls::name(row), set: Set::of(row) };
+        self.policy.permits(row).then_some(()).ok_or_else(|| Refusal::Denied { denied: denied(), status })
+    }
+
     /// What was refused because it is not known, since this was last asked.
     pub fn take_unknown(&mut self) -> Vec<String> {
         std::mem::take(&mut self.unknown)
     }
 
     fn tell(&mut self, refusal: Refusal) {
-        if let Refusal::Unknown { what, .. } = refusal
-            && self.told.len() < MOST_TOLD
-            && self.told.insert(what.clone())
-        {
-            self.unknown.push(what);
+        let what = match &refusal {
+            Refusal::Unknown { what, .. } | Refusal::Denied { denied: Denied { what, .. }, .. } => what,
+            Refusal::Errno(_) | Refusal::Status(_) => return,
+        };
+        if self.told.len() >= MOST_TOLD || !self.told.insert(what.clone()) {
+            return;
+        }
+        match refusal {
+            Refusal::Denied { denied, .. } => self.denied.push(denied),
+            Refusal::Unknown { what, .. } => self.unknown.push(what),
+            Refusal::Errno(_) | Refusal::Status(_) => {}
         }
     }
 

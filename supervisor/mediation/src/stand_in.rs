@@ -1,6 +1,6 @@
 //! A mediator without NVIDIA's driver, for tests and fuzzing: other files stand for its nodes, and functions for the kernel.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use nvidia_abi::{Abi, UnknownVersion};
 
@@ -36,11 +36,16 @@ impl StandIn {
     pub fn driver(self) -> Result<Driver, UnknownVersion> {
         let abi = Abi::of(self.version)?;
         let machine = Machine::of_files(self.version, self.nodes);
-        Ok(Driver { abi, machine, visible: None, observes: false, kernel: self.kernel })
+        Ok(Driver::of(abi, machine, self.kernel))
     }
 }
 
 impl Driver {
+    /// One without a node.
+    pub fn of_tables(version: &'static str) -> Result<Self, UnknownVersion> {
+        StandIn { version, nodes: Vec::new(), kernel: Kernel::OWN }.driver()
+    }
+
     /// The session is to have the first ones of these cards only.
     pub fn choose_of(&mut self, first: usize, all: &[cards::Card]) {
         self.visible = Choice::First(first).of(all).ok();
@@ -57,6 +62,11 @@ impl Mediator {
     /// The number of the process that executes a client's calls.
     pub fn worker_of(&self, client: i32) -> Option<i32> {
         self.clients.get(&client).map(|worker| worker.pid)
+    }
+
+    /// What is asked is noted from now on.
+    pub fn learn(&mut self) {
+        self.asked = Some(BTreeSet::new());
     }
 
     /// Nothing has been told, and nothing is limited otherwise than so.

@@ -86,6 +86,9 @@ impl ResourceManager {
             class::NV01_DEVICE_0 => Some(self.device(&parameters, caller)?),
             _ => parent.card,
         };
+        if card.is_some_and(|card| self.cards[card].load.is_lost) {
+            return Err(status::NV_ERR_GPU_IS_LOST);
+        }
         let no_card = &mut crate::card::Numbers::default();
         let (facts, numbers) = match card.map(|card| &mut self.cards[card]) {
             Some(card) => (Some(card.facts.clone()), &mut card.numbers),

@@ -117,6 +117,9 @@ impl ResourceManager {
             _ => object?,
         };
         check(&self.abi, row, number, &object, parameters.len(), caller)?;
+        if object.card.is_some_and(|card| self.cards[card].load.is_lost) {
+            return Err(status::NV_ERR_GPU_IS_LOST);
+        }
         if let (Some(row), Some(handle)) = (row, handler(number)) {
             let fields = Structure::new(row, parameters);
             let card = object.card.unwrap_or(0);

@@ -16,6 +16,8 @@ pub struct Load {
     pub has_devices: bool,
     /// Errors of memory that were corrected, and that were not, since the driver was loaded.
     pub errors: [u64; 2],
+    /// It does not answer any more.
+    pub is_lost: bool,
     /// Rows that were replaced, and whether one could not be.
     pub remapped: (u32, bool),
 }

@@ -20,12 +20,12 @@ use crate::failure::{FAILED, Failure};
 
 use plain::parse_plain_run;
 pub use session::{Check, Code, Engine, Gpus, Log, Mechanism, Overlay, Report, Session, Target};
-pub use subcommands::{Cache, Decode, Inject, Limit, Replay, Top, Trace, Warm};
+pub use subcommands::{Cache, Decode, Inject, Learn, Limit, Replay, Top, Trace, Warm};
 
 /// What the command line asks for.
 pub enum Action {
     /// Run a program.
-    Run(Session),
+    Run(Box<Session>),
     /// Check this machine, or explain programs.
     Doctor { files: Vec<PathBuf>, markdown: bool },
     /// List the cards.
@@ -48,6 +48,12 @@ pub enum Action {
     Print(Text),
     /// Say which version this is.
     Version,
+}
+
+impl Action {
+    fn run(session: Session) -> Self {
+        Self::Run(Box::new(session))
+    }
 }
 
 /// What is printed and ends.
@@ -82,7 +88,7 @@ Exit status: that of CMD, 128 + N if signal N ended it, or
   127  there is no such CMD
   --check-exit-code's, if a check found something")]
 #[command(
-    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run inject [--session PID] FAULT...\n       vgpu-run limit PID [--memory SIZE] [--cores PERCENT]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
+    override_usage = "vgpu-run [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run attach [OPTIONS] PID\n       vgpu-run trace [OPTIONS] [--] CMD [ARGS]...\n       vgpu-run top [--once|--json]\n       vgpu-run inject [--session PID] FAULT...\n       vgpu-run limit PID [--memory SIZE] [--cores PERCENT]\n       vgpu-run doctor [FILE]...\n       vgpu-run profiles\n       vgpu-run warm [OPTIONS] FILE...\n       vgpu-run cache list|size|clear\n       vgpu-run record [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run learn [OPTIONS] FILE -- CMD [ARGS]...\n       vgpu-run replay FILE -- CMD [ARGS]...\n       vgpu-run replay --check FILE...\n       vgpu-run config\n       vgpu-run completions SHELL\n       vgpu-run man [SUBCOMMAND]"
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -198,6 +204,30 @@ The recording has the calls' own structures and parameters, and nothing else of 
         #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Run a program on this machine's GPU, and write down what it asks of the driver, as a policy for `--policy`
+    #[command(override_usage = "vgpu-run learn [OPTIONS] FILE -- CMD [ARGS]...")]
+    #[command(after_help = "\
+Sets, of which all are allowed if nothing is said (`--deny ipc,p2p`, `--allow compute,utility`):
+  compute    contexts, memory, kernels, copies
+  utility    what monitoring asks and sets: load, clocks, power, temperatures, errors, processes
+  managed    moving managed memory, and advice where it should be
+  ipc        memory of other processes
+  p2p        other cards and nodes directly: peer access, fabric, multicast
+  profiling  counters and tools that watch programs
+  debugging  debuggers, and memory of programs that they read and write
+  graphics, video, display, vgpu; other: what is in no other set
+
+The policy names each thing that was asked, so that a program that does other things another time may be refused some; `--sets` is more
+patient. It is a text file, to be read and changed. What is refused is said in the report, with what would allow it.")]
+    Learn {
+        #[command(flatten)]
+        learn: Learn,
+        #[command(flatten)]
+        session: Box<Session>,
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
     /// Answer a program's calls of the driver's nodes from a recording; or compare recordings with the emulated driver
     Replay(Replay),
     /// Print the configuration in force, as a configuration file, and where each value comes from
@@ -216,7 +246,7 @@ The recording has the calls' own structures and parameters, and nothing else of 
 
 impl From<Run> for Action {
     fn from(run: Run) -> Self {
-        Action::Run(Session { target: Target::Command(run.command), ..run.session })
+        Action::run(Session { target: Target::Command(run.command), ..run.session })
     }
 }
 
@@ -246,11 +276,11 @@ pub fn parse() -> Result<Action, ExitCode> {
     let mut text = Vec::new();
     Ok(match line.question {
         Some(Question::Attach { pid, force, session }) => {
-            Action::Run(Session { target: Target::Process { pid, force }, ..*session })
+            Action::run(Session { target: Target::Process { pid, force }, ..*session })
         }
         Some(Question::Doctor { files, markdown }) => Action::Doctor { files, markdown },
         Some(Question::Trace { trace, session, command }) => {
-            Action::Run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
+            Action::run(Session { trace: Some(trace), target: Target::Command(command), ..*session })
         }
         Some(Question::Decode(order)) => Action::Decode(order),
         Some(Question::Top(order)) => Action::Top(order),
@@ -260,7 +290,11 @@ pub fn parse() -> Result<Action, ExitCode> {
         Some(Question::Warm(order)) => Action::Warm(order),
         Some(Question::Cache { what }) => Action::Cache(what),
         Some(Question::Record { session, file, command }) => {
-            Action::Run(Session { record: Some(file), target: Target::Command(command), ..*session })
+            Action::run(Session { record: Some(file), target: Target::Command(command), ..*session })
+        }
+        Some(Question::Learn { learn, session, command }) => {
+            let (learn, engine) = (Some(learn), Engine::Host);
+            Action::run(Session { learn, engine, target: Target::Command(command), ..*session })
         }
         Some(Question::Replay(order)) => replay(order).map_err(failed)?,
         Some(Question::Config) => {
@@ -291,7 +325,7 @@ fn replay(order: Replay) -> Result<Action, Failure> {
         Failure::new("several recordings cannot answer one program")
             .hint("name one, then `--` and the program")
     };
-    order.run().map(Action::Run).ok_or_else(several)
+    order.run().map(Action::run).ok_or_else(several)
 }
 
 #[cfg(test)]

@@ -114,6 +114,7 @@ fn load(broker: &mut Broker, card: u32) -> Option<Load> {
     let mut load = Load { usage, has_devices: !processes.is_empty(), processes, ..Load::default() };
     if let Some(condition) = broker.card_condition(card) {
         load.errors = condition.errors(condition::Counter::Volatile);
+        load.is_lost = condition.is_lost();
         load.remapped = (condition.remapped_rows(), condition.is_out_of_rows());
     }
     Some(load)

@@ -43,6 +43,7 @@ mod mediated;
 mod nested;
 mod opens;
 mod own_filters;
+mod policies;
 mod programs;
 mod put_off;
 mod replaced;
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let result = match action {
-        Action::Run(session) => run(session),
+        Action::Run(session) => run(*session),
         Action::Doctor { files, markdown } => doctor::doctor(&files, markdown),
         Action::Profiles => Ok(doctor::profiles()),
         Action::Warm(order) => warm::warm(&order).map(|never| match never {}),

@@ -8,11 +8,13 @@ use tracee::{Memory, PidFd, RemotePtr};
 
 use crate::cli::{Engine, Gpus, Session};
 use crate::failure::{Doing, Failure};
+use crate::policies;
 
 /// This machine's driver, if the session is to have it.
 pub fn find(session: &Session) -> Result<Option<Driver>, Failure> {
     check_observation(session)?;
     check_cores(session)?;
+    check_policy(session)?;
     if session.engine != Engine::Host {
         return Ok(None);
     }
@@ -34,6 +36,7 @@ pub fn find(session: &Session) -> Result<Option<Driver>, Failure> {
         let chosen = driver.choose(&choice).doing("choose among this machine's GPUs");
         chosen.map_err(|failure| failure.hint("`nvidia-smi -L` lists them"))?;
     }
+    policies::apply(session, &mut driver)?;
     Ok(Some(driver))
 }
 
@@ -48,6 +51,8 @@ fn check_observation(session: &Session) -> Result<(), Failure> {
         (session.memory.is_some(), "`--memory` is a limit", "leave one of them out"),
         (session.gpus.is_some(), "`--gpus` is a limit", "leave one of them out"),
         (session.cores.is_some(), "`--cores` is a limit", "leave one of them out"),
+        (has_policy(session), "`--allow`, `--deny` and `--policy` are limits", "leave one of them out"),
+        (session.learn.is_some(), "what is refused otherwise is not learned", "learn without `--observe`"),
         (session.record.is_some(), "a recording needs what calls are answered", "record without `--observe`"),
     ];
     match contradictions.into_iter().find(|(is_one, ..)| session.observe && *is_one) {
@@ -65,6 +70,22 @@ fn check_cores(session: &Session) -> Result<(), Failure> {
         Some(_) => Err(Failure::new("`--cores` is a part of the time of this machine's GPU")
             .cause("the program gets a virtual one, whose kernels run on the CPU")
             .hint("add `--engine host`, or limit the CPU: `taskset`, cgroups")),
+    }
+}
+
+fn has_policy(session: &Session) -> bool {
+    !session.allow.is_empty() || !session.deny.is_empty() || session.policy.is_some()
+}
+
+/// Whether there is a driver of which something may be asked or not.
+fn check_policy(session: &Session) -> Result<(), Failure> {
+    match has_policy(session) && session.engine != Engine::Host {
+        false => Ok(()),
+        true => Err(Failure::new(
+            "`--allow`, `--deny` and `--policy` are about what is asked of this machine's driver",
+        )
+        .cause("the program gets a virtual GPU, which has none")
+        .hint("add `--engine host`, or leave them out")),
     }
 }
 

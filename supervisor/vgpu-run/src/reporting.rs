@@ -1,7 +1,7 @@
 //! What the report hears from the rest, and its printing.
 
 use broker::Event;
-use mediation::TimeUsed;
+use mediation::{Denied, Set, TimeUsed};
 use nix::errno::Errno;
 use overlay::{Answer, Overlay};
 use procfs::Place;
@@ -89,6 +89,21 @@ pub fn not_mediated(what: &str, version: &str) -> Finding {
     let message =
         format!("`{what}` was asked of the driver {version}; vgpu-run does not know it and refused");
     Finding::new(Severity::Warning, message).hint("please report it, with the program that asked")
+}
+
+/// A call that the session may not make.
+pub fn denied(Denied { what, set }: &Denied) -> Finding {
+    let message = format!("`{what}` was asked of the driver, and is not allowed");
+    let finding = Finding::new(Severity::Warning, message);
+    let finding = finding.cause(format!("it belongs to the set `{}`", set.name()));
+    match set {
+        // Without a list of rows it is always allowed.
+        Set::Basic => finding.hint("its name in the `--policy` would allow it"),
+        _ => finding.hint(format!(
+            "`--allow {0}`, or no `--deny {0}`, would allow it; or its name in the `--policy`",
+            set.name()
+        )),
+    }
 }
 
 /// The same where calls are only looked at.

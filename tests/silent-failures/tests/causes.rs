@@ -317,3 +317,13 @@ fn engines_that_can_not_be_had() {
     let text = refusal(&["--engine", "nodes"]);
     assert_says(&text, &["needs a card", "`--gpu h100`"]);
 }
+
+#[test]
+fn policies_of_what_is_no_driver() {
+    for options in [["--allow", "compute"], ["--deny", "ipc"], ["--policy", "/dev/null"]] {
+        let text = refusal(&options);
+        assert_says(&text, &["what is asked of this machine's driver", "hint: add `--engine host`"]);
+    }
+    let text = refusal(&["--engine", "host", "--allow", "luck"]);
+    assert_says(&text, &["invalid value 'luck' for '--allow <SETS>'", "compute, utility, managed"]);
+}

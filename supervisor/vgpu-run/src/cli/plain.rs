@@ -32,7 +32,7 @@ fn is_option(word: &OsString) -> bool {
 }
 
 fn is_subcommand(word: &OsString) -> bool {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 17] = [
         "attach",
         "doctor",
         "trace",
@@ -44,6 +44,7 @@ fn is_subcommand(word: &OsString) -> bool {
         "warm",
         "cache",
         "record",
+        "learn",
         "replay",
         "config",
         "completions",

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mediation::TimeShare;
+use mediation::{Set, TimeShare};
 use wire::engine::{ISA_VARIABLE, TIER_VARIABLE};
 
-use super::subcommands::Trace;
+use super::subcommands::{Learn, Trace};
 use super::values;
 
 /// Options of a run or an attachment, and what it is of.
@@ -60,6 +60,15 @@ pub struct Session {
     /// With `--engine host`: only look at calls of the driver, for `vgpu-run trace` and `--report`; nothing is limited
     #[arg(long)]
     pub observe: bool,
+    /// With `--engine host`: what may be asked of the driver, beside what every program needs (default: all that vgpu-run knows)
+    #[arg(long, value_name = "SETS", value_delimiter = ',', value_parser = values::set_parser())]
+    pub allow: Vec<Set>,
+    /// With `--engine host`: what may not be asked of the driver
+    #[arg(long, value_name = "SETS", value_delimiter = ',', value_parser = values::set_parser())]
+    pub deny: Vec<Set>,
+    /// With `--engine host`: only what this file lists may be asked of the driver (see `vgpu-run learn`)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     #[command(flatten)]
     pub code: Code,
     /// Say on standard error what is answered (`info`), and each event (`debug`)
@@ -71,6 +80,9 @@ pub struct Session {
     /// For `vgpu-run record`: where calls of the driver's nodes are written
     #[arg(skip)]
     pub record: Option<PathBuf>,
+    /// For `vgpu-run learn`
+    #[arg(skip)]
+    pub learn: Option<Learn>,
     /// For `vgpu-run replay`: what answers them
     #[arg(skip)]
     pub replay: Option<PathBuf>,
@@ -97,10 +109,14 @@ impl Default for Session {
             engine: Engine::Cpu,
             driver_abi: None,
             observe: false,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            policy: None,
             code: Code { tier: Tier::Auto, isa: Isa::Host },
             log: Log::Warn,
             trace: None,
             record: None,
+            learn: None,
             replay: None,
             target: Target::default(),
         }
@@ -121,6 +137,7 @@ impl Session {
         let asked = [
             ("trace", self.trace.is_some()),
             ("record", self.record.is_some()),
+            ("learn", self.learn.is_some()),
             ("replay", self.replay.is_some()),
         ];
         asked.into_iter().find(|(_, is_asked)| *is_asked).map(|(name, _)| name)

@@ -34,7 +34,7 @@ const FOR_ALL_USERS: &str = "/etc/vgpu-run/config.toml";
 /// Whether a subcommand takes what is set for runs, if it has no setting of its own for an option.
 fn takes_runs(subcommand: &str, option: &str) -> bool {
     // `--check` of a replay is another one.
-    let is_like_a_run = ["attach", "trace", "record"].contains(&subcommand);
+    let is_like_a_run = ["attach", "trace", "record", "learn"].contains(&subcommand);
     is_like_a_run || subcommand == "replay" && option != "check" || ["tier", "isa"].contains(&option)
 }
 

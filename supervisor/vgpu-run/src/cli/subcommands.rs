@@ -69,6 +69,17 @@ pub struct Limit {
     pub cores: Option<TimeShare>,
 }
 
+/// What is learned, and where it goes.
+#[derive(Args, Clone, Debug)]
+pub struct Learn {
+    /// Write the sets that the program needs, instead of each thing that it asked
+    #[arg(long)]
+    pub sets: bool,
+    /// The policy, as TOML
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
 /// What is traced, and where it goes.
 #[derive(Args, Clone, Debug)]
 pub struct Trace {

@@ -1,6 +1,7 @@
 //! Values of options that are more than a word or a number.
 
-use mediation::TimeShare;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use mediation::{SETS, Set, TimeShare};
 
 use super::session::Gpus;
 
@@ -40,6 +41,12 @@ pub fn parse_gpus(text: &str) -> Result<Gpus, String> {
         true => Ok(Gpus::Named(names)),
         false => Err(format!("`{text}` is neither a number nor a list of indices and UUIDs")),
     }
+}
+
+/// Sets of what can be asked of the driver. What every program needs is not to be named.
+pub fn set_parser() -> impl TypedValueParser<Value = Set> {
+    let names = SETS.iter().filter(|(set, _)| *set != Set::Basic).map(|(_, name)| *name);
+    PossibleValuesParser::new(names).map(|name| Set::named(&name).unwrap_or(Set::Other))
 }
 
 /// Part of the cards' time. A number alone could mean processors of a card.

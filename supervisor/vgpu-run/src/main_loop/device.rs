@@ -146,6 +146,10 @@ impl MainLoop<'_> {
             (call.process, call.fd) = (process, request.arguments[0] as i32);
             self.driver.calls().answered(&Heard { process, thread, begun, ended: now() }, call);
         }
+        for denied in mediator.take_denied() {
+            tracing::warn!("refused, as it is not allowed: {} (set `{}`)", denied.what, denied.set.name());
+            self.services.report.refused(request.tid, reporting::denied(&denied));
+        }
         for what in mediator.take_unknown() {
             if mediator.observes() {
                 tracing::info!("not known: {what}");

@@ -14,6 +14,7 @@ use crate::descendants;
 use crate::descriptors;
 use crate::failure::{Doing, Failure};
 use crate::link::Message;
+use crate::policies;
 use crate::reporting;
 
 impl MainLoop<'_> {
@@ -155,7 +156,15 @@ impl MainLoop<'_> {
             time.iter().for_each(|time| self.services.report.remark(reporting::time_used(time)));
             unpaced.iter().for_each(|what| self.services.report.remark(reporting::unpaced(what)));
         }
+        self.write_learned();
         reporting::print(&mut self.services.report, self.session);
+    }
+
+    fn write_learned(&mut self) {
+        let (Some(learn), Some(mediator)) = (&self.session.learn, &self.mediator) else { return };
+        if let Err(failure) = policies::write(learn, mediator.version(), &mediator.asked()) {
+            tracing::error!("{}", failure.in_one_line());
+        }
     }
 }
 
