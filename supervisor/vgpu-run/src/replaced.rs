@@ -69,14 +69,16 @@ impl Replaced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
     #[test]
     fn an_exec_is_seen_and_no_exec_is_not() {
         let mut shell = Command::new("sh");
-        let mut shell =
-            shell.args(["-c", "read line; exec sleep 100"]).stdin(Stdio::piped()).spawn().unwrap();
+        shell.args(["-c", "echo; read line; exec sleep 100"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        // Before its first word it may not have a stack yet.
+        shell.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
         let mut replaced = Replaced::default();
         replaced.expect(shell.id() as i32);
         assert!(replaced.look().is_empty());
