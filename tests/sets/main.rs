@@ -27,7 +27,9 @@ fn start(gpu: &str, options: &[&str]) -> Option<Subject> {
 /// Sets something that can be set.
 fn set(subject: &mut Subject, setter: &str) {
     let answer = subject.ask(&format!("of(0, {setter})"));
-    assert!(answer.is_null() || setter.starts_with("'SetMigMode'"), "{setter}: {answer}");
+    // Some setters of nvidia-ml-py answer nothing, some `NVML_SUCCESS`, this one whether the mode is in force.
+    let is_done = answer.is_null() || answer == 0 || setter.starts_with("'SetMigMode'");
+    assert!(is_done, "{setter}: {answer}");
 }
 
 /// What our nvidia-smi says to root; its status is 0.

@@ -37,13 +37,17 @@ pub struct Begun {
 
 /// What is to be known of a call when it has been executed.
 #[derive(Clone, Copy)]
-enum What {
+pub enum What {
     /// Nothing but its row.
     Simple,
     /// Which part has a control's parameters.
     Control { parameters: usize },
     /// What was promised to an allocation.
     Allocation { card: u32, bytes: u64 },
+    /// A page of the driver's, which is to be mapped by a descriptor of this number.
+    Page { number: i32 },
+    /// Where a range of managed memory begins.
+    Managed { base: u64 },
 }
 
 impl Begun {
@@ -72,7 +76,7 @@ pub type Answered = Result<Answer, Failed>;
 /// What the call returned, an error as a negative number.
 type Executed = Result<i64, Failed>;
 /// What is made of a call before it is executed.
-type Prepared = Result<What, Failed>;
+pub type Prepared = Result<What, Failed>;
 
 fn not_known(what: String, status: u32) -> Failed {
     Refusal::Unknown { what, status }.into()
@@ -136,6 +140,7 @@ impl Mediator {
             ALLOCATE => self.allocate(row, &mut copies, caller),
             // The number of the client's descriptor is a key, and is not looked up.
             ALLOCATE_EVENT | FREE_EVENT => Ok(What::Simple),
+            MAP_MEMORY => self.map(row, &mut copies, caller),
             ATTACH_CARDS if self.are_hidden(&copies, caller)? => Err(Refusal::Errno(libc::EINVAL).into()),
             _ if REFUSED.contains(&number) => Err(not_known(name(row), NOT_SUPPORTED)),
             _ => self.simple(row, &mut copies, caller),
@@ -166,6 +171,7 @@ impl Mediator {
             && self.visible.as_ref().is_some_and(|visible| !visible.has_uuid(copies.part(outer).first(UUID)));
         let prepared = match is_of_hidden {
             true => Err(Refusal::Status(GPU_UUID_NOT_FOUND).into()),
+            false if call.number == VALIDATE_RANGE => self.validate_managed(row, &mut copies, caller),
             false => self.simple(row, &mut copies, caller),
         };
         self.execute(row, call, copies, prepared, caller)
@@ -257,13 +263,15 @@ impl Mediator {
             copies.collect(&Place { workers: &self.workers, worker });
         }
         if call.node == Node::UnifiedMemory {
+            self.told_of_managed(what, (row, result), &copies, caller.process());
             return self.finish(row, copies, caller, Ok(result));
         }
         let asked = match what {
+            What::Page { number } => self.mapped(row, &copies, (number, result), caller).map(|()| result),
             What::Control { parameters } => {
                 self.told_by_control(&mut copies, parameters).map(|()| result).map_err(Failed::from)
             }
-            What::Simple | What::Allocation { .. } => Ok(result),
+            What::Simple | What::Allocation { .. } | What::Managed { .. } => Ok(result),
         };
         if let (cards::CARD_INFO, Some(visible)) = (call.number & 0xff, &self.visible) {
             visible.shorten_infos(row, &mut copies.part_mut(0).bytes);
@@ -271,6 +279,7 @@ impl Mediator {
         if matches!(asked, Ok(0)) {
             self.account(call.number & 0xff, row, &copies, caller.process());
             self.tell_pacer(call.number & 0xff, row, &copies, &call, caller);
+            self.tell_pages(call.number & 0xff, row, &copies);
         }
         self.finish(row, copies, caller, asked)
     }
@@ -284,7 +293,7 @@ impl Mediator {
     }
 
     /// A call that needs no more than its row.
-    fn simple(&mut self, row: &Row, copies: &mut Copies, caller: &mut dyn Caller) -> Prepared {
+    pub(crate) fn simple(&mut self, row: &Row, copies: &mut Copies, caller: &mut dyn Caller) -> Prepared {
         self.follow(copies, 0, row, &[], caller)?;
         Ok(What::Simple)
     }
@@ -331,13 +340,17 @@ impl Mediator {
     }
 
     /// What a control has answered, without what this client is not to see.
-    fn told_by_control(&self, copies: &mut Copies, parameters: usize) -> Result<(), Refusal> {
+    fn told_by_control(&mut self, copies: &mut Copies, parameters: usize) -> Result<(), Refusal> {
         let command = self.abi.escape(CONTROL).map_or(0, |outer| copies.part(0).read(outer, "cmd"));
-        let Some(row) = self.abi.control(command as u32) else { return Ok(()) };
+        let abi = Arc::clone(&self.abi);
+        let Some(row) = abi.control(command as u32) else { return Ok(()) };
         if let Some(visible) = &self.visible
             && !visible.shorten(row, &mut copies.part_mut(parameters).bytes)
         {
             return Err(Refusal::Status(OBJECT_NOT_FOUND));
+        }
+        if matches!(command, FB_GET_INFO | FB_GET_INFO_V2) {
+            self.look_at_managed();
         }
         self.figures(command, row, copies, parameters);
         Ok(())
@@ -417,6 +430,9 @@ impl Mediator {
             false => behind.map_or(0, |part| size_on_card(row, copies.part(part))),
         };
         let bytes = bytes.checked_next_multiple_of(GRANULE).unwrap_or(u64::MAX);
+        if !self.ledger.has_room(card, bytes) {
+            self.look_at_managed();
+        }
         match self.ledger.promise(card, bytes) {
             true => Ok(What::Allocation { card, bytes }),
             false => Err(Refusal::Status(NO_MEMORY).into()),

@@ -179,6 +179,12 @@ impl Copies {
         Ok(())
     }
 
+    /// Lets a field of the first part name a file of ours instead of the client's, until the call is over.
+    pub fn lend(&mut self, field: &Field, file: OwnedFd) {
+        self.parts[0].put((field, 0), file.as_raw_fd() as u64);
+        self.held.push(file);
+    }
+
     /// The call as a recording has it, as far as it is known here.
     pub fn as_recorded(&self, result: i64) -> Ioctl {
         /// Where an allocation and a control have the address of their parameters.

@@ -16,6 +16,7 @@
 //!
 //! On an H100, driver 580.159.04: a stop takes 0.5 ms, of which the group still runs for 0.3; a start 0.3 ms; both are the same for
 //! every user and from any process that has the client's file. What was stopped for 8 s, freed while it was stopped, or killed, is well.
+//! Programs had 0.95 to 0.99 of their shares of 25, 50 and 75 %, alone and beside each other, and 0.84 of 5 %.
 //!
 //! - [`turns`]: when; what was used of the time is paid for by pauses. No driver there.
 //! - [`groups`]: what is switched.

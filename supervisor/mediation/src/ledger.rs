@@ -3,8 +3,8 @@
 //! *Memory*: one allocation of the driver. *Reference*: an object that keeps it, the one that was allocated or a duplicate of it. Memory
 //! is given back with its last reference: when that is freed, or an object above it, or its client.
 //!
-//! What is counted is what clients allocate by name. Not seen: memory that a descriptor of an exported object or a mapping of the UVM driver
-//! keeps beyond its last object, and managed memory, which the driver moves to the card as it likes.
+//! What is counted is what clients allocate by name, and managed memory ([`crate::managed`]). Not seen: memory that a descriptor of an
+//! exported object or a mapping of the UVM driver keeps beyond its last object.
 
 use std::collections::HashMap;
 
@@ -24,6 +24,8 @@ pub struct Ledger {
     below: HashMap<Object, Vec<u32>>,
     memory: HashMap<u64, Memory>,
     next: u64,
+    /// Managed memory, which is wherever the driver wants.
+    managed: u64,
 }
 
 struct Entry {
@@ -59,7 +61,7 @@ impl Ledger {
 
     /// Cards of which something is held, and bytes.
     pub fn all_used(&self) -> impl Iterator<Item = (u32, u64)> {
-        self.used.iter().map(|(card, bytes)| (*card, *bytes)).filter(|(_, bytes)| *bytes > 0)
+        self.used.keys().map(|card| (*card, self.used(*card))).filter(|(_, bytes)| *bytes > 0)
     }
 
     /// Bytes of each card that may be held.
@@ -67,9 +69,14 @@ impl Ledger {
         self.limit
     }
 
-    /// Bytes that are held of a card.
+    /// Bytes that are held of a card, with all managed memory.
     pub fn used(&self, card: u32) -> u64 {
-        self.used.get(&card).copied().unwrap_or(0)
+        self.used.get(&card).copied().unwrap_or(0).saturating_add(self.managed)
+    }
+
+    /// There is so much managed memory.
+    pub fn set_managed(&mut self, bytes: u64) {
+        self.managed = bytes;
     }
 
     /// Whether there is room for so many bytes more.
@@ -228,6 +235,17 @@ mod tests {
         assert_eq!(ledger.used(0), GIB);
         ledger.process_ended(8);
         assert_eq!(ledger.used(0), 0);
+    }
+
+    #[test]
+    fn managed_memory_counts_on_every_card() {
+        let mut ledger = ledger();
+        allocate(&mut ledger, 3);
+        ledger.set_managed(GIB);
+        assert_eq!((ledger.used(0), ledger.used(1)), (2 * GIB, GIB));
+        assert!(!ledger.has_room(0, 1) && ledger.has_room(1, GIB));
+        ledger.set_managed(0);
+        assert!(ledger.has_room(0, GIB));
     }
 
     #[test]

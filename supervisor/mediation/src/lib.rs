@@ -17,6 +17,7 @@
 //! - **Cards** (`cards`): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
 //!   call that tells sizes tells the limit's.
+//!   The page that the driver shares with clients (`page`, `mapped`) is then a copy with these sizes.
 //! - **A share** (`cores`) of the cards' time: channels take turns.
 //!
 //! With [`Driver::observe`] none of this happens: calls are looked at, told, and left to the kernel (`observed`).
@@ -33,9 +34,12 @@ mod figures;
 mod frozen;
 mod kernel;
 mod ledger;
+mod managed;
+mod mapped;
 mod node;
 mod numbers;
 mod observed;
+mod page;
 mod policy;
 mod region;
 mod sets;
@@ -56,7 +60,9 @@ use cards::Visible;
 use copies::Place;
 use cores::Pacer;
 use ledger::Ledger;
+use managed::Managed;
 use numbers::*;
+use page::Pages;
 use policy::Key;
 use worker::{Order, Worker, Workers};
 
@@ -83,6 +89,11 @@ pub trait Caller {
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool;
     /// A duplicate of one of its descriptors.
     fn descriptor(&mut self, number: i32) -> Option<OwnedFd>;
+    /// Lets the number of one of its descriptors be another file's, which is closed at its next exec, if that can be.
+    fn replace(&mut self, number: i32, file: OwnedFd) -> std::io::Result<()> {
+        let _ = (number, file);
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
     /// It still waits for the answer.
     fn is_alive(&self) -> bool;
 }
@@ -168,6 +179,9 @@ pub struct Mediator {
     /// Cards, opened so that the driver takes our processes for entitled to them.
     cards: Vec<OwnedFd>,
     ledger: Ledger,
+    managed: Managed,
+    /// The driver's pages, as clients with a limit get them.
+    pages: Pages,
     /// Executes calls that are none of a client's.
     kernel: Kernel,
     /// Lets channels take turns, if there is a share.
@@ -285,6 +299,8 @@ impl Mediator {
             observes,
             cards,
             ledger,
+            managed: Managed::default(),
+            pages: Pages::default(),
             kernel,
             pacer: None,
             policy,
@@ -413,6 +429,8 @@ impl Mediator {
     /// A process has ended: what it held is free.
     pub fn process_ended(&mut self, tgid: i32) {
         self.ledger.process_ended(tgid);
+        self.managed.process_ended(tgid);
+        self.ledger.set_managed(self.managed.bytes());
         if let Some(pacer) = &mut self.pacer {
             pacer.process_ended(tgid);
         }

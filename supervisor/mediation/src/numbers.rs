@@ -21,6 +21,7 @@ pub const FREE: u32 = 0x29;
 pub const CONTROL: u32 = 0x2a;
 pub const ALLOCATE: u32 = 0x2b;
 pub const DUPLICATE: u32 = 0x34;
+pub const MAP_MEMORY: u32 = 0x4e;
 pub const ATTACH_CARDS: u32 = 0xd4;
 pub const ALLOCATE_EVENT: u32 = 0xce;
 pub const FREE_EVENT: u32 = 0xcf;
@@ -40,10 +41,15 @@ pub const INITIALIZE: u32 = 0x3000_0001;
 pub const REGISTER_CARD: u32 = 0x25;
 pub const UUID: usize = 16;
 
+/// `UVM_VALIDATE_VA_RANGE`, which libcuda asks of each range of managed memory.
+pub const VALIDATE_RANGE: u32 = 0x48;
+
 /// Classes.
 pub const DEVICE: u32 = 0x80;
 pub const SUBDEVICE: u32 = 0x2080;
 pub const EVENT: u64 = 0x79;
+/// `RM_USER_SHARED_DATA`
+pub const SHARED_PAGE: u32 = 0xde;
 pub const PAGES_OF_PROCESS: u64 = 0x71;
 /// More than any class has.
 pub const MOST_PARAMETERS: usize = 64 << 10;

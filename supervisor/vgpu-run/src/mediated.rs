@@ -209,6 +209,10 @@ impl Caller for Asker<'_> {
         self.handle.as_ref()?.descriptor(number).ok()
     }
 
+    fn replace(&mut self, number: i32, file: OwnedFd) -> std::io::Result<()> {
+        self.request.give_as(&file, number, true)
+    }
+
     fn is_alive(&self) -> bool {
         self.request.is_alive()
     }
