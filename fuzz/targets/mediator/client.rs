@@ -66,6 +66,8 @@ pub struct Watch {
     pub argument: u64,
     /// What was read, in this order.
     reads: Vec<(u64, Vec<u8>)>,
+    /// Where it was tried: what is only written need not be there as a whole.
+    tried: Vec<(u64, usize)>,
     /// The struct behind the argument.
     outer: Option<&'static Row>,
     /// Where pointers and descriptors lie: nobody but the client writes there.
@@ -82,8 +84,9 @@ pub struct Watched<'a> {
 
 impl Watch {
     pub fn new(node: Node, request: u32, argument: u64, meanwhile: Meanwhile) -> Self {
-        let (reads, clients) = (Vec::new(), Vec::new());
-        Self { meanwhile, request: (node, request), argument, reads, outer: None, clients, lookups: 0 }
+        let (reads, tried, clients) = (Vec::new(), Vec::new(), Vec::new());
+        let request = (node, request);
+        Self { meanwhile, request, argument, reads, tried, outer: None, clients, lookups: 0 }
     }
 
     /// Whether it was said to have died.
@@ -131,19 +134,16 @@ impl Watch {
     /// Nothing is written but what was read, and no address of ours.
     fn check_write(&self, lane: &Lane, address: u64, bytes: &[u8]) {
         let end = address + bytes.len() as u64;
-        let holds = |(start, read): &&(u64, Vec<u8>)| *start <= address && end <= *start + read.len() as u64;
-        assert!(
-            self.reads.iter().any(|read| holds(&read)),
-            "{} bytes at {address:#x} were not read",
-            bytes.len()
-        );
+        let holds = |(start, length): &(u64, usize)| *start <= address && end - *start <= *length as u64;
+        assert!(self.tried.iter().any(holds), "{} bytes at {address:#x} were not read", bytes.len());
         let area = lane.area.each_ref().map(|end| end.load(std::sync::atomic::Ordering::Relaxed));
         for word in bytes.windows(8) {
             let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
             assert!(!(area[0]..area[1]).contains(&word), "an address of ours: {word:#x}");
         }
-        let overlaps = |(start, read): &&(u64, Vec<u8>)| *start < end && address < *start + read.len() as u64;
-        if self.reads.iter().filter(overlaps).count() > 1 {
+        let overlaps =
+            |(start, length): &&(u64, usize)| *start < end && address < start.saturating_add(*length as u64);
+        if self.tried.iter().filter(overlaps).count() > 1 {
             // The client has named one place twice: what is a pointer here may be anything there.
             return;
         }
@@ -178,6 +178,7 @@ impl Caller for Watched<'_> {
         if bytes.is_empty() {
             return true;
         }
+        self.watch.tried.push((address, bytes.len()));
         let Some(found) = self.client.memory.get(address, bytes.len()) else { return false };
         bytes.copy_from_slice(found);
         let turn = self.watch.reads.len();

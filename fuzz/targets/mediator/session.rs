@@ -299,6 +299,7 @@ impl Session {
             clients: &clients,
             handles: &handles,
             descriptors: &descriptors,
+            strays: true,
             cards: &cards,
         };
         let call = make(&known, node, &mut client.memory);

@@ -189,6 +189,7 @@ impl Session<'_> {
             clients: &clients,
             handles: &handles,
             descriptors: &descriptors,
+            strays: false,
             cards: &self.cards,
         };
         let call = make(&known, node, &mut process.memory);

@@ -14,6 +14,8 @@ const BEHIND: u64 = BASE + 0xa000;
 pub struct Rows<'a> {
     pub escapes: Vec<&'a Row>,
     pub controls: Vec<&'a Row>,
+    /// Those of them whose parameters lead elsewhere, by pointers or descriptors.
+    pub leading: Vec<&'a Row>,
     pub classes: Vec<&'a Row>,
     pub uvm: Vec<&'a Row>,
 }
@@ -25,9 +27,12 @@ impl<'a> Rows<'a> {
             rows.sort_by_key(|row| (row.kind, row.number));
             rows
         };
+        let controls = of_kind(&[Kind::Control]);
+        let leads = |row: &&&Row| row.pointers().next().is_some() || row.descriptors().next().is_some();
         Self {
             escapes: of_kind(&[Kind::Escape, Kind::Form]),
-            controls: of_kind(&[Kind::Control]),
+            leading: controls.iter().filter(leads).copied().collect(),
+            controls,
             classes: of_kind(&[Kind::Class]),
             uvm: of_kind(&[Kind::Uvm]),
         }
@@ -52,6 +57,8 @@ pub struct Known<'a> {
     /// Of all clients and objects.
     pub handles: &'a [u32],
     pub descriptors: &'a [i32],
+    /// Parameters of no size may have an address all the same.
+    pub strays: bool,
     /// Ids of cards, and their UUIDs.
     pub cards: &'a [(u32, [u8; 16])],
 }
@@ -130,7 +137,8 @@ impl Call {
         let mut outer = filled(row, row.size, choices, known);
         match row.number {
             escape::NV_ESC_RM_CONTROL => {
-                let control = choices.of(&rows.controls).expect("rows");
+                let some = if choices.seldom(4) { &rows.leading } else { &rows.controls };
+                let control = choices.of(some).expect("rows");
                 row.write(&mut outer, "cmd", control.number.into());
                 let flags = if choices.seldom(16) { choices.number() & 7 } else { 0 };
                 row.write(&mut outer, "flags", flags);
@@ -249,7 +257,8 @@ fn parameters(
     };
     let mut bytes = filled(of, of.size, choices, known);
     spoil(&mut bytes, choices);
-    let address = if size == 0 || of.size == 0 { 0 } else { pointer(choices, PARAMETERS, size) };
+    let has_none = (size == 0 || of.size == 0) && !(known.strays && choices.seldom(2));
+    let address = if has_none { 0 } else { pointer(choices, PARAMETERS, size) };
     memory.put(address, &bytes);
     row.write(outer, field, address);
     row.write(outer, "paramsSize", size as u64);
@@ -265,6 +274,9 @@ fn filled(row: &Row, size: usize, choices: &mut Choices, known: &Known) -> Vec<u
         // Lists: some more elements of the same.
         if field.len() > 1 && choices.seldom(4) {
             let value = if choices.seldom(2) { choices.odd_number() } else { value };
+            if choices.seldom(4) {
+                field.write(&mut bytes, 0, 0);
+            }
             for index in 1..field.len().min(8) {
                 field.write(&mut bytes, index, value);
             }

@@ -82,7 +82,8 @@ fn a_client_maps_a_page_with_the_limit_in_the_place_of_the_drivers() {
         let mut map = |object: u32, file: i32| {
             let mut words = [1, 2, object, 0, 0, 0, 4096, 0, 0, 0, 0, 0, file as u32, 0];
             let address = words.as_mut_ptr().expose_provenance() as u64;
-            let answer = mediator.ioctl(number, MAP_MEMORY, address, &mut caller).expect("a process");
+            let answer = mediator.ioctl(number, MAP_MEMORY, address, &mut caller);
+            let answer = wait_until_settled(&mut mediator, &mut caller, answer).expect("a process");
             (answer, words[12] as i32, caller.1.take())
         };
         let (answer, named, given) = map(4, number);
@@ -120,7 +121,8 @@ fn managed_memory_counts_until_it_is_unmapped() {
             let mut caller = own();
             let number = caller.file.as_raw_fd();
             let address = words.as_mut_ptr().expose_provenance() as u64;
-            let answer = mediator.ioctl(number, VALIDATE_RANGE, address, &mut caller).expect("a process");
+            let answer = mediator.ioctl(number, VALIDATE_RANGE, address, &mut caller);
+            let answer = wait_until_settled(&mut mediator, &mut caller, answer).expect("a process");
             assert!(matches!(answer, Answer::Return(0)), "{answer:?}");
             words[2] as u32
         };
