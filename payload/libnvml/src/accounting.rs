@@ -1,7 +1,5 @@
 //! What processes used of a card: accounts that the broker keeps while somebody has switched accounting on.
 
-use bytemuck::Zeroable;
-
 use crate::door::*;
 use crate::figures::{fixed, kept};
 use crate::session::{self, Session};
@@ -43,15 +41,7 @@ impl From<&Accounted> for Stats {
 fn accounts(session: &Session, handle: usize) -> Nvml<Vec<Accounted>> {
     let (index, device) = session.device(handle)?;
     with_feature(device, feature::ACCOUNTING)?;
-    let mut tail = vec![0; ACCOUNTS * size_of::<Accounted>()];
-    let order = ListAccounted { index, reserved: 0 };
-    let (head, length) =
-        session.connection().call_with(&order, &[], &mut tail).map_err(|_| Error::UNKNOWN)?;
-    let mut accounts = vec![Accounted::zeroed(); head.count as usize];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut accounts);
-    let usable = bytes.len().min(length);
-    bytes[..usable].copy_from_slice(&tail[..usable]);
-    Ok(accounts)
+    session.list(&ListAccounted { index, reserved: 0 }, ACCOUNTS)
 }
 
 exports! {

@@ -2,7 +2,7 @@
 
 use crate::door::*;
 use crate::now::Now;
-use crate::session;
+use crate::session::{self, Session};
 use wire::condition::Card;
 use wire::device::{Description, feature};
 use wire::settings::{Setting, Settings};
@@ -50,12 +50,8 @@ pub unsafe fn moving<T>(target: *mut T, handle: usize, of: impl FnOnce(&Now) -> 
 
 /// Something that does not.
 pub unsafe fn fixed<T>(target: *mut T, handle: usize, of: impl FnOnce(&Description) -> Nvml<T>) -> Nvml {
-    session::with(|session| {
-        let value = of(session.device(handle)?.1)?;
-        // SAFETY: the caller's place.
-        *unsafe { out(target) }? = value;
-        Ok(())
-    })
+    // SAFETY: as our caller says.
+    unsafe { written(target, handle, |_, _, device| of(device)) }
 }
 
 /// Something that faults change.
@@ -64,13 +60,8 @@ pub unsafe fn told<T>(
     handle: usize,
     of: impl FnOnce(&Description, &Card) -> Nvml<T>,
 ) -> Nvml {
-    session::with(|session| {
-        let (index, device) = session.device(handle)?;
-        let value = of(device, session.card(index)?)?;
-        // SAFETY: the caller's place.
-        *unsafe { out(target) }? = value;
-        Ok(())
-    })
+    // SAFETY: as our caller says.
+    unsafe { written(target, handle, |session, index, device| of(device, session.card(index)?)) }
 }
 
 /// Something that can be set.
@@ -79,9 +70,19 @@ pub unsafe fn kept<T>(
     handle: usize,
     of: impl FnOnce(&Description, &Settings) -> Nvml<T>,
 ) -> Nvml {
+    // SAFETY: as our caller says.
+    unsafe { written(target, handle, |session, index, device| of(device, session.settings(index)?)) }
+}
+
+/// What a session knows of a device, to the caller's place.
+unsafe fn written<T>(
+    target: *mut T,
+    handle: usize,
+    of: impl FnOnce(&Session, u32, &Description) -> Nvml<T>,
+) -> Nvml {
     session::with(|session| {
         let (index, device) = session.device(handle)?;
-        let value = of(device, session.settings(index)?)?;
+        let value = of(session, index, device)?;
         // SAFETY: the caller's place.
         *unsafe { out(target) }? = value;
         Ok(())

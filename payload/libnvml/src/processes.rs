@@ -1,7 +1,5 @@
 //! Who uses a device.
 
-use bytemuck::Zeroable;
-
 use crate::door::*;
 use crate::session;
 use wire::control::{ListProcesses, ProcessEntry};
@@ -33,15 +31,7 @@ const MOST: usize = 4096;
 pub fn holders(handle: usize) -> Nvml<Vec<ProcessEntry>> {
     session::with(|session| {
         let (index, _) = session.device(handle)?;
-        let mut tail = vec![0; MOST * size_of::<ProcessEntry>()];
-        let order = ListProcesses { index, reserved: 0 };
-        let (head, length) =
-            session.connection().call_with(&order, &[], &mut tail).map_err(|_| Error::UNKNOWN)?;
-        let mut entries = vec![ProcessEntry::zeroed(); head.count as usize];
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut entries);
-        let usable = bytes.len().min(length);
-        bytes[..usable].copy_from_slice(&tail[..usable]);
-        Ok(entries)
+        session.list(&ListProcesses { index, reserved: 0 }, MOST)
     })
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytemuck::Pod;
 use client::{Condition, Connection};
 use wire::condition::Card;
-use wire::control::{Caller, DescribeDevice, DeviceUsage, NoteKind, Operation, Status};
+use wire::control::{Caller, DescribeDevice, DeviceUsage, NoteKind, Operation, ProcessListHeader, Status};
 use wire::device::Description;
 use wire::settings::Settings;
 
@@ -148,6 +149,21 @@ impl Session {
             Status::Lost => Error::GPU_IS_LOST,
             _ => Error::UNKNOWN,
         })
+    }
+
+    /// A control call that lists what a card has, at most so many.
+    pub fn list<O: Operation<Output = ProcessListHeader>, T: Pod>(
+        &self,
+        order: &O,
+        most: usize,
+    ) -> Nvml<Vec<T>> {
+        let mut tail = vec![0; most * size_of::<T>()];
+        let (head, length) = self.connection.call_with(order, &[], &mut tail).map_err(|_| Error::UNKNOWN)?;
+        let mut entries = vec![T::zeroed(); head.count as usize];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut entries);
+        let usable = bytes.len().min(length);
+        bytes[..usable].copy_from_slice(&tail[..usable]);
+        Ok(entries)
     }
 
     /// A new event set's handle.
