@@ -86,6 +86,14 @@ impl Ledger {
         self.limit.is_none_or(|limit| taken.saturating_add(bytes) <= limit)
     }
 
+    /// Whether there is room for so many bytes more of each card, whichever they may come to lie on.
+    pub fn has_room_on_each(&self, bytes: u64) -> bool {
+        /// Of one of which nothing is held there is as much as of any such.
+        const UNTOUCHED: u32 = u32::MAX;
+        let touched = self.used.keys().chain(self.promised.keys());
+        touched.chain([&UNTOUCHED]).all(|card| self.has_room(*card, bytes))
+    }
+
     /// Room for so many bytes that a call may take, until it is known what it has taken. False if there is none.
     pub fn promise(&mut self, card: u32, bytes: u64) -> bool {
         let has_room = self.has_room(card, bytes);
@@ -244,6 +252,10 @@ mod tests {
         ledger.set_managed(GIB);
         assert_eq!((ledger.used(0), ledger.used(1)), (2 * GIB, GIB));
         assert!(!ledger.has_room(0, 1) && ledger.has_room(1, GIB));
+        assert!(!ledger.has_room_on_each(1), "it may come to lie on card 0");
+        ledger.freed((1, 3));
+        assert!(ledger.has_room_on_each(GIB) && !ledger.has_room_on_each(GIB + 1));
+        allocate(&mut ledger, 3);
         ledger.set_managed(0);
         assert!(ledger.has_room(0, GIB));
     }

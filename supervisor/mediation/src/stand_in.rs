@@ -12,7 +12,7 @@ use crate::{Choice, Driver, Mediator, cards};
 pub struct StandIn {
     /// Its release.
     pub version: &'static str,
-    /// Character devices, by their major and minor numbers.
+    /// Devices, by their major and minor numbers; zeroes: any file that is none.
     pub nodes: Vec<((u32, u32), Node)>,
     /// Executes calls.
     pub kernel: Kernel,

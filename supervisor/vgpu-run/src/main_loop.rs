@@ -178,6 +178,7 @@ impl<'a> MainLoop<'a> {
                 self.answer(request, Reply::Continue);
             }
             Trapped::Control => self.handle_control(request),
+            Trapped::Map => self.handle_mapping(request),
             Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
             Trapped::IoUring if self.mediator.as_ref().is_some_and(|mediator| !mediator.observes()) => {
                 // A ring could open nodes and pass descriptors where nobody looks.
