@@ -33,6 +33,7 @@ mod copies;
 mod cores;
 mod figures;
 mod frozen;
+mod holdings;
 mod kernel;
 mod ledger;
 mod managed;
@@ -72,6 +73,7 @@ use worker::{Order, Worker, Workers};
 pub use cards::{Card, Choice, NoSuchCards};
 pub use cores::{TimeShare, TimeUsed};
 pub use frozen::Frozen;
+pub use holdings::{Holder, Holding};
 pub use kernel::{Handed, Kernel};
 pub use managed::Mapping;
 pub use node::{Machine, Node};
@@ -163,6 +165,8 @@ impl Refusal {
 pub struct Driver {
     abi: Abi,
     machine: Machine,
+    /// Its cards, as far as its files tell of them.
+    known: Vec<Card>,
     /// The session's cards, if it does not have all.
     visible: Option<Visible>,
     observes: bool,
@@ -178,6 +182,7 @@ pub struct Mediator {
     /// Shared, so that a row can be at hand while a call changes what else is here; its fields are read once.
     abi: Arc<Abi>,
     machine: Machine,
+    known: Vec<Card>,
     workers: Workers,
     clients: HashMap<i32, Worker>,
     /// Calls that were put off, of some of them.
@@ -237,21 +242,21 @@ pub enum BeginError {
 
 impl Driver {
     /// All of it is the session's.
-    fn of(abi: Abi, machine: Machine, kernel: Kernel) -> Self {
+    fn of(abi: Abi, machine: Machine, known: Vec<Card>, kernel: Kernel) -> Self {
         let policy = Policy::default();
-        Self { abi, machine, visible: None, observes: false, policy, learns: false, kernel }
+        Self { abi, machine, known, visible: None, observes: false, policy, learns: false, kernel }
     }
 
     /// This machine's, taken for the release that `version` says if it says one.
     pub fn find(version: Option<&str>) -> Result<Self, BeginError> {
         let machine = Machine::look().map_err(BeginError::NoDriver)?;
         let abi = Abi::of(version.unwrap_or(&machine.version))?;
-        Ok(Self::of(abi, machine, Kernel::OWN))
+        Ok(Self::of(abi, machine, cards::all(), Kernel::OWN))
     }
 
     /// The session is to have these cards only.
     pub fn choose(&mut self, choice: &Choice) -> Result<(), NoSuchCards> {
-        self.visible = Some(choice.of(&cards::all())?);
+        self.visible = Some(choice.of(&self.known)?);
         Ok(())
     }
 
@@ -292,7 +297,7 @@ impl Driver {
 impl Mediator {
     /// Executes calls to that driver. `limit`: bytes of each card that may be held. Precondition: this process has one thread.
     pub fn begin(driver: Driver, limit: Option<u64>) -> std::io::Result<Self> {
-        let Driver { abi, machine, visible, observes, policy, learns, kernel } = driver;
+        let Driver { abi, machine, known, visible, observes, policy, learns, kernel } = driver;
         let abi = Arc::new(abi);
         let workers = Workers::begin(kernel)?;
         let ledger = Ledger::new(limit);
@@ -303,6 +308,7 @@ impl Mediator {
         Ok(Self {
             abi,
             machine,
+            known,
             workers,
             clients,
             under_way,

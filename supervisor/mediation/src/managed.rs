@@ -57,9 +57,9 @@ impl Managed {
         self.processes.values().fold(0, |all, of| all.saturating_add(of.count()))
     }
 
-    /// How many of a process.
-    pub fn bytes_of(&self, process: i32) -> u64 {
-        self.processes.get(&process).map_or(0, Addresses::count)
+    /// How many each process has.
+    pub fn by_process(&self) -> impl Iterator<Item = (i32, u64)> {
+        self.processes.iter().map(|(process, of)| (*process, of.count()))
     }
 
     /// What of a range counts already.
@@ -225,8 +225,9 @@ mod tests {
         ]);
         assert_eq!(managed.bytes(), 125 * MIB + 4096);
         managed.look(maps);
-        assert_eq!(managed.bytes_of(7), 3 * MIB + 4096);
-        assert_eq!((managed.bytes_of(8), managed.bytes_of(9)), (0, 64 * MIB), "of 9 nothing can be read");
+        let mut left: Vec<_> = managed.by_process().collect();
+        left.sort_unstable();
+        assert_eq!(left, [(7, 3 * MIB + 4096), (9, 64 * MIB)], "of 9 nothing can be read");
         managed.process_ended(7);
         managed.process_ended(9);
         assert_eq!(managed.bytes(), 0);

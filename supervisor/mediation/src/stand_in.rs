@@ -36,7 +36,7 @@ impl StandIn {
     pub fn driver(self) -> Result<Driver, UnknownVersion> {
         let abi = Abi::of(self.version)?;
         let machine = Machine::of_files(self.version, self.nodes);
-        Ok(Driver::of(abi, machine, self.kernel))
+        Ok(Driver::of(abi, machine, Vec::new(), self.kernel))
     }
 }
 

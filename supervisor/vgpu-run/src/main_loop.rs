@@ -340,9 +340,9 @@ impl<'a> MainLoop<'a> {
         Ok(())
     }
 
-    fn handle_viewer(&self) {
+    fn handle_viewer(&mut self) {
         if let Some(viewers) = &self.viewers {
-            viewers.answer(&self.services.broker);
+            viewers.answer(&self.services.broker, self.mediator.as_mut());
         }
     }
 

@@ -166,3 +166,25 @@ fn other_files_are_looked_at_again_before_they_are_mapped_under_a_limit() {
         }
     });
 }
+
+#[test]
+fn who_looks_sees_what_each_process_holds_of_each_card() {
+    alone("managed::who_looks_sees_what_each_process_holds_of_each_card", || {
+        let kernel = Kernel { ioctl: |_| Ok(0), ..Kernel::OWN };
+        let nodes = vec![((0, 0), Node::UnifiedMemory), (NULL, Node::Gpu(0)), ((1, 5), Node::Gpu(1))];
+        let driver = StandIn { version: VERSION, nodes, kernel }.driver().expect("known");
+        let mut mediator = Mediator::begin(driver, Some(8 * GIB)).expect("processes");
+        let (process, start) = (std::process::id() as i32, reserve(4 * GIB));
+        Thread::of(1, &node()).map(&mut mediator, start, 2 * GIB);
+        mediator.ledger.made((1, 1), 0, process, None);
+        mediator.ledger.made((1, 2), 1, process, Some(1));
+        mediator.ledger.made((1, 3), 2, process, None);
+        mediator.ledger.holds((1, 3), GIB);
+        let (cards, holders) = mediator.holdings();
+        let card = |card, held| Holding { card, held, limit: Some(8 * GIB), ..Holding::default() };
+        assert_eq!(cards, [card(0, 2 * GIB), card(1, 3 * GIB)]);
+        assert_eq!(holders, [Holder { process, held: vec![2 * GIB, 3 * GIB] }]);
+        mediator.process_ended(process);
+        assert!(mediator.holdings().1.is_empty());
+    });
+}
