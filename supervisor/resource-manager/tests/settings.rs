@@ -21,8 +21,11 @@ fn administrator() -> Session {
     session
 }
 
-/// Every control that sets something of the card's, what it is given to, and what it orders.
-fn sets([client, device, subdevice]: [u32; 3], id: u64) -> [(u32, u32, Vec<(&'static str, u64)>, Order); 9] {
+/// A control, what it is given to, fields of its parameters, and what it orders.
+type Set = (u32, u32, Vec<(&'static str, u64)>, Order);
+
+/// Every control that sets something of the card's.
+fn sets([client, device, subdevice]: [u32; 3], id: u64) -> [Set; 9] {
     let set = |setting, value| Order::Set(setting, [value, 0]);
     [
         (
