@@ -24,7 +24,7 @@ pub use install::{
     ATTACHED, InstallError, forbid_new_privileges, install, install_traced, kernel_can_notify,
 };
 pub use judge::judge;
-pub use policy::{Action, Argument, Coverage, POLICY, ROOTS, Row, TRACED, Test, rows};
+pub use policy::{Action, Argument, Coverage, MEDIATED, POLICY, ROOTS, Row, TRACED, Test, rows};
 pub use program::{
     CompileError, Instruction, Pattern, Program, compile, compile_for_driver, compile_for_observer,
 };

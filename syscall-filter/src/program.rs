@@ -14,7 +14,7 @@ use seccompiler::{
     TargetArch,
 };
 
-use crate::policy::{Action, Argument, Coverage, ROOTS_OF_32_BITS, Row, Test, rows};
+use crate::policy::{Action, Argument, Coverage, MEDIATED, ROOTS_OF_32_BITS, Row, Test, rows};
 
 /// One instruction of the program, laid out as the kernel's `struct sock_filter`.
 pub type Instruction = libc::sock_filter;
@@ -57,7 +57,7 @@ struct Requests<'a> {
 
 /// Compiles the rows of `coverage`. `requests` are the ioctl numbers of the payload.
 pub fn compile(coverage: Coverage, requests: &[u32], action: Action) -> Result<Program, CompileError> {
-    compile_rows(coverage, &Requests { ours: requests, drivers: &[] }, action)
+    compile_rows(rows(coverage, action), &Requests { ours: requests, drivers: &[] }, action)
 }
 
 /// The same, to be notified, with requests of this machine's driver: those that match one of `drivers`.
@@ -66,21 +66,28 @@ pub fn compile_for_observer(
     requests: &[u32],
     drivers: &[Pattern],
 ) -> Result<Program, CompileError> {
-    compile_rows(coverage, &Requests { ours: requests, drivers }, Action::Notify)
+    let rows = rows(coverage, Action::Notify);
+    compile_rows(rows, &Requests { ours: requests, drivers }, Action::Notify)
 }
 
-/// The same, where this machine's driver is mediated: requests in a numbering that no row speaks of (32-bit, x32) fail with EPERM.
+/// The same, where this machine's driver is mediated: its requests and mappings in a numbering that no row speaks of (32-bit, x32) fail
+/// with EPERM.
 pub fn compile_for_driver(
     coverage: Coverage,
     requests: &[u32],
     drivers: &[Pattern],
 ) -> Result<Program, CompileError> {
-    let Program(rest) = compile_rows(coverage, &Requests { ours: requests, drivers }, Action::Notify)?;
+    let rows = rows(coverage, Action::Notify).chain(MEDIATED);
+    let Program(rest) = compile_rows(rows, &Requests { ours: requests, drivers }, Action::Notify)?;
     Ok(Program(other_numberings::refuse(drivers).into_iter().chain(rest).collect()))
 }
 
-fn compile_rows(coverage: Coverage, requests: &Requests, action: Action) -> Result<Program, CompileError> {
-    let rules = rules(rows(coverage, action), requests).map_err(CompileError)?;
+fn compile_rows<'a>(
+    rows: impl Iterator<Item = &'a Row>,
+    requests: &Requests,
+    action: Action,
+) -> Result<Program, CompileError> {
+    let rules = rules(rows, requests).map_err(CompileError)?;
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,
@@ -160,18 +167,18 @@ fn conditions(
             Test::Equals(value) => vec![equals(*value)],
             Test::NoneOf(bits) => vec![masked((*bits, 0))],
             Test::Masked(bits, value) => vec![masked((*bits, *value))],
+            Test::NotZero => vec![(SeccompCmpOp::Ne, 0)],
             Test::OurRequest => requests.ours.iter().copied().map(equals).collect(),
             Test::DriversRequest => requests.drivers.iter().copied().map(masked).collect(),
+        };
+        let length = || match test {
+            Test::NotZero => SeccompCmpArgLen::Qword,
+            _ => SeccompCmpArgLen::Dword,
         };
         let mut extended = Vec::new();
         for conjunction in &conjunctions {
             for (operator, value) in &alternatives {
-                let condition = SeccompCondition::new(
-                    *index,
-                    SeccompCmpArgLen::Dword,
-                    operator.clone(),
-                    u64::from(*value),
-                )?;
+                let condition = SeccompCondition::new(*index, length(), operator.clone(), u64::from(*value))?;
                 let mut conjunction: Vec<SeccompCondition> = conjunction.clone();
                 conjunction.push(condition);
                 extended.push(conjunction);

@@ -1,14 +1,26 @@
-"""Takes managed memory until there is no more, or the number of blocks that is named, uses it, and gives it back."""
+"""Takes managed memory until there is no more, or the number of blocks that is named, uses it, and gives it back.
+
+usage: managed.py BLOCKS [MIB]      MIB: one block of that size is tried first, and given back
+"""
+import subprocess
 import sys
 
 import cupy
 
 MIB = 1 << 20
-most = int(sys.argv[1])
+most, whole = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 
-def free():
-    return cupy.cuda.runtime.memGetInfo()[0] // MIB
+def sizes():
+    """Free and all, as the runtime tells; used and all, as nvidia-smi does."""
+    query = ["nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
+    told = subprocess.run(query, capture_output=True, text=True).stdout.strip()
+    free, total = (size // MIB for size in cupy.cuda.runtime.memGetInfo())
+    return f"free {free} of {total}, nvidia-smi {told.replace(',', ' of')}"
+
+
+def refusal(error):
+    return str(error).split(":")[0]
 
 
 def fill():
@@ -17,7 +29,7 @@ def fill():
         while len(blocks) < most:
             blocks.append(cupy.cuda.malloc_managed(256 * MIB))
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        print("at the end:", str(error).split(":")[0])
+        print("at the end:", refusal(error))
     return blocks
 
 
@@ -25,9 +37,15 @@ def array(pointer):
     return cupy.ndarray((64 * MIB,), dtype=cupy.int32, memptr=pointer)
 
 
-before = free()
+print("#", sizes())
+if whole:
+    try:
+        cupy.cuda.malloc_managed(whole * MIB)
+        print("# at once: given")
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        print("# at once:", refusal(error))
 blocks = fill()
-print("# blocks of 256 MiB:", len(blocks), "free", before, "then", free())
+print("# blocks of 256 MiB:", len(blocks), "then", sizes())
 for index, pointer in enumerate(blocks):
     array(pointer)[...] = index
 print("right:", all(int(array(pointer).sum()) == index * 64 * MIB for index, pointer in enumerate(blocks)))
@@ -35,9 +53,9 @@ try:
     cupy.cuda.runtime.free(cupy.cuda.runtime.malloc(512 * MIB))
     print("# 512 MiB beside them")
 except cupy.cuda.runtime.CUDARuntimeError as error:
-    print("# beside them:", str(error).split(":")[0])
+    print("# beside them:", refusal(error))
 count = len(blocks)
 del pointer
 blocks.clear()
-print("# all given back: free", free())
+print("# all given back:", sizes())
 print("as many again:", len(fill()) == count)

@@ -36,7 +36,8 @@ pub fn uuid(card: u32) -> [u8; 16] {
 }
 
 pub fn cards() -> Vec<Card> {
-    let card = |minor: u32| Card { minor, uuid: uuid(minor), place: format!("0000:0{minor}:00.0") };
+    let (place, model) = (|minor: u32| format!("0000:0{minor}:00.0"), String::new());
+    let card = |minor: u32| Card { minor, uuid: uuid(minor), place: place(minor), model: model.clone() };
     (0..2).map(card).collect()
 }
 

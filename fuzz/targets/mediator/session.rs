@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use mediation::{Answer, Held, Mediator, Node, StandIn, WorkerError};
+use mediation::{Answer, Held, Mapping, Mediator, Node, StandIn, WorkerError};
 use nvidia_abi::{Row, class, escape};
 
 use crate::call::{CLASSES, Call, Known, Made, Rows};
@@ -117,6 +117,7 @@ impl Session {
             28 if choices.seldom(4) => self.end(client),
             29 if choices.seldom(4) => self.kill_worker(client),
             30 if choices.seldom(2) => self.set_limit(choices.odd_number()),
+            31 => self.map(client, choices.of(&open).expect("some"), choices),
             _ => self.ioctl(client, choices.of(&open).expect("some"), choices),
         }
     }
@@ -268,6 +269,23 @@ impl Session {
         self.call(client, descriptor, meanwhile, |known, node, memory| {
             Call::make(choices, rows, known, node == Node::UnifiedMemory, memory)
         });
+    }
+
+    /// Any mapping, which nobody makes: it may come yet.
+    fn map(&mut self, index: usize, descriptor: i32, choices: &mut Choices) {
+        let lane = &page().lanes[index];
+        let client = &mut self.clients[index];
+        let is_node = client.descriptors[&descriptor].node == Node::UnifiedMemory;
+        let held = most_used(&self.mediator);
+        let watch = Watch::new(Node::UnifiedMemory, 0, BASE, Meanwhile::default());
+        let mapping = Mapping { descriptor, length: choices.odd_number(), offset: choices.odd_number() };
+        let answer = self.mediator.mmap(&mapping, &mut Watched { client, lane, watch });
+        match answer {
+            Answer::Observed | Answer::Errno(libc::ENOMEM) => assert!(is_node),
+            Answer::NotOurs => assert!(!is_node),
+            other => panic!("{other:?} of a mapping"),
+        }
+        assert!(most_used(&self.mediator) <= self.limit.max(held), "more is mapped than may be");
     }
 
     fn call(

@@ -46,8 +46,6 @@ pub enum What {
     Allocation { card: u32, bytes: u64 },
     /// A page of the driver's, which is to be mapped by a descriptor of this number.
     Page { number: i32 },
-    /// Where a range of managed memory begins.
-    Managed { base: u64 },
 }
 
 impl Begun {
@@ -171,7 +169,6 @@ impl Mediator {
             && self.visible.as_ref().is_some_and(|visible| !visible.has_uuid(copies.part(outer).first(UUID)));
         let prepared = match is_of_hidden {
             true => Err(Refusal::Status(GPU_UUID_NOT_FOUND).into()),
-            false if call.number == VALIDATE_RANGE => self.validate_managed(row, &mut copies, caller),
             false => self.simple(row, &mut copies, caller),
         };
         self.execute(row, call, copies, prepared, caller)
@@ -263,7 +260,6 @@ impl Mediator {
             copies.collect(&Place { workers: &self.workers, worker });
         }
         if call.node == Node::UnifiedMemory {
-            self.told_of_managed(what, (row, result), &copies, caller.process());
             return self.finish(row, copies, caller, Ok(result));
         }
         let asked = match what {
@@ -271,7 +267,7 @@ impl Mediator {
             What::Control { parameters } => {
                 self.told_by_control(&mut copies, parameters).map(|()| result).map_err(Failed::from)
             }
-            What::Simple | What::Allocation { .. } | What::Managed { .. } => Ok(result),
+            What::Simple | What::Allocation { .. } => Ok(result),
         };
         if let (cards::CARD_INFO, Some(visible)) = (call.number & 0xff, &self.visible) {
             visible.shorten_infos(row, &mut copies.part_mut(0).bytes);
@@ -349,7 +345,7 @@ impl Mediator {
         {
             return Err(Refusal::Status(OBJECT_NOT_FOUND));
         }
-        if matches!(command, FB_GET_INFO | FB_GET_INFO_V2) {
+        if matches!(command, FB_GET_INFO | FB_GET_INFO_V2) && self.ledger.limit().is_some() {
             self.look_at_managed();
         }
         self.figures(command, row, copies, parameters);
@@ -435,7 +431,10 @@ impl Mediator {
         }
         match self.ledger.promise(card, bytes) {
             true => Ok(What::Allocation { card, bytes }),
-            false => Err(Refusal::Status(NO_MEMORY).into()),
+            false => {
+                self.refuse_memory(caller.process(), bytes, self.ledger.used(card));
+                Err(Refusal::Status(NO_MEMORY).into())
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Card {
     pub uuid: [u8; 16],
     /// Its place on the bus, the name of its directory.
     pub place: String,
+    /// Its product's name.
+    pub model: String,
 }
 
 /// Which cards a session is to have.
@@ -118,7 +120,8 @@ fn card(place: &str, information: &str) -> Option<Card> {
     let fields = || information.lines().filter_map(|line| line.split_once(':'));
     let field = |wanted| fields().find(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim());
     let (uuid, minor) = (uuid(field("GPU UUID")?)?, field("Device Minor")?.parse().ok()?);
-    Some(Card { minor, uuid, place: place.to_owned() })
+    let model = field("Model").unwrap_or_default().to_owned();
+    Some(Card { minor, uuid, place: place.to_owned(), model })
 }
 
 /// `GPU-` and 32 digits, with dashes anywhere.
@@ -275,7 +278,12 @@ mod tests {
                                Bus Location: \t 0000:00:06.0\nDevice Minor: \t 1\nGPU Excluded:\t No\n";
 
     fn cards() -> Vec<Card> {
-        let card = |minor: u32| Card { minor, uuid: [minor as u8; 16], place: format!("0000:0{minor}:00.0") };
+        let card = |minor: u32| Card {
+            minor,
+            uuid: [minor as u8; 16],
+            place: format!("0000:0{minor}:00.0"),
+            model: String::new(),
+        };
         (0..4).map(card).collect()
     }
 

@@ -6,7 +6,7 @@
 //! What is counted is what clients allocate by name, and managed memory ([`crate::managed`]). Not seen: memory that a descriptor of an
 //! exported object or a mapping of the UVM driver keeps beyond its last object.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An object: the RM client that owns it, and its handle there.
 pub type Object = (u32, u32);
@@ -56,12 +56,25 @@ impl Ledger {
     /// Objects that are known, and bytes of all cards that are held or promised.
     #[cfg(any(test, feature = "stand-in"))]
     pub fn size(&self) -> (usize, u64) {
-        (self.objects.len(), self.used.values().chain(self.promised.values()).sum())
+        let bytes = self.used.values().chain(self.promised.values()).chain([&self.managed]);
+        (self.objects.len(), bytes.fold(0, |all, bytes| all.saturating_add(*bytes)))
     }
 
     /// Cards of which something is held, and bytes.
     pub fn all_used(&self) -> impl Iterator<Item = (u32, u64)> {
         self.used.keys().map(|card| (*card, self.used(*card))).filter(|(_, bytes)| *bytes > 0)
+    }
+
+    /// Bytes that each process holds of each card; what several hold is each one's.
+    pub fn by_process(&self) -> BTreeMap<i32, BTreeMap<u32, u64>> {
+        let mut held: BTreeMap<i32, BTreeMap<u32, u64>> = BTreeMap::new();
+        let mut counted = HashSet::new();
+        for entry in self.objects.values() {
+            let Some(id) = entry.memory.filter(|id| counted.insert((entry.process, *id))) else { continue };
+            let Some(Memory { card, bytes, .. }) = self.memory.get(&id) else { continue };
+            *held.entry(entry.process).or_default().entry(*card).or_default() += bytes;
+        }
+        held
     }
 
     /// Bytes of each card that may be held.
@@ -84,6 +97,14 @@ impl Ledger {
         let promised = self.promised.get(&card).copied().unwrap_or(0);
         let taken = self.used(card).saturating_add(promised);
         self.limit.is_none_or(|limit| taken.saturating_add(bytes) <= limit)
+    }
+
+    /// Whether there is room for so many bytes more of each card, whichever they may come to lie on.
+    pub fn has_room_on_each(&self, bytes: u64) -> bool {
+        /// Of one of which nothing is held there is as much as of any such.
+        const UNTOUCHED: u32 = u32::MAX;
+        let touched = self.used.keys().chain(self.promised.keys());
+        touched.chain([&UNTOUCHED]).all(|card| self.has_room(*card, bytes))
     }
 
     /// Room for so many bytes that a call may take, until it is known what it has taken. False if there is none.
@@ -231,7 +252,12 @@ mod tests {
         ledger.made((9, 9), 0, 8, None);
         ledger.made((9, 5), 9, 8, None);
         ledger.shares((9, 5), (1, 3));
+        ledger.made((9, 6), 9, 8, None);
+        ledger.shares((9, 6), (1, 3));
+        let once = BTreeMap::from([(0, GIB)]);
+        assert_eq!(ledger.by_process(), BTreeMap::from([(7, once.clone()), (8, once.clone())]));
         ledger.freed((1, 3));
+        assert_eq!(ledger.by_process(), BTreeMap::from([(8, once)]));
         assert_eq!(ledger.used(0), GIB);
         ledger.process_ended(8);
         assert_eq!(ledger.used(0), 0);
@@ -244,6 +270,10 @@ mod tests {
         ledger.set_managed(GIB);
         assert_eq!((ledger.used(0), ledger.used(1)), (2 * GIB, GIB));
         assert!(!ledger.has_room(0, 1) && ledger.has_room(1, GIB));
+        assert!(!ledger.has_room_on_each(1), "it may come to lie on card 0");
+        ledger.freed((1, 3));
+        assert!(ledger.has_room_on_each(GIB) && !ledger.has_room_on_each(GIB + 1));
+        allocate(&mut ledger, 3);
         ledger.set_managed(0);
         assert!(ledger.has_room(0, GIB));
     }

@@ -16,7 +16,7 @@
 //! - **Capabilities** (`policy`, `sets`): a session may be allowed some of what the tables have only.
 //! - **Cards** (`cards`): a session may have some of the machine's only.
 //! - **A limit** (`ledger`, `figures`) for each card's memory: over it an allocation fails as on a full card, and every
-//!   call that tells sizes tells the limit's.
+//!   call that tells sizes tells the limit's. Managed memory is none of the driver's calls: its mappings come here as well (`managed`).
 //!   The page that the driver shares with clients (`page`, `mapped`) is then a copy with these sizes.
 //! - **A share** (`cores`) of the cards' time: channels take turns.
 //!
@@ -25,6 +25,7 @@
 //! All but a few calls take microseconds, and are waited for. One that takes longer is put off ([`Answer::Later`]): its client's process
 //! goes on with it, and others' calls are answered meanwhile. Of one client there is one call at a time.
 
+mod addresses;
 mod bell;
 mod calls;
 mod cards;
@@ -32,6 +33,7 @@ mod copies;
 mod cores;
 mod figures;
 mod frozen;
+mod holdings;
 mod kernel;
 mod ledger;
 mod managed;
@@ -39,6 +41,7 @@ mod mapped;
 mod node;
 mod numbers;
 mod observed;
+mod over_limit;
 mod page;
 mod policy;
 mod region;
@@ -62,6 +65,7 @@ use cores::Pacer;
 use ledger::Ledger;
 use managed::Managed;
 use numbers::*;
+use over_limit::OverLimits;
 use page::Pages;
 use policy::Key;
 use worker::{Order, Worker, Workers};
@@ -69,8 +73,11 @@ use worker::{Order, Worker, Workers};
 pub use cards::{Card, Choice, NoSuchCards};
 pub use cores::{TimeShare, TimeUsed};
 pub use frozen::Frozen;
+pub use holdings::{Holder, Holding};
 pub use kernel::{Handed, Kernel};
+pub use managed::Mapping;
 pub use node::{Machine, Node};
+pub use over_limit::OverLimit;
 pub use policy::{Denied, KINDS, NoSuchRow, Policy};
 pub use sets::{SETS, Set};
 #[cfg(any(test, feature = "stand-in"))]
@@ -81,6 +88,10 @@ pub use worker::{Identity, WorkerError};
 pub trait Caller {
     /// Its process.
     fn process(&self) -> i32;
+    /// Its thread that makes the call.
+    fn thread(&self) -> i32 {
+        self.process()
+    }
     /// Its user and groups.
     fn identity(&self) -> Identity;
     /// Fills `bytes` from its memory; false if it has none there.
@@ -154,6 +165,8 @@ impl Refusal {
 pub struct Driver {
     abi: Abi,
     machine: Machine,
+    /// Its cards, as far as its files tell of them.
+    known: Vec<Card>,
     /// The session's cards, if it does not have all.
     visible: Option<Visible>,
     observes: bool,
@@ -169,6 +182,7 @@ pub struct Mediator {
     /// Shared, so that a row can be at hand while a call changes what else is here; its fields are read once.
     abi: Arc<Abi>,
     machine: Machine,
+    known: Vec<Card>,
     workers: Workers,
     clients: HashMap<i32, Worker>,
     /// Calls that were put off, of some of them.
@@ -180,6 +194,8 @@ pub struct Mediator {
     cards: Vec<OwnedFd>,
     ledger: Ledger,
     managed: Managed,
+    /// What was refused because of the limit.
+    over_limits: OverLimits,
     /// The driver's pages, as clients with a limit get them.
     pages: Pages,
     /// Executes calls that are none of a client's.
@@ -226,21 +242,21 @@ pub enum BeginError {
 
 impl Driver {
     /// All of it is the session's.
-    fn of(abi: Abi, machine: Machine, kernel: Kernel) -> Self {
+    fn of(abi: Abi, machine: Machine, known: Vec<Card>, kernel: Kernel) -> Self {
         let policy = Policy::default();
-        Self { abi, machine, visible: None, observes: false, policy, learns: false, kernel }
+        Self { abi, machine, known, visible: None, observes: false, policy, learns: false, kernel }
     }
 
     /// This machine's, taken for the release that `version` says if it says one.
     pub fn find(version: Option<&str>) -> Result<Self, BeginError> {
         let machine = Machine::look().map_err(BeginError::NoDriver)?;
         let abi = Abi::of(version.unwrap_or(&machine.version))?;
-        Ok(Self::of(abi, machine, Kernel::OWN))
+        Ok(Self::of(abi, machine, cards::all(), Kernel::OWN))
     }
 
     /// The session is to have these cards only.
     pub fn choose(&mut self, choice: &Choice) -> Result<(), NoSuchCards> {
-        self.visible = Some(choice.of(&cards::all())?);
+        self.visible = Some(choice.of(&self.known)?);
         Ok(())
     }
 
@@ -281,7 +297,7 @@ impl Driver {
 impl Mediator {
     /// Executes calls to that driver. `limit`: bytes of each card that may be held. Precondition: this process has one thread.
     pub fn begin(driver: Driver, limit: Option<u64>) -> std::io::Result<Self> {
-        let Driver { abi, machine, visible, observes, policy, learns, kernel } = driver;
+        let Driver { abi, machine, known, visible, observes, policy, learns, kernel } = driver;
         let abi = Arc::new(abi);
         let workers = Workers::begin(kernel)?;
         let ledger = Ledger::new(limit);
@@ -292,6 +308,7 @@ impl Mediator {
         Ok(Self {
             abi,
             machine,
+            known,
             workers,
             clients,
             under_way,
@@ -300,6 +317,7 @@ impl Mediator {
             cards,
             ledger,
             managed: Managed::default(),
+            over_limits: OverLimits::default(),
             pages: Pages::default(),
             kernel,
             pacer: None,
@@ -331,6 +349,7 @@ impl Mediator {
         argument: u64,
         caller: &mut dyn Caller,
     ) -> Result<Answer, WorkerError> {
+        self.managed.has_returned(caller.thread());
         let Some(file) = caller.descriptor(descriptor) else { return Ok(Answer::Errno(libc::EBADF)) };
         let Some(node) = self.machine.node_of(&file) else { return Ok(Answer::NotOurs) };
         if self.observes {
@@ -430,7 +449,8 @@ impl Mediator {
     pub fn process_ended(&mut self, tgid: i32) {
         self.ledger.process_ended(tgid);
         self.managed.process_ended(tgid);
-        self.ledger.set_managed(self.managed.bytes());
+        self.tell_of_managed();
+        self.over_limits.process_ended(tgid);
         if let Some(pacer) = &mut self.pacer {
             pacer.process_ended(tgid);
         }
@@ -452,6 +472,7 @@ impl Mediator {
     pub fn set_limit(&mut self, bytes: u64) -> bool {
         if !self.observes {
             self.ledger.set_limit(Some(bytes));
+            self.look_at_managed();
         }
         !self.observes
     }

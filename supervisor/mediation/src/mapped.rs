@@ -15,7 +15,9 @@ use crate::{Caller, Mediator, Refusal};
 impl Mediator {
     /// Lets the pages hear of a call that went through.
     pub(crate) fn tell_pages(&mut self, number: u32, row: &Row, copies: &Copies) {
-        let Some(limit) = self.ledger.limit() else { return };
+        if self.ledger.limit().is_none() {
+            return;
+        }
         let outer = copies.part(0);
         if row.read(&outer.bytes, "status").unwrap_or(0) != 0 {
             return;
@@ -31,6 +33,12 @@ impl Mediator {
             FREE => self.pages.keep(|page| self.ledger.knows(page)),
             _ => {}
         }
+        self.tell_pages_of_memory();
+    }
+
+    /// Lets the pages hear of how much is held.
+    pub(crate) fn tell_pages_of_memory(&mut self) {
+        let Some(limit) = self.ledger.limit() else { return };
         for card in self.pages.cards() {
             self.pages.tell(card, Share { limit, used: self.ledger.used(card) });
         }

@@ -41,7 +41,7 @@ pub struct Machine {
     pub cards: Vec<u32>,
     /// The device number of `/dev/nvidia-uvm` is not fixed.
     unified_memory: Option<u32>,
-    /// Other files that stand for nodes, by their numbers.
+    /// Other files that stand for nodes, by their numbers; those that are no devices have none.
     stand_ins: Vec<((u32, u32), Node)>,
 }
 
@@ -73,7 +73,7 @@ impl Machine {
     pub fn node_of(&self, file: &OwnedFd) -> Option<Node> {
         // SAFETY: the descriptor is open, and is not closed here.
         let file = ManuallyDrop::new(unsafe { fs::File::from_raw_fd(file.as_raw_fd()) }).metadata().ok()?;
-        if !file.file_type().is_char_device() {
+        if self.stand_ins.is_empty() && !file.file_type().is_char_device() {
             return None;
         }
         let number = std::os::unix::fs::MetadataExt::rdev(&file);

@@ -41,9 +41,6 @@ pub const INITIALIZE: u32 = 0x3000_0001;
 pub const REGISTER_CARD: u32 = 0x25;
 pub const UUID: usize = 16;
 
-/// `UVM_VALIDATE_VA_RANGE`, which libcuda asks of each range of managed memory.
-pub const VALIDATE_RANGE: u32 = 0x48;
-
 /// Classes.
 pub const DEVICE: u32 = 0x80;
 pub const SUBDEVICE: u32 = 0x2080;

@@ -12,7 +12,7 @@ use crate::{Choice, Driver, Mediator, cards};
 pub struct StandIn {
     /// Its release.
     pub version: &'static str,
-    /// Character devices, by their major and minor numbers.
+    /// Devices, by their major and minor numbers; zeroes: any file that is none.
     pub nodes: Vec<((u32, u32), Node)>,
     /// Executes calls.
     pub kernel: Kernel,
@@ -36,7 +36,7 @@ impl StandIn {
     pub fn driver(self) -> Result<Driver, UnknownVersion> {
         let abi = Abi::of(self.version)?;
         let machine = Machine::of_files(self.version, self.nodes);
-        Ok(Driver::of(abi, machine, self.kernel))
+        Ok(Driver::of(abi, machine, Vec::new(), self.kernel))
     }
 }
 

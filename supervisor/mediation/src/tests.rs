@@ -4,6 +4,7 @@ mod cores;
 mod given;
 mod hostile;
 mod long;
+mod managed;
 mod memory;
 mod policy;
 

@@ -37,7 +37,7 @@ pub struct Device {
     pub index: u32,
     /// The card's name.
     pub name: String,
-    /// Bytes.
+    /// Bytes that there are, or that may be held; 0: as many as a real card has.
     pub total: u64,
     /// Bytes that are held.
     pub used: u64,
@@ -55,6 +55,9 @@ pub struct Process {
     pub name: String,
     /// Bytes that it holds, by device.
     pub memory: Vec<u64>,
+    /// Its kernels run on a real card, where nobody sees them: of what follows nothing is known.
+    #[serde(default)]
+    pub is_native: bool,
     /// Kernels that have ended.
     pub kernels: u64,
     /// Nanoseconds in which kernels ran.

@@ -108,12 +108,23 @@ pub fn printable(text: &str) -> String {
 fn device(device: &Device) -> String {
     let wrong = if device.condition.is_empty() { "" } else { ", " };
     let Device { index, name, total, used, condition } = device;
-    format!("GPU {index} {name}: {} of {}{wrong}{condition}", size(*used), size(*total))
+    let of = if *total == 0 { String::new() } else { format!(" of {}", size(*total)) };
+    format!("GPU {index} {name}: {}{of}{wrong}{condition}", size(*used))
 }
 
 fn columns(row: &Row) -> Columns {
     let process = &row.process;
     let memory: Vec<String> = process.memory.iter().map(|bytes| size(*bytes)).collect();
+    let first = [process.pid.to_string(), printable(&process.name), memory.join(", ")];
+    let rest =
+        if process.is_native { ["-", "-", "-", "-", "-", ""].map(str::to_owned) } else { of_kernels(row) };
+    let mut columns = first.into_iter().chain(rest);
+    std::array::from_fn(|_| columns.next().unwrap_or_default())
+}
+
+/// What is known of them where we run them.
+fn of_kernels(row: &Row) -> [String; 6] {
+    let process = &row.process;
     let queue = match process.unread_bytes {
         0 => process.queued.to_string(),
         // How many these are nobody knows yet.
@@ -125,9 +136,6 @@ fn columns(row: &Row) -> Columns {
     };
     let busiest = process.busiest.first().map_or_else(String::new, |kernel| printable(&kernel.name));
     [
-        process.pid.to_string(),
-        printable(&process.name),
-        memory.join(", "),
         format!("{:.0}", row.kernels_per_second),
         percent(row.busy),
         row.compiled_share.map_or_else(|| "-".to_owned(), percent),
@@ -196,6 +204,28 @@ mod tests {
             processes: vec![process],
             ..Snapshot::default()
         };
+        // One with this machine's own cards, one of which has a limit.
+        let real = |index, total| Device {
+            index,
+            name: "NVIDIA H100".into(),
+            total,
+            used: 3 << 29,
+            ..Device::default()
+        };
+        let native = Process {
+            pid: 4722,
+            name: "python3".into(),
+            memory: vec![3 << 29, 0],
+            is_native: true,
+            ..Process::default()
+        };
+        let host = Snapshot {
+            supervisor: 4712,
+            user: session.user,
+            devices: vec![real(0, 4 << 30), real(1, 0)],
+            processes: vec![native],
+            ..Snapshot::default()
+        };
         let elsewhere = Snapshot {
             supervisor: 4713,
             user: geteuid().as_raw() + 1,
@@ -213,13 +243,21 @@ mod tests {
             "\
 4711 for 1:02:03 serve x
   GPU 0 NVIDIA T4: 1.5 GiB of 16.0 GiB, lost
-    PID PROGRAM    MEMORY   KERNELS/S  BUSY COMPILED QUEUE COMPILER BUSIEST KERNEL
-   4712 runner     1.5 GiB          0    0%      75%    7+      1+2 saxpy
+    PID PROGRAM    MEMORY         KERNELS/S  BUSY COMPILED QUEUE COMPILER BUSIEST KERNEL
+   4712 runner     1.5 GiB                0    0%      75%    7+      1+2 saxpy
+4712 for 0:00:00 
+  GPU 0 NVIDIA H100: 1.5 GiB of 4.0 GiB
+  GPU 1 NVIDIA H100: 1.5 GiB
+    PID PROGRAM    MEMORY         KERNELS/S  BUSY COMPILED QUEUE COMPILER BUSIEST KERNEL
+   4722 python3    1.5 GiB, 0 KiB         -     -        -     -        - 
 4713 of user {other} for 0:00:00 attached to 99: a?[2Jb
 4715, 4716 (no answer: stopped, or busy)
 "
         );
-        assert_eq!(shown(Found { sessions: vec![session, elsewhere], silent: vec![4715, 4716] }), expected);
+        assert_eq!(
+            shown(Found { sessions: vec![session, host, elsewhere], silent: vec![4715, 4716] }),
+            expected
+        );
         assert_eq!(shown(Found::default()), format!("{}\n", nobody()));
     }
 }

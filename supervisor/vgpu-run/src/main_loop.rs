@@ -178,6 +178,7 @@ impl<'a> MainLoop<'a> {
                 self.answer(request, Reply::Continue);
             }
             Trapped::Control => self.handle_control(request),
+            Trapped::Map => self.handle_mapping(request),
             Trapped::Execute(Ok(execution)) => self.handle_execute(request, &execution),
             Trapped::IoUring if self.mediator.as_ref().is_some_and(|mediator| !mediator.observes()) => {
                 // A ring could open nodes and pass descriptors where nobody looks.
@@ -339,9 +340,9 @@ impl<'a> MainLoop<'a> {
         Ok(())
     }
 
-    fn handle_viewer(&self) {
+    fn handle_viewer(&mut self) {
         if let Some(viewers) = &self.viewers {
-            viewers.answer(&self.services.broker);
+            viewers.answer(&self.services.broker, self.mediator.as_mut());
         }
     }
 

@@ -3,7 +3,9 @@
 use std::os::fd::OwnedFd;
 
 use interception::{Reply, Request};
-use mediation::{Answer, BeginError, Caller, Choice, Driver, Frozen, Identity, Mediator, WorkerError};
+use mediation::{
+    Answer, BeginError, Caller, Choice, Driver, Frozen, Identity, Mapping, Mediator, WorkerError,
+};
 use tracee::{Memory, PidFd, RemotePtr};
 
 use crate::cli::{Engine, Gpus, Session};
@@ -116,11 +118,20 @@ pub fn answer(
     asker: &mut Asker,
     behind: &[i32],
 ) -> Result<Mediated, WorkerError> {
-    let [descriptor, number, argument, ..] = request.arguments;
-    Ok(match mediator.ioctl(descriptor as i32, number as u32, argument, asker)? {
+    let (descriptor, answer) = match (request.number, request.arguments) {
+        (libc::SYS_mmap, [_, length, _, _, descriptor, offset]) => {
+            let mapping = Mapping { descriptor: descriptor as i32, length, offset };
+            (mapping.descriptor, mediator.mmap(&mapping, asker))
+        }
+        (_, [descriptor, number, argument, ..]) => {
+            let descriptor = descriptor as i32;
+            (descriptor, mediator.ioctl(descriptor, number as u32, argument, asker)?)
+        }
+    };
+    Ok(match answer {
         // Another thread could put a node in the file's place before the kernel looks.
         Answer::NotOurs if has_one_thread(asker.tgid) => Mediated::Reply(Reply::Continue),
-        Answer::NotOurs => freeze(asker, behind, |asker| mediator.is_none_of_ours(descriptor as i32, asker)),
+        Answer::NotOurs => freeze(asker, behind, |asker| mediator.is_none_of_ours(descriptor, asker)),
         Answer::Frozen { address, expected } => freeze(asker, behind, |asker| {
             let mut now = vec![0; expected.len()];
             asker.read(address, &mut now) && now == expected
@@ -183,6 +194,10 @@ impl Caller for Asker<'_> {
         self.tgid
     }
 
+    fn thread(&self) -> i32 {
+        self.request.tid
+    }
+
     fn identity(&self) -> Identity {
         let numbers = |name| {
             let text = procfs::status_field(self.request.tid, name).unwrap_or_default();
@@ -217,3 +232,6 @@ impl Caller for Asker<'_> {
         self.request.is_alive()
     }
 }
+
+#[cfg(test)]
+mod tests;

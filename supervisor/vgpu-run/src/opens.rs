@@ -40,6 +40,8 @@ pub enum Trapped {
     Execute(Result<Execution, MemoryError>),
     /// ioctl with one of our request numbers, or one that NVIDIA's nodes have.
     Control,
+    /// mmap of a file, shared and not from its beginning.
+    Map,
     /// io_uring_setup.
     IoUring,
     /// ptrace.
@@ -67,6 +69,7 @@ pub fn decode(request: &Request) -> Trapped {
         libc::SYS_execve => Trapped::Execute(execution(request, libc::AT_FDCWD, first)),
         libc::SYS_execveat => Trapped::Execute(execution(request, first as i32, second)),
         libc::SYS_ioctl => Trapped::Control,
+        libc::SYS_mmap => Trapped::Map,
         libc::SYS_io_uring_setup => Trapped::IoUring,
         libc::SYS_ptrace => Trapped::Trace,
         libc::SYS_seccomp | libc::SYS_prctl => Trapped::OwnFilter,

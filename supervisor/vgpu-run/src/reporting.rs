@@ -1,7 +1,7 @@
 //! What the report hears from the rest, and its printing.
 
 use broker::Event;
-use mediation::{Denied, Set, TimeUsed};
+use mediation::{Denied, OverLimit, Set, TimeUsed};
 use nix::errno::Errno;
 use overlay::{Answer, Overlay};
 use procfs::Place;
@@ -104,6 +104,15 @@ pub fn denied(Denied { what, set }: &Denied) -> Finding {
             set.name()
         )),
     }
+}
+
+/// The session has no more memory for a process.
+pub fn over_limit(pid: i32, over: &OverLimit) -> Finding {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let what = format!("{} MiB were refused, where {} MiB are held", mib(over.asked), mib(over.held));
+    Finding::new(Severity::Warning, format!("{} got no more memory of the card", process(pid)))
+        .cause(format!("the first time {what} and the limit is {} MiB", over.limit >> 20))
+        .hint("`vgpu-run limit PID --memory SIZE` changes the limit while it runs")
 }
 
 /// The same where calls are only looked at.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use broker::{Broker, ClientStatus};
+use mediation::{Holder, Holding, Mediator};
 use nix::unistd::{Pid, geteuid, getppid};
 use top::{Device, Form, Inbox, Kernel, Process, Server, Snapshot};
 use tracee::Facts;
@@ -66,26 +67,16 @@ impl Viewers {
         self.inbox.as_ref()
     }
 
-    /// Answers those who have come.
-    pub fn answer(&self, broker: &Broker) {
-        self.server.answer(|| self.snapshot(broker));
-    }
-
-    fn snapshot(&self, broker: &Broker) -> Snapshot {
-        let devices = broker.device_status().into_iter().enumerate();
-        let device = |(index, device): (usize, broker::DeviceStatus)| Device {
-            index: index as u32,
-            name: device.name,
-            total: device.total,
-            used: device.used,
-            condition: device.condition,
-        };
-        Snapshot {
-            seconds: self.begun.elapsed().as_secs_f64(),
-            devices: devices.map(device).collect(),
-            processes: broker.client_status().into_iter().map(process).collect(),
-            ..self.session.clone()
-        }
+    /// Answers those who have come. `mediator`: if the session has this machine's own cards.
+    pub fn answer(&self, broker: &Broker, mut mediator: Option<&mut Mediator>) {
+        self.server.answer(|| {
+            let (devices, processes) = match &mut mediator {
+                Some(mediator) => real(mediator.holdings()),
+                None => virtual_ones(broker),
+            };
+            let seconds = self.begun.elapsed().as_secs_f64();
+            Snapshot { seconds, devices, processes, ..self.session.clone() }
+        });
     }
 }
 
@@ -93,6 +84,39 @@ impl AsFd for Viewers {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.server.as_fd()
     }
+}
+
+/// What the broker knows.
+fn virtual_ones(broker: &Broker) -> (Vec<Device>, Vec<Process>) {
+    let device = |(index, device): (usize, broker::DeviceStatus)| Device {
+        index: index as u32,
+        name: device.name,
+        total: device.total,
+        used: device.used,
+        condition: device.condition,
+    };
+    let devices = broker.device_status().into_iter().enumerate().map(device);
+    (devices.collect(), broker.client_status().into_iter().map(process).collect())
+}
+
+/// What the mediator knows: of kernels nothing.
+fn real((cards, holders): (Vec<Holding>, Vec<Holder>)) -> (Vec<Device>, Vec<Process>) {
+    let device = |of: Holding| Device {
+        index: of.card,
+        name: of.model,
+        total: of.limit.unwrap_or(0),
+        used: of.held,
+        condition: String::new(),
+    };
+    let process = |Holder { process, held }: Holder| {
+        let pid = process.unsigned_abs();
+        Process { pid, name: name(pid), memory: held, is_native: true, ..Process::default() }
+    };
+    (cards.into_iter().map(device).collect(), holders.into_iter().map(process).collect())
+}
+
+fn name(process: u32) -> String {
+    procfs::read_to_string(&format!("{process}/comm")).unwrap_or_default().trim_end().to_owned()
 }
 
 fn process(client: ClientStatus) -> Process {
@@ -108,11 +132,11 @@ fn process(client: ClientStatus) -> Process {
         compiled: cost.compiled,
         nanoseconds: cost.time.as_nanos() as u64,
     };
-    let name = procfs::read_to_string(&format!("{process}/comm")).unwrap_or_default();
     Process {
         pid: process,
-        name: name.trim_end().to_owned(),
+        name: name(process),
         memory,
+        is_native: false,
         kernels: engine.kernels,
         kernel_nanoseconds: engine.kernel_nanoseconds,
         nanoseconds,
@@ -122,5 +146,24 @@ fn process(client: ClientStatus) -> Process {
         compile_queue: engine.compile_queue,
         compiling: engine.compiling,
         busiest: costs.into_iter().map(kernel).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_cards_are_shown_with_their_limit_and_who_holds_memory_of_them() {
+        let own = std::process::id();
+        let card = Holding { card: 1, model: "NVIDIA H100".into(), held: 7, limit: None };
+        let cards = vec![Holding { card: 0, limit: Some(9), ..card.clone() }, card];
+        let (devices, processes) = real((cards, vec![Holder { process: own as i32, held: vec![7, 0] }]));
+        let of = |device: &Device| (device.index, device.name.clone(), device.used, device.total);
+        let name = || "NVIDIA H100".to_owned();
+        assert_eq!(devices.iter().map(of).collect::<Vec<_>>(), [(0, name(), 7, 9), (1, name(), 7, 0)]);
+        let [process] = &processes[..] else { panic!("{processes:?}") };
+        assert_eq!((process.pid, &process.memory[..], process.is_native), (own, &[7, 0][..], true));
+        assert!(!process.name.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::judge::judge_of;
-use crate::policy::ROOTS;
+use crate::policy::{MEDIATED, ROOTS};
 use libc::{AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 const X86_64: u32 = 0xC000_003E;
@@ -11,6 +11,7 @@ const REQUEST: u32 = 0xC040_7601;
 const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 const TRACE: u32 = libc::SECCOMP_RET_TRACE | MARK as u32;
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 
 struct Call {
     architecture: u32,
@@ -161,7 +162,7 @@ fn a_tracer_also_sees_calls_by_which_a_process_would_leave_it() {
 
 #[test]
 fn every_row_says_why_and_at_what_cost() {
-    for row in rows(Coverage::Full, Action::Trace).chain(ROOTS) {
+    for row in rows(Coverage::Full, Action::Trace).chain(ROOTS).chain(MEDIATED) {
         assert!(!row.reason.is_empty(), "{} has no reason", row.name);
         assert!(!row.cost.is_empty(), "{} has no measured cost", row.name);
     }
@@ -176,7 +177,6 @@ fn the_drivers_requests_are_seen_in_every_disguise_and_refused_in_other_numberin
         let arguments = [3, i64::from(request)];
         run(&program, &Call { architecture, ..call(number, &arguments) })
     };
-    const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     const IOCTL_OF_32_BITS: i64 = 54;
     const X32: i64 = 0x4000_0000;
     // TIOCGWINSZ, the escape as its header has it, without direction, of another size; the one of any size; UVM's.
@@ -191,4 +191,39 @@ fn the_drivers_requests_are_seen_in_every_disguise_and_refused_in_other_numberin
     assert_eq!(says(I386, 4, 0x25), ALLOW);
     assert_eq!(says(I386, 61, 0), NOTIFY, "chroot");
     check_openat(O_RDONLY | O_CLOEXEC, NOTIFY);
+}
+
+#[test]
+fn mappings_that_may_be_managed_memory_are_seen_where_the_driver_is_mediated_and_nowhere_else() {
+    use libc::{MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE};
+    const MAP: i64 = 192;
+    const OLD_MAP: i64 = 90;
+    let mediated =
+        compile_for_driver(Coverage::Lean, &[REQUEST], &[(0xff, 0xc8)]).expect("the policy compiles");
+    let observed = compile_for_observer(Coverage::Lean, &[REQUEST], &[]).expect("the policy compiles");
+    // libcuda's, with a hint only, with the newer flag, at a multiple of 4 GiB; the driver's other nodes, a loader's, memory.
+    for (flags, offset, is_seen) in [
+        (MAP_SHARED | MAP_FIXED, 0x7f5d_bc00_0000, true),
+        (MAP_SHARED, 0x2_04a0_0000, true),
+        (MAP_SHARED_VALIDATE, 0x1000, true),
+        (MAP_SHARED, 0x1_0000_0000, true),
+        (MAP_SHARED | MAP_FIXED, 0, false),
+        (MAP_PRIVATE | MAP_FIXED, 0x1000, false),
+        (MAP_SHARED | MAP_ANONYMOUS, 0x1000, false),
+    ] {
+        let arguments = [0x1000, 0x2000, 3, flags.into(), 9, offset];
+        let of_64_bits = call(libc::SYS_mmap, &arguments);
+        let expected = if is_seen { NOTIFY } else { ALLOW };
+        assert_eq!(run(&mediated, &of_64_bits), expected, "{flags:#x} {offset:#x}");
+        assert_eq!(run(&observed, &of_64_bits), ALLOW);
+        check(Coverage::Lean, &of_64_bits, ALLOW);
+        // In pages, of which there are fewer.
+        let of_32_bits =
+            Call { architecture: I386, ..call(MAP, &[0x1000, 0x2000, 3, flags.into(), 9, offset >> 12]) };
+        let expected = if is_seen { REFUSED } else { ALLOW };
+        assert_eq!(run(&mediated, &of_32_bits), expected, "{flags:#x} {offset:#x}");
+        assert_eq!(run(&observed, &of_32_bits), ALLOW);
+    }
+    let old = Call { architecture: I386, ..call(OLD_MAP, &[0x1000]) };
+    assert_eq!((run(&mediated, &old), run(&observed, &old)), (REFUSED, ALLOW));
 }

@@ -1,4 +1,4 @@
-//! Memory that is told of or taken by other ways than calls: the driver's shared page, and managed memory.
+//! Memory that is told of by another way than calls: the driver's shared page.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,6 @@ use super::*;
 const GIB: u64 = 1 << 30;
 const SHARED_PAGE: u32 = 0xde;
 const MAP_MEMORY: u32 = 0xc038_464e;
-const VALIDATE_RANGE: u32 = 0x48;
 
 /// A file of this test's. Workers find it by the same name, as they share the directory.
 fn path(name: &str) -> PathBuf {
@@ -19,13 +18,14 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// A driver that says yes to all. Its control node is a file with a page of sizes.
-fn mediator(node: Node, limit: u64) -> Mediator {
+fn mediator(limit: u64) -> Mediator {
     let open = |_: &std::ffi::CStr| {
         use std::os::fd::IntoRawFd;
         Ok(File::open(path("page"))?.into_raw_fd())
     };
     let kernel = Kernel { ioctl: |_| Ok(0), open };
-    let driver = StandIn { version: VERSION, nodes: vec![(NULL, node)], kernel }.driver().expect("known");
+    let driver =
+        StandIn { version: VERSION, nodes: vec![(NULL, Node::Control)], kernel }.driver().expect("known");
     Mediator::begin(driver, Some(limit)).expect("processes")
 }
 
@@ -69,7 +69,7 @@ fn a_client_maps_a_page_with_the_limit_in_the_place_of_the_drivers() {
         let mut page = [0u64; 512];
         page[2..5].copy_from_slice(&[0xff << 56, 80 * GIB, 70 * GIB]);
         fs::write(path("page"), page.map(u64::to_ne_bytes).as_flattened()).expect("written");
-        let mut mediator = mediator(Node::Control, 10 * GIB);
+        let mut mediator = mediator(10 * GIB);
         for (class, parent, handle) in [(0x80, 1, 2), (0x2080, 2, 3), (SHARED_PAGE, 3, 4), (0x3e, 2, 5)] {
             let mut parameters = [0u32; 64];
             let address = parameters.as_mut_ptr().expose_provenance() as u64;
@@ -98,42 +98,5 @@ fn a_client_maps_a_page_with_the_limit_in_the_place_of_the_drivers() {
         assert!(matches!(answer, Answer::Return(0)) && given.is_none());
         let (answer, _, given) = map(4, number + 99);
         assert!(matches!(answer, Answer::Errno(libc::EINVAL)) && given.is_none(), "{answer:?}");
-    });
-}
-
-#[test]
-fn managed_memory_counts_until_it_is_unmapped() {
-    alone("memory::managed_memory_counts_until_it_is_unmapped", || {
-        let mut mediator = mediator(Node::UnifiedMemory, 2 * GIB);
-        let file = File::create_new(path("nvidia-uvm")).or_else(|_| File::open(path("nvidia-uvm")));
-        let file = file.expect("a file");
-        let map = || {
-            let (protection, size) = (libc::PROT_NONE, GIB as usize);
-            // SAFETY: a new mapping at an address of the kernel's choice, which nobody touches.
-            let start = unsafe {
-                libc::mmap(std::ptr::null_mut(), size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0)
-            };
-            assert_ne!(start, libc::MAP_FAILED);
-            start
-        };
-        let mut validate = |range: *mut libc::c_void| {
-            let mut words = [range as u64, GIB, 0];
-            let mut caller = own();
-            let number = caller.file.as_raw_fd();
-            let address = words.as_mut_ptr().expose_provenance() as u64;
-            let answer = mediator.ioctl(number, VALIDATE_RANGE, address, &mut caller);
-            let answer = wait_until_settled(&mut mediator, &mut caller, answer).expect("a process");
-            assert!(matches!(answer, Answer::Return(0)), "{answer:?}");
-            words[2] as u32
-        };
-        let ranges = [map(), map(), map()];
-        assert_eq!(ranges.map(&mut validate), [0; 3], "libcuda does not care for a refusal");
-        assert_eq!(mediator.ledger.used(0), 3 * GIB);
-        // SAFETY: nobody has touched the mapping.
-        unsafe { libc::munmap(ranges[0], GIB as usize) };
-        mediator.look_at_managed();
-        assert_eq!(mediator.ledger.used(0), 2 * GIB);
-        mediator.process_ended(std::process::id() as i32);
-        assert_eq!(mediator.ledger.used(0), 0);
     });
 }

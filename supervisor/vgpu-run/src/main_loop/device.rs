@@ -70,6 +70,16 @@ impl MainLoop<'_> {
         self.report_broker();
     }
 
+    /// A mapping that may be one of this machine's driver.
+    pub(super) fn handle_mapping(&mut self, request: Request) {
+        match self.thread_groups.of(request.tid) {
+            Some(tgid) if self.mediator.is_some() => self.handle_mediated(request, tgid),
+            _ => {
+                self.answer(request, Reply::Continue);
+            }
+        }
+    }
+
     /// A request that this machine's driver may have.
     fn handle_mediated(&mut self, request: Request, tgid: i32) {
         let waiting = Waiting { request, begun: now() };
@@ -145,6 +155,10 @@ impl MainLoop<'_> {
             let (process, thread) = (tgid as u32, request.tid as u32);
             (call.process, call.fd) = (process, request.arguments[0] as i32);
             self.driver.calls().answered(&Heard { process, thread, begun, ended: now() }, call);
+        }
+        if let Some(refused) = mediator.take_over_limit() {
+            tracing::info!("refused, as it is over the limit: {} bytes for process {tgid}", refused.asked);
+            self.services.report.refused(request.tid, reporting::over_limit(tgid, &refused));
         }
         for denied in mediator.take_denied() {
             tracing::warn!("refused, as it is not allowed: {} (set `{}`)", denied.what, denied.set.name());
