@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nvidia_abi::{Abi, Count, Row, class, escape};
-use resource_manager::{Caller, FileId, Node};
+use resource_manager::{Accounted, Caller, FileId, Node, Order};
 
 use crate::memory::Memory;
 
@@ -44,6 +44,14 @@ impl Caller for Unwatched<'_> {
 
     fn has_open(&mut self, _: usize) -> bool {
         false
+    }
+
+    fn order(&mut self, _: usize, _: Order) -> Result<(), u32> {
+        Ok(())
+    }
+
+    fn accounts(&mut self, _: usize) -> Vec<Accounted> {
+        Vec::new()
     }
 
     fn process(&self) -> u32 {
@@ -222,6 +230,14 @@ impl Caller for Watched<'_, '_> {
 
     fn has_open(&mut self, card: usize) -> bool {
         self.process.descriptors.values().any(|(_, node)| *node == Node::Gpu(card))
+    }
+
+    fn order(&mut self, _: usize, _: Order) -> Result<(), u32> {
+        Ok(())
+    }
+
+    fn accounts(&mut self, _: usize) -> Vec<Accounted> {
+        Vec::new()
     }
 
     fn process(&self) -> u32 {

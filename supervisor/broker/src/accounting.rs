@@ -15,7 +15,7 @@ use wire::control::{self, ACCOUNTS, Accounted, ProcessListHeader, Status};
 use wire::settings::Setting;
 
 use crate::call::{Answer, Caller};
-use crate::settings::{card, permit};
+use crate::settings::{card, card_with, permit};
 use crate::{Broker, memory_share};
 
 /// Accounts of all cards.
@@ -102,9 +102,7 @@ fn per_cent(part: Duration, all: Duration) -> u32 {
 /// Tells the accounts of a card.
 pub fn list(broker: &mut Broker, order: control::ListAccounted, capacity: u32) -> Answer {
     card(broker, order.index)?;
-    // Whoever waited for a process to end asks at once, perhaps before we have heard of the end.
-    broker.process_events();
-    let all = broker.accounting.list(order.index, |process| broker.used_so_far(order.index, process));
+    let all = broker.accounts(order.index);
     let room = (capacity as usize).saturating_sub(size_of::<ProcessListHeader>()) / size_of::<Accounted>();
     let count = all.len().min(room);
     let header = ProcessListHeader { count: count as u32, total: all.len() as u32 };
@@ -115,16 +113,26 @@ pub fn list(broker: &mut Broker, order: control::ListAccounted, capacity: u32) -
 
 /// Forgets those that have ended.
 pub fn clear(broker: &mut Broker, caller: &dyn Caller, order: control::ClearAccounted) -> Answer {
-    let device = card(broker, order.index)?;
-    if !Setting::AccountingMode.is_of(&device) {
-        return Err(Status::NotSupported);
-    }
+    card_with(broker, order.index, Setting::AccountingMode)?;
     permit(caller)?;
-    broker.accounting.clear(order.index);
-    Ok(Vec::new())
+    broker.clear_accounts(order.index).map(|()| Vec::new())
 }
 
 impl Broker {
+    /// The accounts of a card, oldest first.
+    pub fn accounts(&mut self, card: u32) -> Vec<Accounted> {
+        // Whoever waited for a process to end asks at once, perhaps before we have heard of the end.
+        self.process_events();
+        self.accounting.list(card, |process| self.used_so_far(card, process))
+    }
+
+    /// Forgets those that have ended, for a process that may.
+    pub fn clear_accounts(&mut self, card: u32) -> Result<(), Status> {
+        card_with(self, card, Setting::AccountingMode)?;
+        self.accounting.clear(card);
+        Ok(())
+    }
+
     /// The process's first context on the card.
     pub(crate) fn begin_account(&mut self, process: u32, card: u32) {
         let mode = self.conditions.settings(card).and_then(|it| it.value(Setting::AccountingMode));

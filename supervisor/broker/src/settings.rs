@@ -21,39 +21,24 @@ use crate::{Broker, Event};
 /// Sets something on a card.
 pub fn set(broker: &mut Broker, caller: &dyn Caller, order: control::SetDevice) -> Answer {
     let setting = Setting::from_number(order.setting).ok_or(Status::Invalid)?;
-    let device = card(broker, order.index)?;
-    if !setting.is_of(&device) {
-        return Err(Status::NotSupported);
-    }
+    card_with(broker, order.index, setting)?;
     permit(caller)?;
     let values = (order.reset == 0).then_some(order.values);
-    if values.is_some_and(|values| !setting.takes(&device, values)) {
-        return Err(Status::Invalid);
-    }
-    let page = broker.conditions.page().map_err(|_| Status::OutOfMemory)?;
-    let settings = page.settings(order.index).ok_or(Status::NotFound)?;
-    if settings.get(setting) == values {
-        return Ok(Vec::new());
-    }
-    settings.set(setting, values);
-    let text = format!("GPU {}, {}: {}", order.index, unpadded(&device.name), told(setting, values));
-    broker.events.push(Event::Set { process: caller.process(), text });
-    Ok(Vec::new())
+    broker.set(caller.process(), order.index, setting, values).map(|()| Vec::new())
 }
 
 /// Lets a counter of errors begin anew.
 pub fn clear_errors(broker: &mut Broker, caller: &dyn Caller, order: control::ClearErrors) -> Answer {
-    let device = card(broker, order.index)?;
-    if !Setting::EccMode.is_of(&device) {
-        return Err(Status::NotSupported);
-    }
+    card_with(broker, order.index, Setting::EccMode)?;
     permit(caller)?;
     let counter = [Counter::Volatile, Counter::Aggregate].into_iter().find(|it| *it as u32 == order.counter);
-    let counter = counter.ok_or(Status::Invalid)?;
-    if let Some(card) = broker.conditions.card(order.index) {
-        card.clear_errors(counter);
-    }
-    Ok(Vec::new())
+    broker.clear_errors(order.index, counter.ok_or(Status::Invalid)?).map(|()| Vec::new())
+}
+
+/// A card that answers and has something of the kind.
+pub(crate) fn card_with(broker: &mut Broker, index: u32, setting: Setting) -> Result<Description, Status> {
+    let device = card(broker, index)?;
+    if setting.is_of(&device) { Ok(device) } else { Err(Status::NotSupported) }
 }
 
 /// A card that answers.
@@ -76,6 +61,43 @@ fn told(setting: Setting, values: Option<[u32; 2]>) -> String {
 }
 
 impl Broker {
+    /// Sets something on a card, for a process that may: `None` is as the card comes.
+    pub fn set(
+        &mut self,
+        process: u32,
+        index: u32,
+        setting: Setting,
+        values: Option<[u32; 2]>,
+    ) -> Result<(), Status> {
+        let device = card_with(self, index, setting)?;
+        if values.is_some_and(|values| !setting.takes(&device, values)) {
+            return Err(Status::Invalid);
+        }
+        let page = self.conditions.page().map_err(|_| Status::OutOfMemory)?;
+        let settings = page.settings(index).ok_or(Status::NotFound)?;
+        if settings.get(setting) == values {
+            return Ok(());
+        }
+        settings.set(setting, values);
+        let text = format!("GPU {index}, {}: {}", unpadded(&device.name), told(setting, values));
+        self.events.push(Event::Set { process, text });
+        Ok(())
+    }
+
+    /// The first value of what is set on a card; none: it is as it comes.
+    pub fn setting(&self, card: u32, setting: Setting) -> Option<u32> {
+        self.conditions.settings(card)?.value(setting)
+    }
+
+    /// Lets a counter of a card's errors begin anew, for a process that may.
+    pub fn clear_errors(&mut self, index: u32, counter: Counter) -> Result<(), Status> {
+        card_with(self, index, Setting::EccMode)?;
+        if let Some(card) = self.conditions.card(index) {
+            card.clear_errors(counter);
+        }
+        Ok(())
+    }
+
     /// Who may have contexts on a card.
     pub(crate) fn compute_mode(&self, card: u32) -> u32 {
         self.conditions.settings(card).map_or(compute::DEFAULT, |settings| settings.compute_mode())

@@ -1,4 +1,10 @@
 //! What `/sys/bus/pci/devices` says of a card: the files that NVIDIA's libraries and hwloc read, as a driver on Linux 6.18 has them.
+//!
+//! ```text
+//!   root port (bus 0) ──link──▶ card (its own bus)
+//! ```
+//!
+//! What the host can do is the port's to say: libraries look for the bridge whose secondary bus is the card's.
 
 use crate::DriverFile;
 
@@ -24,41 +30,110 @@ pub struct Slot {
 /// A 3D controller.
 const CLASS: u32 = 0x03_02_00;
 const REVISION: u8 = 0xa1;
+/// A bridge between buses of PCI, of Red Hat's virtual machines: nobody has a driver of their own for it.
+const BRIDGE: u32 = 0x06_04_00;
+const PORT: u32 = 0x000c_1b36;
+/// Places of bus 0 where machines seldom have anything.
+const FIRST_PORT: u32 = 0x10;
+/// Where the configuration space has the capability of PCI Express.
+const EXPRESS: u8 = 0x60;
 /// Registers are in the first base address, memory in the third, the rest in the fifth: each takes two.
 const BASES: [usize; 3] = [0, 2, 4];
 
-/// Its files.
+/// Its files, and those of the port above it.
 pub fn files(slot: &Slot) -> Vec<DriverFile> {
-    let [domain, bus, device] = slot.place;
-    let folder = format!("/sys/bus/pci/devices/{domain:04x}:{bus:02x}:{device:02x}.0");
-    let [generation, width] = slot.link;
-    let speed = speed(generation);
-    let hexadecimal = |number: u32| format!("{:#06x}", number & 0xffff);
-    let texts = [
-        ("vendor", hexadecimal(slot.device)),
-        ("device", hexadecimal(slot.device >> 16)),
-        ("subsystem_vendor", hexadecimal(slot.subsystem)),
-        ("subsystem_device", hexadecimal(slot.subsystem >> 16)),
-        ("class", format!("{CLASS:#08x}")),
-        ("revision", format!("{REVISION:#04x}")),
+    let mut files = card(slot);
+    files.extend(port(slot));
+    files
+}
+
+fn card(slot: &Slot) -> Vec<DriverFile> {
+    let numbers = Numbers {
+        device: slot.device,
+        subsystem: slot.subsystem,
+        class: CLASS,
+        revision: REVISION,
+        link: slot.link,
+    };
+    let mut texts = numbers.texts().to_vec();
+    texts.extend([
         ("irq", slot.irq.to_string()),
+        ("resource", resources(slot.bars)),
+        ("modalias", alias(slot)),
+        ("uevent", event(slot)),
+    ]);
+    texts.extend(place(slot));
+    folder(slot.place, texts, configuration(slot))
+}
+
+/// The root port that the card is plugged into. On bus 0 there is nothing above a card.
+fn port(slot: &Slot) -> Vec<DriverFile> {
+    let [domain, bus, _] = slot.place;
+    if bus == 0 {
+        return Vec::new();
+    }
+    let numbers = Numbers { device: PORT, subsystem: PORT, class: BRIDGE, revision: 0, link: slot.link };
+    let mut texts = numbers.texts().to_vec();
+    texts.extend([
+        ("secondary_bus_number", bus.to_string()),
+        ("subordinate_bus_number", bus.to_string()),
+        ("resource", resources([[0; 2]; 3])),
+    ]);
+    texts.extend(place(slot));
+    folder([domain, 0, FIRST_PORT + bus % 16], texts, port_configuration(slot))
+}
+
+/// What card and port have in common.
+fn place(slot: &Slot) -> [(&'static str, String); 5] {
+    [
         ("enable", "1".to_owned()),
         ("numa_node", "-1".to_owned()),
         ("local_cpulist", slot.processors.clone()),
         ("local_cpus", mask_of(&slot.processors)),
-        ("current_link_speed", speed.to_owned()),
-        ("max_link_speed", speed.to_owned()),
-        ("current_link_width", width.to_string()),
-        ("max_link_width", width.to_string()),
         ("power_state", "D0".to_owned()),
-        ("resource", resources(slot)),
-        ("modalias", alias(slot)),
-        ("uevent", event(slot)),
-    ];
+    ]
+}
+
+/// What a function of either kind says of itself.
+struct Numbers {
+    device: u32,
+    subsystem: u32,
+    class: u32,
+    revision: u8,
+    link: [u32; 2],
+}
+
+impl Numbers {
+    fn texts(&self) -> [(&'static str, String); 10] {
+        let hexadecimal = |number: u32| format!("{:#06x}", number & 0xffff);
+        let [generation, width] = self.link;
+        let speed = speed(generation);
+        [
+            ("vendor", hexadecimal(self.device)),
+            ("device", hexadecimal(self.device >> 16)),
+            ("subsystem_vendor", hexadecimal(self.subsystem)),
+            ("subsystem_device", hexadecimal(self.subsystem >> 16)),
+            ("class", format!("{:#08x}", self.class)),
+            ("revision", format!("{:#04x}", self.revision)),
+            ("current_link_speed", speed.to_owned()),
+            ("max_link_speed", speed.to_owned()),
+            ("current_link_width", width.to_string()),
+            ("max_link_width", width.to_string()),
+        ]
+    }
+}
+
+/// The files of a function at that place.
+fn folder(
+    [domain, bus, device]: [u32; 3],
+    texts: Vec<(&'static str, String)>,
+    configuration: Vec<u8>,
+) -> Vec<DriverFile> {
+    let folder = format!("/sys/bus/pci/devices/{domain:04x}:{bus:02x}:{device:02x}.0");
     let file = |name: &str, content: Vec<u8>| DriverFile { path: format!("{folder}/{name}").into(), content };
     let mut files: Vec<_> =
         texts.into_iter().map(|(name, text)| file(name, format!("{text}\n").into_bytes())).collect();
-    files.push(file("config", configuration(slot)));
+    files.push(file("config", configuration));
     files
 }
 
@@ -75,12 +150,12 @@ fn speed(generation: u32) -> &'static str {
 }
 
 /// First and last address and kind of each base address, then of the ROM.
-fn resources(slot: &Slot) -> String {
+fn resources(bars: [[u64; 2]; 3]) -> String {
     /// Memory, 64 bits wide, that may be read ahead.
     const KIND: u64 = 0x14_220c;
     let mut lines = [[0; 3]; 7];
-    for (at, [address, length]) in BASES.into_iter().zip(slot.bars) {
-        lines[at] = [address, address + length.saturating_sub(1), KIND];
+    for (at, [address, length]) in BASES.into_iter().zip(bars).filter(|(_, [_, length])| *length > 0) {
+        lines[at] = [address, address + length - 1, KIND];
     }
     let line = |[first, last, kind]: &[u64; 3]| format!("{first:#018x} {last:#018x} {kind:#018x}");
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -113,27 +188,61 @@ fn event(slot: &Slot) -> String {
 fn configuration(slot: &Slot) -> Vec<u8> {
     /// Memory and bus master are on; there are capabilities.
     const COMMAND: u32 = 0x0010_0406;
-    const EXPRESS: u8 = 0x60;
     /// 64 bits wide, may be read ahead.
     const WIDE: u32 = 0xc;
-    let mut space = vec![0_u8; 256];
-    let mut put = |at: usize, word: u32| space[at..at + 4].copy_from_slice(&word.to_le_bytes());
-    put(0x00, slot.device);
-    put(0x04, COMMAND);
-    put(0x08, CLASS << 8 | u32::from(REVISION));
+    const ENDPOINT: u32 = 0;
+    let mut words = vec![
+        (0x00, slot.device),
+        (0x04, COMMAND),
+        (0x08, CLASS << 8 | u32::from(REVISION)),
+        (0x2c, slot.subsystem),
+        (0x34, EXPRESS.into()),
+        (0x3c, 0x1ff),
+    ];
     for (base, [address, _]) in BASES.into_iter().zip(slot.bars) {
-        put(0x10 + 4 * base, address as u32 | WIDE);
-        put(0x14 + 4 * base, (address >> 32) as u32);
+        words.extend([(0x10 + 4 * base, address as u32 | WIDE), (0x14 + 4 * base, (address >> 32) as u32)]);
     }
-    put(0x2c, slot.subsystem);
-    put(0x34, EXPRESS.into());
-    put(0x3c, 0x1ff);
-    let [generation, width] = slot.link;
-    // The capability: an endpoint of its second version, what its link can do, and what it does.
-    put(EXPRESS.into(), 0x0002_0010);
-    put(usize::from(EXPRESS) + 0x0c, 0x0045_7800 | width << 4 & 0x3f0 | generation & 0xf);
-    put(usize::from(EXPRESS) + 0x10, (0x1000 | width << 4 & 0x3f0 | generation & 0xf) << 16);
-    put(usize::from(EXPRESS) + 0x2c, ((1 << (generation.min(6) + 1)) - 2) & 0xff);
+    words.extend(express(ENDPOINT, slot.link));
+    space(&words)
+}
+
+/// The same of a bridge: its second kind of header, and the buses on both sides.
+fn port_configuration(slot: &Slot) -> Vec<u8> {
+    /// Memory, bus master; there are capabilities.
+    const COMMAND: u32 = 0x0010_0006;
+    const OF_A_BRIDGE: u32 = 1 << 16;
+    const ROOT_PORT: u32 = 4;
+    let [_, bus, _] = slot.place;
+    let mut words = vec![
+        (0x00, PORT),
+        (0x04, COMMAND),
+        (0x08, BRIDGE << 8),
+        (0x0c, OF_A_BRIDGE),
+        (0x18, bus << 16 | bus << 8),
+        (0x34, EXPRESS.into()),
+    ];
+    words.extend(express(ROOT_PORT, slot.link));
+    space(&words)
+}
+
+/// The capability, in its second version: what the function is, what its link can do, and what it does.
+fn express(kind: u32, [generation, width]: [u32; 2]) -> [(usize, u32); 4] {
+    let at = usize::from(EXPRESS);
+    let link = width << 4 & 0x3f0 | generation & 0xf;
+    [
+        (at, 0x0002_0010 | kind << 20),
+        (at + 0x0c, 0x0045_7800 | link),
+        (at + 0x10, (0x1000 | link) << 16),
+        (at + 0x2c, ((1 << (generation.min(6) + 1)) - 2) & 0xff),
+    ]
+}
+
+/// A configuration space with these words.
+fn space(words: &[(usize, u32)]) -> Vec<u8> {
+    let mut space = vec![0_u8; 256];
+    for (at, word) in words {
+        space[*at..*at + 4].copy_from_slice(&word.to_le_bytes());
+    }
     space
 }
 
@@ -214,6 +323,30 @@ mod tests {
         assert_eq!(space[..real.len()], real);
         assert_eq!(space[0x6c..0x70], [0x05, 0x79, 0x45, 0x00]);
         assert_eq!(space[0x72..0x74], [0x05, 0x11]);
+    }
+
+    #[test]
+    fn a_card_on_a_bus_of_its_own_has_a_port_above_it() {
+        let in_a_slot = Slot { place: [0, 1, 0], ..h100() };
+        let port: Vec<_> = files(&in_a_slot)
+            .into_iter()
+            .filter(|file| file.path.starts_with("/sys/bus/pci/devices/0000:00:11.0"))
+            .collect();
+        let content = |name: &str| {
+            let file = port.iter().find(|file| file.path.ends_with(name)).expect("a file");
+            file.content.clone()
+        };
+        assert_eq!(content("class"), b"0x060400\n");
+        assert_eq!(content("max_link_speed"), b"32.0 GT/s PCIe\n");
+        let space = content("config");
+        // Class, kind of header; primary, secondary and last bus below; the capability: a root port, 16 lanes of the fifth generation.
+        assert_eq!((&space[9..12], space[0x0e]), (&[0, 4, 6][..], 1));
+        assert_eq!(space[0x18..0x1b], [0, 1, 1]);
+        assert_eq!(
+            (space[0x34], space[0x60], space[0x62] >> 4, &space[0x6c..0x6e]),
+            (0x60, 0x10, 4, &[5, 0x79][..])
+        );
+        assert!(files(&h100()).iter().all(|file| file.path.starts_with("/sys/bus/pci/devices/0000:00:06.0")));
     }
 
     #[test]

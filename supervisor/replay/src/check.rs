@@ -5,7 +5,7 @@ use std::fmt;
 
 use nvidia_abi::{Count, escape, uvm};
 use recording::{Call, Event, Ioctl};
-use resource_manager::{Caller, Errno, FileId, Load, Node, ResourceManager};
+use resource_manager::{Accounted, Caller, Errno, FileId, Load, Node, Order, ResourceManager};
 
 use crate::bytes::{pointer, word};
 use crate::files::{Files, node as node_of};
@@ -134,6 +134,15 @@ impl Caller for Recorded<'_> {
 
     fn has_open(&mut self, card: usize) -> bool {
         self.files.has_open(self.process, Node::Gpu(card))
+    }
+
+    /// Whether it could be is the session's to know, and there is none.
+    fn order(&mut self, _: usize, _: Order) -> Result<(), u32> {
+        Ok(())
+    }
+
+    fn accounts(&mut self, _: usize) -> Vec<Accounted> {
+        Vec::new()
     }
 
     fn process(&self) -> u32 {

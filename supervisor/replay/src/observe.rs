@@ -4,7 +4,7 @@
 
 use nvidia_abi::escape;
 use recording::{Indirect, Ioctl};
-use resource_manager::{Caller, Errno, FileId, Node};
+use resource_manager::{Accounted, Caller, Errno, FileId, Node, Order};
 
 use crate::bytes::{pointer, word};
 use crate::files::path;
@@ -134,6 +134,14 @@ impl Caller for Observed<'_> {
 
     fn show(&mut self, descriptor: i32, card: usize) -> bool {
         self.caller.show(descriptor, card)
+    }
+
+    fn order(&mut self, card: usize, order: Order) -> Result<(), u32> {
+        self.caller.order(card, order)
+    }
+
+    fn accounts(&mut self, card: usize) -> Vec<Accounted> {
+        self.caller.accounts(card)
     }
 
     fn process(&self) -> u32 {

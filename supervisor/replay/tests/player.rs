@@ -2,7 +2,7 @@
 
 use recording::{Call, Event, Indirect, Ioctl};
 use replay::{Player, Refusal};
-use resource_manager::{Caller, FileId, Node};
+use resource_manager::{Accounted, Caller, FileId, Node, Order};
 
 const VERSION: &str = "580.159.04";
 /// Where the calls' structures lie this time.
@@ -46,6 +46,14 @@ impl Caller for Memory {
 
     fn has_open(&mut self, _: usize) -> bool {
         false
+    }
+
+    fn order(&mut self, _: usize, _: Order) -> Result<(), u32> {
+        Ok(())
+    }
+
+    fn accounts(&mut self, _: usize) -> Vec<Accounted> {
+        Vec::new()
     }
 
     fn process(&self) -> u32 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use wire::device::{Description, padded};
+use wire::device::{Description, feature, padded};
 
 use crate::facts::Facts;
 use crate::load::Load;
@@ -190,6 +190,34 @@ impl Card {
         self.description.total_memory.saturating_sub(self.used).saturating_sub(self.load.usage.used)
     }
 
+    /// In force, mW. A card whose figures nobody has told yet has its own.
+    pub(crate) fn power_limit(&self) -> u32 {
+        match self.load.usage.power_limit {
+            0 => self.description.power[1],
+            limit => limit,
+        }
+    }
+
+    /// Memory and graphics clocks of applications, MHz.
+    fn application_clocks(&self) -> [u32; 2] {
+        match self.load.usage.application_clocks {
+            [0, 0] => [self.description.clocks_max[2], self.description.application_clock],
+            chosen => chosen,
+        }
+    }
+
+    /// `NV2080_CTRL_GPU_INFO_GPU_SMC_MODE_…`: no card of ours is ever parted, so that the mode stays pending.
+    fn mig_mode(&self) -> u32 {
+        const UNSUPPORTED: u32 = 0;
+        const DISABLED: u32 = 2;
+        const ENABLE_PENDING: u32 = 3;
+        match self.load.pending_mig {
+            _ if self.description.features & feature::MIG == 0 => UNSUPPORTED,
+            Some(true) => ENABLE_PENDING,
+            Some(false) | None => DISABLED,
+        }
+    }
+
     /// A figure of the model by its name in rows.
     pub fn figure(&self, name: &str) -> Option<u32> {
         let kib = |bytes: u64| (bytes / 1024) as u32;
@@ -208,10 +236,15 @@ impl Card {
             "irq" => self.unit.irq,
             "power_idle_mw" => card.power[0],
             "power_limit_mw" => card.power[1],
+            "power_set_mw" => self.power_limit(),
             "power_minimum_mw" => card.power[2],
             "l2_bytes" => u32::try_from(card.attributes[L2_CACHE_SIZE]).ok()?,
             "graphics_clock_khz" => card.clocks_max[0] * 1000,
             "memory_clock_khz" => card.clocks_max[2] * 1000,
+            "application_memory_mhz" => self.application_clocks()[0],
+            "application_graphics_mhz" => self.application_clocks()[1],
+            "ecc_pending" => self.load.pending_ecc.unwrap_or(card.features & feature::ECC != 0).into(),
+            "mig_mode" => self.mig_mode(),
             "identifier_low" => self.unit.device_identifier[0],
             "identifier_high" => self.unit.device_identifier[1],
             _ => return None,

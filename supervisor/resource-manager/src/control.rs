@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   number ─▶ HANDLERS (client.rs, device.rs, subdevice.rs, …) and a row of facts ─▶ neither: NV_ERR_NOT_SUPPORTED, noted
+//!                settings.rs ──▶ Caller::order ◀── a row `set`
 //! ```
 //!
 //! For the next command: its number, size and fields are `nvidia-abi`'s (from `ctrl/ctrlXXXX/*.h`); if it always answers the same on
@@ -14,6 +15,7 @@ mod confidential;
 mod device;
 mod figures;
 mod information;
+mod settings;
 mod subdevice;
 mod topology;
 
@@ -23,7 +25,7 @@ use crate::card::Card;
 use crate::facts::Written;
 use crate::object::{Client, Handle, Object};
 use crate::structure::Structure;
-use crate::{Caller, Errno, FileId, ResourceManager};
+use crate::{Caller, Errno, FileId, Order, ResourceManager};
 
 /// A command on its way.
 struct Command<'a> {
@@ -45,6 +47,7 @@ fn handler(number: u32) -> Option<Handler> {
         client::HANDLERS,
         device::HANDLERS,
         subdevice::HANDLERS,
+        settings::HANDLERS,
         information::HANDLERS,
         topology::HANDLERS,
         channel::HANDLERS,
@@ -139,6 +142,11 @@ impl ResourceManager {
                 Some(error) => Err(error),
             };
         }
+        if let Some(card) = object.card
+            && let Some((setting, values)) = self.cards[card].facts.set(number, parameters)
+        {
+            return caller.order(card, Order::Set(setting, values));
+        }
         let name =
             row.and_then(|row| row.name).map_or_else(|| format!("control {number:#010x}"), str::to_owned);
         match answer(&self.cards[object.card.unwrap_or(0)], number, parameters) {
@@ -158,8 +166,8 @@ fn check(
     size: usize,
     caller: &dyn Caller,
 ) -> Result<(), u32> {
-    let is_allowed = row.is_some() || number & PRIVILEGED != PRIVILEGED || caller.is_administrator();
-    if !is_allowed {
+    let has_name = row.is_some_and(|row| row.access != Some(Access::Recorded));
+    if !has_name && number & PRIVILEGED == PRIVILEGED && !caller.is_administrator() {
         return Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS);
     }
     if !takes(abi, object.class, number) {
@@ -195,7 +203,7 @@ fn answer(card: &Card, number: u32, parameters: &mut [u8]) -> Option<u32> {
     for (at, written) in &answer.writes {
         let bytes = match written {
             Written::Bytes(bytes) => bytes.clone(),
-            Written::Figure(name) => card.figure(name)?.to_le_bytes().to_vec(),
+            Written::Figure(name, length) => card.figure(name)?.to_le_bytes()[..*length].to_vec(),
         };
         parameters.get_mut(*at..*at + bytes.len())?.copy_from_slice(&bytes);
     }

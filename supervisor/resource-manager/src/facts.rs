@@ -12,12 +12,17 @@
 //! inforom NAME VERSION SUBVERSION         an object of the board's InfoROM
 //! answer CONTROL [?AT=HEX]… [@AT HEX…]… [!STATUS]
 //!                                         what a control writes at which offsets, if the parameters hold what ? says; a value is
-//!                                         as long as its digits, a figure (=NAME), or "text"; besides what a handler writes
+//!                                         as long as its digits, a figure (=NAME, 4 bytes, =NAME:2, 2 bytes), or "text"; besides
+//!                                         what a handler writes
+//! set CONTROL SETTING @AT[:2] [@AT[:2]]   a control without a name that sets something (`wire::settings`) to what its parameters hold
+//!                                         there, in 4 bytes or 2
 //! ```
 //!
 //! A line that begins with a blank continues the one before. What stands behind `#` is for the reader.
 
 use std::collections::HashMap;
+
+use wire::settings::Setting;
 
 /// A card's rows.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +39,7 @@ pub struct Facts {
     inforom: HashMap<String, (u8, u8)>,
     run_lists: HashMap<u32, u32>,
     answers: HashMap<u32, Vec<Answer>>,
+    sets: HashMap<u32, Set>,
 }
 
 /// A number of 4 bytes: the row's own, or one of the device model's.
@@ -90,8 +96,16 @@ pub struct Answer {
 pub enum Written {
     /// The row's own.
     Bytes(Vec<u8>),
-    /// Four bytes of the model's.
-    Figure(String),
+    /// So many bytes of the model's.
+    Figure(String, usize),
+}
+
+/// What a control sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Set {
+    setting: Setting,
+    /// Of its values: where they lie, and how many bytes they have.
+    values: Vec<(usize, usize)>,
 }
 
 impl Facts {
@@ -111,6 +125,7 @@ impl Facts {
         all.inforom.extend(others.inforom);
         all.run_lists.extend(others.run_lists);
         all.answers.extend(others.answers);
+        all.sets.extend(others.sets);
         for (list, other) in [(&mut all.classes, others.classes), (&mut all.engines, others.engines)] {
             if !other.is_empty() {
                 *list = other;
@@ -147,12 +162,23 @@ impl Facts {
         self.answers.get(&control)?.iter().find(|answer| answer.fits(parameters))
     }
 
+    /// What `control` sets with these parameters; none: it is not known to set anything.
+    pub fn set(&self, control: u32, parameters: &[u8]) -> Option<(Setting, [u32; 2])> {
+        let set = self.sets.get(&control)?;
+        let mut values = [0; 2];
+        for (value, (at, length)) in values.iter_mut().zip(&set.values) {
+            let bytes = parameters.get(*at..at + length)?;
+            *value = bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        }
+        Some((set.setting, values))
+    }
+
     /// Figures of the model that rows name.
     pub fn figures(&self) -> impl Iterator<Item = &str> {
         let of_answers =
             self.answers.values().flatten().flat_map(|answer| &answer.writes).filter_map(|(_, written)| {
                 match written {
-                    Written::Figure(name) => Some(name.as_str()),
+                    Written::Figure(name, _) => Some(name.as_str()),
                     Written::Bytes(_) => None,
                 }
             });
@@ -210,6 +236,9 @@ impl Facts {
                 let control = hexadecimal(words.next()?)?;
                 self.answers.entry(control).or_default().push(Answer::parse(words)?);
             }
+            "set" => {
+                self.sets.insert(hexadecimal(words.next()?)?, Set::parse(words)?);
+            }
             _ => return None,
         }
         Some(())
@@ -231,7 +260,10 @@ impl Answer {
             } else {
                 let place: &mut usize = at.as_mut()?;
                 let (written, length) = match word.strip_prefix('=') {
-                    Some(figure) => (Written::Figure(figure.to_owned()), 4),
+                    Some(figure) => {
+                        let (name, length) = sized(figure)?;
+                        (Written::Figure(name.to_owned(), length), length)
+                    }
                     None => {
                         let bytes = match word.strip_prefix('"') {
                             Some(text) => text.as_bytes().to_vec(),
@@ -250,6 +282,28 @@ impl Answer {
 
     fn fits(&self, parameters: &[u8]) -> bool {
         self.conditions.iter().all(|(at, value)| parameters.get(*at..*at + value.len()) == Some(value))
+    }
+}
+
+impl Set {
+    fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let name = words.next()?;
+        let setting = Setting::ALL.iter().copied().find(|setting| format!("{setting:?}") == name)?;
+        let place = |word: &str| {
+            let (at, length) = sized(word.strip_prefix('@')?)?;
+            Some((at.parse().ok()?, length))
+        };
+        let values: Vec<_> = words.map(place).collect::<Option<_>>()?;
+        matches!(values.len(), 1 | 2).then_some(Self { setting, values })
+    }
+}
+
+/// A word and the bytes that it stands for: 4, or as many as a number behind it says.
+fn sized(word: &str) -> Option<(&str, usize)> {
+    match word.split_once(':') {
+        None => Some((word, 4)),
+        Some((word, "2")) => Some((word, 2)),
+        Some(_) => None,
     }
 }
 
@@ -312,14 +366,15 @@ mod tests {
     #[test]
     fn answers_depend_on_what_is_asked() {
         let facts = Facts::parse(
-            "answer 2080a084 ?0=00000001 @4 0000000d 0b  # of clocks\n  @12 =power\nanswer 2080a084 !56",
+            "answer 2080a084 ?0=00000001 @4 0000000d 0b  # of clocks\n  @12 =power =clock:2\nanswer 2080a084 !56",
         )
         .unwrap();
         let answer = facts.answer(0x2080_a084, &[1, 0, 0, 0]).unwrap();
         let expected = [
             (4, Written::Bytes(vec![0xd, 0, 0, 0])),
             (8, Written::Bytes(vec![0xb])),
-            (12, Written::Figure("power".into())),
+            (12, Written::Figure("power".into(), 4)),
+            (16, Written::Figure("clock".into(), 2)),
         ];
         assert_eq!(answer.writes, expected);
         assert_eq!(facts.answer(0x2080_a084, &[2, 0, 0, 0]).unwrap().status, 0x56);
@@ -341,6 +396,22 @@ mod tests {
         assert_eq!(facts.info("fb", 8), Some(&Value::Figure("memory_kib".into())));
         assert_eq!(facts.info("fb", 11), Some(&Value::Number(5120)));
         assert_eq!(facts.info("gpu", 11), None);
+    }
+
+    #[test]
+    fn a_control_sets_what_its_parameters_hold() {
+        let facts =
+            Facts::parse("set 2080e0a6 ApplicationClocks @4:2 @2:2\nset 2080e61e PowerLimit @0").unwrap();
+        let parameters = [0xe0, 0x93, 4, 0, 0x3b, 0x0a];
+        assert_eq!(facts.set(0x2080_e0a6, &parameters), Some((Setting::ApplicationClocks, [2619, 4])));
+        assert_eq!(facts.set(0x2080_e61e, &parameters), Some((Setting::PowerLimit, [300_000, 0])));
+        assert_eq!(facts.set(0x2080_e0a6, &parameters[..5]), None, "parameters that end before");
+        assert_eq!(facts.set(0x2080_e0a7, &parameters), None);
+        for wrong in
+            ["set 1 PowerLimit", "set 1 Nothing @0", "set 1 PowerLimit @0:3", "set 1 PowerLimit @0 @4 @8"]
+        {
+            assert!(Facts::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

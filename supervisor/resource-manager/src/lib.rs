@@ -8,6 +8,7 @@
 //!                            └ uvm.rs:    unified memory                ── facts.rs:  rows of cards/*.txt
 //!   what happens ──▶ event.rs: files that are polled
 //!   what others do ──▶ Load ─▶ shared_data.rs: the page of figures
+//!   what is set ──▶ Caller::order ──▶ the session's settings ─▶ Load
 //! ```
 //!
 //! - **outer**: the structure that an ioctl's argument points to. **Parameters**: what `RM_CONTROL` and `RM_ALLOC` point to.
@@ -32,6 +33,7 @@ mod load;
 mod make;
 mod memory;
 mod object;
+mod order;
 mod shared_data;
 mod structure;
 mod uvm;
@@ -46,7 +48,9 @@ pub use event::Happening;
 pub use facts::{Answer, Cluster, Facts, GraphicsCluster, Value, Written};
 pub use load::Load;
 pub use object::Handle;
+pub use order::Order;
 pub use shared_data::BEING_WRITTEN;
+pub use wire::control::Accounted;
 
 use object::Clients;
 
@@ -100,6 +104,10 @@ pub trait Caller {
     fn show(&mut self, _descriptor: i32, _card: usize) -> bool {
         true
     }
+    /// Changes a card for the whole session, for a caller who may. `Err`: an `NV_ERR_…`.
+    fn order(&mut self, card: usize, order: Order) -> Result<(), u32>;
+    /// The accounts that the session keeps of processes on a card, oldest first.
+    fn accounts(&mut self, card: usize) -> Vec<Accounted>;
     /// Thread-group id.
     fn process(&self) -> u32;
     /// It has CAP_SYS_ADMIN.

@@ -20,6 +20,10 @@ pub struct Load {
     pub is_lost: bool,
     /// Rows that were replaced, and whether one could not be.
     pub remapped: (u32, bool),
+    /// What ECC is to be after the next start; none: as it is.
+    pub pending_ecc: Option<bool>,
+    /// The same of MIG.
+    pub pending_mig: Option<bool>,
 }
 
 impl Load {

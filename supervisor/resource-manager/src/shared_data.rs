@@ -193,12 +193,8 @@ fn state(_: &Card, page: &mut Structure, _: u64) {
 }
 
 fn power_limits(card: &Card, page: &mut Structure, _: u64) {
-    let [_, by_default, ..] = card.description.power;
-    // A card whose figures nobody has told yet has none.
-    let limit = card.load.usage.power_limit;
-    let limit = if limit == 0 { by_default } else { limit };
-    page.set("powerLimitGpu.info.requestedmW", limit);
-    page.set("powerLimitGpu.info.enforcedmW", limit);
+    page.set("powerLimitGpu.info.requestedmW", card.power_limit());
+    page.set("powerLimitGpu.info.enforcedmW", card.power_limit());
 }
 
 /// 1/256 °C of the chip, of what is beside it, and of the stacks of memory. Each has a stamp of its own; there are no others.

@@ -2,46 +2,12 @@
 
 mod common;
 
-use common::{OUTER, PARAMETERS, Session};
+use common::{OUTER, Session, card, control};
 use nvidia_abi::{class, control, escape, status};
 use resource_manager::{Caller, Happening, Load};
 
 /// Stamps of groups that are not polled begin here.
 const COUNTED: u64 = 0xff << 56;
-
-/// A client, its device and its subdevice.
-fn card(session: &mut Session) -> [u32; 3] {
-    let (client, device) = session.device();
-    let subdevice = session.alloc([client, device], class::NV20_SUBDEVICE_0, &[]).expect("a subdevice");
-    [client, device, subdevice]
-}
-
-/// A control with these fields: its status, and its parameters.
-fn control(
-    session: &mut Session,
-    [client, object]: [u32; 2],
-    number: u32,
-    fields: &[(&str, u64)],
-) -> (u32, Vec<u8>) {
-    let row = session.abi.control(number).expect("a row");
-    let mut parameters = vec![0; row.size];
-    for (field, value) in fields {
-        assert!(row.write(&mut parameters, field, *value), "{field}");
-    }
-    assert!(session.process.write(PARAMETERS, &parameters));
-    let outer = [
-        ("hClient", client.into()),
-        ("hObject", object.into()),
-        ("cmd", number.into()),
-        ("params", PARAMETERS),
-        ("paramsSize", parameters.len() as u64),
-    ];
-    let (answer, outer) = session.escape(0, escape::NV_ESC_RM_CONTROL, &outer);
-    assert_eq!(answer, Ok(()));
-    let status = session.field(escape::NV_ESC_RM_CONTROL, &outer, "status") as u32;
-    assert!(session.process.read(PARAMETERS, &mut parameters));
-    (status, parameters)
-}
 
 /// A field of the card's page at that time.
 fn figure(session: &mut Session, now: u64, field: &str) -> u64 {

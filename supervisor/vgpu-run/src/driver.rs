@@ -11,12 +11,15 @@
 
 use broker::Broker;
 use interception::{Reply, Request};
-use nvidia_abi::escape;
+use nvidia_abi::{escape, status};
 use overlay::{Answer, Node as Found, Outcome, Seen};
 use replay::{Observed, Refusal};
-use resource_manager::{Caller, Card as Emulated, FileId, Node, ResourceManager, Unit, facts};
+use resource_manager::{
+    Accounted, Caller, Card as Emulated, FileId, Node, Order, ResourceManager, Unit, facts,
+};
 use trace::Heard;
 use tracee::{Memory, RemotePtr};
+use wire::control::Status;
 use wire::trace::now;
 
 use crate::card::Card;
@@ -75,7 +78,7 @@ impl Driver {
     ) -> Option<Result<Reply, &str>> {
         let [descriptor, number, argument, ..] = request.arguments;
         let (descriptor, number) = (descriptor as i32, number as u32);
-        let mut asker = Asker { request, tgid, nodes, pages: &mut self.pages };
+        let mut asker = Asker { request, tgid, nodes, pages: &mut self.pages, broker };
         let inode = asker.inode(descriptor)?;
         // Before anything is kept of it: the thread's number may have become somebody else's.
         let node = asker.nodes.node(inode).filter(|_| request.is_alive())?;
@@ -95,7 +98,7 @@ impl Driver {
         };
         asker.nodes.settle(manager);
         let file = asker.nodes.file(inode)?;
-        figures::tell(manager, broker);
+        figures::tell(manager, asker.broker);
         let answer = if self.calls.are_heard() {
             let begun = now();
             let mut observed = Observed::new(&mut asker);
@@ -205,6 +208,7 @@ struct Asker<'a> {
     tgid: i32,
     nodes: &'a mut Nodes,
     pages: &'a mut Pages,
+    broker: &'a mut Broker,
 }
 
 impl Asker<'_> {
@@ -254,6 +258,26 @@ impl Caller for Asker<'_> {
             tracing::warn!("thread {} cannot map the card's figures: {error}", self.request.tid);
         }
         shown.is_ok()
+    }
+
+    fn order(&mut self, card: usize, order: Order) -> Result<(), u32> {
+        let card = card as u32;
+        let answer = match order {
+            Order::Set(setting, values) => self.broker.set(self.tgid as u32, card, setting, Some(values)),
+            Order::ClearErrors(counter) => self.broker.clear_errors(card, counter),
+            Order::ClearAccounts => self.broker.clear_accounts(card),
+        };
+        answer.map_err(|refused| match refused {
+            Status::NotSupported => status::NV_ERR_NOT_SUPPORTED,
+            Status::Invalid => status::NV_ERR_INVALID_ARGUMENT,
+            Status::Lost => status::NV_ERR_GPU_IS_LOST,
+            Status::OutOfMemory => status::NV_ERR_NO_MEMORY,
+            _ => status::NV_ERR_INVALID_STATE,
+        })
+    }
+
+    fn accounts(&mut self, card: usize) -> Vec<Accounted> {
+        self.broker.accounts(card as u32)
     }
 
     fn process(&self) -> u32 {

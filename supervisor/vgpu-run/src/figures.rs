@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use broker::{Broker, Published};
 use resource_manager::{BEING_WRITTEN, Happening, Load, ResourceManager};
 use wire::condition;
+use wire::settings::Setting;
 
 use crate::shown;
 
@@ -112,6 +113,8 @@ fn load(broker: &mut Broker, card: u32) -> Option<Load> {
     let usage = broker.usage(card)?;
     let processes = broker.holders(card);
     let mut load = Load { usage, has_devices: !processes.is_empty(), processes, ..Load::default() };
+    let pending = |setting| broker.setting(card, setting).map(|mode| mode != 0);
+    (load.pending_ecc, load.pending_mig) = (pending(Setting::EccMode), pending(Setting::MigMode));
     if let Some(condition) = broker.card_condition(card) {
         load.errors = condition.errors(condition::Counter::Volatile);
         load.is_lost = condition.is_lost();

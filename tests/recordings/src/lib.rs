@@ -4,3 +4,4 @@ pub mod library;
 pub mod mark;
 pub mod nvml;
 pub mod rm;
+pub mod tree;

@@ -3,7 +3,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nvidia_abi::{control, status};
-use wire::device::mode;
 
 use super::{Command, Handler};
 use crate::object::Space;
@@ -22,8 +21,6 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV0000_CTRL_CMD_GPU_GET_ACTIVE_DEVICE_IDS, active_devices),
     (control::NV0000_CTRL_CMD_GPU_QUERY_DRAIN_STATE, not_draining),
     (control::NV0000_CTRL_CMD_NVD_GET_TIMESTAMP, timestamp),
-    (control::NV0000_CTRL_CMD_GPUACCT_GET_ACCOUNTING_STATE, accounting_state),
-    (control::NV0000_CTRL_CMD_GPUACCT_GET_ACCOUNTING_PIDS, accounted_processes),
     (control::NV0000_CTRL_CMD_CLIENT_GET_ADDR_SPACE_TYPE, address_space_type),
     (control::NV0000_CTRL_CMD_SYSTEM_GET_P2P_CAPS_MATRIX, peer_matrix),
 ];
@@ -166,20 +163,6 @@ fn not_draining(command: &mut Command) -> Result<(), u32> {
 fn timestamp(command: &mut Command) -> Result<(), u32> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     command.parameters.set("timestamp", now.as_micros() as u64);
-    Ok(())
-}
-
-fn accounting_state(command: &mut Command) -> Result<(), u32> {
-    const ENABLED: u32 = 0;
-    const DISABLED: u32 = 1;
-    let modes = command.card_of("gpuId")?.1.load.usage.modes;
-    command.parameters.set("state", if modes & mode::ACCOUNTING != 0 { ENABLED } else { DISABLED });
-    Ok(())
-}
-
-fn accounted_processes(command: &mut Command) -> Result<(), u32> {
-    command.card_of("gpuId")?;
-    command.parameters.set("pidCount", 0_u64);
     Ok(())
 }
 

@@ -1,28 +1,17 @@
 //! Commands to a device: what all parts of a card have in common.
 
 use nvidia_abi::control;
-use wire::device::mode;
 
 use super::{Command, Handler};
 
 pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV0080_CTRL_CMD_GPU_GET_NUM_SUBDEVICES, subdevices),
-    (control::NV0080_CTRL_CMD_GPU_QUERY_SW_STATE_PERSISTENCE, persistence),
     (control::NV0080_CTRL_CMD_GPU_GET_VIRTUALIZATION_MODE, virtualisation),
     (control::NV0080_CTRL_CMD_GPU_GET_CLASSLIST_V2, classes),
 ];
 
 fn subdevices(command: &mut Command) -> Result<(), u32> {
     command.parameters.set("numSubDevices", 1_u64);
-    Ok(())
-}
-
-fn persistence(command: &mut Command) -> Result<(), u32> {
-    const ENABLED: u32 = 0;
-    const DISABLED: u32 = 1;
-    let card = command.card()?;
-    let is_persistent = card.unit.persistence && card.load.usage.modes & mode::NOT_PERSISTENT == 0;
-    command.parameters.set("swStatePersistence", if is_persistent { ENABLED } else { DISABLED });
     Ok(())
 }
 

@@ -13,7 +13,6 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV2080_CTRL_CMD_GPU_GET_GID_INFO, uuid),
     (control::NV2080_CTRL_CMD_GPU_GET_OEM_BOARD_INFO, board),
     (control::NV2080_CTRL_CMD_GPU_GET_INFOROM_OBJECT_VERSION, inforom_object),
-    (control::NV2080_CTRL_CMD_GPU_QUERY_COMPUTE_MODE_RULES, compute_mode),
     (control::NV2080_CTRL_CMD_EVENT_SET_NOTIFICATION, notification),
     (control::NV2080_CTRL_CMD_GPU_GET_PIDS, processes),
     (control::NV2080_CTRL_CMD_GPU_GET_PID_INFO, process_memory),
@@ -63,13 +62,6 @@ fn inforom_object(command: &mut Command) -> Result<(), u32> {
         command.card()?.facts.inforom(&name).ok_or(status::NV_ERR_OBJECT_NOT_FOUND)?;
     command.parameters.set("version", version);
     command.parameters.set("subversion", subversion);
-    Ok(())
-}
-
-fn compute_mode(command: &mut Command) -> Result<(), u32> {
-    // `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…` count as NVML does.
-    let mode = command.card()?.load.usage.compute_mode;
-    command.parameters.set("rules", mode);
     Ok(())
 }
 

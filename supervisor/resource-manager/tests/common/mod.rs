@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use nvidia_abi::{Abi, class, escape, status};
-use resource_manager::{Caller, Card, Errno, FileId, Node, ResourceManager, Unit, facts};
+use resource_manager::{Accounted, Caller, Card, Errno, FileId, Node, Order, ResourceManager, Unit, facts};
 
 pub const VERSION: &str = "580.159.04";
 /// Where the program's memory begins.
@@ -12,10 +12,19 @@ pub const OUTER: u64 = BASE;
 pub const PARAMETERS: u64 = BASE + 0x800;
 pub const AROUND: u64 = BASE + 0x400;
 
-/// A process with one page of memory, and two nodes open.
+/// The largest parameters of a control have 34,720 bytes.
+const PAGES: usize = 10;
+
+/// A process with some pages of memory, and two nodes open.
 pub struct Process {
     pub memory: Vec<u8>,
     pub files: [FileId; 2],
+    pub is_administrator: bool,
+    /// What it has changed of the card.
+    pub orders: Vec<Order>,
+    /// What its session says to the next ones.
+    pub answer: Result<(), u32>,
+    pub accounts: Vec<Accounted>,
 }
 
 impl Caller for Process {
@@ -43,12 +52,23 @@ impl Caller for Process {
         card == 0
     }
 
+    fn order(&mut self, card: usize, order: Order) -> Result<(), u32> {
+        assert_eq!(card, 0);
+        self.orders.push(order);
+        self.answer
+    }
+
+    fn accounts(&mut self, card: usize) -> Vec<Accounted> {
+        assert_eq!(card, 0);
+        self.accounts.clone()
+    }
+
     fn process(&self) -> u32 {
         1
     }
 
     fn is_administrator(&self) -> bool {
-        false
+        self.is_administrator
     }
 }
 
@@ -67,7 +87,14 @@ impl Session {
         let card = Card::new(description, Unit::emulated(&description, 0), &facts);
         let mut manager = ResourceManager::new(VERSION, vec![card]).expect("a known version");
         let files = [Node::Control, Node::Gpu(0)].map(|node| manager.open(node));
-        let process = Process { memory: vec![0; 4096], files };
+        let process = Process {
+            memory: vec![0; PAGES * 4096],
+            files,
+            is_administrator: false,
+            orders: Vec::new(),
+            answer: Ok(()),
+            accounts: Vec::new(),
+        };
         Self { abi: Abi::of(VERSION).expect("a known version"), manager, process }
     }
 
@@ -130,4 +157,38 @@ impl Session {
         let device = self.alloc([client, client], class::NV01_DEVICE_0, &[]).expect("a device");
         (client, device)
     }
+}
+
+/// A client, its device and its subdevice.
+pub fn card(session: &mut Session) -> [u32; 3] {
+    let (client, device) = session.device();
+    let subdevice = session.alloc([client, device], class::NV20_SUBDEVICE_0, &[]).expect("a subdevice");
+    [client, device, subdevice]
+}
+
+/// A control with these fields: its status, and its parameters.
+pub fn control(
+    session: &mut Session,
+    [client, object]: [u32; 2],
+    number: u32,
+    fields: &[(&str, u64)],
+) -> (u32, Vec<u8>) {
+    let row = session.abi.control(number).expect("a row");
+    let mut parameters = vec![0; row.size];
+    for (field, value) in fields {
+        assert!(row.write(&mut parameters, field, *value), "{field}");
+    }
+    assert!(session.process.write(PARAMETERS, &parameters));
+    let outer = [
+        ("hClient", client.into()),
+        ("hObject", object.into()),
+        ("cmd", number.into()),
+        ("params", PARAMETERS),
+        ("paramsSize", parameters.len() as u64),
+    ];
+    let (answer, outer) = session.escape(0, escape::NV_ESC_RM_CONTROL, &outer);
+    assert_eq!(answer, Ok(()));
+    let status = session.field(escape::NV_ESC_RM_CONTROL, &outer, "status") as u32;
+    assert!(session.process.read(PARAMETERS, &mut parameters));
+    (status, parameters)
 }

@@ -11,20 +11,16 @@ use anyhow::{Context, Result, bail};
 use nvidia_abi::escape;
 use recordings::mark::mark;
 use recordings::rm::{Mapping, Node, get, put};
+use recordings::tree::{
+    CLASS_DEVICE, CLASS_ROOT, CLASS_SUBDEVICE, CONTROL_NODE, DEVICE, GPU_NODE, SUBDEVICE, Tree, root,
+};
 use std::io::Write;
 
-const CONTROL_NODE: &str = "/dev/nvidiactl";
-const GPU_NODE: &str = "/dev/nvidia0";
 const UVM_NODE: &str = "/dev/nvidia-uvm";
 
-const CLASS_ROOT: u32 = 0x41;
 const CLASS_EVENT: u32 = 0x79;
-const CLASS_DEVICE: u32 = 0x80;
 const CLASS_SHARED_DATA: u32 = 0xde;
-const CLASS_SUBDEVICE: u32 = 0x2080;
 
-const DEVICE: u32 = 0x5c00_0001;
-const SUBDEVICE: u32 = 0x5c00_0002;
 const EVENT: u32 = 0x5c00_0003;
 const SHARED_DATA: u32 = 0x5c00_0004;
 const NOWHERE: u32 = 0x5c00_dead;
@@ -39,45 +35,6 @@ fn main() -> Result<()> {
         ["wait", seconds] => wait(seconds.parse().context("SECONDS is a number")?),
         _ => bail!("rm-client errors | page [TIMES] | sweep FILE | wait SECONDS"),
     }
-}
-
-/// A client with a device and a subdevice.
-struct Tree {
-    control: Node,
-    gpu: Node,
-    client: u32,
-}
-
-impl Tree {
-    fn new() -> Result<Self> {
-        let control = Node::open(CONTROL_NODE).context(CONTROL_NODE)?;
-        let client = root(&control)?;
-        let mut ids = [0; 132];
-        put(&mut ids, 0, 0xffff);
-        control.control(client, client, 0x215, &mut ids);
-        let gpu = Node::open(GPU_NODE).context(GPU_NODE)?;
-        gpu.escape(escape::NV_ESC_WAIT_OPEN_COMPLETE, &mut [0; 8]);
-        let mut fd = control.fd().to_le_bytes();
-        gpu.escape(escape::NV_ESC_REGISTER_FD, &mut fd);
-        let tree = Self { control, gpu, client };
-        for (what, answer) in [
-            ("device", tree.control.alloc(client, client, DEVICE, CLASS_DEVICE, &mut [0; 56])),
-            ("subdevice", tree.control.alloc(client, DEVICE, SUBDEVICE, CLASS_SUBDEVICE, &mut [0; 4])),
-        ] {
-            if (answer.0, answer.1) != (0, 0) {
-                bail!("{what}: {answer:x?}");
-            }
-        }
-        Ok(tree)
-    }
-}
-
-fn root(control: &Node) -> Result<u32> {
-    let (error, status, client) = control.alloc(0, 0, 0, CLASS_ROOT, &mut []);
-    if (error, status) != (0, 0) {
-        bail!("no client: error {error}, status {status:#x}");
-    }
-    Ok(client)
 }
 
 fn errors() -> Result<()> {

@@ -1,0 +1,275 @@
+//! Sets what can be set on a card, in turn through its nodes and through NVML, and prints what both tell of it. Root's, then nobody's.
+//!
+//! ```text
+//! rm-sets
+//!     compute mode: nodes 2: 0, told 2 2       set through the nodes: RM's status; what the nodes and NVML tell afterwards
+//!     compute mode: NVML 0: 0, told 0 0        the same through NVML
+//!     compute mode: nobody 2: 0x1b, told 0 0
+//! ```
+
+use anyhow::{Result, bail};
+use recordings::library::Library;
+use recordings::rm::{get, put};
+use recordings::tree::{DEVICE, SUBDEVICE, Tree};
+
+/// Something that can be set. Values are NVML's.
+struct Thing {
+    name: &'static str,
+    /// One that it does not come with, and the one that it comes with.
+    values: [u32; 2],
+    node: Control,
+    nvml: Functions,
+}
+
+/// Controls that set it, if they are known, and tell it: object, number, size of the parameters.
+struct Control {
+    object: Object,
+    set: Option<(u32, usize)>,
+    /// Fills the parameters.
+    fill: fn(&mut [u8], u32),
+    tell: (u32, usize),
+    /// What is asked for, and where the answer is.
+    ask: fn(&mut [u8]),
+    answer: fn(&[u8]) -> u32,
+}
+
+#[derive(Clone, Copy)]
+enum Object {
+    /// Parameters begin with the card's id.
+    Client,
+    Device,
+    Subdevice,
+}
+
+/// The functions, and how many words each answers; the last is what is meant.
+struct Functions {
+    set: (&'static str, fn(u32) -> [u64; 2]),
+    get: (&'static str, &'static [u64], usize),
+}
+
+fn one(value: u32) -> [u64; 2] {
+    [value.into(), 0]
+}
+
+fn nothing(_: &mut [u8]) {}
+
+const THINGS: &[Thing] = &[
+    Thing {
+        name: "compute mode",
+        values: [2, 0],
+        node: Control {
+            object: Object::Subdevice,
+            set: Some((0x2080_0130, 8)),
+            fill: |bytes, value| put(bytes, 0, value),
+            tell: (0x2080_0131, 4),
+            ask: nothing,
+            answer: |bytes| get(bytes, 0),
+        },
+        nvml: Functions { set: ("nvmlDeviceSetComputeMode", one), get: ("nvmlDeviceGetComputeMode", &[], 1) },
+    },
+    Thing {
+        name: "persistence",
+        values: [0, 1],
+        node: Control {
+            object: Object::Device,
+            set: Some((0x0080_0287, 4)),
+            fill: |bytes, value| put(bytes, 0, 1 - value),
+            tell: (0x0080_0288, 4),
+            ask: nothing,
+            answer: |bytes| 1 - get(bytes, 0),
+        },
+        nvml: Functions {
+            set: ("nvmlDeviceSetPersistenceMode", one),
+            get: ("nvmlDeviceGetPersistenceMode", &[], 1),
+        },
+    },
+    Thing {
+        name: "accounting",
+        values: [1, 0],
+        node: Control {
+            object: Object::Client,
+            set: Some((0xb01, 12)),
+            fill: |bytes, value| put(bytes, 8, 1 - value),
+            tell: (0xb02, 12),
+            ask: nothing,
+            answer: |bytes| 1 - get(bytes, 8),
+        },
+        nvml: Functions {
+            set: ("nvmlDeviceSetAccountingMode", one),
+            get: ("nvmlDeviceGetAccountingMode", &[], 1),
+        },
+    },
+    Thing {
+        name: "pending ECC",
+        values: [0, 1],
+        node: Control {
+            object: Object::Subdevice,
+            set: Some((0x2080_0134, 4)),
+            fill: |bytes, value| put(bytes, 0, value),
+            tell: (0x2080_0133, 8),
+            ask: nothing,
+            answer: |bytes| get(bytes, 0),
+        },
+        nvml: Functions { set: ("nvmlDeviceSetEccMode", one), get: ("nvmlDeviceGetEccMode", &[], 2) },
+    },
+    Thing {
+        name: "pending MIG",
+        values: [1, 0],
+        node: Control {
+            object: Object::Subdevice,
+            set: Some((0x2080_0183, 4)),
+            fill: |bytes, value| put(bytes, 0, value),
+            tell: (0x2080_0102, 564),
+            // One entry, the mode's: 2 is off, 3 is pending.
+            ask: |bytes| {
+                put(bytes, 0, 1);
+                put(bytes, 4, 0x2a);
+            },
+            answer: |bytes| get(bytes, 8) - 2,
+        },
+        nvml: Functions {
+            set: ("nvmlDeviceSetMigMode", |value| [value.into(), SCRATCH.as_ptr() as u64]),
+            get: ("nvmlDeviceGetMigMode", &[], 2),
+        },
+    },
+    Thing {
+        name: "application clock",
+        values: [1500, 1980],
+        node: Control {
+            object: Object::Subdevice,
+            set: Some((0x2080_e0a6, 34_720)),
+            fill: |bytes, value| {
+                put(bytes, 44, 1 | value << 16);
+                put(bytes, 48, value);
+                put(bytes, 52, 2619 << 16);
+                put(bytes, 56, 2619);
+            },
+            tell: (0x2080_a0a6, 34_720),
+            ask: nothing,
+            answer: |bytes| get(bytes, 44) >> 16,
+        },
+        nvml: Functions {
+            set: ("nvmlDeviceSetApplicationsClocks", |value| [2619, value.into()]),
+            get: ("nvmlDeviceGetApplicationsClock", &[0], 1),
+        },
+    },
+    Thing {
+        name: "power limit",
+        values: [300_000, 700_000],
+        node: Control {
+            object: Object::Subdevice,
+            set: None,
+            fill: |_, _| {},
+            tell: (0x2080_a61d, 12),
+            ask: nothing,
+            answer: |bytes| get(bytes, 4),
+        },
+        nvml: Functions {
+            set: ("nvmlDeviceSetPowerManagementLimit", one),
+            get: ("nvmlDeviceGetPowerManagementLimit", &[], 1),
+        },
+    },
+];
+
+/// Where a setter tells what nobody asks.
+static SCRATCH: [std::sync::atomic::AtomicU32; 2] = [const { std::sync::atomic::AtomicU32::new(0) }; 2];
+
+/// Both ways to the card.
+struct Card {
+    tree: Tree,
+    id: u32,
+    library: Library,
+    device: u64,
+}
+
+fn main() -> Result<()> {
+    let card = Card::open()?;
+    for thing in THINGS {
+        let [new, old] = thing.values;
+        if let Some(status) = card.set_through_nodes(thing, new) {
+            card.say(thing, "nodes", new, format_args!("{status:#x}"));
+        } else {
+            card.say(thing, "NVML", new, format_args!("{}", card.set_through_nvml(thing, new)));
+        }
+        card.say(thing, "NVML", old, format_args!("{}", card.set_through_nvml(thing, old)));
+    }
+    // SAFETY: takes numbers. The nodes stay open.
+    if unsafe { libc::setresuid(65534, 65534, 65534) } != 0 {
+        bail!("this user cannot become another");
+    }
+    for thing in THINGS {
+        let new = thing.values[0];
+        if let Some(status) = card.set_through_nodes(thing, new) {
+            card.say(thing, "nobody", new, format_args!("{status:#x}"));
+        }
+    }
+    Ok(())
+}
+
+impl Card {
+    fn open() -> Result<Self> {
+        let tree = Tree::new()?;
+        let mut ids = [0; 128];
+        tree.control.control(tree.client, tree.client, 0x201, &mut ids);
+        let library = Library::open("libnvidia-ml.so.1")?;
+        let mut device = 0_u64;
+        // SAFETY: the functions take these arguments; `device` is as large as a handle.
+        let result = unsafe {
+            library.call("nvmlInit_v2", &[]);
+            library.call("nvmlDeviceGetHandleByIndex_v2", &[0, &raw mut device as u64])
+        };
+        if result != 0 {
+            bail!("NVML: {result}");
+        }
+        Ok(Self { tree, id: get(&ids, 0), library, device })
+    }
+
+    /// RM's status; none: nobody knows how.
+    fn set_through_nodes(&self, thing: &Thing, value: u32) -> Option<u32> {
+        let (number, size) = thing.node.set?;
+        Some(self.control(&thing.node, number, size, |bytes| (thing.node.fill)(bytes, value)).0)
+    }
+
+    fn control(
+        &self,
+        node: &Control,
+        number: u32,
+        size: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> (u32, Vec<u8>) {
+        let mut parameters = vec![0; size];
+        let object = match node.object {
+            Object::Client => {
+                put(&mut parameters, 0, self.id);
+                self.tree.client
+            }
+            Object::Device => DEVICE,
+            Object::Subdevice => SUBDEVICE,
+        };
+        fill(&mut parameters);
+        let (_, status) = self.tree.control.control(self.tree.client, object, number, &mut parameters);
+        (status, parameters)
+    }
+
+    /// NVML's result.
+    fn set_through_nvml(&self, thing: &Thing, value: u32) -> i32 {
+        let (name, arguments) = thing.nvml.set;
+        let [one, other] = arguments(value);
+        // SAFETY: the setters take a device, and one or two numbers, or where to write one.
+        unsafe { self.library.call(name, &[self.device, one, other]) }
+    }
+
+    fn say(&self, thing: &Thing, who: &str, value: u32, answer: std::fmt::Arguments) {
+        let (number, size) = thing.node.tell;
+        let (_, parameters) = self.control(&thing.node, number, size, thing.node.ask);
+        let by_nodes = (thing.node.answer)(&parameters);
+        let mut words = [0_u32; 2];
+        let (name, before, count) = thing.nvml.get;
+        let places = words.iter_mut().take(count).map(|word| &raw mut *word as u64);
+        let arguments: Vec<u64> =
+            std::iter::once(self.device).chain(before.iter().copied()).chain(places).collect();
+        // SAFETY: the getters take a device, perhaps a number, and where to write so many words.
+        unsafe { self.library.call(name, &arguments) };
+        println!("{}: {who} {value}: {answer}, told {by_nodes} {}", thing.name, words[count - 1]);
+    }
+}
