@@ -76,8 +76,8 @@ pub fn all(size: Size, wanted: impl Fn(&str) -> bool) -> Vec<Workload> {
     let processes = size.of(10_000, 1_000);
     let opens = size.of(20_000, 4_000);
     let made: [(String, &dyn Fn() -> Option<Words>); 8] = [
-        ("python, many imports".into(), &|| python("python3", IMPORTS)),
-        ("python, numpy".into(), &|| python("/usr/bin/python3", "numpy")),
+        ("python, many imports".into(), &|| python(IMPORTS)),
+        ("python, numpy".into(), &|| python("numpy")),
         ("node, start-up".into(), &node),
         (format!("git status, {files} files"), &|| git(files)),
         (format!("C build, {sources} files"), &|| Some(c_build(sources))),
@@ -98,11 +98,12 @@ pub fn all(size: Size, wanted: impl Fn(&str) -> bool) -> Vec<Workload> {
 const IMPORTS: &str =
     "json,email.message,http.client,xml.dom.minidom,unittest,asyncio,sqlite3,decimal,ctypes,logging.config";
 
-fn python(program: &str, modules: &str) -> Option<Words> {
-    let words = vec![program.to_owned(), "-c".into(), format!("import {modules}")];
-    let works = Command::new(program).args(&words[1..]).stderr(Stdio::null()).status();
+/// The system's interpreter: the first of that name may be a script of a version manager, which starts dozens of processes.
+fn python(modules: &str) -> Option<Words> {
+    let words = vec!["/usr/bin/python3".to_owned(), "-c".into(), format!("import {modules}")];
+    let works = Command::new(&words[0]).args(&words[1..]).stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {
-        skipped(&format!("{program} can't import {modules}"));
+        skipped(&format!("{} can't import {modules}", words[0]));
         return None;
     }
     Some(words)

@@ -121,21 +121,35 @@ fn a_target_of_a_stopped_supervisor_can_be_killed() {
 /// A stopped program stops vgpu-run, which must not stay so when the program is killed: it does not continue before it ends.
 #[test]
 fn a_program_that_is_killed_while_it_is_stopped_ends_vgpu_run() {
-    let mut child = launch_path("sleep").arguments(["30"]).start();
-    let keeper = child.id() as i32;
-    let program = || {
-        let found = children(*children(keeper).first()?).into_iter().next()?;
-        (name_of(found) == "sleep").then_some(found)
-    };
+    let mut keeper = launch_path("sleep").arguments(["30"]).start();
+    let pid = keeper.id() as i32;
+    kill_when_stopped(pid, pid);
+    let ended = wait_until(Duration::from_secs(20), || keeper.try_wait().unwrap().is_some());
+    signal(pid, libc::SIGCONT);
+    assert!(ended, "it stays stopped");
+    Run::of(keeper).assert_exit(128 + libc::SIGKILL);
+}
+
+/// The kernel hangs up on a process group that loses its last tie to the rest of its session while one of it is stopped. Without us
+/// a program is no such tie; with us it must be none either.
+#[test]
+fn a_program_that_is_killed_while_it_is_stopped_ends_nobody_beside_it() {
+    let session = ["setsid", "--wait", "/bin/sh", "-c", "\"$@\"; echo $?", "sh"];
+    let shell = launch_path("sleep").arguments(["30"]).through(session).start();
+    let keeper = || children(shell.id() as i32).into_iter().find(|&pid| name_of(pid) == "vgpu-run");
+    assert!(wait_until(Duration::from_secs(20), || keeper().is_some()));
+    kill_when_stopped(keeper().unwrap(), shell.id() as i32);
+    Run::of(shell).assert_exit(0).assert_stdout("137\n");
+}
+
+/// Stops the program `sleep` and, once its keeper has stopped too, kills it.
+fn kill_when_stopped(keeper: i32, above: i32) {
+    let program = || descendants(above).into_iter().find(|&pid| name_of(pid) == "sleep");
     assert!(wait_until(Duration::from_secs(20), || program().is_some()));
     let program = program().unwrap();
     signal(program, libc::SIGSTOP);
     assert!(wait_until(Duration::from_secs(20), || state_of(keeper) == Some('T')), "{:?}", state_of(keeper));
     signal(program, libc::SIGKILL);
-    let ended = wait_until(Duration::from_secs(20), || child.try_wait().unwrap().is_some());
-    signal(keeper, libc::SIGCONT);
-    assert!(ended, "it stays stopped");
-    Run::of(child).assert_exit(128 + libc::SIGKILL);
 }
 
 fn state_of(pid: i32) -> Option<char> {

@@ -197,6 +197,12 @@ impl Given {
             escape::NV_ESC_ALLOC_OS_EVENT | escape::NV_ESC_FREE_OS_EVENT => {
                 self.follow(outer, row, &[], &["fd"]);
             }
+            escape::NV_ESC_RM_MAP_MEMORY => {
+                // A page that the driver shares is mapped on a control node of the mediator's own.
+                let number = said(self, "fd") as RawFd;
+                let is_lent = owners(number) == Some(MEDIATORS) && node_of(number) == Some(Node::Control);
+                self.follow(outer, row, &[], if is_lent { &["fd"] } else { &[] });
+            }
             escape::NV_ESC_ATTACH_GPUS_TO_FD => {
                 let ids = self.parts[outer].bytes().chunks_exact(4);
                 let hidden = machine::id(HIDDEN).to_le_bytes();

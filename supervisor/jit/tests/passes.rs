@@ -91,6 +91,20 @@ fn what_a_block_has_written_before_its_passes_is_theirs() {
     runs_alike(&body);
 }
 
+/// A load of two registers, of which one has each lane's own elsewhere.
+#[test]
+fn what_lanes_share_may_be_loaded_with_what_each_has() {
+    let body = format!(
+        "{} mov.u32 %r31, 1000; {1} ld.global.v2.u32 {{%r10, %r31}}, [%rd7+512]; and.b32 %r32, %r31, 255; add.u32 %r11, %r11, %r32; \
+         {1} {2}",
+        head(),
+        products(),
+        tail()
+    );
+    assert!(uses(&body, 96).contains(&"passes in a loop"));
+    runs_alike(&body);
+}
+
 #[test]
 fn loops_that_others_could_see_are_done_for_all_lanes_at_once() {
     for what in

@@ -8,7 +8,7 @@ use installation::{Files, VGPU_RUN_LIBEXEC};
 use mediation::{Driver as HostDriver, Mediator};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::unistd::{Pid, setpgid};
+use nix::unistd::setsid;
 use notification::{InFlight, Listener};
 use trace::{Filter, Outputs};
 use tracee::{Facts, PidFd};
@@ -130,7 +130,7 @@ fn find_files() -> Result<Arc<Files>, Failure> {
 }
 
 /// Makes this process one that nothing but SIGKILL disturbs. After the fork, so that the program gets none
-/// of it: its own process group, ignored signals, higher limits.
+/// of it: its own session, ignored signals, higher limits.
 fn settle(
     launched: &Launched,
     link: &Link,
@@ -144,8 +144,10 @@ fn settle(
     kept.extend(files.descriptor());
     kept.extend(outputs.into_iter().flat_map(Outputs::descriptors));
     descriptors::keep_only(&kept);
-    // Ctrl-C and Ctrl-Z of the terminal go to the program's group.
-    let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    // Ctrl-C and Ctrl-Z of the terminal go to the program's group. A group of our own would do for that, but not in the same session:
+    // as a parent outside the program's group we would keep it from being orphaned, and at the end of a program that is stopped,
+    // as the keeper is then, the kernel would hang up on the whole group: on the build, say, that started us.
+    let _ = setsid();
     // SIGXFSZ: the limit on file sizes counts for memory files as well. SIGTTOU: we may write to the terminal.
     for ignored in [Signal::SIGXFSZ, Signal::SIGTTOU, Signal::SIGPIPE] {
         // SAFETY: ignoring is no handler of ours.

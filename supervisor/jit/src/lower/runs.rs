@@ -147,7 +147,16 @@ impl Lowering<'_> {
         is_lane_wise(mnemonic)
             && mnemonic.op != Op::St
             && !by_ends
+            && !self.mixes(index)
             && roles.reads.iter().chain(&roles.writes).all(|register| self.is_plain(*register))
+    }
+
+    /// Whether an instruction has to do with what each lane has and writes what all share, which passes compute before all else: a
+    /// load of several registers, of which one varies elsewhere.
+    fn mixes(&self, index: usize) -> bool {
+        let roles = &self.graph.roles[index];
+        let varies = |register: &RegisterId| self.kind(*register) == Kind::Varying;
+        !roles.writes.iter().all(varies) && roles.reads.iter().chain(&roles.writes).any(varies)
     }
 
     /// Whether a register is one that passes can have.
