@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 
+use mediation::in_all_processes;
+
 /// Clients of a session.
 pub const CLIENTS: usize = 3;
 /// Bytes of what the driver is to answer.
@@ -37,13 +39,6 @@ pub struct Page {
 /// The page; the first call makes it, before there are other processes.
 pub fn page() -> &'static Page {
     static PAGE: OnceLock<&Page> = OnceLock::new();
-    PAGE.get_or_init(|| {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<Page>(), protection, flags, -1, 0) };
-        assert_ne!(start, libc::MAP_FAILED);
-        // SAFETY: of zeroes, which atomics may be; it is never unmapped.
-        unsafe { &*start.cast() }
-    })
+    // SAFETY: it is made of atomics.
+    PAGE.get_or_init(|| unsafe { in_all_processes() })
 }

@@ -81,7 +81,7 @@ pub use over_limit::OverLimit;
 pub use policy::{Denied, KINDS, NoSuchRow, Policy};
 pub use sets::{SETS, Set};
 #[cfg(any(test, feature = "stand-in"))]
-pub use stand_in::{Held, StandIn};
+pub use stand_in::{Held, StandIn, in_all_processes};
 pub use worker::{Identity, WorkerError};
 
 /// Whoever makes a call.

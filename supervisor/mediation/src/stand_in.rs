@@ -31,6 +31,19 @@ pub struct Held {
     pub under_way: usize,
 }
 
+/// A value that a stand-in and whoever tests it both have, whichever processes they run in that begin from now on.
+///
+/// # Safety
+/// Zeroes are a `T`, and others may change it at any time: it is made of atomics.
+pub unsafe fn in_all_processes<T: Sync>() -> &'static T {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<T>(), protection, flags, -1, 0) };
+    assert_ne!(start, libc::MAP_FAILED);
+    // SAFETY: as large as that and aligned to a page; it is never unmapped, and the rest is the caller's word.
+    unsafe { &*start.cast() }
+}
+
 impl StandIn {
     /// All its cards are the session's.
     pub fn driver(self) -> Result<Driver, UnknownVersion> {

@@ -256,9 +256,12 @@ impl Player {
             return true;
         }
         let length = recorded.parameters_before.len().min(given.parameters.1.len());
-        // Of what could not be read nothing was recorded, and the other way round.
-        if (length == 0) != recorded.parameters_before.is_empty() {
+        // Of what could not be read nothing was recorded; nor of what was refused before the driver saw it.
+        if length == 0 && !recorded.parameters_before.is_empty() {
             return false;
+        }
+        if recorded.parameters_before.is_empty() && !given.parameters.1.is_empty() {
+            return fit != Fit::Exact;
         }
         let mut given_parameters = as_recorded(&given.parameters.1[..length]);
         let mut recorded_parameters = recorded.parameters_before[..length].to_vec();
