@@ -18,7 +18,10 @@
 mod bytes;
 mod check;
 mod files;
+mod fit;
 mod handles;
+mod machine;
+mod mapped;
 mod mask;
 mod memory;
 mod neighbours;
@@ -27,6 +30,8 @@ mod play;
 
 pub use check::{Difference, Mismatch, Outcome, check};
 pub use files::{node, path};
+pub use machine::Place;
+pub use mapped::Shows;
 pub use mask::{Category, Mask};
 pub use observe::Observed;
 pub use play::{Player, Refusal};

@@ -4,22 +4,28 @@
 //!   call ──▶ Kind: node, request, size, control or class ──▶ recorded calls of that kind, not yet made, oldest first
 //!                                                              │ input as recorded? (handles renamed, addresses aside)
 //!                                            none: named, ENODATA ◀┴▶ what the recorded call changed is written
+//!                                                                       (mapped.rs: what is shown of memory)
 //! ```
 //!
 //! - What is the program's own and differs from run to run is not compared: addresses (but whether there is one), descriptors, and
 //!   handles that the program chose otherwise, which are renamed from then on. Handles of the driver's are the recorded ones again.
 //! - A call whose parameters differ only where the recorded call wrote fits if none fits better: programs leave there what was on
 //!   their stacks.
+//! - Of a control that has no public name nobody knows which bytes are asked for: if none fits, the oldest of its kind does.
+//! - What makes a card work is refused: its memory is not in the recording, and nothing would come of waiting for it.
 
 use std::collections::{HashMap, HashSet};
 
-use nvidia_abi::{Abi, Call, Field, Form, Row, UnknownVersion, escape};
+use nvidia_abi::{Abi, Access, Call, Row, UnknownVersion, escape};
 use recording::{Event, Ioctl};
 use resource_manager::{Caller, Errno, Node};
 
 use crate::bytes::{pointer, word};
 use crate::files::{node as node_of, path};
+use crate::fit::{Fit, level, level_new_handle, same};
 use crate::handles::Handles;
+use crate::machine::{Place, places};
+use crate::mapped::{Objects, Shows, is_channel, was_made};
 
 /// RM's own limit on the parameters of a control.
 const LARGEST: usize = 1 << 20;
@@ -31,7 +37,9 @@ pub struct Player {
     /// By kind: calls that have not been made yet, the oldest first.
     waiting: HashMap<Kind, Vec<usize>>,
     nodes: HashSet<Node>,
+    places: Vec<Place>,
     handles: Handles,
+    objects: Objects,
 }
 
 /// What a call is, without what it says.
@@ -52,6 +60,8 @@ pub enum Refusal {
     Error(i32),
     /// The recording has no such call: what it was, and what the recording has instead.
     Missing(String),
+    /// It would make the card work, or show its memory: what it was.
+    Work(String),
 }
 
 /// A call of the program.
@@ -63,14 +73,6 @@ struct Given {
     parameters: (u64, Vec<u8>),
 }
 
-/// How exactly a recorded call has to fit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    Exact,
-    /// But for what the call overwrites.
-    Overwritten,
-}
-
 impl Player {
     /// Of a recording of a driver of that version.
     pub fn new(events: Vec<Event>, version: &str) -> Result<Self, UnknownVersion> {
@@ -80,7 +82,9 @@ impl Player {
             calls: Vec::new(),
             waiting: HashMap::new(),
             nodes: HashSet::new(),
+            places: Vec::new(),
             handles: Handles::default(),
+            objects: Objects::default(),
         };
         for event in events {
             match event {
@@ -99,6 +103,9 @@ impl Player {
             return;
         };
         self.nodes.insert(node);
+        if self.places.is_empty() {
+            self.places = places(&self.abi, &ioctl);
+        }
         let kind = Kind::of(node, request, &ioctl.outer_before, &self.abi);
         self.waiting.entry(kind).or_default().push(self.calls.len());
         self.calls.push(ioctl);
@@ -115,28 +122,53 @@ impl Player {
         self.nodes.iter().map(behind).max().unwrap_or(0)
     }
 
+    /// Where its cards were, as far as it asked.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
     /// How many recorded calls have not been made.
     pub fn left(&self) -> usize {
         self.waiting.values().map(Vec::len).sum()
     }
 
-    /// Answers a call as it was recorded.
+    /// Answers a call as it was recorded, and tells what is to be shown from then on.
     pub fn ioctl(
         &mut self,
         node: Node,
         request: u32,
         argument: u64,
         caller: &mut dyn Caller,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Shows>, Refusal> {
         let given = self.given(node, request, argument, caller)?;
         let Some((at, index)) = self.find(&given, caller) else {
             return Err(Refusal::Missing(self.describe(&given)));
         };
-        self.waiting.get_mut(&given.kind).expect("it was found there").remove(at);
         let recorded = &self.calls[index];
+        let shows = self.shown(&given, recorded)?;
+        self.waiting.get_mut(&given.kind).expect("it was found there").remove(at);
         learn(&mut self.handles, recorded, &given);
+        if given.is_alloc() && recorded.errno == 0 {
+            self.objects.made(&self.abi, &recorded.outer_after, &recorded.parameters_after);
+        }
         answer(&self.handles, recorded, &given, caller).map_err(|()| Refusal::Error(libc::EFAULT))?;
-        if recorded.errno == 0 { Ok(()) } else { Err(Refusal::Error(recorded.errno)) }
+        if recorded.errno == 0 { Ok(shows) } else { Err(Refusal::Error(recorded.errno)) }
+    }
+
+    /// What a call that was recorded so would show; refuses what makes a card work.
+    fn shown(&self, given: &Given, recorded: &Ioctl) -> Result<Option<Shows>, Refusal> {
+        let class = |number: u32| {
+            let name = self.abi.class(number).and_then(|row| row.name);
+            name.map_or_else(|| format!("class {number:#x}"), str::to_owned)
+        };
+        if given.is_alloc() && is_channel(self.abi.class(given.kind.about)) && was_made(recorded) {
+            return Err(Refusal::Work(format!("a channel, {}", class(given.kind.about))));
+        }
+        if given.kind.node != Node::Control || given.kind.request != escape::NV_ESC_RM_MAP_MEMORY {
+            return Ok(None);
+        }
+        let shown = self.objects.shown(&self.abi, &recorded.outer_after, &given.outer);
+        shown.map_err(|number| Refusal::Work(format!("memory that is mapped, {}", class(number))))
     }
 
     /// Reads what the program says.
@@ -173,7 +205,8 @@ impl Player {
         let kind = Kind::of(node, request, &outer, &self.abi);
         let length = match (node, kind.request) {
             (Node::UnifiedMemory, _) => 0,
-            (_, escape::NV_ESC_RM_CONTROL) => (word(&outer, 24) as usize).min(LARGEST),
+            (_, escape::NV_ESC_RM_CONTROL) if word(&outer, 24) as usize > LARGEST => 0,
+            (_, escape::NV_ESC_RM_CONTROL) => word(&outer, 24) as usize,
             // The size that comes with it is often left 0. Of a client, its handle is written there.
             (_, escape::NV_ESC_RM_ALLOC) => self.abi.class(kind.about).map_or(0, |row| row.size).max(4),
             _ => 0,
@@ -186,11 +219,14 @@ impl Player {
     /// The first recorded call that fits, by its place among those that wait.
     fn find(&self, given: &Given, caller: &mut dyn Caller) -> Option<(usize, usize)> {
         let waiting = self.waiting.get(&given.kind)?;
-        [Fit::Exact, Fit::Overwritten].into_iter().find_map(|fit| {
+        let mut find = |fit| {
             let fits = |index: usize| self.fits(&self.calls[index], given, fit, caller);
             let at = waiting.iter().copied().position(fits)?;
             Some((at, waiting[at]))
-        })
+        };
+        find(Fit::Exact)
+            .or_else(|| find(Fit::Overwritten))
+            .or_else(|| if self.is_nameless(given.kind) { find(Fit::Kind) } else { None })
     }
 
     fn fits(&self, recorded: &Ioctl, given: &Given, fit: Fit, caller: &mut dyn Caller) -> bool {
@@ -209,11 +245,15 @@ impl Player {
         recorded_outer.truncate(given_outer.len());
         level(outer, &mut recorded_outer);
         level(outer, &mut given_outer);
-        if fit == Fit::Overwritten && given.kind.request == escape::NV_ESC_RM_ALLOC {
+        if fit != Fit::Exact && given.kind.request == escape::NV_ESC_RM_ALLOC {
             level_new_handle(&mut recorded_outer, &mut given_outer);
         }
         if recorded_outer != given_outer {
             return false;
+        }
+        // Of those that RM does not read, more or less was readable when it was recorded.
+        if given.kind.is_control() && word(&given.outer, 24) as usize > LARGEST {
+            return true;
         }
         let length = recorded.parameters_before.len().min(given.parameters.1.len());
         // Of what could not be read nothing was recorded, and the other way round.
@@ -227,6 +267,12 @@ impl Player {
         let after = recorded.parameters_after.get(..length).unwrap_or_default();
         same(&recorded_parameters, after, &given_parameters, fit, &recorded.parameters_before)
             && self.buffers_fit(recorded, given, fit, caller)
+    }
+
+    /// Whether it is a control that no header names.
+    fn is_nameless(&self, kind: Kind) -> bool {
+        kind.is_control()
+            && self.abi.control(kind.about).is_none_or(|row| row.access == Some(Access::Recorded))
     }
 
     /// What the parameters point to.
@@ -291,6 +337,12 @@ impl Player {
     }
 }
 
+impl Given {
+    fn is_alloc(&self) -> bool {
+        self.kind.node != Node::UnifiedMemory && self.kind.request == escape::NV_ESC_RM_ALLOC
+    }
+}
+
 impl Kind {
     fn of(node: Node, request: u32, outer: &[u8], abi: &Abi) -> Self {
         if node == Node::UnifiedMemory {
@@ -307,45 +359,14 @@ impl Kind {
     }
 }
 
+impl Kind {
+    fn is_control(self) -> bool {
+        self.node != Node::UnifiedMemory && self.request == escape::NV_ESC_RM_CONTROL
+    }
+}
+
 fn size_of_request(request: u32) -> usize {
     (request >> 16 & 0x3fff) as usize
-}
-
-/// Makes fields equal that differ from run to run: addresses are there or not, descriptors are descriptors; of a status nothing is
-/// asked.
-fn level(row: Option<&Row>, bytes: &mut [u8]) {
-    let fields = row.into_iter().flat_map(Row::fields);
-    for field in fields.filter(|field| is_the_runs_own(field)) {
-        for index in 0..field.len() {
-            let there = match field.form {
-                Form::Pointer(_) => field.read(bytes, index).is_some_and(|address| address != 0),
-                _ => false,
-            };
-            field.write(bytes, index, there.into());
-        }
-    }
-}
-
-fn is_the_runs_own(field: &Field) -> bool {
-    matches!(field.form, Form::Pointer(_) | Form::Descriptor(_) | Form::Status)
-}
-
-/// A new object's handle that the program chose otherwise this time.
-fn level_new_handle(recorded: &mut [u8], given: &mut [u8]) {
-    const NEW: std::ops::Range<usize> = 8..12;
-    if word(recorded, NEW.start) != 0
-        && word(given, NEW.start) != 0
-        && let (Some(recorded), Some(given)) = (recorded.get_mut(NEW), given.get_mut(NEW))
-    {
-        recorded.copy_from_slice(given);
-    }
-}
-
-/// Whether the program says what was recorded. `before` and `after`: what the call found and left there.
-fn same(recorded: &[u8], after: &[u8], given: &[u8], fit: Fit, before: &[u8]) -> bool {
-    let is_overwritten = |at: usize| fit == Fit::Overwritten && after.get(at) != before.get(at);
-    recorded.len() == given.len()
-        && (0..recorded.len()).all(|at| recorded[at] == given[at] || is_overwritten(at))
 }
 
 /// A handle that the program chose.

@@ -98,7 +98,7 @@ fn player(events: Vec<Event>) -> Player {
 
 fn ask(player: &mut Player, command: u32, memory: &mut Memory) -> Result<(), Refusal> {
     assert!(memory.write(OUTER, &control(command, PARAMETERS)));
-    player.ioctl(Node::Control, REQUEST, OUTER, memory)
+    player.ioctl(Node::Control, REQUEST, OUTER, memory).map(|shows| assert_eq!(shows, None))
 }
 
 fn missing(result: Result<(), Refusal>, parts: &[&str]) {

@@ -71,6 +71,12 @@ impl Polled {
         }
     }
 
+    /// Somebody asks for all of them.
+    fn all(&mut self) {
+        self.of_groups = self.of_groups.map(|count| count.max(1));
+        self.objects = self.objects.max(1);
+    }
+
     fn mask(&self) -> u64 {
         let asked = self.of_groups.iter().enumerate().filter(|(_, count)| **count > 0);
         asked.map(|(bit, _)| 1 << bit).sum()
@@ -112,6 +118,13 @@ impl ResourceManager {
         }
         card.shared_data.0 = kept;
         Some(&card.shared_data.0)
+    }
+
+    /// Keeps all figures of all cards up, for clients whose objects somebody else answers for.
+    pub fn keep_figures(&mut self) {
+        for card in &mut self.cards {
+            card.numbers.polled.all();
+        }
     }
 
     /// Whether any object stands for a page.

@@ -13,6 +13,7 @@ use device::{Host, Profile};
 use overlay::driver_text::{DeviceText, driver_files};
 use overlay::pci::Slot;
 use overlay::{DriverFile, Reason, Seen};
+use replay::Place;
 use resource_manager::Unit;
 use wire::device::{Description, gpu_uuid_text, unpadded};
 
@@ -25,6 +26,8 @@ use crate::failure::Failure;
 pub struct Card {
     profile: Option<&'static Profile>,
     request: device::Request,
+    /// Of a recording that answers: where its cards were.
+    places: Rc<[Place]>,
     /// By their paths as programs gave them.
     libraries: Rc<RefCell<HashMap<Vec<u8>, Library>>>,
     chosen: Rc<RefCell<Option<&'static Profile>>>,
@@ -60,9 +63,10 @@ impl Source {
 }
 
 impl Card {
-    /// From the options.
-    pub fn new(session: &Session) -> Result<Self, Failure> {
+    /// From the options. `places`: of a recording that answers, where its cards were.
+    pub fn new(session: &Session, places: &[Place]) -> Result<Self, Failure> {
         let profile = match session.gpu.as_str() {
+            "auto" if session.replay.is_some() => Some(recorded(places)?),
             // Nobody's kernels tell which one they are for.
             "auto" if session.engine == Engine::Nodes => {
                 let failure = Failure::new("an emulated driver for NVIDIA's own libraries needs a card");
@@ -80,10 +84,12 @@ impl Card {
         }
         let request = device::Request {
             count: session.announced(),
-            memory: session.memory,
+            // Of a recorded card nothing has to be backed.
+            memory: session.memory.or(profile.filter(|_| session.replay.is_some()).map(|it| it.memory)),
             few_multiprocessors: profile.is_none(),
         };
-        Ok(Self { profile, request, libraries: Rc::default(), chosen: Rc::default() })
+        let places = places.into();
+        Ok(Self { profile, request, places, libraries: Rc::default(), chosen: Rc::default() })
     }
 
     /// A library was looked for that may carry device code, or be needed by one that does. Called for every library,
@@ -112,10 +118,26 @@ impl Card {
         let texts = self.chosen().or(self.profile).map_or_else(Vec::new, |profile| {
             let devices = device::announce(profile, &self.request, &Host::probe());
             let processors = processors();
-            let text = |(index, device)| text_of(device, index as u32, &processors);
+            let text = |(index, device)| text_of(device, self.unit(device, index), &processors);
             devices.iter().enumerate().map(text).collect()
         });
         driver_files(device::DRIVER_VERSION, &texts)
+    }
+
+    /// Whether a recording answers for it.
+    pub fn is_recorded(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// Where a card is plugged in.
+    pub fn unit(&self, device: &Description, index: usize) -> Unit {
+        let unit = Unit::emulated(device, index as u32);
+        match self.places.get(index) {
+            None => unit,
+            Some(Place { pci, irq, bars: [registers, memory], .. }) => {
+                Unit { pci: *pci, irq: *irq, bars: [*registers, *memory, unit.bars[2]], ..unit }
+            }
+        }
     }
 
     /// Chooses, for the rest of the session, unless that has been done.
@@ -185,8 +207,21 @@ fn may_be_met(libraries: &HashMap<Vec<u8>, Library>, needed: &str) -> bool {
         })
 }
 
-fn text_of(device: &Description, index: u32, processors: &str) -> DeviceText {
-    let unit = Unit::emulated(device, index);
+/// The profile of a recording's cards. One that tells of none asks for nothing that depends on it.
+fn recorded(places: &[Place]) -> Result<&'static Profile, Failure> {
+    const RECORDED_FIRST: &str = "h100";
+    let Some(place) = places.first() else {
+        return device::by_name(RECORDED_FIRST).ok_or_else(|| unknown(RECORDED_FIRST));
+    };
+    let is_it = |profile: &&Profile| profile.describe(0, profile.memory, 1).pci_device_id == place.device;
+    device::profiles().iter().find(is_it).ok_or_else(|| {
+        let [vendor, device] = [place.device & 0xffff, place.device >> 16];
+        Failure::new(format!("the recording's card, PCI {vendor:04x}:{device:04x}, is none that is known"))
+            .hint("name one that is like it: `--gpu NAME`, of `vgpu-run profiles`")
+    })
+}
+
+fn text_of(device: &Description, unit: Unit, processors: &str) -> DeviceText {
     DeviceText {
         name: unpadded(&device.name),
         uuid: gpu_uuid_text(&device.uuid),

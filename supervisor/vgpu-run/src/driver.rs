@@ -13,9 +13,9 @@ use broker::Broker;
 use interception::{Reply, Request};
 use nvidia_abi::{escape, status};
 use overlay::{Answer, Node as Found, Outcome, Seen};
-use replay::{Observed, Refusal};
+use replay::{Observed, Refusal, Shows};
 use resource_manager::{
-    Accounted, Caller, Card as Emulated, FileId, Node, Order, ResourceManager, Unit, facts,
+    Accounted, Caller, Card as Emulated, Facts, FileId, Node, Order, ResourceManager, facts,
 };
 use trace::Heard;
 use tracee::{Memory, RemotePtr};
@@ -41,8 +41,17 @@ pub struct Driver {
     told: usize,
     /// Who hears of calls, and a recording that answers them instead.
     calls: DeviceCalls,
-    /// Calls that the recording does not have, in words.
-    missing: Vec<String>,
+    /// Calls that the recording does not answer.
+    missing: Vec<Missing>,
+}
+
+/// What a recording does not have, in words.
+#[derive(Debug)]
+pub enum Missing {
+    /// A call.
+    Call(String),
+    /// What a card would do.
+    Card(String),
 }
 
 impl Driver {
@@ -83,14 +92,16 @@ impl Driver {
         // Before anything is kept of it: the thread's number may have become somebody else's.
         let node = asker.nodes.node(inode).filter(|_| request.is_alive())?;
         if let Some(player) = &mut self.calls.player {
-            return Some(Ok(match player.ioctl(node, number, argument, &mut asker) {
-                Ok(()) => Reply::Return(0),
-                Err(Refusal::Error(errno)) => Reply::Errno(errno),
-                Err(Refusal::Missing(what)) => {
-                    self.missing.push(what);
-                    Reply::Errno(libc::ENODATA)
-                }
-            }));
+            let answer = player.ioctl(node, number, argument, &mut asker);
+            let shown = answer.map(|shows| shows.is_none_or(|shows| asker.show_recorded(shows)));
+            if self.pages.are_due()
+                && let Ok(manager) = start(&mut self.manager, card)
+            {
+                manager.keep_figures();
+                figures::tell(manager, broker);
+                self.pages.write(manager);
+            }
+            return Some(Ok(self.replayed(shown)));
         }
         let manager = match start(&mut self.manager, card) {
             Ok(manager) => manager,
@@ -127,8 +138,21 @@ impl Driver {
         &mut self.calls
     }
 
-    /// Calls that the recording does not have, in words, each once.
-    pub fn take_missing(&mut self) -> Vec<String> {
+    /// How a call is answered that a recording answers so, and whose memory is shown.
+    fn replayed(&mut self, answer: Result<bool, Refusal>) -> Reply {
+        let missing = match answer {
+            Ok(true) => return Reply::Return(0),
+            Ok(false) => return Reply::Errno(libc::ENOMEM),
+            Err(Refusal::Error(errno)) => return Reply::Errno(errno),
+            Err(Refusal::Missing(what)) => Missing::Call(what),
+            Err(Refusal::Work(what)) => Missing::Card(what),
+        };
+        self.missing.push(missing);
+        Reply::Errno(libc::ENODATA)
+    }
+
+    /// What the recording does not have, each thing once.
+    pub fn take_missing(&mut self) -> Vec<Missing> {
         std::mem::take(&mut self.missing)
     }
 
@@ -193,10 +217,12 @@ fn start<'a>(
 fn emulate(card: &Card) -> Result<ResourceManager, String> {
     let announcement = card.announce();
     let profile = card.chosen().map_or("", |profile| profile.key);
+    // Of a card whose calls a recording answers the page of figures is all that is asked.
     let facts = facts(profile)
+        .or_else(|| card.is_recorded().then(Facts::default))
         .ok_or_else(|| format!("what a driver tells of `--gpu {profile}` has not been recorded"))?;
     let place = |(index, description): (usize, &_)| {
-        Emulated::new(*description, Unit::emulated(description, index as u32), &facts)
+        Emulated::new(*description, card.unit(description, index), &facts)
     };
     let cards = announcement.devices.iter().enumerate().map(place).collect();
     ResourceManager::new(device::DRIVER_VERSION, cards).map_err(|error| error.to_string())
@@ -212,6 +238,21 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
+    /// Lets a descriptor show what a recorded call mapped. False: that cannot be.
+    fn show_recorded(&mut self, shows: Shows) -> bool {
+        match shows {
+            Shows::Figures { descriptor, card } => self.show(descriptor, card),
+            Shows::Zeros { descriptor, length } => {
+                let Some(inode) = self.inode(descriptor) else { return false };
+                let zeros = shown::zeros(length);
+                let shown = zeros.and_then(|zeros| {
+                    self.nodes.shown.show(self.request, (self.tgid, descriptor), inode, &zeros)
+                });
+                shown.is_ok()
+            }
+        }
+    }
+
     /// Which of our open files a descriptor of its stands for.
     fn inode(&self, descriptor: i32) -> Option<u64> {
         let link = procfs::read_link(&format!("{}/fd/{descriptor}", self.request.tid)).ok()?;

@@ -171,6 +171,12 @@ pub fn not_recorded(what: &str) -> Finding {
         .hint("record the program as it is run now: `vgpu-run record FILE -- CMD`")
 }
 
+/// A recording has calls, and none of what a card does.
+pub fn needs_a_card(what: &str) -> Finding {
+    Finding::new(Severity::Error, format!("a recording cannot run kernels, and the program asks for {what}"))
+        .hint("what only asks the driver can be answered; run the program on a card: `--engine host`")
+}
+
 /// A process can have one tracer, and that is we.
 pub fn debugger(tid: i32) -> Finding {
     let message =

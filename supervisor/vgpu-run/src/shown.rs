@@ -12,6 +12,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use interception::Request;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
 use tracee::PidFd;
 
 /// By this name `/proc/TID/fd` tells that a descriptor is a page's.
@@ -67,6 +69,13 @@ impl Shown {
                 .is_ok_and(|link| link.to_str().is_some_and(is_page))
         });
     }
+}
+
+/// Memory to show where nothing happens: the program may write to it.
+pub fn zeros(length: u64) -> io::Result<OwnedFd> {
+    let file = memfd_create(NAME, MFdFlags::MFD_CLOEXEC)?;
+    ftruncate(&file, length as i64)?;
+    Ok(file)
 }
 
 /// Whether a link of `/proc/TID/fd` is that of a page.

@@ -49,12 +49,12 @@ pub fn run(session: &Session, link: Link, in_flight: InFlight) -> ExitCode {
 fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failure> {
     let _ = prctl::set_child_subreaper(true);
     let _ = prctl::set_name(c"vgpu-supervisor");
-    let card = Card::new(session)?;
+    let mut device_calls = DeviceCalls::open(session)?;
+    let card = Card::new(session, device_calls.places())?;
     faults::check(session)?;
     let files = find_files()?;
     let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
     name_programs(session, &files);
-    let mut device_calls = DeviceCalls::open(session)?;
     let driver = mediated::find(session)?;
     let drivers = driver.as_ref().map(HostDriver::requests);
     let (launched, fallback) = mechanism::launch(session, drivers.as_deref())?;

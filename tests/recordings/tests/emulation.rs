@@ -64,6 +64,35 @@ fn replay_tells_by_its_exit_status_whether_answers_are_the_same() {
     assert!(different.status.code() == Some(1) && !text.contains(", 0 mismatches"), "{text}");
 }
 
+/// The real driver's answers to the same program, where there is no driver.
+#[test]
+fn a_real_drivers_recording_answers_the_program_again() {
+    let run = vgpu_run()
+        .args(["replay", "--gpu", "h100"])
+        .arg(recordings().join("h100-2/rm-errors.jsonl.xz"))
+        .args(["--", env!("CARGO_BIN_EXE_rm-client"), "errors"])
+        .output()
+        .expect("`make build` makes it");
+    let recorded = fs::read_to_string(recordings().join("h100-2/rm-errors.stdout")).expect("there");
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() && errors.is_empty(), "{errors}");
+    assert_eq!(comparable(&String::from_utf8_lossy(&run.stdout)), comparable(&recorded));
+}
+
+/// Nothing that the emulation says of a card is in the recording: it is there all the same.
+#[test]
+fn files_of_the_driver_are_where_the_recorded_card_was() {
+    let information = "/proc/driver/nvidia/gpus/0000:00:06.0/information";
+    let run = vgpu_run()
+        .arg("replay")
+        .arg(recordings().join("h100-2/smi-q.jsonl.xz"))
+        .args(["--", "cat", information, "/sys/bus/pci/devices/0000:00:06.0/device"])
+        .output()
+        .expect("`make build` makes it");
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(text.contains("NVIDIA H100 80GB HBM3") && text.ends_with("0x2330\n"), "{text}");
+}
+
 /// Both ways in which calls come to us.
 const MECHANISMS: [&str; 2] = ["notify", "ptrace"];
 
@@ -108,6 +137,25 @@ fn the_shared_page_can_be_mapped_and_is_kept_up() {
         let passed = after - before;
         assert!((100_000_000..3_000_000_000).contains(&passed), "{mechanism}: {passed} ns between two pages");
     }
+}
+
+#[test]
+fn a_program_that_is_answered_from_a_recording_maps_the_page_too() {
+    let place = std::env::temp_dir().join(format!("page-{}.jsonl", std::process::id()));
+    for mechanism in MECHANISMS {
+        let pages = |words: &[&str]| {
+            let program = [env!("CARGO_BIN_EXE_rm-client"), "page", "1"];
+            let mut run = vgpu_run();
+            run.args(words).args(["--mechanism", mechanism]).arg(&place).arg("--").args(program);
+            let run = run.output().expect("`make build` makes it");
+            let (text, errors) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+            assert!(run.status.success() && errors.is_empty(), "{mechanism}: {errors}");
+            text.lines().filter(|line| line.starts_with("page [")).count()
+        };
+        let recorded = pages(&["record", "--gpu", "h100", "--memory", "4G"]);
+        assert!(recorded > 1 && recorded == pages(&["replay"]), "{mechanism}: {recorded}");
+    }
+    let _ = fs::remove_file(place);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where recordings are, and the driver that they are played to.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 use std::path::{Path, PathBuf};
 
 use resource_manager::{Card, ResourceManager, Unit, facts};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand};
 use mediation::TimeShare;
 
-use super::session::{Code, Log, Mechanism, Report, Session, Target};
+use super::session::{Code, Engine, Log, Mechanism, Overlay, Report, Session, Target};
 use super::values;
 
 /// Which kernels are compiled ahead, and for what.
@@ -127,7 +127,8 @@ pub enum Cache {
 )]
 #[command(after_help = "\
 Calls are matched in order, by what they are and what they say; handles that the program chooses otherwise are renamed, addresses
-and descriptors are its own. A call that the recording does not have fails with ENODATA and is named.
+and descriptors are its own. A call that the recording does not have fails with ENODATA and is named; so does what would make a card
+work, as no recording has its memory. Files of the driver and the page of figures are those of an emulated card in the same place.
 
 Exit status: that of CMD; with --check
   0    every call was answered as recorded, but for masked bytes
@@ -174,6 +175,9 @@ impl Replay {
             mechanism: self.mechanism,
             log: self.log,
             replay: Some(file),
+            // Libraries are the program's own, as they were; what they ask around the nodes has to fit.
+            engine: Engine::Nodes,
+            overlay: Overlay::Full,
             target: Target::Command(self.command),
             ..Session::default()
         })

@@ -11,6 +11,7 @@ use wire::trace::now;
 
 use super::MainLoop;
 use crate::control::Asker;
+use crate::driver::Missing;
 use crate::mediated::{self, Mediated};
 use crate::opens::Open;
 use crate::put_off::Waiting;
@@ -59,9 +60,12 @@ impl MainLoop<'_> {
             }
             None => Reply::Continue,
         };
-        for what in self.driver.take_missing() {
-            tracing::info!("the recording has no such call: {what}");
-            report.remark(reporting::not_recorded(&what));
+        for missing in self.driver.take_missing() {
+            tracing::info!("not answered from the recording: {missing:?}");
+            report.remark(match missing {
+                Missing::Call(what) => reporting::not_recorded(&what),
+                Missing::Card(what) => reporting::needs_a_card(&what),
+            });
         }
         for what in self.driver.take_unknown() {
             report.remark(reporting::not_emulated(&what));
