@@ -15,7 +15,11 @@ if [ -d /run/nvidia-persistenced ]; then mount -t tmpfs none /run/nvidia-persist
 
 
 def run(command):
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    """Exit status, standard output, standard error. What does not end has the status of `timeout`."""
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return 124, "", f"{' '.join(command)[-100:]}: does not end"
     return ran.returncode, ran.stdout, ran.stderr
 
 

@@ -21,10 +21,10 @@ struct Thing {
     nvml: Functions,
 }
 
-/// Controls that set it, if they are known, and tell it: object, number, size of the parameters.
+/// Controls that set it and tell it: object, number, size of the parameters.
 struct Control {
     object: Object,
-    set: Option<(u32, usize)>,
+    set: (u32, usize),
     /// Fills the parameters.
     fill: fn(&mut [u8], u32),
     tell: (u32, usize),
@@ -53,13 +53,16 @@ fn one(value: u32) -> [u64; 2] {
 
 fn nothing(_: &mut [u8]) {}
 
+/// As NVML asks for it.
+const LIMIT_OF_THE_CARD: u32 = 0xfe01;
+
 const THINGS: &[Thing] = &[
     Thing {
         name: "compute mode",
         values: [2, 0],
         node: Control {
             object: Object::Subdevice,
-            set: Some((0x2080_0130, 8)),
+            set: (0x2080_0130, 8),
             fill: |bytes, value| put(bytes, 0, value),
             tell: (0x2080_0131, 4),
             ask: nothing,
@@ -72,7 +75,7 @@ const THINGS: &[Thing] = &[
         values: [0, 1],
         node: Control {
             object: Object::Device,
-            set: Some((0x0080_0287, 4)),
+            set: (0x0080_0287, 4),
             fill: |bytes, value| put(bytes, 0, 1 - value),
             tell: (0x0080_0288, 4),
             ask: nothing,
@@ -88,7 +91,7 @@ const THINGS: &[Thing] = &[
         values: [1, 0],
         node: Control {
             object: Object::Client,
-            set: Some((0xb01, 12)),
+            set: (0xb01, 12),
             fill: |bytes, value| put(bytes, 8, 1 - value),
             tell: (0xb02, 12),
             ask: nothing,
@@ -104,7 +107,7 @@ const THINGS: &[Thing] = &[
         values: [0, 1],
         node: Control {
             object: Object::Subdevice,
-            set: Some((0x2080_0134, 4)),
+            set: (0x2080_0134, 4),
             fill: |bytes, value| put(bytes, 0, value),
             tell: (0x2080_0133, 8),
             ask: nothing,
@@ -117,7 +120,7 @@ const THINGS: &[Thing] = &[
         values: [1, 0],
         node: Control {
             object: Object::Subdevice,
-            set: Some((0x2080_0183, 4)),
+            set: (0x2080_0183, 4),
             fill: |bytes, value| put(bytes, 0, value),
             tell: (0x2080_0102, 564),
             // One entry, the mode's: 2 is off, 3 is pending.
@@ -137,7 +140,7 @@ const THINGS: &[Thing] = &[
         values: [1500, 1980],
         node: Control {
             object: Object::Subdevice,
-            set: Some((0x2080_e0a6, 34_720)),
+            set: (0x2080_e0a6, 34_720),
             fill: |bytes, value| {
                 put(bytes, 44, 1 | value << 16);
                 put(bytes, 48, value);
@@ -158,10 +161,13 @@ const THINGS: &[Thing] = &[
         values: [300_000, 700_000],
         node: Control {
             object: Object::Subdevice,
-            set: None,
-            fill: |_, _| {},
+            set: (0x2080_e61e, 12),
+            fill: |bytes, value| {
+                put(bytes, 0, LIMIT_OF_THE_CARD);
+                put(bytes, 4, value);
+            },
             tell: (0x2080_a61d, 12),
-            ask: nothing,
+            ask: |bytes| put(bytes, 0, LIMIT_OF_THE_CARD),
             answer: |bytes| get(bytes, 4),
         },
         nvml: Functions {
@@ -186,11 +192,7 @@ fn main() -> Result<()> {
     let card = Card::open()?;
     for thing in THINGS {
         let [new, old] = thing.values;
-        if let Some(status) = card.set_through_nodes(thing, new) {
-            card.say(thing, "nodes", new, format_args!("{status:#x}"));
-        } else {
-            card.say(thing, "NVML", new, format_args!("{}", card.set_through_nvml(thing, new)));
-        }
+        card.say(thing, "nodes", new, format_args!("{:#x}", card.set_through_nodes(thing, new)));
         card.say(thing, "NVML", old, format_args!("{}", card.set_through_nvml(thing, old)));
     }
     // SAFETY: takes numbers. The nodes stay open.
@@ -199,9 +201,7 @@ fn main() -> Result<()> {
     }
     for thing in THINGS {
         let new = thing.values[0];
-        if let Some(status) = card.set_through_nodes(thing, new) {
-            card.say(thing, "nobody", new, format_args!("{status:#x}"));
-        }
+        card.say(thing, "nobody", new, format_args!("{:#x}", card.set_through_nodes(thing, new)));
     }
     Ok(())
 }
@@ -224,10 +224,10 @@ impl Card {
         Ok(Self { tree, id: get(&ids, 0), library, device })
     }
 
-    /// RM's status; none: nobody knows how.
-    fn set_through_nodes(&self, thing: &Thing, value: u32) -> Option<u32> {
-        let (number, size) = thing.node.set?;
-        Some(self.control(&thing.node, number, size, |bytes| (thing.node.fill)(bytes, value)).0)
+    /// RM's status.
+    fn set_through_nodes(&self, thing: &Thing, value: u32) -> u32 {
+        let (number, size) = thing.node.set;
+        self.control(&thing.node, number, size, |bytes| (thing.node.fill)(bytes, value)).0
     }
 
     fn control(
