@@ -144,18 +144,18 @@ fn the_shared_page_can_be_mapped_and_is_kept_up() {
 #[test]
 fn a_program_that_is_answered_from_a_recording_maps_the_page_too() {
     let place = std::env::temp_dir().join(format!("page-{}.jsonl", std::process::id()));
+    let pages = |words: &[&str]| {
+        let mut run = vgpu_run();
+        run.args(words).arg(&place).args(["--", env!("CARGO_BIN_EXE_rm-client"), "page", "0"]);
+        let run = run.output().expect("`make build` makes it");
+        let (text, errors) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        assert!(run.status.success() && errors.is_empty(), "{words:?}: {errors}");
+        text.lines().filter(|line| line.starts_with("page [")).count()
+    };
+    let recorded = pages(&["record", "--gpu", "h100", "--memory", "4G"]);
     for mechanism in MECHANISMS {
-        let pages = |words: &[&str]| {
-            let program = [env!("CARGO_BIN_EXE_rm-client"), "page", "1"];
-            let mut run = vgpu_run();
-            run.args(words).args(["--mechanism", mechanism]).arg(&place).arg("--").args(program);
-            let run = run.output().expect("`make build` makes it");
-            let (text, errors) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-            assert!(run.status.success() && errors.is_empty(), "{mechanism}: {errors}");
-            text.lines().filter(|line| line.starts_with("page [")).count()
-        };
-        let recorded = pages(&["record", "--gpu", "h100", "--memory", "4G"]);
-        assert!(recorded > 1 && recorded == pages(&["replay"]), "{mechanism}: {recorded}");
+        let replayed = pages(&["replay", "--mechanism", mechanism]);
+        assert!(recorded > 1 && replayed == recorded, "{mechanism}: {replayed} of {recorded}");
     }
     let _ = fs::remove_file(place);
 }
