@@ -67,6 +67,11 @@ impl Objects {
         self.0.insert((client, handle), Object { class: number, card });
     }
 
+    /// The card that an object belongs to.
+    pub(crate) fn card(&self, client: u32, handle: u32) -> Option<usize> {
+        self.0.get(&(client, handle)).map(|object| object.card)
+    }
+
     /// What a mapping that was recorded shows. `Err`: the class of memory that a recording does not have.
     pub(crate) fn shown(&self, abi: &Abi, recorded: &[u8], given: &[u8]) -> Result<Option<Shows>, u32> {
         let Some(row) = abi.escape_of_size(escape::NV_ESC_RM_MAP_MEMORY, recorded.len()) else {

@@ -24,7 +24,7 @@ use crate::bytes::{pointer, word};
 use crate::files::{node as node_of, path};
 use crate::fit::{Fit, level, level_new_handle, same};
 use crate::handles::Handles;
-use crate::machine::{Place, places};
+use crate::machine::{Machine, Place};
 use crate::mapped::{Objects, Shows, is_channel, was_made};
 
 /// RM's own limit on the parameters of a control.
@@ -37,7 +37,7 @@ pub struct Player {
     /// By kind: calls that have not been made yet, the oldest first.
     waiting: HashMap<Kind, Vec<usize>>,
     nodes: HashSet<Node>,
-    places: Vec<Place>,
+    machine: Machine,
     handles: Handles,
     objects: Objects,
 }
@@ -82,7 +82,7 @@ impl Player {
             calls: Vec::new(),
             waiting: HashMap::new(),
             nodes: HashSet::new(),
-            places: Vec::new(),
+            machine: Machine::default(),
             handles: Handles::default(),
             objects: Objects::default(),
         };
@@ -103,9 +103,7 @@ impl Player {
             return;
         };
         self.nodes.insert(node);
-        if self.places.is_empty() {
-            self.places = places(&self.abi, &ioctl);
-        }
+        self.machine.hear(&self.abi, &ioctl);
         let kind = Kind::of(node, request, &ioctl.outer_before, &self.abi);
         self.waiting.entry(kind).or_default().push(self.calls.len());
         self.calls.push(ioctl);
@@ -124,7 +122,12 @@ impl Player {
 
     /// Where its cards were, as far as it asked.
     pub fn places(&self) -> &[Place] {
-        &self.places
+        &self.machine.places
+    }
+
+    /// The release of the driver.
+    pub fn version(&self) -> &str {
+        self.abi.version()
     }
 
     /// How many recorded calls have not been made.

@@ -170,6 +170,9 @@ fn a_recording_tells_where_its_card_was() {
         device: 0x2330_10de,
         irq: 41,
         bars: [[0x1020_0200_0000, 16 << 20], [0x1000_0000_0000, 128 << 30]],
+        uuid: Some([
+            0xc0, 0xff, 0xee, 0, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x34, 0x56, 0x78,
+        ]),
     };
     assert_eq!(player("smi").places(), [card]);
 }

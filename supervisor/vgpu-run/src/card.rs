@@ -13,7 +13,7 @@ use device::{Host, Profile};
 use overlay::driver_text::{DeviceText, driver_files};
 use overlay::pci::Slot;
 use overlay::{DriverFile, Reason, Seen};
-use replay::Place;
+use replay::{Place, Player};
 use resource_manager::Unit;
 use wire::device::{Description, gpu_uuid_text, unpadded};
 
@@ -28,6 +28,8 @@ pub struct Card {
     request: device::Request,
     /// Of a recording that answers: where its cards were.
     places: Rc<[Place]>,
+    /// The driver's.
+    release: Rc<str>,
     /// By their paths as programs gave them.
     libraries: Rc<RefCell<HashMap<Vec<u8>, Library>>>,
     chosen: Rc<RefCell<Option<&'static Profile>>>,
@@ -63,10 +65,11 @@ impl Source {
 }
 
 impl Card {
-    /// From the options. `places`: of a recording that answers, where its cards were.
-    pub fn new(session: &Session, places: &[Place]) -> Result<Self, Failure> {
+    /// From the options, and from a recording that answers.
+    pub fn new(session: &Session, recording: Option<&Player>) -> Result<Self, Failure> {
+        let places = recording.map_or(&[][..], Player::places);
         let profile = match session.gpu.as_str() {
-            "auto" if session.replay.is_some() => Some(recorded(places)?),
+            "auto" if recording.is_some() => Some(recorded(places)?),
             // Nobody's kernels tell which one they are for.
             "auto" if session.engine == Engine::Nodes => {
                 let failure = Failure::new("an emulated driver for NVIDIA's own libraries needs a card");
@@ -85,11 +88,12 @@ impl Card {
         let request = device::Request {
             count: session.announced(),
             // Of a recorded card nothing has to be backed.
-            memory: session.memory.or(profile.filter(|_| session.replay.is_some()).map(|it| it.memory)),
+            memory: session.memory.or(profile.filter(|_| recording.is_some()).map(|it| it.memory)),
             few_multiprocessors: profile.is_none(),
         };
-        let places = places.into();
-        Ok(Self { profile, request, places, libraries: Rc::default(), chosen: Rc::default() })
+        let (places, release) =
+            (places.into(), recording.map_or(device::DRIVER_VERSION, Player::version).into());
+        Ok(Self { profile, request, places, release, libraries: Rc::default(), chosen: Rc::default() })
     }
 
     /// A library was looked for that may carry device code, or be needed by one that does. Called for every library,
@@ -121,7 +125,7 @@ impl Card {
             let text = |(index, device)| text_of(device, self.unit(device, index), &processors);
             devices.iter().enumerate().map(text).collect()
         });
-        driver_files(device::DRIVER_VERSION, &texts)
+        driver_files(&self.release, &texts)
     }
 
     /// Whether a recording answers for it.
@@ -134,8 +138,8 @@ impl Card {
         let unit = Unit::emulated(device, index as u32);
         match self.places.get(index) {
             None => unit,
-            Some(Place { pci, irq, bars: [registers, memory], .. }) => {
-                Unit { pci: *pci, irq: *irq, bars: [*registers, *memory, unit.bars[2]], ..unit }
+            Some(Place { pci, irq, bars: [registers, memory], uuid, .. }) => {
+                Unit { pci: *pci, irq: *irq, bars: [*registers, *memory, unit.bars[2]], uuid: *uuid, ..unit }
             }
         }
     }
@@ -224,7 +228,7 @@ fn recorded(places: &[Place]) -> Result<&'static Profile, Failure> {
 fn text_of(device: &Description, unit: Unit, processors: &str) -> DeviceText {
     DeviceText {
         name: unpadded(&device.name),
-        uuid: gpu_uuid_text(&device.uuid),
+        uuid: gpu_uuid_text(&unit.uuid.unwrap_or(device.uuid)),
         slot: Slot {
             place: unit.pci,
             device: device.pci_device_id,

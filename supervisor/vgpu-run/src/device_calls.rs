@@ -9,7 +9,7 @@ use std::path::Path;
 use interception::Reply;
 use nvidia_abi::Abi;
 use recording::{Call, Event, Ioctl};
-use replay::{Place, Player};
+use replay::Player;
 use trace::{Filter, Heard, LineTeller};
 
 use crate::cli::Session;
@@ -51,11 +51,6 @@ impl DeviceCalls {
     /// A descriptor to keep open.
     pub fn descriptor(&self) -> Option<RawFd> {
         self.recording.as_ref().map(|recording| recording.file.get_ref().as_raw_fd())
-    }
-
-    /// Where the cards of the recording that answers were.
-    pub fn places(&self) -> &[Place] {
-        self.player.as_ref().map_or(&[], Player::places)
     }
 
     /// How many cards have nodes.

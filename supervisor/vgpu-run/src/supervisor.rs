@@ -50,7 +50,7 @@ fn serve(session: &Session, link: Link, in_flight: InFlight) -> Result<(), Failu
     let _ = prctl::set_child_subreaper(true);
     let _ = prctl::set_name(c"vgpu-supervisor");
     let mut device_calls = DeviceCalls::open(session)?;
-    let card = Card::new(session, device_calls.places())?;
+    let card = Card::new(session, device_calls.player.as_ref())?;
     faults::check(session)?;
     let files = find_files()?;
     let outputs = session.trace.as_ref().map(call_tracing::open).transpose()?;
