@@ -14,8 +14,9 @@ most, whole = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
 def sizes():
     """Free and all, as the runtime tells; used and all, as nvidia-smi does."""
     query = ["nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
-    told = subprocess.run(query, capture_output=True, text=True).stdout.strip()
+    # First, as it makes the context, which counts.
     free, total = (size // MIB for size in cupy.cuda.runtime.memGetInfo())
+    told = subprocess.run(query, capture_output=True, text=True).stdout.strip()
     return f"free {free} of {total}, nvidia-smi {told.replace(',', ' of')}"
 
 

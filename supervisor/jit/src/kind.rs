@@ -316,9 +316,11 @@ impl<'a> Facts<'a> {
     }
 
     pub fn register(&self, register: RegisterId) -> Fact {
-        let constant = self.plan.constants.get(&register).copied();
         let place = register as usize;
-        Fact { kind: self.kinds[place], zeros: self.zeros[place], bits: self.bits[place], constant }
+        let kind = self.kinds[place];
+        // In the second world lanes that have not come by its only writer yet may have something else: then code has a vector for it.
+        let constant = self.plan.constants.get(&register).copied().filter(|_| kind == Kind::Uniform);
+        Fact { kind, zeros: self.zeros[place], bits: self.bits[place], constant }
     }
 
     fn variable(&self, index: u32) -> Fact {

@@ -13,6 +13,9 @@
 //! meanwhile: if it was the node, nothing is gained; if not, the kernel makes the call while all threads stand still. Until the thread that
 //! asks makes its next call of ours it may not have mapped yet, and what it is to map counts, whatever the maps say.
 //!
+//! libcuda (580.159.04) makes `CUDA_ERROR_UNKNOWN` of any reason for which that mapping fails, but `CUDA_ERROR_NOT_PERMITTED` of EPERM,
+//! `…_INVALID_VALUE` of EINVAL and EFAULT and `…_NOT_SUPPORTED` of ENOSYS. What `UVM_VALIDATE_VA_RANGE` is answered afterwards it ignores.
+//!
 //! What is mapped so counts whatever it is for: 2 MiB for the semaphores of each context are no managed memory.
 
 use std::collections::{BTreeSet, HashMap};

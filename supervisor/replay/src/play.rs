@@ -16,7 +16,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nvidia_abi::{Abi, Access, Call, Row, UnknownVersion, escape};
+use nvidia_abi::{Abi, Access, Call, Row, UnknownVersion, escape, uvm};
 use recording::{Event, Ioctl};
 use resource_manager::{Caller, Errno, Node};
 
@@ -145,7 +145,7 @@ impl Player {
     ) -> Result<Option<Shows>, Refusal> {
         let given = self.given(node, request, argument, caller)?;
         let Some((at, index)) = self.find(&given, caller) else {
-            return Err(Refusal::Missing(self.describe(&given)));
+            return Err(self.unknown(&given));
         };
         let recorded = &self.calls[index];
         let shows = self.shown(&given, recorded)?;
@@ -156,6 +156,17 @@ impl Player {
         }
         answer(&self.handles, recorded, &given, caller).map_err(|()| Refusal::Error(libc::EFAULT))?;
         if recorded.errno == 0 { Ok(shows) } else { Err(Refusal::Error(recorded.errno)) }
+    }
+
+    /// A context takes ranges of addresses for its memory, other ones in each run.
+    fn unknown(&self, given: &Given) -> Refusal {
+        let takes_addresses = given.kind.node == Node::UnifiedMemory
+            && given.kind.request == uvm::UVM_CREATE_EXTERNAL_RANGE
+            && self.waiting.contains_key(&given.kind);
+        match takes_addresses {
+            true => Refusal::Work("addresses for memory of the card, UVM_CREATE_EXTERNAL_RANGE".to_owned()),
+            false => Refusal::Missing(self.describe(given)),
+        }
     }
 
     /// What a call that was recorded so would show; refuses what makes a card work.

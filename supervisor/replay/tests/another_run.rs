@@ -163,6 +163,23 @@ fn what_is_mapped_is_shown_until_the_card_would_have_to_work() {
     assert!(what.contains("NV01_MEMORY_LOCAL_USER") || what.contains("CHANNEL_GPFIFO"), "{what}");
 }
 
+/// Ranges that a program takes are those of its own addresses, which differ from run to run.
+#[test]
+fn a_context_at_other_addresses_is_work_too() {
+    let is_range =
+        |ioctl: &Ioctl| u32::from_str_radix(&ioctl.cmd, 16) == Ok(nvidia_abi::uvm::UVM_CREATE_EXTERNAL_RANGE);
+    let mut ranges = events("cuda-start").into_iter().filter_map(|event| match event {
+        Event::Ioctl(ioctl) if ioctl.dev.ends_with("/nvidia-uvm") && is_range(&ioctl) => Some(ioctl),
+        _ => None,
+    });
+    let mut range = ranges.next_back().expect("a context was made");
+    assert!(make(&mut player("cuda-start"), &range, &mut Names::new()).expect("a call").is_ok());
+    range.outer_before[4] ^= 1;
+    let refused = make(&mut player("cuda-start"), &range, &mut Names::new()).expect("a call");
+    let Err(Refusal::Work(what)) = refused else { panic!("{refused:?}") };
+    assert!(what.contains("UVM_CREATE_EXTERNAL_RANGE"), "{what}");
+}
+
 #[test]
 fn a_recording_tells_where_its_card_was() {
     let card = Place {
