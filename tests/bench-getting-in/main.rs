@@ -9,7 +9,7 @@
 //! The rows `, traced` and `, every call traced` are of the mechanisms for where there is no listener.
 //!
 //! Where the kernel's autogroups are in force a supervisor, which is a session of its own, is scheduled beside the program as a whole:
-//! an open costs 1.3 us more, a process 40 us. In a cgroup with a share of the processor they are not.
+//! an open costs 1.3 us more, a process some 70 us. In a cgroup with a share of the processor they are not.
 //!
 //! Prints a table and appends rows to `bench.json` in the build directory. `--quick` makes workloads small;
 //! `--overlay=full` measures the rows of the full overlay; other words choose the workloads whose names contain one of them. The
