@@ -151,7 +151,7 @@ impl Player {
         let shows = self.shown(&given, recorded)?;
         self.waiting.get_mut(&given.kind).expect("it was found there").remove(at);
         learn(&mut self.handles, recorded, &given);
-        if given.is_alloc() && recorded.errno == 0 {
+        if given.kind.is_alloc() && recorded.errno == 0 {
             self.objects.made(&self.abi, &recorded.outer_after, &recorded.parameters_after);
         }
         answer(&self.handles, recorded, &given, caller).map_err(|()| Refusal::Error(libc::EFAULT))?;
@@ -175,7 +175,7 @@ impl Player {
             let name = self.abi.class(number).and_then(|row| row.name);
             name.map_or_else(|| format!("class {number:#x}"), str::to_owned)
         };
-        if given.is_alloc() && is_channel(self.abi.class(given.kind.about)) && was_made(recorded) {
+        if given.kind.is_alloc() && is_channel(self.abi.class(given.kind.about)) && was_made(recorded) {
             return Err(Refusal::Work(format!("a channel, {}", class(given.kind.about))));
         }
         if given.kind.node != Node::Control || given.kind.request != escape::NV_ESC_RM_MAP_MEMORY {
@@ -259,7 +259,7 @@ impl Player {
         recorded_outer.truncate(given_outer.len());
         level(outer, &mut recorded_outer);
         level(outer, &mut given_outer);
-        if fit != Fit::Exact && given.kind.request == escape::NV_ESC_RM_ALLOC {
+        if fit != Fit::Exact && given.kind.is_alloc() {
             level_new_handle(&mut recorded_outer, &mut given_outer);
         }
         if recorded_outer != given_outer {
@@ -354,12 +354,6 @@ impl Player {
     }
 }
 
-impl Given {
-    fn is_alloc(&self) -> bool {
-        self.kind.node != Node::UnifiedMemory && self.kind.request == escape::NV_ESC_RM_ALLOC
-    }
-}
-
 impl Kind {
     fn of(node: Node, request: u32, outer: &[u8], abi: &Abi) -> Self {
         if node == Node::UnifiedMemory {
@@ -374,11 +368,18 @@ impl Kind {
         };
         Self { node, request: number, size: size_of_request(request), about }
     }
-}
 
-impl Kind {
     fn is_control(self) -> bool {
-        self.node != Node::UnifiedMemory && self.request == escape::NV_ESC_RM_CONTROL
+        self.is_escape(escape::NV_ESC_RM_CONTROL)
+    }
+
+    fn is_alloc(self) -> bool {
+        self.is_escape(escape::NV_ESC_RM_ALLOC)
+    }
+
+    /// Unified memory has numbers of its own, some of which are those of escapes.
+    fn is_escape(self, number: u32) -> bool {
+        self.node != Node::UnifiedMemory && self.request == number
     }
 }
 
@@ -390,10 +391,7 @@ fn size_of_request(request: u32) -> usize {
 fn learn(handles: &mut Handles, recorded: &Ioctl, given: &Given) {
     const NEW: usize = 8;
     let (theirs, ours) = (word(&recorded.outer_before, NEW), word(&given.outer, NEW));
-    if given.kind.request == escape::NV_ESC_RM_ALLOC
-        && given.kind.node != Node::UnifiedMemory
-        && theirs != ours
-    {
+    if given.kind.is_alloc() && theirs != ours {
         handles.learn(theirs, ours);
     }
 }
