@@ -9,7 +9,7 @@ use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, execveat, fork, setpgid};
+use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, execveat, fork};
 use wire::engine::{Fork, StartFailed, ZYGOTE_SOCKET};
 
 /// The engine's program, open for execution.
@@ -98,8 +98,6 @@ fn become_zygote(program: &OpenProgram, socket: &OwnedFd) -> Result<Infallible, 
 }
 
 fn execute(program: &Program, socket: &OwnedFd) -> Result<Infallible, Errno> {
-    // The terminal's Ctrl-C is for the client, which takes its engine with it.
-    setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     // The supervisor holds signals off; the engine is to be stopped and ended like any process.
     // SAFETY: the default disposition is no handler of ours.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;

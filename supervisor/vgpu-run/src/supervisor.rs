@@ -148,8 +148,8 @@ fn settle(
     // as a parent outside the program's group we would keep it from being orphaned, and at the end of a program that is stopped,
     // as the keeper is then, the kernel would hang up on the whole group: on the build, say, that started us.
     let _ = setsid();
-    // SIGXFSZ: the limit on file sizes counts for memory files as well. SIGTTOU: we may write to the terminal.
-    for ignored in [Signal::SIGXFSZ, Signal::SIGTTOU, Signal::SIGPIPE] {
+    // SIGXFSZ: the limit on file sizes counts for memory files as well.
+    for ignored in [Signal::SIGXFSZ, Signal::SIGPIPE] {
         // SAFETY: ignoring is no handler of ours.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
