@@ -30,7 +30,7 @@ impl Client {
         Client { run, said, ready, mark }
     }
 
-    /// Processes below vgpu-run with this name.
+    /// Processes below vgpu-run with this name, parents before their children.
     fn named(&self, name: &str) -> Vec<i32> {
         let mut found = descendants(self.run.id() as i32);
         found.retain(|pid| {
@@ -44,9 +44,9 @@ impl Client {
         engine
     }
 
-    /// The process that holds the context: the older one where it has forked.
+    /// The process that holds the context: the parent where it has forked.
     fn process(&self) -> i32 {
-        self.named("device").into_iter().min().expect("the client runs")
+        self.named("device").first().copied().expect("the client runs")
     }
 }
 

@@ -90,10 +90,15 @@ fn has_ended(child: &mut Child) -> bool {
 
 /// All of its threads have a seccomp program.
 fn is_filtered(pid: i32) -> bool {
+    every_thread(pid, |status| status.contains("Seccomp:\t2"))
+}
+
+/// What `/proc` says of each thread is so.
+fn every_thread(pid: i32, is_so: impl Fn(&str) -> bool) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process").flatten();
-    let status =
-        |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
-    threads.map(status).all(|status| status.contains("Seccomp:\t2"))
+    threads
+        .map(|thread| std::fs::read_to_string(thread.path().join("status")))
+        .all(|status| is_so(&status.unwrap_or_default()))
 }
 
 fn text(output: &Output) -> String {
@@ -228,8 +233,9 @@ fn a_process_that_is_traced_already_is_refused_with_the_tracers_name() {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-o", "/dev/null", "-p", &daemon.pid().to_string()]).stderr(Stdio::null());
     let mut strace = strace.spawn().expect("strace starts");
-    let status = || std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap_or_default();
-    assert!(wait_until(Duration::from_secs(5), || !status().contains("TracerPid:\t0")));
+    // One that is not traced yet would do for getting in.
+    let traced = || every_thread(daemon.pid(), |status| !status.contains("TracerPid:\t0\n"));
+    assert!(wait_until(Duration::from_secs(5), traced));
     let output = attach(daemon.pid(), &[]).output().expect("vgpu-run starts");
     assert_eq!(output.status.code(), Some(125));
     assert!(text(&output).contains("strace) traces it already"), "{}", text(&output));

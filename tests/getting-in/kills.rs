@@ -13,19 +13,22 @@ struct Busy {
     child: Child,
     mark: Mark,
     supervisor: i32,
+    program: i32,
 }
 
 fn busy() -> Busy {
     let mark = Mark::new();
     let (name, value) = mark.variable();
     let child = launch_path("/bin/sh").arguments(["-c", BUSY]).variable(name, value).start();
-    let mut supervisor = 0;
+    let first_child = |pid| children(pid).first().copied().unwrap_or(0);
+    let (mut supervisor, mut program) = (0, 0);
     assert!(wait_until(Duration::from_secs(5), || {
-        supervisor = children(child.id() as i32).first().copied().unwrap_or(0);
+        supervisor = first_child(child.id() as i32);
+        program = if supervisor == 0 { 0 } else { first_child(supervisor) };
         // Before its exec, the program's process is one of ours.
-        supervisor != 0 && children(supervisor).first().is_some_and(|&program| name_of(program) == "sh")
+        program != 0 && name_of(program) == "sh"
     }));
-    Busy { child, mark, supervisor }
+    Busy { child, mark, supervisor, program }
 }
 
 fn kill(pid: i32) {
@@ -67,8 +70,7 @@ fn killed_program_is_told_and_what_it_left_goes_on_being_served() {
     for round in 0..ROUNDS {
         let busy = busy();
         wait_a_while(round);
-        // The program is the supervisor's first child; the orphan comes after it.
-        kill(children(busy.supervisor).into_iter().min().unwrap());
+        kill(busy.program);
         Run::of(busy.child).assert_exit(128 + libc::SIGKILL);
         let leftovers = busy.mark.bearers();
         leftovers.iter().filter(|&&pid| !is_ours(pid)).for_each(|&pid| kill(pid));
