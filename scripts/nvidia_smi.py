@@ -6,7 +6,7 @@ READINGS = re.compile(
     r"Timestamp|timestamp|hroughput|Power|power|Draw|Temp|temp|Clocks|clocks|Graphics|SM |Video|Memory  |Gpu  |tilization|KB/s|\d+C |\d+:\d+:\d+|MHz|N/A +\d+C|_util|"
     r" us$| %$|Active(<|$)|counters|Free|Used|free|used|BAR1|Persistence|persistence|Virtualization|virtualization|IRQ|Minor"
 )
-IDENTITY = re.compile(r"UUID|uuid|erial|VBIOS|vbios|Module Id|module_id|Latest |latest_|Replays|replay_|Virtualization|virtualization|Bus|bus|GUID|guid|GPU 0000|gpu id|Board ID|board_id|Part Number|part_number|PDI|pdi|Domain|Device +:|pci_device")
+IDENTITY = re.compile(r"UUID|uuid|erial|VBIOS|vbios|Module Id|module_id|Latest |latest_|Replays|replay_|Virtualization|virtualization|Bus|bus|GUID|guid|GPU 0000|gpu id|Board ID|board_id|Part Number|part_number|PDI|pdi|Domain|Device +:|pci_device|Host Max|max_host_link_gen")
 # The daemon that keeps real cards awake takes orders, too.
 HIDE = """
 mount -t tmpfs none /mnt && cd /mnt && for node in null zero full random urandom tty; do cp -a /dev/$node .; done && mkdir shm pts && mount --bind /mnt /dev && cd / &&

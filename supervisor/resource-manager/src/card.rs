@@ -218,6 +218,12 @@ impl Card {
         }
     }
 
+    /// A register of the root port above the card, of what its link is. On bus 0 there is none, as in virtual machines.
+    fn above(&self, register: impl Fn(u32) -> u32) -> u32 {
+        let [generation, width] = self.description.pcie;
+        if self.unit.pci[1] == 0 { 0 } else { register(width << 4 & 0x3f0 | generation & 0xf) }
+    }
+
     /// A figure of the model by its name in rows.
     pub fn figure(&self, name: &str) -> Option<u32> {
         let kib = |bytes: u64| (bytes / 1024) as u32;
@@ -234,6 +240,8 @@ impl Card {
             "pci_bus" => self.unit.pci[1],
             "pci_device" => self.unit.pci[2],
             "irq" => self.unit.irq,
+            "root_link_caps" => self.above(|link| 0x0045_7800 | link),
+            "root_link_status" => self.above(|link| (0x1000 | link) << 16),
             "power_idle_mw" => card.power[0],
             "power_limit_mw" => card.power[1],
             "power_set_mw" => self.power_limit(),

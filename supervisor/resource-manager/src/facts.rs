@@ -14,8 +14,9 @@
 //!                                         what a control writes at which offsets, if the parameters hold what ? says; a value is
 //!                                         as long as its digits, a figure (=NAME, 4 bytes, =NAME:2, 2 bytes), or "text"; besides
 //!                                         what a handler writes
-//! set CONTROL SETTING @AT[:2] [@AT[:2]]   a control without a name that sets something (`wire::settings`) to what its parameters hold
-//!                                         there, in 4 bytes or 2
+//! set CONTROL [?AT=HEX]… SETTING [@AT[:2][/DIVISOR] [@AT[:2][/DIVISOR]]]
+//!                                         a control without a name that sets something (`wire::settings`) to what its parameters hold
+//!                                         there, in 4 bytes or 2, if they hold what ? says; without a place: to what the card comes with
 //! ```
 //!
 //! A line that begins with a blank continues the one before. What stands behind `#` is for the reader.
@@ -39,7 +40,7 @@ pub struct Facts {
     inforom: HashMap<String, (u8, u8)>,
     run_lists: HashMap<u32, u32>,
     answers: HashMap<u32, Vec<Answer>>,
-    sets: HashMap<u32, Set>,
+    sets: HashMap<u32, Vec<Set>>,
 }
 
 /// A number of 4 bytes: the row's own, or one of the device model's.
@@ -103,9 +104,19 @@ pub enum Written {
 /// What a control sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Set {
+    conditions: Vec<(usize, Vec<u8>)>,
     setting: Setting,
-    /// Of its values: where they lie, and how many bytes they have.
-    values: Vec<(usize, usize)>,
+    /// None: as the card comes.
+    values: Vec<Place>,
+}
+
+/// A value among a control's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    at: usize,
+    length: usize,
+    /// How many of its units are one of the setting's.
+    divisor: u32,
 }
 
 impl Facts {
@@ -162,15 +173,15 @@ impl Facts {
         self.answers.get(&control)?.iter().find(|answer| answer.fits(parameters))
     }
 
-    /// What `control` sets with these parameters; none: it is not known to set anything.
-    pub fn set(&self, control: u32, parameters: &[u8]) -> Option<(Setting, [u32; 2])> {
-        let set = self.sets.get(&control)?;
+    /// What `control` sets with these parameters, and to which values (none: as the card comes); none: it is not known to set anything.
+    pub fn set(&self, control: u32, parameters: &[u8]) -> Option<(Setting, Option<[u32; 2]>)> {
+        let set = self.sets.get(&control)?.iter().find(|set| hold(parameters, &set.conditions))?;
         let mut values = [0; 2];
-        for (value, (at, length)) in values.iter_mut().zip(&set.values) {
-            let bytes = parameters.get(*at..at + length)?;
-            *value = bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        for (value, place) in values.iter_mut().zip(&set.values) {
+            let bytes = parameters.get(place.at..place.at + place.length)?;
+            *value = bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)) / place.divisor;
         }
-        Some((set.setting, values))
+        Some((set.setting, (!set.values.is_empty()).then_some(values)))
     }
 
     /// Figures of the model that rows name.
@@ -237,7 +248,8 @@ impl Facts {
                 self.answers.entry(control).or_default().push(Answer::parse(words)?);
             }
             "set" => {
-                self.sets.insert(hexadecimal(words.next()?)?, Set::parse(words)?);
+                let control = hexadecimal(words.next()?)?;
+                self.sets.entry(control).or_default().push(Set::parse(words)?);
             }
             _ => return None,
         }
@@ -250,9 +262,8 @@ impl Answer {
         let mut answer = Self::default();
         let mut at = None;
         for word in words {
-            if let Some(condition) = word.strip_prefix('?') {
-                let (at, value) = condition.split_once('=')?;
-                answer.conditions.push((at.parse().ok()?, little_endian(value)?));
+            if let Some(text) = word.strip_prefix('?') {
+                answer.conditions.push(condition(text)?);
             } else if let Some(offset) = word.strip_prefix('@') {
                 at = Some(offset.parse().ok()?);
             } else if let Some(status) = word.strip_prefix('!') {
@@ -281,21 +292,42 @@ impl Answer {
     }
 
     fn fits(&self, parameters: &[u8]) -> bool {
-        self.conditions.iter().all(|(at, value)| parameters.get(*at..*at + value.len()) == Some(value))
+        hold(parameters, &self.conditions)
     }
 }
 
 impl Set {
-    fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
+    fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut words = words.peekable();
+        let mut conditions = Vec::new();
+        while let Some(word) = words.next_if(|word| word.starts_with('?')) {
+            conditions.push(condition(&word[1..])?);
+        }
         let name = words.next()?;
         let setting = Setting::ALL.iter().copied().find(|setting| format!("{setting:?}") == name)?;
-        let place = |word: &str| {
-            let (at, length) = sized(word.strip_prefix('@')?)?;
-            Some((at.parse().ok()?, length))
-        };
-        let values: Vec<_> = words.map(place).collect::<Option<_>>()?;
-        matches!(values.len(), 1 | 2).then_some(Self { setting, values })
+        let values: Vec<_> = words.map(Place::parse).collect::<Option<_>>()?;
+        (values.len() <= 2).then_some(Self { conditions, setting, values })
     }
+}
+
+impl Place {
+    fn parse(word: &str) -> Option<Self> {
+        let (place, divisor) = word.split_once('/').unwrap_or((word, "1"));
+        let (at, length) = sized(place.strip_prefix('@')?)?;
+        let divisor = divisor.parse().ok().filter(|&divisor| divisor > 0)?;
+        Some(Self { at: at.parse().ok()?, length, divisor })
+    }
+}
+
+/// `AT=HEX`
+fn condition(text: &str) -> Option<(usize, Vec<u8>)> {
+    let (at, value) = text.split_once('=')?;
+    Some((at.parse().ok()?, little_endian(value)?))
+}
+
+/// Whether parameters hold these bytes at these places.
+fn hold(parameters: &[u8], conditions: &[(usize, Vec<u8>)]) -> bool {
+    conditions.iter().all(|(at, value)| parameters.get(*at..*at + value.len()) == Some(value))
 }
 
 /// A word and the bytes that it stands for: 4, or as many as a number behind it says.
@@ -403,15 +435,30 @@ mod tests {
         let facts =
             Facts::parse("set 2080e0a6 ApplicationClocks @4:2 @2:2\nset 2080e61e PowerLimit @0").unwrap();
         let parameters = [0xe0, 0x93, 4, 0, 0x3b, 0x0a];
-        assert_eq!(facts.set(0x2080_e0a6, &parameters), Some((Setting::ApplicationClocks, [2619, 4])));
-        assert_eq!(facts.set(0x2080_e61e, &parameters), Some((Setting::PowerLimit, [300_000, 0])));
+        assert_eq!(facts.set(0x2080_e0a6, &parameters), Some((Setting::ApplicationClocks, Some([2619, 4]))));
+        assert_eq!(facts.set(0x2080_e61e, &parameters), Some((Setting::PowerLimit, Some([300_000, 0]))));
         assert_eq!(facts.set(0x2080_e0a6, &parameters[..5]), None, "parameters that end before");
         assert_eq!(facts.set(0x2080_e0a7, &parameters), None);
-        for wrong in
-            ["set 1 PowerLimit", "set 1 Nothing @0", "set 1 PowerLimit @0:3", "set 1 PowerLimit @0 @4 @8"]
-        {
+        for wrong in [
+            "set 1",
+            "set 1 ?0=1 @0",
+            "set 1 Nothing @0",
+            "set 1 PowerLimit @0:3",
+            "set 1 PowerLimit @0/0",
+            "set 1 PowerLimit @0 @4 @8",
+        ] {
             assert!(Facts::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_a_control_sets_can_depend_on_its_parameters_and_be_as_the_card_comes() {
+        let rows = "set 2080e0af ?0=02 GraphicsClocks @2/1000 @6/1000\nset 2080e0af ?0=00 GraphicsClocks";
+        let facts = Facts::parse(rows).unwrap();
+        let set = |kind| facts.set(0x2080_e0af, &[kind, 0, 0xe0, 0x93, 4, 0, 0x60, 0xe3, 0x16, 0]);
+        assert_eq!(set(2), Some((Setting::GraphicsClocks, Some([300, 1500]))));
+        assert_eq!(set(0), Some((Setting::GraphicsClocks, None)));
+        assert_eq!(set(1), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ type Set = (u32, u32, Vec<(&'static str, u64)>, Order);
 
 /// Every control that sets something of the card's.
 fn sets([client, device, subdevice]: [u32; 3], id: u64) -> [Set; 9] {
-    let set = |setting, value| Order::Set(setting, [value, 0]);
+    let set = |setting, value| Order::Set(setting, Some([value, 0]));
     [
         (
             number::NV2080_CTRL_CMD_GPU_SET_COMPUTE_MODE_RULES,
@@ -76,7 +76,7 @@ fn sets([client, device, subdevice]: [u32; 3], id: u64) -> [Set; 9] {
             vec![("statuses", 1)],
             Order::ClearErrors(Counter::Volatile),
         ),
-        (SET_APPLICATION_CLOCKS, subdevice, vec![], Order::Set(Setting::ApplicationClocks, [0, 0])),
+        (SET_APPLICATION_CLOCKS, subdevice, vec![], Order::Set(Setting::ApplicationClocks, Some([0, 0]))),
     ]
 }
 

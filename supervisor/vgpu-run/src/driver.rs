@@ -304,7 +304,7 @@ impl Caller for Asker<'_> {
     fn order(&mut self, card: usize, order: Order) -> Result<(), u32> {
         let card = card as u32;
         let answer = match order {
-            Order::Set(setting, values) => self.broker.set(self.tgid as u32, card, setting, Some(values)),
+            Order::Set(setting, values) => self.broker.set(self.tgid as u32, card, setting, values),
             Order::ClearErrors(counter) => self.broker.clear_errors(card, counter),
             Order::ClearAccounts => self.broker.clear_accounts(card),
         };

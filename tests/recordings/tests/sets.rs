@@ -19,6 +19,8 @@ application clock: nodes 1500: 0x0, told 1500 1500
 application clock: NVML 1980: 0, told 1980 1980
 power limit: nodes 300000: 0x0, told 300000 300000
 power limit: NVML 700000: 0, told 700000 700000
+locked clocks: nodes 1500: 0x0, runs at 1500
+locked clocks: nodes none: 0x0, runs at 345
 compute mode: nobody 2: 0x1b, told 0 0
 persistence: nobody 0: 0x1b, told 1 1
 accounting: nobody 1: 0x1b, told 0 0
@@ -26,6 +28,7 @@ pending ECC: nobody 0: 0x1b, told 1 1
 pending MIG: nobody 1: 0x1b, told 0 0
 application clock: nobody 1500: 0x1b, told 1980 1980
 power limit: nobody 300000: 0x1b, told 700000 700000
+locked clocks: nodes 1500: 0x1b, runs at 345
 ";
 
 #[test]

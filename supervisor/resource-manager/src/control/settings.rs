@@ -31,6 +31,11 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
 const ENABLED: u32 = 0;
 const DISABLED: u32 = 1;
 
+/// Sets something of the card that the object belongs to.
+fn set(command: &mut Command, setting: Setting, values: [u32; 2]) -> Result<(), u32> {
+    order(command, Order::Set(setting, Some(values)))
+}
+
 /// Gives an order for the card that the object belongs to.
 fn order(command: &mut Command, order: Order) -> Result<(), u32> {
     let card = command.object.card.ok_or(status::NV_ERR_INVALID_OBJECT)?;
@@ -49,7 +54,7 @@ fn switch(command: &Command, field: &str) -> Result<[u32; 2], u32> {
 fn set_compute_mode(command: &mut Command) -> Result<(), u32> {
     // `NV2080_CTRL_GPU_COMPUTE_MODE_RULES_…` count as NVML does.
     let mode = command.parameters.word("rules");
-    order(command, Order::Set(Setting::ComputeMode, [mode, 0]))
+    set(command, Setting::ComputeMode, [mode, 0])
 }
 
 fn compute_mode(command: &mut Command) -> Result<(), u32> {
@@ -60,7 +65,7 @@ fn compute_mode(command: &mut Command) -> Result<(), u32> {
 
 fn set_persistence(command: &mut Command) -> Result<(), u32> {
     let values = switch(command, "newState")?;
-    order(command, Order::Set(Setting::PersistenceMode, values))
+    set(command, Setting::PersistenceMode, values)
 }
 
 fn persistence(command: &mut Command) -> Result<(), u32> {
@@ -73,7 +78,7 @@ fn persistence(command: &mut Command) -> Result<(), u32> {
 /// What is to be after the next start. A row of facts tells it: the number that the InfoROM holds.
 fn set_ecc(command: &mut Command) -> Result<(), u32> {
     let configuration = command.parameters.word("newConfiguration");
-    order(command, Order::Set(Setting::EccMode, [configuration, 0]))
+    set(command, Setting::EccMode, [configuration, 0])
 }
 
 fn clear_errors(command: &mut Command) -> Result<(), u32> {
@@ -97,13 +102,13 @@ fn set_partitioning(command: &mut Command) -> Result<(), u32> {
     if way == WAY {
         return Err(status::NV_ERR_INVALID_ARGUMENT);
     }
-    order(command, Order::Set(Setting::MigMode, [u32::from(way != LEGACY), 0]))
+    set(command, Setting::MigMode, [u32::from(way != LEGACY), 0])
 }
 
 fn set_accounting(command: &mut Command) -> Result<(), u32> {
     let (card, _) = command.card_of("gpuId")?;
     let values = switch(command, "newState")?;
-    command.caller.order(card, Order::Set(Setting::AccountingMode, values))
+    command.caller.order(card, Order::Set(Setting::AccountingMode, Some(values)))
 }
 
 fn accounting(command: &mut Command) -> Result<(), u32> {

@@ -5,6 +5,7 @@
 //!     compute mode: nodes 2: 0, told 2 2       set through the nodes: RM's status; what the nodes and NVML tell afterwards
 //!     compute mode: NVML 0: 0, told 0 0        the same through NVML
 //!     compute mode: nobody 2: 0x1b, told 0 0
+//!     locked clocks: nodes 1500: 0x0, runs at 1500
 //! ```
 
 use anyhow::{Result, bail};
@@ -195,6 +196,8 @@ fn main() -> Result<()> {
         card.say(thing, "nodes", new, format_args!("{:#x}", card.set_through_nodes(thing, new)));
         card.say(thing, "NVML", old, format_args!("{}", card.set_through_nvml(thing, old)));
     }
+    card.lock(Some(1500));
+    card.lock(None);
     // SAFETY: takes numbers. The nodes stay open.
     if unsafe { libc::setresuid(65534, 65534, 65534) } != 0 {
         bail!("this user cannot become another");
@@ -203,6 +206,7 @@ fn main() -> Result<()> {
         let new = thing.values[0];
         card.say(thing, "nobody", new, format_args!("{:#x}", card.set_through_nodes(thing, new)));
     }
+    card.lock(Some(1500));
     Ok(())
 }
 
@@ -257,6 +261,29 @@ impl Card {
         let [one, other] = arguments(value);
         // SAFETY: the setters take a device, and one or two numbers, or where to write one.
         unsafe { self.library.call(name, &[self.device, one, other]) }
+    }
+
+    /// Locks the graphics clock to so many MHz, or lets it go, and says what it is then: of a lock itself nobody tells.
+    fn lock(&self, clock: Option<u32>) {
+        /// Limits from below and from above, 316 bytes each.
+        const LIMITS: [(usize, u32); 2] = [(8, 0x79), (324, 0x76)];
+        const A_FREQUENCY: u32 = 2;
+        let mut parameters = vec![0; 80_904];
+        put(&mut parameters, 0, LIMITS.len() as u32);
+        for (at, limit) in LIMITS {
+            put(&mut parameters, at, limit);
+            if let Some(clock) = clock {
+                put(&mut parameters, at + 4, A_FREQUENCY);
+                put(&mut parameters, at + 12, clock * 1000);
+            }
+        }
+        let (_, status) =
+            self.tree.control.control(self.tree.client, SUBDEVICE, 0x2080_e0af, &mut parameters);
+        let mut now = 0_u32;
+        // SAFETY: the getter takes a device, a kind of clock, and where to write a word.
+        unsafe { self.library.call("nvmlDeviceGetClockInfo", &[self.device, 0, &raw mut now as u64]) };
+        let asked = clock.map_or_else(|| "none".to_owned(), |clock| clock.to_string());
+        println!("locked clocks: nodes {asked}: {status:#x}, runs at {now}");
     }
 
     fn say(&self, thing: &Thing, who: &str, value: u32, answer: std::fmt::Arguments) {
