@@ -232,6 +232,56 @@ fn counters_of_errors_begin_anew_and_rows_stay_replaced() {
 }
 
 #[test]
+fn a_reset_takes_settings_and_counters_back_where_nobody_works() {
+    let Some(mut subject) = start("h100", &[]) else { return };
+    if !subject.has_our_smi() {
+        return skipped("NVIDIA's nvidia-smi is installed here");
+    }
+    subject.inject("ecc corrected 3");
+    for setter in ["'SetPowerManagementLimit', 300000", "'SetGpuLockedClocks', 1500, 1500", "'SetEccMode', 0"]
+    {
+        set(&mut subject, setter);
+    }
+    let text = smi(&mut subject, "'--gpu-reset', '-i', '0'");
+    assert!(text.contains(" was successfully reset.\nAll done.\n"), "{text}");
+    assert_eq!(
+        subject.ask("[settings(0)['power'], settings(0)['ecc'], of(0, 'GetClockInfo', 0), errors(0)]"),
+        json!([[700_000, 700_000], [1, 0], 345, [0, 0, 3, 0, 0]]),
+        "what waits for the machine's start goes on waiting"
+    );
+    set(&mut subject, "'SetPowerManagementLimit', 300000");
+    assert_eq!(subject.ask("begin(0)"), 0);
+    let (status, text) = subject.smi("'-r'");
+    assert!(status != 0 && text.contains("is currently in use by another process"), "{text}");
+    assert_eq!(subject.ask("settings(0)['power']"), json!([300_000, 300_000]), "nothing was reset");
+    subject.end();
+}
+
+#[test]
+fn a_card_that_is_drained_lets_nobody_new_in() {
+    let Some(mut subject) = start("t4", &[]) else { return };
+    assert_eq!(subject.ask("begin(0)"), 0);
+    set(&mut subject, "'SetPersistenceMode', 0");
+    assert_eq!(subject.ask("drain(0, 1)"), 0);
+    assert_eq!(subject.ask("[another(0), work()]"), json!([UNAVAILABLE, 0]), "who is in stays");
+    if subject.has_our_smi() {
+        let place = subject.ask("of(0, 'GetPciInfo_v3').busId");
+        let told = smi(&mut subject, &format!("'drain', '-p', {place}, '-q'"));
+        assert!(told.ends_with(" is: draining.\n"), "{told}");
+        let told = smi(&mut subject, &format!("'drain', '-p', {place}, '-m', '0', '-q'"));
+        assert!(
+            told.ends_with(
+                "state to: not draining.\nThe current drain state of GPU 00000000:01:00.0 is: not draining.\n"
+            ),
+            "{told}"
+        );
+    }
+    assert_eq!(subject.ask("[drain(0, 0), another(0), drain(0, 2)]"), json!([0, 0, INVALID_ARGUMENT]));
+    let report = subject.end();
+    assert!(report.contains("gets no context: GPU 0: it is being drained"), "{report}");
+}
+
+#[test]
 fn who_is_not_root_is_refused() {
     let Some(mut subject) = start("h100", &[]) else { return };
     for setter in [

@@ -96,6 +96,10 @@ def begin(card):
     return result or work()
 
 
+def drain(card, state):
+    return ask("DeviceModifyDrainState", of(card, "GetPciInfo_v3"), state) or 0
+
+
 def work():
     address = ctypes.c_uint64()
     return (cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(4096))

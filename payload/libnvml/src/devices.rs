@@ -92,6 +92,17 @@ pub fn uuid_of(named: &[u8]) -> Nvml<String> {
     }
 }
 
+/// The card at a place of which domain, bus and device are filled in.
+///
+/// # Safety
+/// `place` must be null or valid for reads.
+pub unsafe fn by_place(place: *const PciInfo3) -> Nvml<usize> {
+    // SAFETY: the caller's promise.
+    let PciInfo1 { domain, bus, device, .. } =
+        unsafe { place.as_ref() }.ok_or(Error::INVALID_ARGUMENT)?.second.first;
+    session::with(|session| find(session, |it| it.pci == [domain, bus, device]))
+}
+
 fn by_bus_id(session: &Session, wanted: &str) -> Nvml<usize> {
     find(session, |device| [4, 8].iter().any(|digits| bus_id(device, *digits).eq_ignore_ascii_case(wanted)))
 }

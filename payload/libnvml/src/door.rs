@@ -38,6 +38,8 @@ impl Error {
     pub const FUNCTION_NOT_FOUND: Error = Error(13);
     /// `NVML_ERROR_GPU_IS_LOST`
     pub const GPU_IS_LOST: Error = Error(15);
+    /// `NVML_ERROR_IN_USE`
+    pub const IN_USE: Error = Error(19);
     /// `NVML_ERROR_ARGUMENT_VERSION_MISMATCH`
     pub const VERSION_MISMATCH: Error = Error(25);
     /// `NVML_ERROR_UNKNOWN`
@@ -58,6 +60,7 @@ fn result_name(code: u32) -> &'static str {
         10 => "NVML_ERROR_TIMEOUT",
         13 => "NVML_ERROR_FUNCTION_NOT_FOUND",
         15 => "NVML_ERROR_GPU_IS_LOST",
+        19 => "NVML_ERROR_IN_USE",
         25 => "NVML_ERROR_ARGUMENT_VERSION_MISMATCH",
         999 => "NVML_ERROR_UNKNOWN",
         _ => "",

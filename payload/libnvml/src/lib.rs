@@ -31,3 +31,5 @@ mod sets;
 mod telemetry;
 mod unsupported_names;
 mod virtual_cards;
+
+pub use sets::reset_card;

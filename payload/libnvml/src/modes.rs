@@ -85,10 +85,6 @@ exports! {
         none(target, handle, 0)
     }
 
-    fn nvmlDeviceQueryDrainState(_address: *mut c_void, _target: *mut u32) {
-        Err(Error::NOT_FOUND)
-    }
-
     fn nvmlDeviceGetEncoderCapacity(handle: usize, kind: u32, target: *mut u32) {
         /// Per cent, of H.264 and HEVC.
         const ALL: u32 = 100;

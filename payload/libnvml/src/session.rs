@@ -147,6 +147,7 @@ impl Session {
             Status::Denied => Error::NO_PERMISSION,
             Status::Invalid => Error::INVALID_ARGUMENT,
             Status::Lost => Error::GPU_IS_LOST,
+            Status::Unavailable => Error::IN_USE,
             _ => Error::UNKNOWN,
         })
     }

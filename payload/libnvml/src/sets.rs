@@ -4,10 +4,12 @@
 
 use std::ffi::c_void;
 
+use crate::devices::{PciInfo3, by_place};
 use crate::door::*;
+use crate::figures::kept;
 use crate::performance::ClockOffset;
 use crate::session;
-use wire::control::{ClearErrors, SetDevice};
+use wire::control::{ClearErrors, ResetDevice, SetDevice};
 use wire::settings::Setting;
 
 /// `nvmlPowerValue_v2_t`
@@ -38,6 +40,15 @@ pub fn set(handle: usize, setting: Setting, values: [u32; 2]) -> Nvml {
 /// Sets it back to what the card comes with.
 pub fn reset(handle: usize, setting: Setting) -> Nvml {
     order(handle, SetDevice { setting: setting as u32, reset: 1, ..SetDevice::default() })
+}
+
+/// Resets a card that nobody has a context on; an `nvmlReturn_t`. No function of NVML does: it is for our `nvidia-smi`.
+pub fn reset_card(handle: usize) -> u32 {
+    let done = session::with(|session| {
+        let (index, _) = session.device(handle)?;
+        session.ask(&ResetDevice { index, reserved: 0 }).map(drop)
+    });
+    done.map_or_else(|error| error.0, |()| 0)
 }
 
 /// Something that no card has.
@@ -112,12 +123,19 @@ exports! {
     fn nvmlDeviceSetMigMode(handle: usize, mode: u32, activation: *mut u32) {
         // No card of ours has instances, so that the mode stays pending. Why, is what real cards say: one that a virtual machine was
         // given whole cannot be reset from inside (MIG user guide, "Enable MIG mode"); one that needs no reset has other clients.
-        const IN_USE: u32 = 19;
         let (activation, device) = (out(activation)?, session::with(|session| session.device(handle).map(|(_, it)| *it))?);
         set(handle, Setting::MigMode, [mode, 0])?;
-        let why = if device.architecture >= HOPPER { IN_USE } else { Error::NOT_SUPPORTED.0 };
-        *activation = if mode == 0 { 0 } else { why };
+        let why = if device.architecture >= HOPPER { Error::IN_USE } else { Error::NOT_SUPPORTED };
+        *activation = if mode == 0 { 0 } else { why.0 };
         Ok(())
+    }
+
+    fn nvmlDeviceModifyDrainState(place: *const PciInfo3, state: u32) {
+        set(by_place(place)?, Setting::DrainState, [state, 0])
+    }
+
+    fn nvmlDeviceQueryDrainState(place: *const PciInfo3, target: *mut u32) {
+        kept(target, by_place(place)?, |_, settings| Ok(settings.value(Setting::DrainState).unwrap_or(0)))
     }
 
     fn nvmlDeviceSetAPIRestriction(handle: usize, kind: u32, is_restricted: u32) {

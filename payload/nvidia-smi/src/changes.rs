@@ -28,6 +28,12 @@ pub enum Change {
     ClearAccounts,
     /// `-p`: an `nvmlEccCounterType_t`.
     ClearErrors(u32),
+    /// `-r`
+    Reset,
+    /// `drain -m`: whether nobody new gets in.
+    Drain(bool),
+    /// `drain -q`
+    TellDrain,
 }
 
 /// Something that is on or off.
@@ -87,8 +93,14 @@ impl Change {
             "-e" | "--ecc-config" => Self::Mode(Mode::Ecc, on_off(&value()?)?),
             "-mig" | "--multi-instance-gpu" => Self::Mode(Mode::Mig, on_off(&value()?)?),
             "-caa" | "--clear-accounted-apps" => Self::ClearAccounts,
+            "-r" | "--gpu-reset" => Self::Reset,
             _ => return Err(Mistake::NoChange),
         })
+    }
+
+    /// What `drain -m` does with that value.
+    pub fn drain(value: &str) -> Result<Change, Mistake> {
+        on_off(value).map(Self::Drain)
     }
 
     /// Changes the cards, in their order, up to one that refuses.
@@ -110,7 +122,9 @@ impl Change {
                 }
             }
         }
-        outcome.text += "All done.\n";
+        if !matches!(self, Self::Drain(_) | Self::TellDrain) {
+            outcome.text += "All done.\n";
+        }
         if matches!(self, Self::Mode(Mode::Ecc, _)) && outcome.text.contains(" ECC support for ") {
             outcome.text += "Reboot required.\n";
         }
@@ -153,6 +167,17 @@ impl Change {
                 format!("Set compute mode to {name} for GPU {id}.\n")
             }
             Self::Mode(mode, on) => mode.switch(card, id, on)?,
+            Self::Reset => {
+                card.reset()?;
+                format!("GPU {id} was successfully reset.\n")
+            }
+            Self::Drain(on) => {
+                card.set_draining(on)?;
+                format!("Successfully set GPU {id} drain state to: {}.\n", draining(on))
+            }
+            Self::TellDrain => {
+                format!("The current drain state of GPU {id} is: {}.\n", draining(card.is_draining()?))
+            }
         })
     }
 
@@ -202,6 +227,14 @@ impl Change {
             }
             Self::ClearAccounts => format!("Unable to clear accounted PIDs for GPU {id}: {why}"),
             Self::ClearErrors(_) => format!("Unable to reset ECC errors for GPU {id}: {why}"),
+            Self::Reset if error == Error::IN_USE => {
+                format!(
+                    "GPU {id} is currently in use by another process.\n\nEnd all processes that have contexts on it first."
+                )
+            }
+            Self::Reset => format!("Unable to reset GPU {id}: {why}"),
+            Self::Drain(_) => format!("Failed to modify the GPU drain state of {id}: {why}"),
+            Self::TellDrain => format!("Failed to query the GPU drain state of {id}: {why}"),
         }
     }
 }
@@ -247,6 +280,10 @@ fn part(card: &Card, id: &str, on: bool, word: &str) -> Answer<String> {
             format!("Warning: MIG mode is in pending {state} state for GPU {id}:{why}\n{what_to_do}\n")
         }
     })
+}
+
+fn draining(on: bool) -> &'static str {
+    if on { "draining" } else { "not draining" }
 }
 
 /// As it is printed.
@@ -301,6 +338,8 @@ mod tests {
         assert_eq!(parse("-lgc", "300,1500"), Ok(Change::GraphicsClocks(Some([300, 1500]))));
         assert_eq!(parse("-lgc", "1500"), Ok(Change::GraphicsClocks(Some([1500, 1500]))));
         assert_eq!(parse("-rmc", ""), Ok(Change::MemoryClocks(None)));
+        assert_eq!(Change::drain("1"), Ok(Change::Drain(true)));
+        assert_eq!(Change::drain("2"), Err(Mistake::Wrong(ON_OFF)));
         assert_eq!(parse("-c", "exclusive_process"), Ok(Change::ComputeMode(3)));
         assert_eq!(parse("-mig", "1"), Ok(Change::Mode(Mode::Mig, true)));
         assert_eq!(parse("-pm", "DISABLED"), Ok(Change::Mode(Mode::Persistence, false)));

@@ -51,10 +51,12 @@ nvidia-smi [OPTION1 [ARG1]] [OPTION2 [ARG2]] ...
     -am,  --accounting-mode=    0/DISABLED, 1/ENABLED; -caa forgets processes that have ended.
     -e,   --ecc-config=         0/DISABLED, 1/ENABLED, pending; -p resets counters: 0/VOLATILE, 1/AGGREGATE.
     -mig, --multi-instance-gpu= 0/DISABLED, 1/ENABLED, pending.
+    -r,   --gpu-reset           Settings and volatile counters as after a start, if nobody has a context.
 
     dmon                        Cards in columns: -s pucvmet, -c lines, -d seconds.
     pmon                        Processes in columns: -s um, -c lines, -d seconds.
     topo -m                     How cards are connected.
+    drain                       -p address, -m 0 or 1: whether nobody new gets contexts; -q.
 
 Options of NVIDIA's program that are not here are refused by name.
 ";

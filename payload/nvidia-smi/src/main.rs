@@ -105,7 +105,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let cards = chosen(&all.present, options.cards.as_deref())?;
     let repeats = match options.form {
-        Form::Change => return change(&cards, options, &mut out),
+        Form::Change | Form::Drain => return change(&cards, options, &mut out),
         Form::WatchDevices | Form::WatchProcesses => return watch(&cards, options, &mut out),
         _ => options.interval,
     };

@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, c_char};
 
-use libnvml as _;
 use wire::device::unpadded;
 
 /// An `nvmlReturn_t` that is an error.
@@ -527,13 +526,47 @@ setters! {
     clear_errors (counter) = nvmlDeviceClearEccErrorCounts;
 }
 
+/// `nvmlPciInfo_t`, which only the library looks into.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Place([u32; 17]);
+
 unsafe extern "C" {
+    fn nvmlDeviceGetPciInfo_v3(card: Handle, target: *mut Place) -> u32;
+    fn nvmlDeviceModifyDrainState(place: *const Place, state: u32) -> u32;
+    fn nvmlDeviceQueryDrainState(place: *const Place, state: *mut u32) -> u32;
     fn nvmlDeviceSetMigMode(card: Handle, mode: u32, activation: *mut u32) -> u32;
     fn nvmlDeviceGetAccountingPids(card: Handle, count: *mut u32, list: *mut u32) -> u32;
     fn nvmlDeviceGetAccountingStats(card: Handle, pid: u32, target: *mut Account) -> u32;
 }
 
 impl Card {
+    /// Resets it, if nobody has a context on it: the library's own call, as NVML has none.
+    pub fn reset(&self) -> Answer<()> {
+        checked(libnvml::reset_card(self.handle), ())
+    }
+
+    fn place(&self) -> Answer<Place> {
+        let mut place = Place::default();
+        // SAFETY: a handle of the library's, and a structure on this stack.
+        checked(unsafe { nvmlDeviceGetPciInfo_v3(self.handle, &mut place) }, ())?;
+        Ok(place)
+    }
+
+    /// Whether nobody new gets in.
+    pub fn is_draining(&self) -> Answer<bool> {
+        let mut state = 0;
+        // SAFETY: both are on this stack.
+        checked(unsafe { nvmlDeviceQueryDrainState(&self.place()?, &mut state) }, ())?;
+        Ok(state != 0)
+    }
+
+    /// Lets nobody new in, or everybody again.
+    pub fn set_draining(&self, on: bool) -> Answer<()> {
+        // SAFETY: the place is on this stack.
+        checked(unsafe { nvmlDeviceModifyDrainState(&self.place()?, on.into()) }, ())
+    }
+
     /// Processes that accounts were kept of.
     pub fn accounts(&self) -> Answer<Vec<(u32, Account)>> {
         // SAFETY: the list has the length that it is said to have.

@@ -34,6 +34,8 @@ pub enum Form {
     Version,
     /// `-pl` and others that change cards
     Change,
+    /// `drain`
+    Drain,
     /// `--help-query-gpu`
     HelpCards,
     /// `--help-query-compute-apps`
@@ -87,8 +89,6 @@ const NOT_OURS: &[&str] = &[
     "--driver-model",
     "-fdm",
     "--gom",
-    "-r",
-    "--gpu-reset",
     "-gtt",
     "--gpu-target-temp",
     "-col",
@@ -100,7 +100,6 @@ const NOT_OURS: &[&str] = &[
     "clocks",
     "encodersessions",
     "fbcsessions",
-    "drain",
     "mig",
     "vgpu",
     "compute-policy",
@@ -131,10 +130,16 @@ pub fn parse(words: &[String]) -> Result<Options, Mistake> {
             "--version" => options.form = Form::Version,
             "-L" | "--list-gpus" => options.form = Form::List,
             "-B" | "--list-excluded-gpus" => options.form = Form::Excluded,
+            "-p" | "--pciid" if options.form == Form::Drain => options.cards = Some(value()?),
+            "-m" | "--modify" if options.form == Form::Drain => {
+                options.changes.push(Change::drain(&value()?).map_err(|why| mistaken(word, why))?)
+            }
+            "-q" | "--query" if options.form == Form::Drain => options.changes.push(Change::TellDrain),
             "-q" | "--query" => options.form = Form::Log,
             "dmon" if options == Options::default() => options.form = Form::WatchDevices,
             "pmon" if options == Options::default() => options.form = Form::WatchProcesses,
             "topo" if options == Options::default() => options.form = Form::Topology,
+            "drain" if options == Options::default() => options.form = Form::Drain,
             "-m" | "--matrix" | "-mp" if options.form == Form::Topology => (),
             "--help-query-gpu" => options.form = Form::HelpCards,
             "--help-query-compute-apps" => options.form = Form::HelpProcesses,
@@ -163,15 +168,19 @@ pub fn parse(words: &[String]) -> Result<Options, Mistake> {
             name if NOT_OURS.contains(&name) => return Err(Mistake::Missing(word.clone())),
             name => {
                 let change = Change::parse(name, || value().ok());
-                options.changes.push(change.map_err(|mistake| match mistake {
-                    changes::Mistake::Wrong(takes) => Mistake::Value(word.clone(), takes),
-                    _ => Mistake::Unknown(word.clone()),
-                })?);
+                options.changes.push(change.map_err(|why| mistaken(word, why))?);
                 options.form = Form::Change;
             }
         }
     }
     Ok(options)
+}
+
+fn mistaken(word: &str, why: changes::Mistake) -> Mistake {
+    match why {
+        changes::Mistake::Wrong(takes) => Mistake::Value(word.to_owned(), takes),
+        _ => Mistake::Unknown(word.to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Option<Duration> {
@@ -203,6 +212,14 @@ mod tests {
             (Some(2), Some(Duration::from_secs(3)), Some("pu"))
         );
         assert_eq!(read("-c 3").unwrap().changes, [Change::ComputeMode(3)]);
+    }
+
+    #[test]
+    fn a_card_is_drained_by_its_place() {
+        let options = read("drain -p 0000:01:00.0 -m 1 -q").unwrap();
+        assert_eq!((options.form, options.cards.as_deref()), (Form::Drain, Some("0000:01:00.0")));
+        assert_eq!(options.changes, [Change::Drain(true), Change::TellDrain]);
+        assert_eq!(read("-m 1"), Err(Mistake::Unknown("-m".to_owned())));
     }
 
     #[test]

@@ -206,6 +206,7 @@ operations! {
     25 ClearErrors -> Nothing;
     26 ListAccounted -> ProcessListHeader;
     27 ClearAccounted -> Nothing;
+    28 ResetDevice -> Nothing;
 }
 
 /// No output.
@@ -649,6 +650,16 @@ pub struct ClearErrors {
     pub index: u32,
     /// A [`Counter`](crate::condition::Counter) as a number.
     pub counter: u32,
+}
+
+/// Resets a card that nobody has a context on. [`Status::Denied`]: only root may; [`Status::Unavailable`]: somebody has.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct ResetDevice {
+    /// Device index.
+    pub index: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Processes that accounts were kept of on a device, oldest first. The output is a [`ProcessListHeader`] followed by `count`

@@ -39,6 +39,8 @@ pub mod mode {
     pub const NOT_PERSISTENT: u32 = 1 << 0;
     /// Accounts are kept of processes.
     pub const ACCOUNTING: u32 = 1 << 1;
+    /// Nobody new gets in.
+    pub const DRAINING: u32 = 1 << 2;
 }
 
 /// Constant facts of one device. One profile feeds it, so the driver, the runtime and NVML can't disagree.

@@ -40,4 +40,4 @@ pub mod texture;
 pub mod trace;
 
 /// Changes when the meaning of any byte below changes; both sides of a connection must have the same one.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 10;

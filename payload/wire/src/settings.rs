@@ -57,6 +57,8 @@ settings! {
     11 FirstFan ("speed of fan 0, per cent");
     /// The same.
     12 SecondFan ("speed of fan 1, per cent");
+    /// 0, 1: whether nobody new gets in, as the card is to be taken away.
+    13 DrainState ("drain state");
 }
 
 /// `nvmlComputeMode_t`: who may have contexts on a card.
@@ -126,7 +128,8 @@ impl Settings {
         usage.memory_lock = pair(Setting::MemoryClocks);
         usage.application_clocks = pair(Setting::ApplicationClocks);
         usage.modes = bit(Setting::PersistenceMode, 0, mode::NOT_PERSISTENT)
-            | bit(Setting::AccountingMode, 1, mode::ACCOUNTING);
+            | bit(Setting::AccountingMode, 1, mode::ACCOUNTING)
+            | bit(Setting::DrainState, 1, mode::DRAINING);
     }
 
     /// mW.
@@ -144,6 +147,11 @@ impl Settings {
 }
 
 impl Setting {
+    /// Whether a reset of the card leaves it as it is: it waits for the machine's next start, or is what the driver is told of the card.
+    pub fn outlives_reset(self) -> bool {
+        matches!(self, Self::EccMode | Self::MigMode | Self::PersistenceMode | Self::DrainState)
+    }
+
     /// The speed of a fan.
     pub fn of_fan(fan: u32) -> Option<Setting> {
         [Self::FirstFan, Self::SecondFan].get(fan as usize).copied()
@@ -167,7 +175,7 @@ impl Setting {
             Self::MigMode => has(feature::MIG),
             Self::FirstFan => device.fans > 0,
             Self::SecondFan => device.fans > 1,
-            Self::ComputeMode | Self::PersistenceMode | Self::AutoBoostRestriction => true,
+            Self::ComputeMode | Self::PersistenceMode | Self::AutoBoostRestriction | Self::DrainState => true,
         }
     }
 

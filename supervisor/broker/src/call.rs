@@ -148,6 +148,7 @@ fn execute(broker: &mut Broker, caller: &dyn Caller, operation: u32, input: &[u8
         ShareCondition::NUMBER => condition::share(broker, caller),
         SetDevice::NUMBER => settings::set(broker, caller, fixed(input)?),
         ClearErrors::NUMBER => settings::clear_errors(broker, caller, fixed(input)?),
+        ResetDevice::NUMBER => settings::reset(broker, caller, fixed(input)?),
         ListAccounted::NUMBER => accounting::list(broker, fixed(input)?, capacity),
         ClearAccounted::NUMBER => accounting::clear(broker, caller, fixed(input)?),
         _ => Err(Status::Invalid),

@@ -8,6 +8,9 @@
 //! As with the real driver a setting is the card's: every process of the session sees it, and it outlives the one that made it. That
 //! order of questions is the real library's (of a clock that cannot be locked, anybody is told so; who may not is told that first).
 //! Only root may set anything: what counts is the effective user of the process, as the library looks at it.
+//!
+//! A **reset** takes settings and counters of errors back to what they are after a start, of a card that nobody has a context on. Modes
+//! that wait for the machine's next start go on waiting, as no card of ours changes while its session lasts.
 
 use wire::condition::Counter;
 use wire::control::{self, Status};
@@ -33,6 +36,13 @@ pub fn clear_errors(broker: &mut Broker, caller: &dyn Caller, order: control::Cl
     permit(caller)?;
     let counter = [Counter::Volatile, Counter::Aggregate].into_iter().find(|it| *it as u32 == order.counter);
     broker.clear_errors(order.index, counter.ok_or(Status::Invalid)?).map(|()| Vec::new())
+}
+
+/// Resets a card.
+pub fn reset(broker: &mut Broker, caller: &dyn Caller, order: control::ResetDevice) -> Answer {
+    card(broker, order.index)?;
+    permit(caller)?;
+    broker.reset(caller.process(), order.index).map(|()| Vec::new())
 }
 
 /// A card that answers and has something of the kind.
@@ -92,9 +102,30 @@ impl Broker {
     /// Lets a counter of a card's errors begin anew, for a process that may.
     pub fn clear_errors(&mut self, index: u32, counter: Counter) -> Result<(), Status> {
         card_with(self, index, Setting::EccMode)?;
+        self.clear_counter(index, counter);
+        Ok(())
+    }
+
+    fn clear_counter(&self, index: u32, counter: Counter) {
         if let Some(card) = self.conditions.card(index) {
             card.clear_errors(counter);
         }
+    }
+
+    /// Resets a card, for a process that may.
+    pub fn reset(&mut self, process: u32, index: u32) -> Result<(), Status> {
+        let device = card(self, index)?;
+        self.process_events();
+        if self.inside(index).next().is_some() {
+            return Err(Status::Unavailable);
+        }
+        self.clear_counter(index, Counter::Volatile);
+        if let Some(settings) = self.conditions.settings(index) {
+            let back = Setting::ALL.iter().filter(|setting| !setting.outlives_reset());
+            back.for_each(|setting| settings.set(*setting, None));
+        }
+        let text = format!("GPU {index}, {}: as after a reset", unpadded(&device.name));
+        self.events.push(Event::Set { process, text });
         Ok(())
     }
 
@@ -103,7 +134,7 @@ impl Broker {
         self.conditions.settings(card).map_or(compute::DEFAULT, |settings| settings.compute_mode())
     }
 
-    /// Whether the card's compute mode lets the process have contexts there. Who has some keeps them.
+    /// Whether the card's modes let the process have contexts there. Who has some keeps them.
     pub(crate) fn admit(&mut self, process: u32, card: u32) -> Result<(), Status> {
         let mode = self.compute_mode(card);
         if mode == compute::EXCLUSIVE_PROCESS {
@@ -113,6 +144,7 @@ impl Broker {
         let holders: Vec<u32> = self.inside(card).collect();
         let why = match mode {
             _ if holders.contains(&process) => return Ok(()),
+            _ if self.setting(card, Setting::DrainState) == Some(1) => "it is being drained".to_owned(),
             compute::PROHIBITED => "its compute mode prohibits all".to_owned(),
             compute::EXCLUSIVE_PROCESS if !holders.is_empty() => {
                 format!("its compute mode lets one process in, and process {} is", holders[0])

@@ -22,7 +22,7 @@ mod topology;
 use nvidia_abi::{Abi, Access, Row, class, control, status};
 
 use crate::card::Card;
-use crate::facts::Written;
+use crate::facts::{Facts, Written};
 use crate::object::{Client, Handle, Object};
 use crate::structure::Structure;
 use crate::{Caller, Errno, FileId, Order, ResourceManager};
@@ -143,9 +143,12 @@ impl ResourceManager {
             };
         }
         if let Some(card) = object.card
-            && let Some((setting, values)) = self.cards[card].facts.set(number, parameters)
+            && let Some(order) = ordered(&self.cards[card].facts, number, parameters)
         {
-            return caller.order(card, Order::Set(setting, values));
+            return match caller.is_administrator() {
+                true => caller.order(card, order),
+                false => Err(status::NV_ERR_INSUFFICIENT_PERMISSIONS),
+            };
         }
         let name =
             row.and_then(|row| row.name).map_or_else(|| format!("control {number:#010x}"), str::to_owned);
@@ -195,6 +198,14 @@ fn takes(abi: &Abi, object: u32, number: u32) -> bool {
         internal(of_number) == internal(object)
             || !kinds.contains(&of_number) && !kinds.iter().any(|&kind| internal(kind) == internal(object))
     })
+}
+
+/// What a control without a name changes, by the facts about the card.
+fn ordered(facts: &Facts, number: u32, parameters: &[u8]) -> Option<Order> {
+    if facts.is_reset(number, parameters) {
+        return Some(Order::Reset);
+    }
+    facts.set(number, parameters).map(|(setting, values)| Order::Set(setting, values))
 }
 
 /// What the facts about the card say.

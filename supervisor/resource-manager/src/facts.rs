@@ -17,6 +17,7 @@
 //! set CONTROL [?AT=HEX]… SETTING [@AT[:2][/DIVISOR] [@AT[:2][/DIVISOR]]]
 //!                                         a control without a name that sets something (`wire::settings`) to what its parameters hold
 //!                                         there, in 4 bytes or 2, if they hold what ? says; without a place: to what the card comes with
+//! reset CONTROL [?AT=HEX]…                a control without a name that resets the card
 //! ```
 //!
 //! A line that begins with a blank continues the one before. What stands behind `#` is for the reader.
@@ -41,6 +42,7 @@ pub struct Facts {
     run_lists: HashMap<u32, u32>,
     answers: HashMap<u32, Vec<Answer>>,
     sets: HashMap<u32, Vec<Set>>,
+    resets: HashMap<u32, Conditions>,
 }
 
 /// A number of 4 bytes: the row's own, or one of the device model's.
@@ -85,7 +87,7 @@ pub struct Cluster {
 /// What a control answers.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    conditions: Vec<(usize, Vec<u8>)>,
+    conditions: Conditions,
     /// Where, and what.
     pub writes: Vec<(usize, Written)>,
     /// `NV_STATUS`.
@@ -101,10 +103,13 @@ pub enum Written {
     Figure(String, usize),
 }
 
+/// Bytes that parameters have to hold, and where.
+type Conditions = Vec<(usize, Vec<u8>)>;
+
 /// What a control sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Set {
-    conditions: Vec<(usize, Vec<u8>)>,
+    conditions: Conditions,
     setting: Setting,
     /// None: as the card comes.
     values: Vec<Place>,
@@ -137,6 +142,7 @@ impl Facts {
         all.run_lists.extend(others.run_lists);
         all.answers.extend(others.answers);
         all.sets.extend(others.sets);
+        all.resets.extend(others.resets);
         for (list, other) in [(&mut all.classes, others.classes), (&mut all.engines, others.engines)] {
             if !other.is_empty() {
                 *list = other;
@@ -182,6 +188,11 @@ impl Facts {
             *value = bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)) / place.divisor;
         }
         Some((set.setting, (!set.values.is_empty()).then_some(values)))
+    }
+
+    /// Whether `control` resets the card with these parameters.
+    pub fn is_reset(&self, control: u32, parameters: &[u8]) -> bool {
+        self.resets.get(&control).is_some_and(|conditions| hold(parameters, conditions))
     }
 
     /// Figures of the model that rows name.
@@ -250,6 +261,12 @@ impl Facts {
             "set" => {
                 let control = hexadecimal(words.next()?)?;
                 self.sets.entry(control).or_default().push(Set::parse(words)?);
+            }
+            "reset" => {
+                let control = hexadecimal(words.next()?)?;
+                let conditions =
+                    words.map(|word| condition(word.strip_prefix('?')?)).collect::<Option<_>>()?;
+                self.resets.insert(control, conditions);
             }
             _ => return None,
         }
@@ -459,6 +476,14 @@ mod tests {
         assert_eq!(set(2), Some((Setting::GraphicsClocks, Some([300, 1500]))));
         assert_eq!(set(0), Some((Setting::GraphicsClocks, None)));
         assert_eq!(set(1), None);
+    }
+
+    #[test]
+    fn a_control_resets_the_card_if_its_parameters_say_so() {
+        let facts = Facts::parse("reset 00800102 ?0=00000001").unwrap();
+        assert!(facts.is_reset(0x80_0102, &[1, 0, 0, 0]));
+        assert!(!facts.is_reset(0x80_0102, &[0, 0, 0, 0]) && !facts.is_reset(0x80_0102, &[1]));
+        assert!(!facts.is_reset(0x80_0103, &[1, 0, 0, 0]) && Facts::parse("reset 1 0=01").is_err());
     }
 
     #[test]

@@ -12,4 +12,6 @@ pub enum Order {
     ClearErrors(Counter),
     /// Forgets the accounts of processes that have ended.
     ClearAccounts,
+    /// Resets the card, if nobody uses it.
+    Reset,
 }

@@ -25,7 +25,7 @@ fn administrator() -> Session {
 type Set = (u32, u32, Vec<(&'static str, u64)>, Order);
 
 /// Every control that sets something of the card's.
-fn sets([client, device, subdevice]: [u32; 3], id: u64) -> [Set; 9] {
+fn sets([client, device, subdevice]: [u32; 3], id: u64) -> [Set; 10] {
     let set = |setting, value| Order::Set(setting, Some([value, 0]));
     [
         (
@@ -57,6 +57,12 @@ fn sets([client, device, subdevice]: [u32; 3], id: u64) -> [Set; 9] {
             subdevice,
             vec![("partitioningMode", 0)],
             set(Setting::MigMode, 0),
+        ),
+        (
+            number::NV0000_CTRL_CMD_GPU_MODIFY_DRAIN_STATE,
+            client,
+            vec![("gpuId", id), ("newState", 1)],
+            set(Setting::DrainState, 1),
         ),
         (
             number::NV0000_CTRL_CMD_GPUACCT_SET_ACCOUNTING_STATE,
@@ -131,6 +137,26 @@ fn values_that_no_card_has_are_refused_here() {
         let (answer, _) = common::control(&mut session, [client, object], control, &fields);
         assert_eq!(answer, status::NV_ERR_INVALID_ARGUMENT, "{control:#x}");
     }
+    assert_eq!(session.process.orders, []);
+}
+
+#[test]
+fn a_reset_is_an_administrators_and_no_card_is_taken_away() {
+    const RESET: u32 = 0x80_0102;
+    let mut session = administrator();
+    let [client, device, _] = card(&mut session);
+    let id = id(&session);
+    let reset = |session: &mut Session, yes: u32| {
+        common::command(session, [client, device], RESET, yes.to_le_bytes().to_vec()).0
+    };
+    assert_eq!((reset(&mut session, 1), session.process.orders.pop()), (status::NV_OK, Some(Order::Reset)));
+    assert_eq!(reset(&mut session, 0), status::NV_ERR_NOT_SUPPORTED);
+    let drain = number::NV0000_CTRL_CMD_GPU_MODIFY_DRAIN_STATE;
+    let away = [("gpuId", id), ("newState", 1), ("flags", 1)];
+    let (answer, _) = common::control(&mut session, [client, client], drain, &away);
+    assert_eq!(answer, status::NV_ERR_NOT_SUPPORTED);
+    session.process.is_administrator = false;
+    assert_eq!(reset(&mut session, 1), status::NV_ERR_INSUFFICIENT_PERMISSIONS);
     assert_eq!(session.process.orders, []);
 }
 

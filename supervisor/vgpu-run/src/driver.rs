@@ -307,12 +307,14 @@ impl Caller for Asker<'_> {
             Order::Set(setting, values) => self.broker.set(self.tgid as u32, card, setting, values),
             Order::ClearErrors(counter) => self.broker.clear_errors(card, counter),
             Order::ClearAccounts => self.broker.clear_accounts(card),
+            Order::Reset => self.broker.reset(self.tgid as u32, card),
         };
         answer.map_err(|refused| match refused {
             Status::NotSupported => status::NV_ERR_NOT_SUPPORTED,
             Status::Invalid => status::NV_ERR_INVALID_ARGUMENT,
             Status::Lost => status::NV_ERR_GPU_IS_LOST,
             Status::OutOfMemory => status::NV_ERR_NO_MEMORY,
+            Status::Unavailable => status::NV_ERR_IN_USE,
             _ => status::NV_ERR_INVALID_STATE,
         })
     }

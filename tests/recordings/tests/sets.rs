@@ -11,6 +11,8 @@ persistence: nodes 0: 0x0, told 0 0
 persistence: NVML 1: 0, told 1 1
 accounting: nodes 1: 0x0, told 1 1
 accounting: NVML 0: 0, told 0 0
+drain state: nodes 1: 0x0, told 1 1
+drain state: NVML 0: 0, told 0 0
 pending ECC: nodes 0: 0x0, told 0 0
 pending ECC: NVML 1: 0, told 1 1
 pending MIG: nodes 1: 0x0, told 1 1
@@ -21,14 +23,17 @@ power limit: nodes 300000: 0x0, told 300000 300000
 power limit: NVML 700000: 0, told 700000 700000
 locked clocks: nodes 1500: 0x0, runs at 1500
 locked clocks: nodes none: 0x0, runs at 345
+reset: nodes: 0x0, power limit 700000
 compute mode: nobody 2: 0x1b, told 0 0
 persistence: nobody 0: 0x1b, told 1 1
 accounting: nobody 1: 0x1b, told 0 0
+drain state: nobody 1: 0x1b, told 0 0
 pending ECC: nobody 0: 0x1b, told 1 1
 pending MIG: nobody 1: 0x1b, told 0 0
 application clock: nobody 1500: 0x1b, told 1980 1980
 power limit: nobody 300000: 0x1b, told 700000 700000
 locked clocks: nodes 1500: 0x1b, runs at 345
+reset: nodes: 0x1b, power limit 700000
 ";
 
 #[test]

@@ -19,7 +19,6 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV0000_CTRL_CMD_GPU_GET_ID_INFO_V2, id_info),
     (control::NV0000_CTRL_CMD_GPU_GET_PCI_INFO, pci_info),
     (control::NV0000_CTRL_CMD_GPU_GET_ACTIVE_DEVICE_IDS, active_devices),
-    (control::NV0000_CTRL_CMD_GPU_QUERY_DRAIN_STATE, not_draining),
     (control::NV0000_CTRL_CMD_NVD_GET_TIMESTAMP, timestamp),
     (control::NV0000_CTRL_CMD_CLIENT_GET_ADDR_SPACE_TYPE, address_space_type),
     (control::NV0000_CTRL_CMD_SYSTEM_GET_P2P_CAPS_MATRIX, peer_matrix),
@@ -149,13 +148,6 @@ fn active_devices(command: &mut Command) -> Result<(), u32> {
         command.parameters.set_element("devices.gpuInstanceId", at, NO_ID);
         command.parameters.set_element("devices.computeInstanceId", at, NO_ID);
     }
-    Ok(())
-}
-
-fn not_draining(command: &mut Command) -> Result<(), u32> {
-    command.card_of("gpuId").map_err(|_| status::NV_ERR_OBJECT_NOT_FOUND)?;
-    command.parameters.set("drainState", 0_u64);
-    command.parameters.set("flags", 0_u64);
     Ok(())
 }
 

@@ -20,6 +20,8 @@ pub(super) const HANDLERS: &[(u32, Handler)] = &[
     (control::NV2080_CTRL_CMD_GPU_SET_ECC_CONFIGURATION, set_ecc),
     (control::NV2080_CTRL_CMD_GPU_RESET_ECC_ERROR_STATUS, clear_errors),
     (control::NV2080_CTRL_CMD_GPU_SET_PARTITIONING_MODE, set_partitioning),
+    (control::NV0000_CTRL_CMD_GPU_MODIFY_DRAIN_STATE, set_drain),
+    (control::NV0000_CTRL_CMD_GPU_QUERY_DRAIN_STATE, drain),
     (control::NV0000_CTRL_CMD_GPUACCT_SET_ACCOUNTING_STATE, set_accounting),
     (control::NV0000_CTRL_CMD_GPUACCT_GET_ACCOUNTING_STATE, accounting),
     (control::NV0000_CTRL_CMD_GPUACCT_CLEAR_ACCOUNTING_DATA, clear_accounts),
@@ -103,6 +105,26 @@ fn set_partitioning(command: &mut Command) -> Result<(), u32> {
         return Err(status::NV_ERR_INVALID_ARGUMENT);
     }
     set(command, Setting::MigMode, [u32::from(way != LEGACY), 0])
+}
+
+/// Whether nobody new gets in. Taken away at once no card of ours is.
+fn set_drain(command: &mut Command) -> Result<(), u32> {
+    /// `NV0000_CTRL_GPU_DRAIN_STATE_FLAG_REMOVE_DEVICE`
+    const REMOVE: u32 = 1;
+    if command.parameters.word("flags") & REMOVE != 0 {
+        return Err(status::NV_ERR_NOT_SUPPORTED);
+    }
+    let (card, _) = command.card_of("gpuId")?;
+    let values = [command.parameters.word("newState"), 0];
+    command.caller.order(card, Order::Set(Setting::DrainState, Some(values)))
+}
+
+fn drain(command: &mut Command) -> Result<(), u32> {
+    let (_, card) = command.card_of("gpuId").map_err(|_| status::NV_ERR_OBJECT_NOT_FOUND)?;
+    let is_drained = card.load.usage.modes & mode::DRAINING != 0;
+    command.parameters.set("drainState", u64::from(is_drained));
+    command.parameters.set("flags", 0_u64);
+    Ok(())
 }
 
 fn set_accounting(command: &mut Command) -> Result<(), u32> {

@@ -178,6 +178,16 @@ pub fn control(
     for (field, value) in fields {
         assert!(row.write(&mut parameters, field, *value), "{field}");
     }
+    command(session, [client, object], number, parameters)
+}
+
+/// The same with parameters as bytes.
+pub fn command(
+    session: &mut Session,
+    [client, object]: [u32; 2],
+    number: u32,
+    mut parameters: Vec<u8>,
+) -> (u32, Vec<u8>) {
     assert!(session.process.write(PARAMETERS, &parameters));
     let outer = [
         ("hClient", client.into()),

@@ -6,6 +6,7 @@
 //!     compute mode: NVML 0: 0, told 0 0        the same through NVML
 //!     compute mode: nobody 2: 0x1b, told 0 0
 //!     locked clocks: nodes 1500: 0x0, runs at 1500
+//!     reset: nodes: 0x0, power limit 700000
 //! ```
 
 use anyhow::{Result, bail};
@@ -38,6 +39,8 @@ struct Control {
 enum Object {
     /// Parameters begin with the card's id.
     Client,
+    /// The same, and NVML wants the card's place.
+    Placed,
     Device,
     Subdevice,
 }
@@ -101,6 +104,22 @@ const THINGS: &[Thing] = &[
         nvml: Functions {
             set: ("nvmlDeviceSetAccountingMode", one),
             get: ("nvmlDeviceGetAccountingMode", &[], 1),
+        },
+    },
+    Thing {
+        name: "drain state",
+        values: [1, 0],
+        node: Control {
+            object: Object::Placed,
+            set: (0x278, 12),
+            fill: |bytes, value| put(bytes, 4, value),
+            tell: (0x279, 12),
+            ask: nothing,
+            answer: |bytes| get(bytes, 4),
+        },
+        nvml: Functions {
+            set: ("nvmlDeviceModifyDrainState", one),
+            get: ("nvmlDeviceQueryDrainState", &[], 1),
         },
     },
     Thing {
@@ -187,6 +206,8 @@ struct Card {
     id: u32,
     library: Library,
     device: u64,
+    /// `nvmlPciInfo_t`
+    place: [u32; 17],
 }
 
 fn main() -> Result<()> {
@@ -198,6 +219,7 @@ fn main() -> Result<()> {
     }
     card.lock(Some(1500));
     card.lock(None);
+    card.reset();
     // SAFETY: takes numbers. The nodes stay open.
     if unsafe { libc::setresuid(65534, 65534, 65534) } != 0 {
         bail!("this user cannot become another");
@@ -207,6 +229,7 @@ fn main() -> Result<()> {
         card.say(thing, "nobody", new, format_args!("{:#x}", card.set_through_nodes(thing, new)));
     }
     card.lock(Some(1500));
+    card.reset();
     Ok(())
 }
 
@@ -216,16 +239,17 @@ impl Card {
         let mut ids = [0; 128];
         tree.control.control(tree.client, tree.client, 0x201, &mut ids);
         let library = Library::open("libnvidia-ml.so.1")?;
-        let mut device = 0_u64;
-        // SAFETY: the functions take these arguments; `device` is as large as a handle.
+        let (mut device, mut place) = (0_u64, [0; 17]);
+        // SAFETY: the functions take these arguments; `device` is as large as a handle, `place` as the structure.
         let result = unsafe {
             library.call("nvmlInit_v2", &[]);
-            library.call("nvmlDeviceGetHandleByIndex_v2", &[0, &raw mut device as u64])
+            library.call("nvmlDeviceGetHandleByIndex_v2", &[0, &raw mut device as u64]);
+            library.call("nvmlDeviceGetPciInfo_v3", &[device, &raw mut place as u64])
         };
         if result != 0 {
             bail!("NVML: {result}");
         }
-        Ok(Self { tree, id: get(&ids, 0), library, device })
+        Ok(Self { tree, id: get(&ids, 0), library, device, place })
     }
 
     /// RM's status.
@@ -243,7 +267,7 @@ impl Card {
     ) -> (u32, Vec<u8>) {
         let mut parameters = vec![0; size];
         let object = match node.object {
-            Object::Client => {
+            Object::Client | Object::Placed => {
                 put(&mut parameters, 0, self.id);
                 self.tree.client
             }
@@ -255,12 +279,20 @@ impl Card {
         (status, parameters)
     }
 
+    /// What NVML's functions for the thing take first.
+    fn named(&self, thing: &Thing) -> u64 {
+        match thing.node.object {
+            Object::Placed => &raw const self.place as u64,
+            _ => self.device,
+        }
+    }
+
     /// NVML's result.
     fn set_through_nvml(&self, thing: &Thing, value: u32) -> i32 {
         let (name, arguments) = thing.nvml.set;
         let [one, other] = arguments(value);
-        // SAFETY: the setters take a device, and one or two numbers, or where to write one.
-        unsafe { self.library.call(name, &[self.device, one, other]) }
+        // SAFETY: the setters take a device or a place, and one or two numbers, or where to write one.
+        unsafe { self.library.call(name, &[self.named(thing), one, other]) }
     }
 
     /// Locks the graphics clock to so many MHz, or lets it go, and says what it is then: of a lock itself nobody tells.
@@ -286,6 +318,20 @@ impl Card {
         println!("locked clocks: nodes {asked}: {status:#x}, runs at {now}");
     }
 
+    /// Resets the card, which has another power limit then if this user may set one.
+    fn reset(&self) {
+        let mut limit = 0_u32;
+        // SAFETY: a setter takes a device and a number, a getter a device and where to write one.
+        unsafe { self.library.call("nvmlDeviceSetPowerManagementLimit", &[self.device, 300_000]) };
+        let (_, status) =
+            self.tree.control.control(self.tree.client, DEVICE, 0x80_0102, &mut 1_u32.to_le_bytes());
+        // SAFETY: as above.
+        unsafe {
+            self.library.call("nvmlDeviceGetPowerManagementLimit", &[self.device, &raw mut limit as u64])
+        };
+        println!("reset: nodes: {status:#x}, power limit {limit}");
+    }
+
     fn say(&self, thing: &Thing, who: &str, value: u32, answer: std::fmt::Arguments) {
         let (number, size) = thing.node.tell;
         let (_, parameters) = self.control(&thing.node, number, size, thing.node.ask);
@@ -294,8 +340,8 @@ impl Card {
         let (name, before, count) = thing.nvml.get;
         let places = words.iter_mut().take(count).map(|word| &raw mut *word as u64);
         let arguments: Vec<u64> =
-            std::iter::once(self.device).chain(before.iter().copied()).chain(places).collect();
-        // SAFETY: the getters take a device, perhaps a number, and where to write so many words.
+            std::iter::once(self.named(thing)).chain(before.iter().copied()).chain(places).collect();
+        // SAFETY: the getters take a device or a place, perhaps a number, and where to write so many words.
         unsafe { self.library.call(name, &arguments) };
         println!("{}: {who} {value}: {answer}, told {by_nodes} {}", thing.name, words[count - 1]);
     }
