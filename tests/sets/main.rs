@@ -258,25 +258,36 @@ fn a_reset_takes_settings_and_counters_back_where_nobody_works() {
 }
 
 #[test]
-fn a_card_that_is_drained_lets_nobody_new_in() {
-    let Some(mut subject) = start("t4", &[]) else { return };
-    assert_eq!(subject.ask("begin(0)"), 0);
-    set(&mut subject, "'SetPersistenceMode', 0");
-    assert_eq!(subject.ask("drain(0, 1)"), 0);
-    assert_eq!(subject.ask("[another(0), work()]"), json!([UNAVAILABLE, 0]), "who is in stays");
+fn a_card_that_is_drained_is_not_there_for_who_comes_later() {
+    const INVALID_DEVICE: u32 = 101;
+    let Some(mut subject) = start("t4", &["--gpus", "2"]) else { return };
+    assert_eq!(subject.ask("[begin(0), drain(0, 1)]"), json!([0, 0]));
+    assert_eq!(
+        subject.ask("[another(0), another(1)]"),
+        json!([0, INVALID_DEVICE]),
+        "the second is the first"
+    );
+    assert_eq!(subject.ask("elsewhere('len(cards)')"), 1);
+    assert_eq!(subject.ask("[work(), begin(0), len(cards)]"), json!([0, 0, 2]), "who is in stays");
     if subject.has_our_smi() {
         let place = subject.ask("of(0, 'GetPciInfo_v3').busId");
-        let told = smi(&mut subject, &format!("'drain', '-p', {place}, '-q'"));
-        assert!(told.ends_with(" is: draining.\n"), "{told}");
-        let told = smi(&mut subject, &format!("'drain', '-p', {place}, '-m', '0', '-q'"));
-        assert!(
-            told.ends_with(
-                "state to: not draining.\nThe current drain state of GPU 00000000:01:00.0 is: not draining.\n"
-            ),
-            "{told}"
+        assert_eq!(smi(&mut subject, "'-L'").lines().count(), 1);
+        let told = smi(&mut subject, &format!("'drain', '-p', {place}, '-q', '-m', '0', '-q'"));
+        let id = "GPU 00000000:01:00.0";
+        let expected = format!(
+            "The current drain state of {id} is: draining.\nSuccessfully set {id} drain state to: not draining.\n\
+             The current drain state of {id} is: not draining.\n"
         );
+        assert_eq!(told, expected);
     }
-    assert_eq!(subject.ask("[drain(0, 0), another(0), drain(0, 2)]"), json!([0, 0, INVALID_ARGUMENT]));
+    assert_eq!(subject.ask("[drain(0, 0), another(1), drain(0, 2)]"), json!([0, 0, INVALID_ARGUMENT]));
+    subject.end();
+    // One that knows of the card already, and comes too late.
+    let Some(mut subject) = start("t4", &[]) else { return };
+    assert_eq!(
+        subject.ask("[cuda.cuInit(0), drain(0, 1), begin(0), another(0)]"),
+        json!([0, 0, UNAVAILABLE, 100])
+    );
     let report = subject.end();
     assert!(report.contains("gets no context: GPU 0: it is being drained"), "{report}");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use client::{Connection, Engine, fork::Epoch};
 use wire::control::{self, Caller, NoteKind};
-use wire::device::Description;
+use wire::device::{Description, mode};
 
 use crate::context::Context;
 use crate::{CuResult, Cuda, device, lock, status};
@@ -66,10 +66,14 @@ pub fn init(flags: u32) -> Cuda {
 fn connect() -> Cuda<Driver> {
     let connection = Connection::open(Caller::Driver).map_err(|_| CuResult::NO_DEVICE)?;
     let welcome = *connection.welcome();
-    let mut descriptions = Vec::new();
+    let (mut indices, mut descriptions) = (Vec::new(), Vec::new());
     for index in 0..welcome.device_count {
-        let order = control::DescribeDevice { index, reserved: 0 };
-        descriptions.push(connection.call(&order).map_err(status)?);
+        let usage = connection.call(&control::DeviceUsage { index, reserved: 0 }).map_err(status)?;
+        if usage.modes & mode::DRAINING == 0 {
+            indices.push(index);
+            let order = control::DescribeDevice { index, reserved: 0 };
+            descriptions.push(connection.call(&order).map_err(status)?);
+        }
     }
     let visible = device::visible(std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref(), &descriptions);
     if visible.is_empty() {
@@ -77,9 +81,9 @@ fn connect() -> Cuda<Driver> {
     }
     let devices = visible
         .into_iter()
-        .map(|index| Device {
-            index: index as u32,
-            description: Box::new(descriptions[index]),
+        .map(|at| Device {
+            index: indices[at],
+            description: Box::new(descriptions[at]),
             primary: Mutex::default(),
         })
         .collect();

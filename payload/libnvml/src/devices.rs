@@ -70,8 +70,8 @@ fn bus_id(device: &Description, digits: usize) -> String {
 }
 
 fn find(session: &Session, matches: impl Fn(&Description) -> bool) -> Nvml<usize> {
-    let index = session.devices().iter().position(matches).ok_or(Error::NOT_FOUND)?;
-    session.handle(index)
+    let is_it = |index: &&u32| matches(&session.devices()[**index as usize]);
+    session.handle(*session.listed().iter().find(is_it).ok_or(Error::NOT_FOUND)?)
 }
 
 /// The card with that UUID, as `GPU-…`.
@@ -92,7 +92,7 @@ pub fn uuid_of(named: &[u8]) -> Nvml<String> {
     }
 }
 
-/// The card at a place of which domain, bus and device are filled in.
+/// The card at a place of which domain, bus and device are filled in, listed or not.
 ///
 /// # Safety
 /// `place` must be null or valid for reads.
@@ -100,7 +100,10 @@ pub unsafe fn by_place(place: *const PciInfo3) -> Nvml<usize> {
     // SAFETY: the caller's promise.
     let PciInfo1 { domain, bus, device, .. } =
         unsafe { place.as_ref() }.ok_or(Error::INVALID_ARGUMENT)?.second.first;
-    session::with(|session| find(session, |it| it.pci == [domain, bus, device]))
+    session::with(|session| {
+        let index = session.devices().iter().position(|it| it.pci == [domain, bus, device]);
+        session.handle(index.ok_or(Error::NOT_FOUND)? as u32)
+    })
 }
 
 fn by_bus_id(session: &Session, wanted: &str) -> Nvml<usize> {
@@ -136,7 +139,7 @@ pub unsafe fn indexed(target: *mut u32, handle: usize, of: impl FnOnce(u32) -> u
 unsafe fn count(target: *mut u32) -> Nvml {
     session::with(|session| {
         // SAFETY: the caller's place.
-        *unsafe { out(target) }? = session.devices().len() as u32;
+        *unsafe { out(target) }? = session.listed().len() as u32;
         Ok(())
     })
 }
@@ -144,7 +147,8 @@ unsafe fn count(target: *mut u32) -> Nvml {
 unsafe fn by_index(index: u32, handle: *mut usize) -> Nvml {
     session::with(|session| {
         // SAFETY: the caller's place.
-        *unsafe { out(handle) }? = session.handle(index as usize)?;
+        *unsafe { out(handle) }? =
+            session.handle(*session.listed().get(index as usize).ok_or(Error::INVALID_ARGUMENT)?)?;
         Ok(())
     })
 }
@@ -234,7 +238,12 @@ exports! {
     }
 
     fn nvmlDeviceGetIndex(handle: usize, target: *mut u32) {
-        indexed(target, handle, |index| index)
+        session::with(|session| {
+            let (index, _) = session.device(handle)?;
+            let place = session.listed().iter().position(|listed| *listed == index);
+            *out(target)? = place.ok_or(Error::NOT_FOUND)? as u32;
+            Ok(())
+        })
     }
 
     fn nvmlDeviceGetMinorNumber(handle: usize, target: *mut u32) {

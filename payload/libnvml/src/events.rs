@@ -34,7 +34,7 @@ call_trace::fields! { EventData2 { first } }
 
 impl From<Event> for EventData1 {
     fn from(event: Event) -> Self {
-        Self { device: handle_of(event.card as usize), kind: event.kind, data: event.data }
+        Self { device: handle_of(event.card), kind: event.kind, data: event.data }
     }
 }
 

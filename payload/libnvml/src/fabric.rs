@@ -72,7 +72,7 @@ exports! {
     fn nvmlSystemGetTopologyGpuSet(_processor: u32, count: *mut u32, list: *mut usize) {
         // Every card is as near to a processor as to any other.
         session::with(|session| {
-            let handles = (0..session.devices().len()).map(|index| session.handle(index)).collect::<Nvml<Vec<_>>>()?;
+            let handles = session.listed().iter().map(|index| session.handle(*index)).collect::<Nvml<Vec<_>>>()?;
             let room = std::mem::replace(out(count)?, handles.len() as u32) as usize;
             if list.is_null() {
                 return Ok(());

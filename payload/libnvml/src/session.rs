@@ -18,6 +18,8 @@ use crate::now::Now;
 pub struct Session {
     connection: Connection,
     devices: Vec<Description>,
+    /// Indices of those that are listed: not what was being drained when this process came.
+    listed: Vec<u32>,
     condition: Arc<Condition>,
     event_sets: BTreeMap<usize, Arc<EventSet>>,
     opened: u32,
@@ -42,10 +44,13 @@ pub fn open() -> Nvml {
         |index| connection.call(&DescribeDevice { index, reserved: 0 }).map_err(|_| Error::UNKNOWN);
     let devices = (0..connection.welcome().device_count).map(describe).collect::<Nvml<Vec<_>>>()?;
     let condition = Arc::new(Condition::open(&connection).map_err(|_| Error::UNKNOWN)?);
+    let is_drained = |index| condition.settings(index).is_some_and(Settings::is_drained);
+    let listed = (0..devices.len() as u32).filter(|&index| !is_drained(index)).collect();
     connection.note(NoteKind::Initialised, 0, "nvmlInit");
     *session = Some(Session {
         connection,
         devices,
+        listed,
         condition,
         event_sets: BTreeMap::new(),
         opened: 1,
@@ -90,8 +95,8 @@ const HANDLES: usize = 0x7667_7000;
 const EVENT_SETS: usize = 0x7667_8000;
 
 /// The handle of a device that there is.
-pub fn handle_of(index: usize) -> usize {
-    HANDLES + index
+pub fn handle_of(index: u32) -> usize {
+    HANDLES + index as usize
 }
 
 /// An error if the handle is no device's.
@@ -105,13 +110,18 @@ impl Session {
         &self.connection
     }
 
-    /// All devices.
+    /// All devices, also those that are not listed.
     pub fn devices(&self) -> &[Description] {
         &self.devices
     }
 
+    /// Indices of the devices that are listed, in NVML's order.
+    pub fn listed(&self) -> &[u32] {
+        &self.listed
+    }
+
     /// A device's handle.
-    pub fn handle(&self, index: usize) -> Nvml<usize> {
+    pub fn handle(&self, index: u32) -> Nvml<usize> {
         let handle = handle_of(index);
         self.device(handle).map(|_| handle)
     }

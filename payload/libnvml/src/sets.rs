@@ -135,7 +135,7 @@ exports! {
     }
 
     fn nvmlDeviceQueryDrainState(place: *const PciInfo3, target: *mut u32) {
-        kept(target, by_place(place)?, |_, settings| Ok(settings.value(Setting::DrainState).unwrap_or(0)))
+        kept(target, by_place(place)?, |_, settings| Ok(settings.is_drained().into()))
     }
 
     fn nvmlDeviceSetAPIRestriction(handle: usize, kind: u32, is_restricted: u32) {

@@ -30,10 +30,6 @@ pub enum Change {
     ClearErrors(u32),
     /// `-r`
     Reset,
-    /// `drain -m`: whether nobody new gets in.
-    Drain(bool),
-    /// `drain -q`
-    TellDrain,
 }
 
 /// Something that is on or off.
@@ -98,11 +94,6 @@ impl Change {
         })
     }
 
-    /// What `drain -m` does with that value.
-    pub fn drain(value: &str) -> Result<Change, Mistake> {
-        on_off(value).map(Self::Drain)
-    }
-
     /// Changes the cards, in their order, up to one that refuses.
     pub fn make(&self, cards: &[Card]) -> Outcome {
         let mut outcome = Outcome { result: Ok(()), text: String::new() };
@@ -122,9 +113,7 @@ impl Change {
                 }
             }
         }
-        if !matches!(self, Self::Drain(_) | Self::TellDrain) {
-            outcome.text += "All done.\n";
-        }
+        outcome.text += "All done.\n";
         if matches!(self, Self::Mode(Mode::Ecc, _)) && outcome.text.contains(" ECC support for ") {
             outcome.text += "Reboot required.\n";
         }
@@ -170,13 +159,6 @@ impl Change {
             Self::Reset => {
                 card.reset()?;
                 format!("GPU {id} was successfully reset.\n")
-            }
-            Self::Drain(on) => {
-                card.set_draining(on)?;
-                format!("Successfully set GPU {id} drain state to: {}.\n", draining(on))
-            }
-            Self::TellDrain => {
-                format!("The current drain state of GPU {id} is: {}.\n", draining(card.is_draining()?))
             }
         })
     }
@@ -233,8 +215,6 @@ impl Change {
                 )
             }
             Self::Reset => format!("Unable to reset GPU {id}: {why}"),
-            Self::Drain(_) => format!("Failed to modify the GPU drain state of {id}: {why}"),
-            Self::TellDrain => format!("Failed to query the GPU drain state of {id}: {why}"),
         }
     }
 }
@@ -282,10 +262,6 @@ fn part(card: &Card, id: &str, on: bool, word: &str) -> Answer<String> {
     })
 }
 
-fn draining(on: bool) -> &'static str {
-    if on { "draining" } else { "not draining" }
-}
-
 /// As it is printed.
 fn watts_of(milliwatts: u32) -> String {
     format!("{:.2}", f64::from(milliwatts) / 1000.0)
@@ -311,7 +287,8 @@ fn range(text: &str) -> Result<[u32; 2], Mistake> {
     }
 }
 
-fn on_off(text: &str) -> Result<bool, Mistake> {
+/// Of an option that is on or off.
+pub fn on_off(text: &str) -> Result<bool, Mistake> {
     match named(&[(0, "DISABLED"), (1, "ENABLED")], text) {
         Some(number) => Ok(number == 1),
         None => Err(Mistake::Wrong(ON_OFF)),
@@ -338,8 +315,6 @@ mod tests {
         assert_eq!(parse("-lgc", "300,1500"), Ok(Change::GraphicsClocks(Some([300, 1500]))));
         assert_eq!(parse("-lgc", "1500"), Ok(Change::GraphicsClocks(Some([1500, 1500]))));
         assert_eq!(parse("-rmc", ""), Ok(Change::MemoryClocks(None)));
-        assert_eq!(Change::drain("1"), Ok(Change::Drain(true)));
-        assert_eq!(Change::drain("2"), Err(Mistake::Wrong(ON_OFF)));
         assert_eq!(parse("-c", "exclusive_process"), Ok(Change::ComputeMode(3)));
         assert_eq!(parse("-mig", "1"), Ok(Change::Mode(Mode::Mig, true)));
         assert_eq!(parse("-pm", "DISABLED"), Ok(Change::Mode(Mode::Persistence, false)));

@@ -1,7 +1,7 @@
 //! `nvidia-smi` for machines that have none: what people and scripts ask of a card, in the forms that they know.
 //!
 //! ```text
-//!   options ──▶ table | log (-q: query.txt) | csv (--query-…) | monitor (dmon, pmon) | changes (-pl, -lgc, -c, -mig …)
+//!   options ──▶ table | log (-q: query.txt) | csv (--query-…) | monitor (dmon, pmon) | changes (-pl, -lgc, -c, -mig …) | drain
 //!                      └──────────┬─────────┘
 //!                            properties: one row each
 //!                                 │ nvml
@@ -16,6 +16,7 @@
 mod changes;
 mod clock;
 mod csv;
+mod drain;
 mod help;
 mod log;
 mod monitor;
@@ -96,6 +97,9 @@ fn run(options: &Options) -> Result<(), Failure> {
         return write(&mut out, &text);
     }
     let all = nvml::cards().map_err(refused)?;
+    if options.form == Form::Drain {
+        return drain(options, &mut out);
+    }
     for index in &all.lost {
         let text = format!("Unable to determine the device handle for GPU{index}: {}", lost().1);
         write(&mut out, &text)?;
@@ -105,7 +109,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let cards = chosen(&all.present, options.cards.as_deref())?;
     let repeats = match options.form {
-        Form::Change | Form::Drain => return change(&cards, options, &mut out),
+        Form::Change => return change(&cards, options, &mut out),
         Form::WatchDevices | Form::WatchProcesses => return watch(&cards, options, &mut out),
         _ => options.interval,
     };
@@ -153,6 +157,21 @@ fn watch(cards: &[Card], options: &Options, out: &mut dyn Write) -> Result<(), F
     let watch = Watch { groups, count, delay };
     let watching = if of_devices { monitor::devices } else { monitor::processes };
     watching(cards, &watch, out).map_err(unwritten)
+}
+
+fn drain(options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+    let Some(place) = options.place.filter(|_| !options.drain.is_empty()) else {
+        let text = "Option drain takes -p with a card's address, and -m or -q. Please run 'nvidia-smi -h'.\n";
+        return Err(Failure(Status::InvalidArgument, text.to_owned()));
+    };
+    for &order in &options.drain {
+        let told = drain::carry_out(&place, order).map_err(|error| {
+            let verb = if order == drain::Order::Tell { "query" } else { "modify" };
+            Failure(Status::Unrecognised, format!("Failed to {verb} the GPU drain state: {}\n", error.name()))
+        })?;
+        write(out, &told)?;
+    }
+    Ok(())
 }
 
 /// Makes one change after the other, up to one that a card refuses.

@@ -526,13 +526,19 @@ setters! {
     clear_errors (counter) = nvmlDeviceClearEccErrorCounts;
 }
 
-/// `nvmlPciInfo_t`, which only the library looks into.
+/// `nvmlPciInfo_t`, as far as it names a card.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Place([u32; 17]);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    legacy_id: [u8; 16],
+    domain: u32,
+    bus: u32,
+    device: u32,
+    numbers: [u32; 2],
+    id: [u8; 32],
+}
 
 unsafe extern "C" {
-    fn nvmlDeviceGetPciInfo_v3(card: Handle, target: *mut Place) -> u32;
     fn nvmlDeviceModifyDrainState(place: *const Place, state: u32) -> u32;
     fn nvmlDeviceQueryDrainState(place: *const Place, state: *mut u32) -> u32;
     fn nvmlDeviceSetMigMode(card: Handle, mode: u32, activation: *mut u32) -> u32;
@@ -540,31 +546,44 @@ unsafe extern "C" {
     fn nvmlDeviceGetAccountingStats(card: Handle, pid: u32, target: *mut Account) -> u32;
 }
 
-impl Card {
-    /// Resets it, if nobody has a context on it: the library's own call, as NVML has none.
-    pub fn reset(&self) -> Answer<()> {
-        checked(libnvml::reset_card(self.handle), ())
+impl Place {
+    /// Of `01:00.0`, with a domain of 4 or 8 digits before it or without one.
+    pub fn parse(text: &str) -> Option<Place> {
+        let (address, function) = text.rsplit_once('.')?;
+        let mut parts = address.rsplit(':').map(|part| u32::from_str_radix(part, 16).ok());
+        let (device, bus, domain) = (parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?);
+        (function == "0" && parts.next().is_none()).then_some(Place {
+            domain,
+            bus,
+            device,
+            ..Place::default()
+        })
     }
 
-    fn place(&self) -> Answer<Place> {
-        let mut place = Place::default();
-        // SAFETY: a handle of the library's, and a structure on this stack.
-        checked(unsafe { nvmlDeviceGetPciInfo_v3(self.handle, &mut place) }, ())?;
-        Ok(place)
+    /// As it is printed.
+    pub fn id(&self) -> String {
+        format!("{:08X}:{:02X}:{:02X}.0", self.domain, self.bus, self.device)
     }
 
-    /// Whether nobody new gets in.
+    /// Whether its card lets nobody new in.
     pub fn is_draining(&self) -> Answer<bool> {
         let mut state = 0;
-        // SAFETY: both are on this stack.
-        checked(unsafe { nvmlDeviceQueryDrainState(&self.place()?, &mut state) }, ())?;
+        // SAFETY: a structure, and a place on this stack.
+        checked(unsafe { nvmlDeviceQueryDrainState(self, &mut state) }, ())?;
         Ok(state != 0)
     }
 
     /// Lets nobody new in, or everybody again.
     pub fn set_draining(&self, on: bool) -> Answer<()> {
-        // SAFETY: the place is on this stack.
-        checked(unsafe { nvmlDeviceModifyDrainState(&self.place()?, on.into()) }, ())
+        // SAFETY: a structure, and a number.
+        checked(unsafe { nvmlDeviceModifyDrainState(self, on.into()) }, ())
+    }
+}
+
+impl Card {
+    /// Resets it, if nobody has a context on it: the library's own call, as NVML has none.
+    pub fn reset(&self) -> Answer<()> {
+        checked(libnvml::reset_card(self.handle), ())
     }
 
     /// Processes that accounts were kept of.

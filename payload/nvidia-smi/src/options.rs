@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::changes::{self, Change};
+use crate::drain;
+use crate::nvml::Place;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +67,10 @@ pub struct Options {
     pub count: Option<u64>,
     /// What is to be changed, in this order.
     pub changes: Vec<Change>,
+    /// `-p` of `drain`.
+    pub place: Option<Place>,
+    /// What `drain` does there, in this order.
+    pub drain: Vec<drain::Order>,
 }
 
 /// The word that is no option, or that lacks its value.
@@ -130,11 +136,15 @@ pub fn parse(words: &[String]) -> Result<Options, Mistake> {
             "--version" => options.form = Form::Version,
             "-L" | "--list-gpus" => options.form = Form::List,
             "-B" | "--list-excluded-gpus" => options.form = Form::Excluded,
-            "-p" | "--pciid" if options.form == Form::Drain => options.cards = Some(value()?),
-            "-m" | "--modify" if options.form == Form::Drain => {
-                options.changes.push(Change::drain(&value()?).map_err(|why| mistaken(word, why))?)
+            "-p" | "--pciid" if options.form == Form::Drain => {
+                let place = Place::parse(&value()?);
+                options.place = Some(place.ok_or(Mistake::Value(word.clone(), "a card's address"))?);
             }
-            "-q" | "--query" if options.form == Form::Drain => options.changes.push(Change::TellDrain),
+            "-m" | "--modify" if options.form == Form::Drain => {
+                let on = changes::on_off(&value()?).map_err(|why| mistaken(word, why))?;
+                options.drain.push(drain::Order::Set(on));
+            }
+            "-q" | "--query" if options.form == Form::Drain => options.drain.push(drain::Order::Tell),
             "-q" | "--query" => options.form = Form::Log,
             "dmon" if options == Options::default() => options.form = Form::WatchDevices,
             "pmon" if options == Options::default() => options.form = Form::WatchProcesses,
@@ -217,9 +227,10 @@ mod tests {
     #[test]
     fn a_card_is_drained_by_its_place() {
         let options = read("drain -p 0000:01:00.0 -m 1 -q").unwrap();
-        assert_eq!((options.form, options.cards.as_deref()), (Form::Drain, Some("0000:01:00.0")));
-        assert_eq!(options.changes, [Change::Drain(true), Change::TellDrain]);
+        assert_eq!((options.form, options.place), (Form::Drain, Place::parse("01:00.0")));
+        assert_eq!(options.drain, [drain::Order::Set(true), drain::Order::Tell]);
         assert_eq!(read("-m 1"), Err(Mistake::Unknown("-m".to_owned())));
+        assert_eq!(read("drain -p 0"), Err(Mistake::Value("-p".to_owned(), "a card's address")));
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl Settings {
             | bit(Setting::DrainState, 1, mode::DRAINING);
     }
 
+    /// Whether nobody new gets in.
+    pub fn is_drained(&self) -> bool {
+        self.value(Setting::DrainState) == Some(1)
+    }
+
     /// mW.
     pub fn power_limit(&self, device: &Description) -> u32 {
         self.value(Setting::PowerLimit).unwrap_or(device.power[1])

@@ -15,7 +15,7 @@
 use wire::condition::Counter;
 use wire::control::{self, Status};
 use wire::device::{Description, unpadded};
-use wire::settings::{Setting, compute};
+use wire::settings::{Setting, Settings, compute};
 
 use crate::call::{Answer, Caller};
 use crate::session::Session;
@@ -144,7 +144,9 @@ impl Broker {
         let holders: Vec<u32> = self.inside(card).collect();
         let why = match mode {
             _ if holders.contains(&process) => return Ok(()),
-            _ if self.setting(card, Setting::DrainState) == Some(1) => "it is being drained".to_owned(),
+            _ if self.conditions.settings(card).is_some_and(Settings::is_drained) => {
+                "it is being drained".to_owned()
+            }
             compute::PROHIBITED => "its compute mode prohibits all".to_owned(),
             compute::EXCLUSIVE_PROCESS if !holders.is_empty() => {
                 format!("its compute mode lets one process in, and process {} is", holders[0])
