@@ -51,14 +51,22 @@ fn mediator(limit: Option<u64>, change: impl FnOnce(&mut Abi)) -> Mediator {
     Mediator::begin(driver, limit).expect("processes")
 }
 
-/// Calls of this process.
+/// Calls of this process, whose memory and descriptors they are about, whatever numbers it goes by.
 struct Own {
     file: File,
+    process: i32,
+    thread: i32,
+    /// A descriptor that is to be another file's.
+    replaced: Option<(i32, OwnedFd)>,
 }
 
 impl Caller for Own {
     fn process(&self) -> i32 {
-        std::process::id() as i32
+        self.process
+    }
+
+    fn thread(&self) -> i32 {
+        self.thread
     }
 
     fn identity(&self) -> Identity {
@@ -66,15 +74,24 @@ impl Caller for Own {
     }
 
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        tracee::Memory::of(self.process()).read_bytes(tracee::RemotePtr::new(address), bytes).is_ok()
+        tracee::Memory::of(std::process::id() as i32)
+            .read_bytes(tracee::RemotePtr::new(address), bytes)
+            .is_ok()
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        tracee::Memory::of(self.process()).write_bytes(tracee::RemotePtr::new(address), bytes).is_ok()
+        tracee::Memory::of(std::process::id() as i32)
+            .write_bytes(tracee::RemotePtr::new(address), bytes)
+            .is_ok()
     }
 
     fn descriptor(&mut self, number: i32) -> Option<OwnedFd> {
         (number == self.file.as_raw_fd()).then(|| self.file.try_clone().expect("a duplicate").into())
+    }
+
+    fn replace(&mut self, number: i32, file: OwnedFd) -> std::io::Result<()> {
+        self.replaced = Some((number, file));
+        Ok(())
     }
 
     fn is_alive(&self) -> bool {
@@ -82,8 +99,15 @@ impl Caller for Own {
     }
 }
 
+impl Own {
+    fn with(file: File) -> Self {
+        let number = std::process::id() as i32;
+        Self { file, process: number, thread: number, replaced: None }
+    }
+}
+
 fn own() -> Own {
-    Own { file: File::options().read(true).write(true).open("/dev/null").expect("there is one") }
+    Own::with(File::options().read(true).write(true).open("/dev/null").expect("there is one"))
 }
 
 /// A call with so many words, and what they are afterwards.

@@ -11,7 +11,6 @@ const SYS_PARAMS: u32 = 0xc008_46d6;
 /// One of several clients, all of which are this process.
 struct Client {
     own: Own,
-    number: i32,
     words: Box<[u32; 12]>,
     /// Of an allocation.
     parameters: Box<[u32; 32]>,
@@ -19,13 +18,14 @@ struct Client {
 
 impl Client {
     fn new(number: i32) -> Self {
-        Self { own: own(), number, words: Box::new([0; 12]), parameters: Box::new([0; 32]) }
+        let own = Own { process: number, thread: number, ..own() };
+        Self { own, words: Box::new([0; 12]), parameters: Box::new([0; 32]) }
     }
 
     fn ask(&mut self, mediator: &mut Mediator, request: u32, first: u32) -> Answer {
         self.words[0] = first;
         let (number, argument) = (self.own.file.as_raw_fd(), self.words.as_ptr().expose_provenance() as u64);
-        mediator.ioctl(number, request, argument, self).expect("a process")
+        mediator.ioctl(number, request, argument, &mut self.own).expect("a process")
     }
 
     /// An allocation of memory of a card, which takes long.
@@ -40,37 +40,11 @@ impl Client {
     fn ask_and_wait(&mut self, mediator: &mut Mediator, request: u32, first: u32) -> Answer {
         match self.ask(mediator, request, first) {
             Answer::Later => {
-                wait_for(mediator, self.number);
-                mediator.settle(self).expect("it was put off").expect("a process")
+                wait_for(mediator, self.own.process);
+                mediator.settle(&mut self.own).expect("it was put off").expect("a process")
             }
             answer => answer,
         }
-    }
-}
-
-impl Caller for Client {
-    fn process(&self) -> i32 {
-        self.number
-    }
-
-    fn identity(&self) -> Identity {
-        self.own.identity()
-    }
-
-    fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        self.own.read(address, bytes)
-    }
-
-    fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        self.own.write(address, bytes)
-    }
-
-    fn descriptor(&mut self, number: i32) -> Option<OwnedFd> {
-        self.own.descriptor(number)
-    }
-
-    fn is_alive(&self) -> bool {
-        true
     }
 }
 
@@ -101,13 +75,13 @@ fn a_call_that_takes_long_delays_no_other_client() {
         }
         assert!(matches!(slow.ask(&mut mediator, SYS_PARAMS, LONG), Answer::Errno(libc::EBUSY)));
         assert_eq!(slow.words[1], 0);
-        let early = mediator.settle(&mut slow);
+        let early = mediator.settle(&mut slow.own);
         assert!(matches!(early, Some(Ok(Answer::Later))), "it has not been executed: {early:?}");
         given().gate.store(1, Relaxed);
         wait_for(&mut mediator, 1);
-        assert!(matches!(mediator.settle(&mut slow), Some(Ok(Answer::Return(0)))));
+        assert!(matches!(mediator.settle(&mut slow.own), Some(Ok(Answer::Return(0)))));
         assert_eq!(slow.words[1], DONE);
-        assert!(mediator.settle(&mut slow).is_none() && mediator.settled().is_empty());
+        assert!(mediator.settle(&mut slow.own).is_none() && mediator.settled().is_empty());
     });
 }
 
@@ -121,7 +95,7 @@ fn what_is_recorded_of_a_call_that_took_long_is_what_it_came_to() {
         assert!(mediator.take_last().is_none());
         given().gate.store(1, Relaxed);
         wait_for(&mut mediator, 1);
-        assert!(matches!(mediator.settle(&mut client), Some(Ok(Answer::Return(0)))));
+        assert!(matches!(mediator.settle(&mut client.own), Some(Ok(Answer::Return(0)))));
         let last = mediator.take_last().expect("it was kept");
         assert_eq!(
             (last.nr, &*last.dev, &last.outer_after[4..]),
@@ -166,7 +140,7 @@ fn a_process_that_is_killed_in_a_call_is_heard_of() {
         // SAFETY: the call takes numbers; the process is the mediator's.
         unsafe { libc::kill(mediator.worker_of(1).expect("it executes the call"), libc::SIGKILL) };
         wait_for(&mut mediator, 1);
-        assert!(matches!(mediator.settle(&mut client), Some(Err(WorkerError::Gone))));
+        assert!(matches!(mediator.settle(&mut client.own), Some(Err(WorkerError::Gone))));
         let answer = client.ask_and_wait(&mut mediator, SYS_PARAMS, 1);
         assert!(matches!(answer, Answer::Return(0)), "another process: {answer:?}");
     });

@@ -32,47 +32,15 @@ fn reserve(bytes: u64) -> u64 {
     start as u64
 }
 
-/// A thread of this process.
-struct Thread(Own, i32);
-
-impl Caller for Thread {
-    fn process(&self) -> i32 {
-        self.0.process()
-    }
-
-    fn thread(&self) -> i32 {
-        self.1
-    }
-
-    fn identity(&self) -> Identity {
-        self.0.identity()
-    }
-
-    fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        self.0.read(address, bytes)
-    }
-
-    fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        self.0.write(address, bytes)
-    }
-
-    fn descriptor(&mut self, number: i32) -> Option<OwnedFd> {
-        self.0.descriptor(number)
-    }
-
-    fn is_alive(&self) -> bool {
-        true
-    }
-}
-
-impl Thread {
-    fn of(number: i32, file: &File) -> Self {
-        Self(Own { file: file.try_clone().expect("a duplicate") }, number)
+impl Own {
+    /// A thread of this process.
+    fn thread_with(number: i32, file: &File) -> Self {
+        Self { thread: number, ..Self::with(file.try_clone().expect("a duplicate")) }
     }
 
     /// Asks to map so much.
     fn ask(&mut self, mediator: &mut Mediator, at: u64, length: u64) -> Answer {
-        let mapping = Mapping { descriptor: self.0.file.as_raw_fd(), length, offset: at };
+        let mapping = Mapping { descriptor: self.file.as_raw_fd(), length, offset: at };
         mediator.mmap(&mapping, self)
     }
 
@@ -81,7 +49,7 @@ impl Thread {
         let answer = self.ask(mediator, at, length);
         assert!(matches!(answer, Answer::Observed), "{answer:?}");
         let (flags, protection) = (libc::MAP_SHARED | libc::MAP_FIXED, libc::PROT_NONE);
-        let (address, file) = (std::ptr::with_exposed_provenance_mut(at as usize), self.0.file.as_raw_fd());
+        let (address, file) = (std::ptr::with_exposed_provenance_mut(at as usize), self.file.as_raw_fd());
         // SAFETY: the addresses are reserved, and nobody touches them.
         let mapped = unsafe { libc::mmap(address, length as usize, protection, flags, file, at as i64) };
         assert_ne!(mapped, libc::MAP_FAILED);
@@ -89,7 +57,7 @@ impl Thread {
 
     /// Makes another call.
     fn call(&mut self, mediator: &mut Mediator) {
-        let number = self.0.file.as_raw_fd();
+        let number = self.file.as_raw_fd();
         let answer = mediator.ioctl(number, INITIALIZE, 8, self);
         assert!(matches!(answer, Ok(Answer::Errno(libc::EFAULT))), "{answer:?}");
     }
@@ -103,7 +71,7 @@ fn is_refused(answer: &Answer) -> bool {
 fn managed_memory_is_refused_beyond_the_limit_and_counts_until_it_is_unmapped() {
     alone("managed::managed_memory_is_refused_beyond_the_limit_and_counts_until_it_is_unmapped", || {
         let (mut mediator, mut thread, start) =
-            (mediator(Some(4 * GIB)), Thread::of(1, &node()), reserve(16 * GIB));
+            (mediator(Some(4 * GIB)), Own::thread_with(1, &node()), reserve(16 * GIB));
         for length in [8 * GIB, 4 * GIB + 1, u64::MAX] {
             assert!(is_refused(&thread.ask(&mut mediator, start, length)), "{length}");
         }
@@ -132,7 +100,7 @@ fn what_a_thread_is_about_to_map_is_not_given_to_another() {
     alone("managed::what_a_thread_is_about_to_map_is_not_given_to_another", || {
         let (node, start) = (node(), reserve(8 * GIB));
         let (mut mediator, mut one, mut other) =
-            (mediator(Some(4 * GIB)), Thread::of(1, &node), Thread::of(2, &node));
+            (mediator(Some(4 * GIB)), Own::thread_with(1, &node), Own::thread_with(2, &node));
         assert!(matches!(one.ask(&mut mediator, start, 3 * GIB), Answer::Observed));
         assert!(is_refused(&other.ask(&mut mediator, start + 4 * GIB, 2 * GIB)));
         // It has not mapped it after all: the kernel had no room.
@@ -145,7 +113,8 @@ fn what_a_thread_is_about_to_map_is_not_given_to_another() {
 #[test]
 fn what_is_mapped_before_there_is_a_limit_counts_when_there_is() {
     alone("managed::what_is_mapped_before_there_is_a_limit_counts_when_there_is", || {
-        let (mut mediator, mut thread, start) = (mediator(None), Thread::of(1, &node()), reserve(4 * GIB));
+        let (mut mediator, mut thread, start) =
+            (mediator(None), Own::thread_with(1, &node()), reserve(4 * GIB));
         thread.map(&mut mediator, start, 2 * GIB);
         mediator.set_limit(GIB);
         assert!(is_refused(&thread.ask(&mut mediator, start + 2 * GIB, 1)));
@@ -158,7 +127,7 @@ fn other_files_are_looked_at_again_before_they_are_mapped_under_a_limit() {
         let null = own().file;
         for (limit, other, closed) in [(None, "Observed", "Observed"), (Some(GIB), "NotOurs", "Errno(9)")] {
             let mut mediator = mediator(limit);
-            let mut thread = Thread::of(1, &null);
+            let mut thread = Own::thread_with(1, &null);
             assert_eq!(format!("{:?}", thread.ask(&mut mediator, 4096, 8 * GIB)), other);
             let mapping = Mapping { descriptor: -1, length: 4096, offset: 4096 };
             assert_eq!(format!("{:?}", mediator.mmap(&mapping, &mut thread)), closed);
@@ -175,7 +144,7 @@ fn who_looks_sees_what_each_process_holds_of_each_card() {
         let driver = StandIn { version: VERSION, nodes, kernel }.driver().expect("known");
         let mut mediator = Mediator::begin(driver, Some(8 * GIB)).expect("processes");
         let (process, start) = (std::process::id() as i32, reserve(4 * GIB));
-        Thread::of(1, &node()).map(&mut mediator, start, 2 * GIB);
+        Own::thread_with(1, &node()).map(&mut mediator, start, 2 * GIB);
         mediator.ledger.made((1, 1), 0, process, None);
         mediator.ledger.made((1, 2), 1, process, Some(1));
         mediator.ledger.made((1, 3), 2, process, None);

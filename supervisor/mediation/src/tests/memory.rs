@@ -29,40 +29,6 @@ fn mediator(limit: u64) -> Mediator {
     Mediator::begin(driver, Some(limit)).expect("processes")
 }
 
-/// One whose descriptors can be replaced.
-struct Replaceable(Own, Option<(i32, OwnedFd)>);
-
-impl Caller for Replaceable {
-    fn process(&self) -> i32 {
-        self.0.process()
-    }
-
-    fn identity(&self) -> Identity {
-        self.0.identity()
-    }
-
-    fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
-        self.0.read(address, bytes)
-    }
-
-    fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        self.0.write(address, bytes)
-    }
-
-    fn descriptor(&mut self, number: i32) -> Option<OwnedFd> {
-        self.0.descriptor(number)
-    }
-
-    fn replace(&mut self, number: i32, file: OwnedFd) -> std::io::Result<()> {
-        self.1 = Some((number, file));
-        Ok(())
-    }
-
-    fn is_alive(&self) -> bool {
-        true
-    }
-}
-
 #[test]
 fn a_client_maps_a_page_with_the_limit_in_the_place_of_the_drivers() {
     alone("memory::a_client_maps_a_page_with_the_limit_in_the_place_of_the_drivers", || {
@@ -77,14 +43,14 @@ fn a_client_maps_a_page_with_the_limit_in_the_place_of_the_drivers() {
                 [1, parent, handle, class, address as u32, (address >> 32) as u32, 0, 0, 0, 0, 0, 0];
             assert!(matches!(ask(&mut mediator, ALLOC, &mut words), Answer::Return(0)), "{class:#x}");
         }
-        let mut caller = Replaceable(own(), None);
-        let number = caller.0.file.as_raw_fd();
+        let mut caller = own();
+        let number = caller.file.as_raw_fd();
         let mut map = |object: u32, file: i32| {
             let mut words = [1, 2, object, 0, 0, 0, 4096, 0, 0, 0, 0, 0, file as u32, 0];
             let address = words.as_mut_ptr().expose_provenance() as u64;
             let answer = mediator.ioctl(number, MAP_MEMORY, address, &mut caller);
             let answer = wait_until_settled(&mut mediator, &mut caller, answer).expect("a process");
-            (answer, words[12] as i32, caller.1.take())
+            (answer, words[12] as i32, caller.replaced.take())
         };
         let (answer, named, given) = map(4, number);
         assert!(matches!(answer, Answer::Return(0)) && named == number, "{answer:?}, {named}");
