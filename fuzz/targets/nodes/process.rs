@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nvidia_abi::{Abi, Count, Row, class, escape};
-use resource_manager::{Accounted, Caller, FileId, Node, Order};
+use resource_manager::{Accounted, Caller, CallerMemory, FileId, Node, Order};
 
 use crate::memory::Memory;
 
@@ -28,7 +28,7 @@ impl Process {
 /// A call whose answer is of no interest.
 pub struct Unwatched<'a>(pub &'a mut Process);
 
-impl Caller for Unwatched<'_> {
+impl CallerMemory for Unwatched<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         let found = self.0.memory.get(address, bytes.len());
         bytes.is_empty() || found.map(|found| bytes.copy_from_slice(found)).is_some()
@@ -37,7 +37,9 @@ impl Caller for Unwatched<'_> {
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
         panic!("nothing is answered, and {} bytes are written to {address:#x}", bytes.len());
     }
+}
 
+impl Caller for Unwatched<'_> {
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
         self.0.descriptors.get(&descriptor).map(|(file, _)| *file)
     }
@@ -185,7 +187,7 @@ impl<'a, 't> Watched<'a, 't> {
     }
 }
 
-impl Caller for Watched<'_, '_> {
+impl CallerMemory for Watched<'_, '_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         if bytes.is_empty() {
             return true;
@@ -223,7 +225,9 @@ impl Caller for Watched<'_, '_> {
         }
         self.process.memory.put(address, bytes)
     }
+}
 
+impl Caller for Watched<'_, '_> {
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
         self.process.descriptors.get(&descriptor).map(|(file, _)| *file)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use nvidia_abi::{Count, escape, uvm};
 use recording::{Call, Event, Ioctl};
-use resource_manager::{Accounted, Caller, Errno, FileId, Load, Node, Order, ResourceManager};
+use resource_manager::{Accounted, Caller, CallerMemory, Errno, FileId, Load, Node, Order, ResourceManager};
 
 use crate::bytes::{pointer, word};
 use crate::files::{Files, node as node_of};
@@ -119,7 +119,7 @@ struct Recorded<'a> {
     is_administrator: bool,
 }
 
-impl Caller for Recorded<'_> {
+impl CallerMemory for Recorded<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         self.memory.read(address, bytes)
     }
@@ -127,7 +127,9 @@ impl Caller for Recorded<'_> {
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
         self.memory.write(address, bytes)
     }
+}
 
+impl Caller for Recorded<'_> {
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
         self.files.of_parameter(self.process, descriptor, self.expected)
     }

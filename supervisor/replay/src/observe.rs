@@ -4,7 +4,7 @@
 
 use nvidia_abi::escape;
 use recording::{Indirect, Ioctl};
-use resource_manager::{Accounted, Caller, Errno, FileId, Node, Order};
+use resource_manager::{Accounted, Caller, CallerMemory, Errno, FileId, Node, Order};
 
 use crate::bytes::{pointer, word};
 use crate::files::path;
@@ -98,7 +98,7 @@ impl Piece {
     }
 }
 
-impl Caller for Observed<'_> {
+impl CallerMemory for Observed<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         let is_read = self.caller.read(address, bytes);
         if is_read && !bytes.is_empty() {
@@ -123,7 +123,9 @@ impl Caller for Observed<'_> {
         }
         is_written
     }
+}
 
+impl Caller for Observed<'_> {
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
         self.caller.file(descriptor)
     }

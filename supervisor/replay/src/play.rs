@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 
 use nvidia_abi::{Abi, Access, Call, Row, UnknownVersion, escape, uvm};
 use recording::{Event, Ioctl};
-use resource_manager::{Caller, Errno, Node};
+use resource_manager::{CallerMemory, Errno, Node};
 
 use crate::bytes::{pointer, word};
 use crate::files::{node as node_of, path};
@@ -141,7 +141,7 @@ impl Player {
         node: Node,
         request: u32,
         argument: u64,
-        caller: &mut dyn Caller,
+        caller: &mut dyn CallerMemory,
     ) -> Result<Option<Shows>, Refusal> {
         let given = self.given(node, request, argument, caller)?;
         let Some((at, index)) = self.find(&given, caller) else {
@@ -191,7 +191,7 @@ impl Player {
         node: Node,
         request: u32,
         argument: u64,
-        caller: &mut dyn Caller,
+        caller: &mut dyn CallerMemory,
     ) -> Result<Given, Refusal> {
         let mut read = |address, length| {
             let mut bytes = vec![0; length];
@@ -231,7 +231,7 @@ impl Player {
     }
 
     /// The first recorded call that fits, by its place among those that wait.
-    fn find(&self, given: &Given, caller: &mut dyn Caller) -> Option<(usize, usize)> {
+    fn find(&self, given: &Given, caller: &mut dyn CallerMemory) -> Option<(usize, usize)> {
         let waiting = self.waiting.get(&given.kind)?;
         let mut find = |fit| {
             let fits = |index: usize| self.fits(&self.calls[index], given, fit, caller);
@@ -243,7 +243,7 @@ impl Player {
             .or_else(|| if self.is_nameless(given.kind) { find(Fit::Kind) } else { None })
     }
 
-    fn fits(&self, recorded: &Ioctl, given: &Given, fit: Fit, caller: &mut dyn Caller) -> bool {
+    fn fits(&self, recorded: &Ioctl, given: &Given, fit: Fit, caller: &mut dyn CallerMemory) -> bool {
         // Nobody looked at what it said: there is no such request.
         if recorded.outer_before.is_empty() && recorded.errno != 0 {
             return fit == Fit::Overwritten;
@@ -293,7 +293,7 @@ impl Player {
     }
 
     /// What the parameters point to.
-    fn buffers_fit(&self, recorded: &Ioctl, given: &Given, fit: Fit, caller: &mut dyn Caller) -> bool {
+    fn buffers_fit(&self, recorded: &Ioctl, given: &Given, fit: Fit, caller: &mut dyn CallerMemory) -> bool {
         recorded.indirect.iter().all(|buffer| {
             let mut bytes = vec![0; buffer.before.len()];
             let address = pointer(&given.parameters.1, buffer.at);
@@ -397,7 +397,12 @@ fn learn(handles: &mut Handles, recorded: &Ioctl, given: &Given) {
 }
 
 /// Writes what the recorded call changed.
-fn answer(handles: &Handles, recorded: &Ioctl, given: &Given, caller: &mut dyn Caller) -> Result<(), ()> {
+fn answer(
+    handles: &Handles,
+    recorded: &Ioctl,
+    given: &Given,
+    caller: &mut dyn CallerMemory,
+) -> Result<(), ()> {
     let changed = |before: &[u8], after: &[u8], given: &[u8]| {
         let mut renamed = after.to_vec();
         handles.to_ours(&mut renamed);

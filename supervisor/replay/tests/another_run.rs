@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use nvidia_abi::escape;
 use recording::{Event, Ioctl};
 use replay::{Place, Player, Refusal, Shows, node};
-use resource_manager::{Accounted, Caller, FileId, Order};
+use resource_manager::CallerMemory;
 
 /// Where each call's outer structure lies.
 const OUTER: u64 = 0x1000;
@@ -27,37 +27,13 @@ impl Memory {
     }
 }
 
-impl Caller for Memory {
+impl CallerMemory for Memory {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         self.find(address, bytes.len()).map(|found| bytes.copy_from_slice(found)).is_some()
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
         self.find(address, bytes.len()).map(|found| found.copy_from_slice(bytes)).is_some()
-    }
-
-    fn file(&mut self, _: i32) -> Option<FileId> {
-        None
-    }
-
-    fn has_open(&mut self, _: usize) -> bool {
-        true
-    }
-
-    fn order(&mut self, _: usize, _: Order) -> Result<(), u32> {
-        Ok(())
-    }
-
-    fn accounts(&mut self, _: usize) -> Vec<Accounted> {
-        Vec::new()
-    }
-
-    fn process(&self) -> u32 {
-        1
-    }
-
-    fn is_administrator(&self) -> bool {
-        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use recording::{Call, Event, Indirect, Ioctl};
 use replay::{Player, Refusal};
-use resource_manager::{Accounted, Caller, FileId, Node, Order};
+use resource_manager::{CallerMemory, Node};
 
 const VERSION: &str = "580.159.04";
 /// Where the calls' structures lie this time.
@@ -27,7 +27,7 @@ impl Memory {
     }
 }
 
-impl Caller for Memory {
+impl CallerMemory for Memory {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         let start = address.wrapping_sub(OUTER) as usize;
         let found = self.0.get(start..start.saturating_add(bytes.len()));
@@ -38,30 +38,6 @@ impl Caller for Memory {
         let start = address.wrapping_sub(OUTER) as usize;
         let found = self.0.get_mut(start..start.saturating_add(bytes.len()));
         found.map(|found| found.copy_from_slice(bytes)).is_some()
-    }
-
-    fn file(&mut self, _: i32) -> Option<FileId> {
-        None
-    }
-
-    fn has_open(&mut self, _: usize) -> bool {
-        false
-    }
-
-    fn order(&mut self, _: usize, _: Order) -> Result<(), u32> {
-        Ok(())
-    }
-
-    fn accounts(&mut self, _: usize) -> Vec<Accounted> {
-        Vec::new()
-    }
-
-    fn process(&self) -> u32 {
-        1
-    }
-
-    fn is_administrator(&self) -> bool {
-        false
     }
 }
 

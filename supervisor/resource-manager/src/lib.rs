@@ -89,12 +89,16 @@ pub struct Held {
 /// A program that tries all numbers does not fill our memory.
 const NAMED_AT_MOST: usize = 1000;
 
-/// The process that makes a call.
-pub trait Caller {
-    /// Reads its memory; false: not all of it can be read.
+/// Memory of the process that makes a call.
+pub trait CallerMemory {
+    /// Reads it; false: not all of it can be read.
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool;
-    /// Writes its memory; false: not all of it can be written.
+    /// Writes it; false: not all of it can be written.
     fn write(&mut self, address: u64, bytes: &[u8]) -> bool;
+}
+
+/// The process that makes a call.
+pub trait Caller: CallerMemory {
     /// The open file that a descriptor of its stands for, if it is one of a node.
     fn file(&mut self, descriptor: i32) -> Option<FileId>;
     /// Whether it has the node of that card open, by whichever descriptor.

@@ -4,7 +4,7 @@ mod common;
 
 use common::{OUTER, Session, card, control};
 use nvidia_abi::{class, control, escape, status};
-use resource_manager::{Caller, Happening, Load};
+use resource_manager::{CallerMemory, Happening, Load};
 
 /// Stamps of groups that are not polled begin here.
 const COUNTED: u64 = 0xff << 56;

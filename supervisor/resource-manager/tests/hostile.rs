@@ -4,7 +4,7 @@ mod common;
 
 use common::{AROUND, OUTER, Session, VERSION};
 use nvidia_abi::{class, escape, status, uvm};
-use resource_manager::{Caller, Errno, Held, Node};
+use resource_manager::{CallerMemory, Errno, Held, Node};
 
 #[test]
 fn copy_engine_beyond_all_numbers_is_an_invalid_argument() {

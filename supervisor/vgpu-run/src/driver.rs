@@ -15,7 +15,7 @@ use nvidia_abi::{escape, status};
 use overlay::{Answer, Node as Found, Outcome, Seen};
 use replay::{Observed, Refusal, Shows};
 use resource_manager::{
-    Accounted, Caller, Card as Emulated, Facts, FileId, Node, Order, ResourceManager, facts,
+    Accounted, Caller, CallerMemory, Card as Emulated, Facts, FileId, Node, Order, ResourceManager, facts,
 };
 use trace::Heard;
 use tracee::{Memory, RemotePtr};
@@ -266,7 +266,7 @@ impl Asker<'_> {
     }
 }
 
-impl Caller for Asker<'_> {
+impl CallerMemory for Asker<'_> {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         bytes.is_empty() || Memory::of(self.request.tid).read_bytes(RemotePtr::new(address), bytes).is_ok()
     }
@@ -277,7 +277,9 @@ impl Caller for Asker<'_> {
         bytes.is_empty()
             || self.request.is_alive() && memory.write_bytes(RemotePtr::new(address), bytes).is_ok()
     }
+}
 
+impl Caller for Asker<'_> {
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
         self.inode(descriptor).and_then(|inode| self.nodes.file(inode))
     }

@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use nvidia_abi::{Abi, class, escape, status};
-use resource_manager::{Accounted, Caller, Card, Errno, FileId, Node, Order, ResourceManager, Unit, facts};
+use resource_manager::{
+    Accounted, Caller, CallerMemory, Card, Errno, FileId, Node, Order, ResourceManager, Unit, facts,
+};
 
 pub const VERSION: &str = "580.159.04";
 /// Where the program's memory begins.
@@ -27,7 +29,7 @@ pub struct Process {
     pub accounts: Vec<Accounted>,
 }
 
-impl Caller for Process {
+impl CallerMemory for Process {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> bool {
         let Some(start) = address.checked_sub(BASE).map(|start| start as usize) else {
             return bytes.is_empty();
@@ -43,7 +45,9 @@ impl Caller for Process {
         let found = self.memory.get_mut(start..start.saturating_add(bytes.len()));
         found.map(|found| found.copy_from_slice(bytes)).is_some()
     }
+}
 
+impl Caller for Process {
     fn file(&mut self, descriptor: i32) -> Option<FileId> {
         self.files.get(descriptor as usize).copied()
     }
