@@ -19,6 +19,15 @@ struct Session {
     word: String,
 }
 
+struct Stopped(i32);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // SAFETY: the call takes numbers.
+        unsafe { libc::kill(self.0, libc::SIGCONT) };
+    }
+}
+
 impl Session {
     fn start(test: &str) -> Session {
         let word = format!("top-test-{test}-{}", std::process::id());
@@ -34,6 +43,20 @@ impl Session {
     }
 
     /// Waits for its end: its input ends.
+    fn supervisor(&self) -> i32 {
+        let keeper = self.keeper.id() as i32;
+        let found = children(keeper).into_iter().find(|&pid| name_of(pid) == "vgpu-supervisor");
+        found.expect("a supervisor")
+    }
+
+    /// Its supervisor answers nobody as long as this is alive.
+    fn stop(&self) -> Stopped {
+        let supervisor = self.supervisor();
+        // SAFETY: the call takes numbers.
+        unsafe { libc::kill(supervisor, libc::SIGSTOP) };
+        Stopped(supervisor)
+    }
+
     fn end(mut self) {
         drop(self.keeper.stdin.take());
         let mut right = String::new();
@@ -124,10 +147,16 @@ struct Screen {
 impl Screen {
     /// The live view on a terminal of this size.
     fn start(rows: u16, columns: u16) -> Screen {
+        Self::every("0.2", rows, columns)
+    }
+
+    /// The same, brought up to date after so many seconds.
+    fn every(interval: &str, rows: u16, columns: u16) -> Screen {
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", "read go; exec \"$0\" top --interval 0.2"])
+            .args(["-c", "read go; exec \"$0\" top --interval \"$1\""])
             .arg(vgpu_run())
+            .arg(interval)
             .env("TERM", "xterm-256color");
         let mut terminal = Terminal::start(command);
         terminal.resize(rows, columns);
@@ -179,6 +208,24 @@ fn live_view_shows_the_session_follows_the_window_and_leaves_the_terminal_as_it_
     session.end();
 }
 
+/// Both come while it waits for a supervisor that does not answer, which it does nearly all the time here.
+#[test]
+fn a_key_that_comes_with_a_change_of_size_is_heard() {
+    let session = Session::start("silent");
+    let stopped = session.stop();
+    for _ in 0..5 {
+        let mut screen = Screen::every("0.05", HIGH, 80);
+        screen.expect_text(TITLE);
+        // Now it waits for the second time.
+        std::thread::sleep(Duration::from_millis(100));
+        screen.terminal.resize(12, 60);
+        screen.terminal.press("q");
+        screen.expect_end("a key");
+    }
+    drop(stopped);
+    session.end();
+}
+
 #[test]
 fn ctrl_c_and_signals_leave_the_terminal_as_it_was() {
     for how in ["ctrl-c", "terminated", "hung up"] {
@@ -215,14 +262,10 @@ fn a_session_that_ends_leaves_the_screen() {
 #[test]
 fn a_stopped_supervisor_is_named_and_does_not_hold_up_the_others() {
     let [stopped, other] = ["stopped", "other"].map(Session::start);
-    let keeper = stopped.keeper.id() as i32;
-    let supervisor = children(keeper).into_iter().find(|&pid| name_of(pid) == "vgpu-supervisor");
-    let supervisor = supervisor.expect("a supervisor");
-    // SAFETY: the calls take numbers.
-    unsafe { libc::kill(supervisor, libc::SIGSTOP) };
+    let supervisor = stopped.supervisor();
+    let silence = stopped.stop();
     let all: Value = serde_json::from_str(&output(&["--json", "--interval", "0.05"])).expect("JSON");
-    // SAFETY: as above.
-    unsafe { libc::kill(supervisor, libc::SIGCONT) };
+    drop(silence);
     assert!(all["silent"].as_array().is_some_and(|all| all.iter().any(|one| one == supervisor)), "{all}");
     assert!(all.to_string().contains(&other.word) && !all.to_string().contains(&stopped.word), "{all}");
     stopped.end();

@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod keys;
 mod orders;
 mod rates;
 mod screen;

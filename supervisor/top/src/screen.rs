@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Text};
 use ratatui::{DefaultTerminal, Frame};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::keys::{Key, keys};
 use crate::rates::Sessions;
 use crate::{sessions, table};
 
@@ -29,7 +31,7 @@ pub fn run(interval: Duration) -> io::Result<()> {
     }
     let mut terminal = ratatui::try_init()?;
     let shown = show(&mut terminal, interval, &ended);
-    if is_hung_up(Duration::ZERO) {
+    if pressed_within(Duration::ZERO).is_none() {
         // At its end it would write to the terminal once more, and panic over that.
         std::mem::forget(terminal);
         return Ok(());
@@ -54,43 +56,38 @@ fn show(terminal: &mut DefaultTerminal, interval: Duration, ended: &AtomicBool) 
         }
         terminal.draw(|frame| view.draw(frame))?;
         let patience = next.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
-        if is_hung_up(patience) {
+        let Some(pressed) = pressed_within(patience) else { return Ok(()) };
+        if ended.load(Ordering::Relaxed) || pressed.contains(&Key::End) {
             return Ok(());
         }
-        let mut is_asked = ended.load(Ordering::Relaxed);
-        while !is_asked && event::poll(Duration::ZERO)? {
-            is_asked = view.handle(&event::read()?);
-        }
-        if is_asked {
-            return Ok(());
-        }
+        pressed.into_iter().for_each(|key| view.scroll(key));
     }
 }
 
-/// Waits for a key, a signal or the end of the terminal; whether it was that. `crossterm` would read nothing from such a terminal again and
-/// again, so it is not asked.
-fn is_hung_up(patience: Duration) -> bool {
+/// Waits for keys or a signal; `None`: the terminal is gone.
+fn pressed_within(patience: Duration) -> Option<Vec<Key>> {
     let keyboard = io::stdin();
-    let mut keyboard = [PollFd::new(keyboard.as_fd(), PollFlags::POLLIN)];
-    let _ = poll(&mut keyboard, PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO));
-    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
-    keyboard[0].revents().is_some_and(|events| events.intersects(gone))
+    let mut polled = [PollFd::new(keyboard.as_fd(), PollFlags::POLLIN)];
+    let _ = poll(&mut polled, PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO));
+    let seen = polled[0].revents().unwrap_or(PollFlags::empty());
+    if seen.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
+        return None;
+    }
+    let mut bytes = [0; 256];
+    match seen.contains(PollFlags::POLLIN).then(|| read(&keyboard, &mut bytes)) {
+        None | Some(Err(Errno::EINTR)) => Some(Vec::new()),
+        Some(Ok(0) | Err(_)) => None,
+        Some(Ok(length)) => Some(keys(&bytes[..length])),
+    }
 }
 
 impl View {
-    /// Whether it is to end.
-    fn handle(&mut self, event: &Event) -> bool {
-        let Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. }) = event else {
-            return false;
-        };
-        match code {
-            KeyCode::Char('c') => return modifiers.contains(KeyModifiers::CONTROL),
-            KeyCode::Char('q') | KeyCode::Esc => return true,
-            KeyCode::Up | KeyCode::Char('k') => self.above = self.above.saturating_sub(1),
-            KeyCode::Down | KeyCode::Char('j') => self.above += 1,
-            _ => {}
+    fn scroll(&mut self, key: Key) {
+        match key {
+            Key::Up => self.above = self.above.saturating_sub(1),
+            Key::Down => self.above += 1,
+            Key::End => {}
         }
-        false
     }
 
     fn draw(&mut self, frame: &mut Frame) {
@@ -126,10 +123,6 @@ mod tests {
     use crate::sessions::Found;
     use crate::snapshot::Snapshot;
 
-    fn press(view: &mut View, code: KeyCode, modifiers: KeyModifiers) -> bool {
-        view.handle(&Event::Key(KeyEvent::new(code, modifiers)))
-    }
-
     #[test]
     fn lines_that_do_not_fit_are_scrolled_to() {
         let session = |supervisor| Snapshot { supervisor, command: vec!["x".into()], ..Snapshot::default() };
@@ -142,21 +135,12 @@ mod tests {
         };
         assert_eq!(first(&mut view), "1");
         for expected in ["2", "3", "3"] {
-            assert!(!press(&mut view, KeyCode::Down, KeyModifiers::NONE));
+            view.scroll(Key::Down);
             assert_eq!(first(&mut view), expected);
         }
         for expected in ["2", "1", "1"] {
-            assert!(!press(&mut view, KeyCode::Char('k'), KeyModifiers::NONE));
+            view.scroll(Key::Up);
             assert_eq!(first(&mut view), expected);
         }
-    }
-
-    #[test]
-    fn some_keys_end_it() {
-        let mut view = View { sessions: Sessions::default(), above: 0 };
-        assert!(press(&mut view, KeyCode::Char('q'), KeyModifiers::NONE));
-        assert!(press(&mut view, KeyCode::Esc, KeyModifiers::NONE));
-        assert!(press(&mut view, KeyCode::Char('c'), KeyModifiers::CONTROL));
-        assert!(!press(&mut view, KeyCode::Char('c'), KeyModifiers::NONE));
     }
 }
