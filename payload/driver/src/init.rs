@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use client::{Connection, Engine, fork::Epoch};
 use wire::control::{self, Caller, NoteKind};
-use wire::device::{Description, mode};
+use wire::device::Description;
 
 use crate::context::Context;
 use crate::{CuResult, Cuda, device, lock, status};
@@ -66,14 +66,11 @@ pub fn init(flags: u32) -> Cuda {
 fn connect() -> Cuda<Driver> {
     let connection = Connection::open(Caller::Driver).map_err(|_| CuResult::NO_DEVICE)?;
     let welcome = *connection.welcome();
-    let (mut indices, mut descriptions) = (Vec::new(), Vec::new());
-    for index in 0..welcome.device_count {
-        let usage = connection.call(&control::DeviceUsage { index, reserved: 0 }).map_err(status)?;
-        if usage.modes & mode::DRAINING == 0 {
-            indices.push(index);
-            let order = control::DescribeDevice { index, reserved: 0 };
-            descriptions.push(connection.call(&order).map_err(status)?);
-        }
+    let indices: Vec<u32> = welcome.listed().collect();
+    let mut descriptions = Vec::new();
+    for &index in &indices {
+        let order = control::DescribeDevice { index, reserved: 0 };
+        descriptions.push(connection.call(&order).map_err(status)?);
     }
     let visible = device::visible(std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref(), &descriptions);
     if visible.is_empty() {

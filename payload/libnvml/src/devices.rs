@@ -146,9 +146,9 @@ unsafe fn count(target: *mut u32) -> Nvml {
 
 unsafe fn by_index(index: u32, handle: *mut usize) -> Nvml {
     session::with(|session| {
+        let index = session.listed().get(index as usize).ok_or(Error::INVALID_ARGUMENT)?;
         // SAFETY: the caller's place.
-        *unsafe { out(handle) }? =
-            session.handle(*session.listed().get(index as usize).ok_or(Error::INVALID_ARGUMENT)?)?;
+        *unsafe { out(handle) }? = session.handle(*index)?;
         Ok(())
     })
 }

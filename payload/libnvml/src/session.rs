@@ -44,8 +44,7 @@ pub fn open() -> Nvml {
         |index| connection.call(&DescribeDevice { index, reserved: 0 }).map_err(|_| Error::UNKNOWN);
     let devices = (0..connection.welcome().device_count).map(describe).collect::<Nvml<Vec<_>>>()?;
     let condition = Arc::new(Condition::open(&connection).map_err(|_| Error::UNKNOWN)?);
-    let is_drained = |index| condition.settings(index).is_some_and(Settings::is_drained);
-    let listed = (0..devices.len() as u32).filter(|&index| !is_drained(index)).collect();
+    let listed = connection.welcome().listed().collect();
     connection.note(NoteKind::Initialised, 0, "nvmlInit");
     *session = Some(Session {
         connection,

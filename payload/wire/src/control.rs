@@ -252,10 +252,18 @@ pub struct Welcome {
     pub device_count: u32,
     /// `cuDriverGetVersion`: 1000 × major + 10 × minor.
     pub cuda_version: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// A bit for each device that is being drained: it is not there for who comes now.
+    pub drained: u32,
     /// The driver's version string, NUL padded, like `580.159.04`.
     pub driver_version: [u8; 32],
+}
+
+impl Welcome {
+    /// Indices of the devices that are there for who is welcomed.
+    pub fn listed(&self) -> impl Iterator<Item = u32> {
+        let drained = self.drained;
+        (0..self.device_count).filter(move |&index| drained.checked_shr(index).unwrap_or(0) & 1 == 0)
+    }
 }
 
 /// The facts of one device.

@@ -169,13 +169,16 @@ fn hello(broker: &mut Broker) -> Answer {
     for (target, byte) in driver_version.iter_mut().zip(announcement.driver_version.bytes().take(31)) {
         *target = byte;
     }
-    plain(&control::Welcome {
+    let mut welcome = control::Welcome {
         protocol: PROTOCOL,
         device_count: announcement.devices.len() as u32,
         cuda_version: announcement.cuda_version,
-        reserved: 0,
+        drained: 0,
         driver_version,
-    })
+    };
+    let drained = (0..welcome.device_count.min(u32::BITS)).filter(|&index| broker.is_drained(index));
+    welcome.drained = drained.fold(0, |bits, index| bits | 1 << index);
+    plain(&welcome)
 }
 
 fn describe(broker: &mut Broker, order: control::DescribeDevice) -> Answer {

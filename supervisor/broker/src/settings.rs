@@ -134,6 +134,11 @@ impl Broker {
         self.conditions.settings(card).map_or(compute::DEFAULT, |settings| settings.compute_mode())
     }
 
+    /// Whether nobody new gets in.
+    pub(crate) fn is_drained(&self, card: u32) -> bool {
+        self.conditions.settings(card).is_some_and(Settings::is_drained)
+    }
+
     /// Whether the card's modes let the process have contexts there. Who has some keeps them.
     pub(crate) fn admit(&mut self, process: u32, card: u32) -> Result<(), Status> {
         let mode = self.compute_mode(card);
@@ -144,9 +149,7 @@ impl Broker {
         let holders: Vec<u32> = self.inside(card).collect();
         let why = match mode {
             _ if holders.contains(&process) => return Ok(()),
-            _ if self.conditions.settings(card).is_some_and(Settings::is_drained) => {
-                "it is being drained".to_owned()
-            }
+            _ if self.is_drained(card) => "it is being drained".to_owned(),
             compute::PROHIBITED => "its compute mode prohibits all".to_owned(),
             compute::EXCLUSIVE_PROCESS if !holders.is_empty() => {
                 format!("its compute mode lets one process in, and process {} is", holders[0])
