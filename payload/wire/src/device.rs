@@ -43,6 +43,23 @@ pub mod mode {
     pub const DRAINING: u32 = 1 << 2;
 }
 
+/// Registers of PCI Express of what a function's link can do and does: `[generation, width]`, as [`Description::pcie`] has them.
+pub mod link {
+    fn speed_and_width([generation, width]: [u32; 2]) -> u32 {
+        width << 4 & 0x3f0 | generation & 0xf
+    }
+
+    /// Link Capabilities.
+    pub fn capabilities(link: [u32; 2]) -> u32 {
+        0x0045_7800 | speed_and_width(link)
+    }
+
+    /// Link Control, and Link Status in the upper half.
+    pub fn control_and_status(link: [u32; 2]) -> u32 {
+        (0x1000 | speed_and_width(link)) << 16
+    }
+}
+
 /// Constant facts of one device. One profile feeds it, so the driver, the runtime and NVML can't disagree.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]

@@ -6,6 +6,8 @@
 //!
 //! What the host can do is the port's to say: libraries look for the bridge whose secondary bus is the card's.
 
+use wire::device::link;
+
 use crate::DriverFile;
 
 /// A card in its slot.
@@ -226,13 +228,13 @@ fn port_configuration(slot: &Slot) -> Vec<u8> {
 }
 
 /// The capability, in its second version: what the function is, what its link can do, and what it does.
-fn express(kind: u32, [generation, width]: [u32; 2]) -> [(usize, u32); 4] {
+fn express(kind: u32, both: [u32; 2]) -> [(usize, u32); 4] {
     let at = usize::from(EXPRESS);
-    let link = width << 4 & 0x3f0 | generation & 0xf;
+    let [generation, _] = both;
     [
         (at, 0x0002_0010 | kind << 20),
-        (at + 0x0c, 0x0045_7800 | link),
-        (at + 0x10, (0x1000 | link) << 16),
+        (at + 0x0c, link::capabilities(both)),
+        (at + 0x10, link::control_and_status(both)),
         (at + 0x2c, ((1 << (generation.min(6) + 1)) - 2) & 0xff),
     ]
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use wire::device::{Description, feature, padded};
+use wire::device::{Description, feature, link, padded};
 
 use crate::facts::Facts;
 use crate::load::Load;
@@ -219,9 +219,8 @@ impl Card {
     }
 
     /// A register of the root port above the card, of what its link is. On bus 0 there is none, as in virtual machines.
-    fn above(&self, register: impl Fn(u32) -> u32) -> u32 {
-        let [generation, width] = self.description.pcie;
-        if self.unit.pci[1] == 0 { 0 } else { register(width << 4 & 0x3f0 | generation & 0xf) }
+    fn above(&self, register: fn([u32; 2]) -> u32) -> u32 {
+        if self.unit.pci[1] == 0 { 0 } else { register(self.description.pcie) }
     }
 
     /// A figure of the model by its name in rows.
@@ -240,8 +239,8 @@ impl Card {
             "pci_bus" => self.unit.pci[1],
             "pci_device" => self.unit.pci[2],
             "irq" => self.unit.irq,
-            "root_link_caps" => self.above(|link| 0x0045_7800 | link),
-            "root_link_status" => self.above(|link| (0x1000 | link) << 16),
+            "root_link_caps" => self.above(link::capabilities),
+            "root_link_status" => self.above(link::control_and_status),
             "power_idle_mw" => card.power[0],
             "power_limit_mw" => card.power[1],
             "power_set_mw" => self.power_limit(),
