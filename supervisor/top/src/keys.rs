@@ -57,6 +57,7 @@ mod tests {
             (&b"q"[..], &[End][..]),
             (b"\x1b", &[End]),
             (b"\x03", &[End]),
+            (b"c", &[]),
             (b"jk\x1b[A\x1b[B\x1bOA", &[Down, Up, Up, Down, Up]),
             (b"x\x1b[5~\x1b[1;5Bq", &[End]),
             (b"\x1bq\x1b[", &[]),
